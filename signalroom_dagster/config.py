@@ -1,0 +1,154 @@
+"""The one reader of the environment: project folder, destination, and each source's settings for a client.
+
+Values come from dlt's providers in dlt's order: environment, `.dlt/secrets.toml`, `.dlt/config.toml`.
+What belongs to an account is read only from the client's own section, so no client can ever load with
+another's credentials. No vendor knowledge here: a source says what it needs with a pydantic model.
+
+https://dlthub.com/docs/general-usage/credentials/setup
+"""
+
+import functools
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+if TYPE_CHECKING:
+    from dlt.common.configuration.providers import ConfigProvider
+
+Model = TypeVar("Model", bound=BaseModel)
+DestinationName = Literal["duckdb", "postgres"]
+
+
+class ConfigurationError(Exception):
+    """Something a person has to set or correct; never retried. Names the key, never its value."""
+
+
+class ClientOnly:
+    """Marks a setting that identifies or opens an account: never read from a shared section."""
+
+
+def project_dir() -> Path:
+    """The folder that holds `data/` and `.dlt/`: `SIGNALROOM_PROJECT_DIR`, else the checkout, else here."""
+    if chosen := os.environ.get("SIGNALROOM_PROJECT_DIR"):
+        return Path(chosen).resolve()
+    checkout = Path(__file__).resolve().parent.parent
+    return checkout if (checkout / "data" / "clients").is_dir() else Path.cwd()
+
+
+def work_dir() -> Path:
+    """Where runs keep their scratch files; safe to delete whenever no run is active."""
+    return Path(os.environ.get("SIGNALROOM_WORK_DIR") or project_dir() / ".signalroom" / "work")
+
+
+def environment() -> Literal["dev", "production"]:
+    """`SIGNALROOM_ENV`: whether schedules and sensors start out running (`production`) or stopped (`dev`)."""
+    name = os.environ.get("SIGNALROOM_ENV") or "dev"
+    if name not in ("dev", "production"):
+        raise ConfigurationError(f"SIGNALROOM_ENV is {name!r}; set it to dev or production")
+    return name
+
+
+def destination_name() -> DestinationName:
+    """`SIGNALROOM_DESTINATION`: which warehouse every command and run loads into."""
+    name = os.environ.get("SIGNALROOM_DESTINATION") or "duckdb"
+    if name not in ("duckdb", "postgres"):
+        raise ConfigurationError(f"SIGNALROOM_DESTINATION is {name!r}; set it to duckdb or postgres")
+    return name
+
+
+def duckdb_path() -> Path:
+    """The DuckDB file: `DESTINATION__DUCKDB__CREDENTIALS`, else `signalroom.duckdb` in the project folder."""
+    stored = _value(str, "destination", "duckdb", "credentials")
+    path = Path(str(stored).removeprefix("duckdb:///")) if stored else Path("signalroom.duckdb")
+    return path if path.is_absolute() else project_dir() / path
+
+
+def postgres_url() -> str:
+    """The Postgres URL: `DESTINATION__POSTGRES__CREDENTIALS`, else composed from `SUPABASE_DB_*`."""
+    if stored := _value(str, "destination", "postgres", "credentials"):
+        return str(stored)
+    if not (host := os.environ.get("SUPABASE_DB_HOST")):
+        raise ConfigurationError(
+            "the destination is postgres, but no database is configured: set DESTINATION__POSTGRES__CREDENTIALS "
+            "(postgresql://user:password@host:port/database) or SUPABASE_DB_HOST, _PORT, _NAME, _USER and _PASSWORD"
+        )
+    from urllib.parse import quote
+
+    part = {name: quote(os.environ.get(f"SUPABASE_DB_{name}") or "", safe="") for name in ("USER", "PASSWORD")}
+    port = os.environ.get("SUPABASE_DB_PORT") or "6543"
+    database = os.environ.get("SUPABASE_DB_NAME") or "postgres"
+    return f"postgresql://{part['USER'] or 'postgres'}:{part['PASSWORD']}@{host}:{port}/{database}"
+
+
+def anchor_dlt() -> None:
+    """Let dlt read its own tuning from the project's `.dlt/`, wherever the process was started."""
+    os.environ.setdefault("DLT_PROJECT_DIR", str(project_dir()))
+
+
+def source_settings(model: type[Model], source: str, client_id: str) -> Model:
+    """The settings of one source for one client, validated.
+
+    Raises ConfigurationError naming client, source and key: for a required key that is missing, and for a value
+    that does not fit.
+    """
+    try:
+        return model.model_validate(_found(model, source, client_id))
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error, source, client_id)) from None
+
+
+def unchecked_settings(model: type[Model], source: str, client_id: str) -> Model:
+    """Whatever is configured, unvalidated and possibly incomplete: for what is known without credentials."""
+    return model.model_construct(**_found(model, source, client_id))
+
+
+def _found(model: type[BaseModel], source: str, client_id: str) -> dict[str, Any]:
+    section = ("sources", source, "clients", client_id)
+    found: dict[str, Any] = {}
+    for key, field in model.model_fields.items():
+        value = _value(field.annotation, *section, key)
+        if not any(isinstance(mark, ClientOnly) for mark in field.metadata):
+            value = _merge(_value(field.annotation, "sources", source, key), value)
+        if value is not None:
+            found[key] = value
+    return found
+
+
+def _merge(default: Any, own: Any) -> Any:
+    """A client's own value, or the default; tables are merged key by key, so a client adds to a default table."""
+    if isinstance(default, Mapping) and isinstance(own, Mapping):
+        return {**cast("Mapping[str, Any]", default), **cast("Mapping[str, Any]", own)}
+    return default if own is None else own
+
+
+def _value(kind: Any, *path: str) -> Any:
+    """The first provider's value at `path`, or None. A list or table may stand in the environment as JSON."""
+    *sections, key = path
+    for provider in _providers(project_dir()):
+        value, _ = provider.get_value(key, str, "", *sections)
+        if value is not None:
+            structured = get_origin(kind) in (list, dict) and isinstance(value, str)
+            return json.loads(value) if structured else value
+    return None
+
+
+@functools.cache
+def _providers(root: Path) -> tuple["ConfigProvider", ...]:
+    from dlt.common.configuration.providers import ConfigTomlProvider, EnvironProvider, SecretsTomlProvider
+
+    folder = str(root / ".dlt")
+    return (EnvironProvider(), SecretsTomlProvider(folder), ConfigTomlProvider(folder))
+
+
+def _explain(error: ValidationError, source: str, client_id: str) -> str:
+    problems: list[str] = []
+    for item in error.errors(include_input=False, include_url=False):
+        key = ".".join(str(part) for part in item["loc"]) or "settings"
+        variable = "__".join(("SOURCES", source, "CLIENTS", client_id, key.replace(".", "__"))).upper()
+        what = "is missing" if item["type"] == "missing" else f"is not valid ({item['msg']})"
+        problems.append(f"[sources.{source}.clients.{client_id}] {key} {what}; as an environment variable: {variable}")
+    return f"client {client_id}, source {source}: " + "; ".join(problems)

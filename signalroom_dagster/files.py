@@ -1,0 +1,99 @@
+"""What a source says of one file, and what the loader needs to know to load it in one transaction.
+
+The hand-over between `sources` and `loading`: a source writes a `LoadFile` as JSON and marks it for import,
+the load job reads it back. Neither side knows the other.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+FileStatus: TypeAlias = Literal["loaded", "quarantined", "empty", "deleted"]
+
+TAGS: Mapping[str, str] = {
+    "_client_id": "text",
+    "_file_name": "text",
+    "_row_id": "bigint",
+    "_file_date": "date",
+    "_loaded_at": "timestamp",
+}
+"""The columns that lead every row of a loaded file, with their dlt types."""
+
+REJECT_COLUMNS: Mapping[str, str] = {**TAGS, "reason": "text", "line": "bigint", "raw": "text"}
+
+
+@dataclass(frozen=True, slots=True)
+class FileVersion:
+    """One state of an object: name below the bucket URL, entity tag, size in bytes."""
+
+    file_name: str
+    etag: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """What the ledger says of a file: the version that is in the warehouse, and how it got there."""
+
+    etag: str
+    size: int
+    status: FileStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadFile:
+    """One version of one file, ready to load.
+
+    `body` and `rejects` are CSV files without a header: the rows under `columns`, and the records that could not
+    be read under REJECT_COLUMNS. `seen_etag` is what the ledger held when the file was chosen: a load job that
+    finds something else there lets the other load stand.
+    """
+
+    client_id: str
+    table: str
+    file_name: str
+    etag: str
+    size: int
+    seen_etag: str | None
+    file_date: str
+    last_modified: str
+    loaded_at: str
+    run_id: str
+    status: FileStatus
+    reason: str | None
+    columns: tuple[str, ...]
+    rows_in_file: int
+    rows_loaded: int
+    rows_rejected: int
+    rows_filtered: int
+    body: str | None
+    rejects: str | None
+
+    def write(self, path: Path) -> Path:
+        """Store this description where the load job will find it."""
+        path.write_text(json.dumps(asdict(self)), "utf-8")
+        return path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerUpdate:
+    """Files whose ledger status changes without a load: gone from the bucket, or back unchanged."""
+
+    client_id: str
+    status: FileStatus
+    file_names: tuple[str, ...]
+
+    def write(self, path: Path) -> Path:
+        """Store this description where the load job will find it."""
+        path.write_text(json.dumps(asdict(self)), "utf-8")
+        return path
+
+
+def read_description(path: str) -> LoadFile | LedgerUpdate:
+    """What a source wrote about the file or files that one load job is to handle."""
+    found = json.loads(Path(path).read_text("utf-8"))
+    if "file_names" in found:
+        return LedgerUpdate(**{**found, "file_names": tuple(found["file_names"])})
+    return LoadFile(**{**found, "columns": tuple(found["columns"])})

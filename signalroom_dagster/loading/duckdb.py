@@ -1,0 +1,70 @@
+"""DuckDB as destination: dlt's own, with file-atomic loads. One writer at a time; see `locks`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb as engine
+from dlt.common.destination import DestinationCapabilitiesContext
+from dlt.destinations.impl.duckdb.duck import DuckDbClient
+from dlt.destinations.impl.duckdb.factory import duckdb
+
+from signalroom_dagster.loading.errors import LoadError
+from signalroom_dagster.loading.file_load import FileLoadJob
+from signalroom_dagster.loading.tables import LEDGER, REJECTED, create_statements
+
+_TYPES = {"text": "VARCHAR", "bigint": "BIGINT", "date": "DATE", "timestamp": "TIMESTAMPTZ"}
+
+
+class SignalRoomDuckDbClient(DuckDbClient):
+    """The file-atomic load for tables that ask for it."""
+
+    def create_load_job(self, table: Any, file_path: str, load_id: str, restore: bool = False) -> Any:
+        if table.get("x-load") == "files" and file_path.endswith(".csv"):
+            return FileLoadJob(file_path)
+        return super().create_load_job(table, file_path, load_id, restore)
+
+    def lock_file(self, client_id: str, table: str, file_name: str) -> None:
+        """Nothing to do: the writer's file lock already keeps every other load out."""
+
+    def copy_csv(self, table: str, columns: Sequence[str], types: Sequence[str], path: str) -> int:
+        escape = self.sql_client.escape_column_name
+        target = self.sql_client.make_qualified_table_name(table)
+        struct = ", ".join(f"{_literal(name)}: '{_TYPES[kind]}'" for name, kind in zip(columns, types, strict=True))
+        done = self.sql_client.execute_sql(
+            f"INSERT INTO {target} ({', '.join(map(escape, columns))}) SELECT * FROM read_csv({_literal(path)}, "
+            f"auto_detect=false, header=false, delim=',', quote='\"', escape='\"', new_line='\\n', nullstr='', "
+            f"columns={{{struct}}})"
+        )
+        return int(done[0][0]) if done else 0
+
+    def explain(self, error: Exception, what: str) -> Exception:
+        """DuckDB quotes the offending line in its errors: keep only their class."""
+        cause = error.__cause__ or error
+        if isinstance(cause, engine.Error):
+            return LoadError(f"{what}: DuckDB refused it: {type(cause).__name__}")
+        return error
+
+    def _get_table_update_sql(self, table_name: str, new_columns: Any, generate_alter: bool) -> list[str]:
+        statements = super()._get_table_update_sql(table_name, new_columns, generate_alter)
+        if generate_alter or self.prepare_load_table(table_name).get("x-load") != "files":
+            return statements
+        ledger, rejected = map(self.sql_client.make_qualified_table_name, (LEDGER, REJECTED))
+        return [*statements, *create_statements(ledger, rejected)]
+
+
+class SignalRoomDuckDb(duckdb):
+    """The destination that pipelines are given."""
+
+    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
+        capabilities = super()._raw_capabilities()
+        capabilities.supported_loader_file_formats = [*capabilities.supported_loader_file_formats, "csv"]
+        capabilities.max_parallel_load_jobs = 1
+        return capabilities
+
+    @property
+    def client_class(self) -> type[SignalRoomDuckDbClient]:
+        return SignalRoomDuckDbClient
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

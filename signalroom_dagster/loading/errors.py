@@ -1,0 +1,13 @@
+"""What can go wrong between a load and its warehouse. Messages never hold row content, which may be personal."""
+
+
+class DestinationUnreachableError(ConnectionError):
+    """The warehouse did not answer, or went away: waited for, then tried again."""
+
+
+class LoadError(Exception):
+    """The warehouse refused a load; says which client and file, and the database's own code."""
+
+
+class WarehouseBusyError(TimeoutError):
+    """Another writer kept the DuckDB file for longer than a load may wait."""

@@ -1,0 +1,124 @@
+"""The load job that makes one file appear in the warehouse whole, once, or not at all.
+
+One transaction: lock (client, table, file), look at the ledger again, delete what an earlier version left, copy the
+rows and the rejects, write the ledger row. A job that is killed at any point leaves nothing; a job that runs twice
+does it once. The destination says how to lock, copy and name its errors; nothing here knows a vendor.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from dlt.common.destination.client import RunnableLoadJob
+
+from signalroom_dagster.files import REJECT_COLUMNS, TAGS, LedgerUpdate, LoadFile, read_description
+from signalroom_dagster.loading.tables import LEDGER, REJECTED, upsert_ledger
+
+log = logging.getLogger(__name__)
+
+
+class RowCountError(Exception):
+    """The database took another number of rows than were handed to it; the transaction was rolled back."""
+
+
+class FileWarehouse(Protocol):
+    """What a destination client offers to the file load."""
+
+    sql_client: Any
+
+    def lock_file(self, client_id: str, table: str, file_name: str) -> None:
+        """Hold other loads of the same file off until the transaction ends."""
+        ...
+
+    def copy_csv(self, table: str, columns: Sequence[str], types: Sequence[str], path: str) -> int:
+        """Append a CSV file without header to a table; how many rows were written."""
+        ...
+
+    def explain(self, error: Exception, what: str) -> Exception:
+        """The same failure without row content, as an exception that says whether the database was there."""
+        ...
+
+
+class FileLoadJob(RunnableLoadJob):
+    """Loads what one description says; see the module's text for the guarantee."""
+
+    def run(self) -> None:
+        described = read_description(self._file_path)
+        warehouse: Any = self._job_client
+        try:
+            with warehouse.sql_client.begin_transaction():
+                if isinstance(described, LedgerUpdate):
+                    _update_ledger(warehouse, described)
+                else:
+                    _load_file(warehouse, described)
+        except Exception as error:
+            raise warehouse.explain(error, _subject(described)) from None
+        if isinstance(described, LoadFile):
+            for path in (described.body, described.rejects):
+                if path:
+                    Path(path).unlink(missing_ok=True)
+
+
+def _load_file(warehouse: FileWarehouse, file: LoadFile) -> None:
+    started = time.monotonic()
+    sql = warehouse.sql_client
+    table, ledger, rejected = (sql.make_qualified_table_name(name) for name in (file.table, LEDGER, REJECTED))
+    key = (file.client_id, file.file_name)
+    of_file = "WHERE _client_id = %s AND _file_name = %s"
+
+    warehouse.lock_file(file.client_id, file.table, file.file_name)
+    found = sql.execute_sql(f"SELECT etag FROM {ledger} {of_file}", *key)
+    if (found[0][0] if found else None) != file.seen_etag:
+        log.info("%s: another load has just handled it, left as it is", _subject(file))
+        return
+    if file.seen_etag is not None:
+        sql.execute_sql(f"DELETE FROM {table} {of_file}", *key)
+        sql.execute_sql(f"DELETE FROM {rejected} {of_file}", *key)
+    if file.body:
+        columns = (*TAGS, *file.columns)
+        kinds = (*TAGS.values(), *("text" for _ in file.columns))
+        _expect(file.rows_loaded, warehouse.copy_csv(file.table, columns, kinds, file.body), file)
+    if file.rejects:
+        copied = warehouse.copy_csv(REJECTED, tuple(REJECT_COLUMNS), tuple(REJECT_COLUMNS.values()), file.rejects)
+        _expect(file.rows_rejected, copied, file)
+    sql.execute_sql(upsert_ledger(ledger), *_ledger_row(file))
+    log.info(
+        "%s: %s rows%s in %.2f s%s",
+        _subject(file),
+        f"{file.rows_loaded:,}",
+        f", {file.rows_rejected:,} rejected" if file.rows_rejected else "",
+        time.monotonic() - started,
+        f" ({file.status}: {file.reason})" if file.reason else "",
+    )
+
+
+def _update_ledger(warehouse: FileWarehouse, update: LedgerUpdate) -> None:
+    sql = warehouse.sql_client
+    ledger = sql.make_qualified_table_name(LEDGER)
+    for name in update.file_names:
+        sql.execute_sql(
+            f"UPDATE {ledger} SET status = %s WHERE _client_id = %s AND _file_name = %s",
+            update.status,
+            update.client_id,
+            name,
+        )
+
+
+def _expect(handed: int, copied: int, file: LoadFile) -> None:
+    if handed != copied:
+        raise RowCountError(f"{_subject(file)}: {handed} rows handed to the database, {copied} written")
+
+
+def _ledger_row(file: LoadFile) -> tuple[Any, ...]:
+    return (
+        file.client_id, file.file_name, file.table, file.etag, file.size, file.last_modified, file.rows_in_file,
+        file.rows_loaded, file.rows_rejected, file.rows_filtered, file.status, file.reason, file.file_date,
+        file.loaded_at, file.run_id,
+    )  # fmt: skip
+
+
+def _subject(described: LoadFile | LedgerUpdate) -> str:
+    what = described.file_name if isinstance(described, LoadFile) else f"{len(described.file_names)} ledger rows"
+    return f"client {described.client_id}: {what}"

@@ -1,0 +1,103 @@
+"""Reading the warehouse, the same way on both engines: ledger, counts, checks. Loads go through dlt instead."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, TypeAlias
+
+from signalroom_dagster.config import destination_name, duckdb_path, postgres_url
+from signalroom_dagster.files import LedgerEntry
+from signalroom_dagster.loading.errors import DestinationUnreachableError
+from signalroom_dagster.loading.locks import writer_lock
+from signalroom_dagster.loading.tables import LEDGER
+
+Query: TypeAlias = Callable[..., Sequence[tuple[Any, ...]]]
+
+WAIT_SECONDS = 15 * 60.0
+LONGEST_PAUSE_SECONDS = 60.0
+
+
+def exclusive() -> AbstractContextManager[None]:
+    """Whatever a writer must hold while it uses the warehouse: DuckDB's lock file; on Postgres nothing."""
+    return writer_lock(duckdb_path()) if destination_name() == "duckdb" else nullcontext()
+
+
+@contextmanager
+def connected() -> Iterator[Query]:
+    """A function that runs one SQL statement with %s parameters and returns its rows.
+
+    On DuckDB the caller holds `exclusive()`. Raises DestinationUnreachableError when Postgres does not answer.
+    """
+    with _duckdb() if destination_name() == "duckdb" else _postgres() as query:
+        yield query
+
+
+def wait_until_reachable(
+    say: Callable[[str], None], wait_seconds: float = WAIT_SECONDS, pause: Callable[[float], None] = time.sleep
+) -> None:
+    """Return once the warehouse answers; asks again after 1, 2, 4 … at most 60 s and says so each time.
+
+    Raises DestinationUnreachableError after `wait_seconds`.
+    """
+    give_up = time.monotonic() + wait_seconds
+    delay = 1.0
+    while True:
+        try:
+            with connected() if destination_name() == "postgres" else nullcontext():
+                return
+        except DestinationUnreachableError as error:
+            if time.monotonic() + delay > give_up:
+                raise DestinationUnreachableError(
+                    f"{error}; waited {wait_seconds:.0f} s for it. The next schedule or sensor tick asks again"
+                ) from None
+            say(f"{error}; asking again in {delay:.0f} s")
+            pause(delay)
+            delay = min(delay * 2, LONGEST_PAUSE_SECONDS)
+
+
+def table_exists(query: Query, dataset: str, table: str) -> bool:
+    """Whether a table is there yet."""
+    sql = "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = %s"
+    return bool(query(sql, dataset, table))
+
+
+def read_ledger(query: Query, dataset: str, client_id: str) -> Mapping[str, LedgerEntry]:
+    """What the ledger of a schema holds of one client, by file name; empty before the first load."""
+    if not table_exists(query, dataset, LEDGER):
+        return {}
+    rows = query(f"SELECT _file_name, etag, size, status FROM {dataset}.{LEDGER} WHERE _client_id = %s", client_id)
+    return {name: LedgerEntry(etag=etag, size=size, status=status) for name, etag, size, status in rows}
+
+
+@contextmanager
+def _postgres() -> Iterator[Query]:
+    from signalroom_dagster.loading.postgres import connect
+
+    connection = connect(postgres_url())
+
+    def query(sql: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    try:
+        yield query
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _duckdb() -> Iterator[Query]:
+    import duckdb
+
+    path = duckdb_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = duckdb.connect(str(path))
+
+    def query(sql: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
+        return connection.execute(sql.replace("%s", "?"), parameters or None).fetchall()
+
+    try:
+        yield query
+    finally:
+        connection.close()

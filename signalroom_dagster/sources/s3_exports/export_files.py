@@ -1,0 +1,136 @@
+"""One client's bucket during one run: what has to be loaded, and each file made ready for the load job."""
+
+import itertools
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import fsspec
+from fsspec.core import url_to_fs
+
+from signalroom_dagster.files import LedgerEntry, LedgerUpdate, LoadFile
+from signalroom_dagster.naming import snake_case
+from signalroom_dagster.sources.context import SourceContext
+from signalroom_dagster.sources.s3_exports.layouts import ColumnPlan, layout_of, plan_columns
+from signalroom_dagster.sources.s3_exports.listing import Changes, ListedFile, find_changes, list_files
+from signalroom_dagster.sources.s3_exports.settings import Settings
+from signalroom_dagster.sources.s3_exports.tagging import Tags, tag_file
+
+log = logging.getLogger(__name__)
+
+READ_BYTES = 8 * 1024 * 1024
+
+
+class IncompleteReadError(OSError):
+    """The object ended before the size that the bucket lists: retried, never loaded in part."""
+
+
+class ExportFiles:
+    """Lists, compares with the ledger and prepares the files of one client; safe to use from several threads."""
+
+    def __init__(self, settings: Settings, context: SourceContext) -> None:
+        self._settings = settings
+        self._context = context
+        self._fs, root = cast("tuple[fsspec.AbstractFileSystem, str]", url_to_fs(
+            settings.bucket_url, **settings.storage_options
+        ))
+        self._root = root.rstrip("/")
+        self._numbers = itertools.count(1)
+
+    def listed(self, prefix: str) -> list[ListedFile]:
+        """Every file under one prefix as the bucket lists it now. Raises FileNotFoundError for a missing bucket."""
+        if not self._fs.exists(self._root):
+            raise FileNotFoundError(f"{self._settings.bucket_url} does not exist or cannot be listed")
+        return list_files(self._fs, self._root, prefix)
+
+    def changes(self, prefix: str) -> Changes:
+        """What one prefix asks for: new and changed files, files that are gone or back."""
+        base = f"{prefix}/"
+        ledger = {name: entry for name, entry in self._context.ledger.items() if name.startswith(base)}
+        changes = find_changes(self.listed(prefix), ledger)
+        if changes.to_load:
+            total = sum(item.version.size for item in changes.to_load)
+            log.info(
+                "%s: %s files to load from %s (%.1f MB)", self._client, len(changes.to_load), base, total / 1e6
+            )
+        return changes
+
+    def ledger_updates(self, changes: Changes) -> Iterator[LedgerUpdate]:
+        """What changes in the ledger without a load; an update of no file where nothing does."""
+        yield LedgerUpdate(client_id=self._client, status="deleted", file_names=changes.gone)
+        if changes.back:
+            yield LedgerUpdate(client_id=self._client, status="loaded", file_names=changes.back)
+
+    def prepare(self, prefix: str, item: ListedFile) -> LoadFile:
+        """Read one file and write its tagged rows into the run's folder.
+
+        Raises IncompleteReadError when the download ends early, and what the file system raises.
+        """
+        started = time.monotonic()
+        version, context = item.version, self._context
+        body, rejects = self.scratch_path("rows.csv"), self.scratch_path("rejects.csv")
+        tags = Tags(
+            client_id=self._client,
+            file_name=version.file_name,
+            file_date=item.file_date(context.zone).isoformat(),
+            loaded_at=context.loaded_at,
+        )
+        row_filter = self._settings.row_filter
+        with self._fs.open(item.path, "rb", block_size=READ_BYTES, cache_type="readahead") as stream:
+            tagged = tag_file(
+                stream,
+                tags=tags,
+                plan=self._plan,
+                layout=layout_of(prefix),
+                filter_column=row_filter.column if row_filter else None,
+                body=body,
+                rejects=rejects,
+            )
+        if tagged.bytes_read != version.size:
+            raise IncompleteReadError(
+                f"client {self._client}, s3_exports: read {tagged.bytes_read} of {version.size} bytes of "
+                f"{version.file_name}; it is read again on the next attempt"
+            )
+        known = context.ledger.get(version.file_name)
+        log.debug("%s: read %s in %.2f s", self._client, version.file_name, time.monotonic() - started)
+        return LoadFile(
+            client_id=self._client,
+            table=snake_case(prefix),
+            file_name=version.file_name,
+            etag=version.etag,
+            size=version.size,
+            seen_etag=known.etag if known else None,
+            file_date=tags.file_date,
+            last_modified=item.modified.isoformat(),
+            loaded_at=tags.loaded_at,
+            run_id=context.run_id,
+            status=tagged.status,
+            reason=tagged.reason,
+            columns=tagged.columns,
+            rows_in_file=tagged.rows_in_file,
+            rows_loaded=tagged.rows_loaded,
+            rows_rejected=tagged.rows_rejected,
+            rows_filtered=tagged.rows_filtered,
+            body=str(body) if tagged.rows_loaded else None,
+            rejects=str(rejects) if tagged.rows_rejected else None,
+        )
+
+    def scratch_path(self, ending: str) -> Path:
+        """A fresh path in the run's folder."""
+        return self._context.work_dir / f"{next(self._numbers):06d}.{ending}"
+
+    @property
+    def _client(self) -> str:
+        return self._context.client_id
+
+    def _plan(self, header: list[str]) -> ColumnPlan:
+        settings = self._settings
+        key, rows = settings.hash_key, settings.row_filter
+        return plan_columns(
+            header,
+            settings.columns,
+            key.get_secret_value() if key else None,
+            (rows.column, rows.values) if rows else None,
+        )

@@ -1,0 +1,211 @@
+"""CSV bytes to records, without trusting the file: what is one row, and what is wrong with it.
+
+Records are told apart by the CSV grammar, never parsed further than needed: a line without a quote is its own
+record and stays bytes. Anything unusual (quotes, NUL, bytes that are not UTF-8, stray carriage returns) goes
+through Python's csv reader, which decides as Excel and Sticky.io do. A quote that is never closed costs only
+the line that opened it.
+"""
+
+import csv
+import gzip
+import zlib
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, NamedTuple, cast
+
+BLOCK_BYTES = 4 * 1024 * 1024
+LONGEST_LINE_BYTES = 64 * 1024 * 1024
+LONGEST_RECORD_LINES = 1_000
+
+
+class Record(NamedTuple):
+    """One record: its first physical line (1-based), its bytes, its fields where they had to be parsed, its fault."""
+
+    line: int
+    raw: bytes
+    fields: list[str] | None = None
+    problem: str | None = None
+
+
+class RecordReader:
+    """Reads the records of one file from a binary stream, gzip or plain, in bounded memory.
+
+    `watch` is shown every decompressed block as it passes. After the last record: `bytes_read` (of the stored
+    object), `truncated` (why reading stopped early, or None), `recoded` (records that were not UTF-8 and were read
+    as cp1252).
+    """
+
+    def __init__(self, stream: BinaryIO, watch: Callable[[bytes], None]) -> None:
+        csv.field_size_limit(LONGEST_LINE_BYTES)
+        self._stream = stream
+        self._watch = watch
+        self._careful = False
+        self.bytes_read = 0
+        self.recoded = 0
+        self.truncated: str | None = None
+
+    def __iter__(self) -> Iterator[Record]:
+        next_line = 1
+        blocks = self._blocks()
+        for block in blocks:
+            lines = _lines(block)
+            if self.truncated and block[-1:] != b"\n":
+                yield Record(next_line, block, problem=self.truncated)
+                return
+            self._careful = _needs_care(block)
+            quoted = self._careful or b'"' in block
+            position = 0
+            while position < len(lines):
+                raw = lines[position]
+                if not quoted or not (self._careful or b'"' in raw):
+                    if raw and raw != b"\r":
+                        yield Record(next_line + position, raw[:-1] if raw[-1:] == b"\r" else raw)
+                    position += 1
+                    continue
+                taken, record = self._parse(lines, position, next_line + position, blocks)
+                if record:
+                    yield record
+                position += taken
+            next_line += position
+
+    def _blocks(self) -> Iterator[bytes]:
+        for block in self._whole_lines():
+            self._watch(block)
+            yield block
+
+    def _whole_lines(self) -> Iterator[bytes]:
+        """The decompressed content in blocks that end at a line's end, byte order mark removed."""
+        rest = b""
+        first = True
+        for chunk in self._chunks():
+            if first:
+                chunk, first = chunk.removeprefix(b"\xef\xbb\xbf"), False
+            if b"\n" not in chunk and b"\r" in chunk and b"\n" not in rest:
+                chunk = chunk.replace(b"\r", b"\n")  # line ends of old Macs: no other kind in sight
+            head, newline, tail = chunk.rpartition(b"\n")
+            if newline:
+                yield rest + head + newline
+                rest = tail
+            else:
+                rest += tail
+            if len(rest) > LONGEST_LINE_BYTES:
+                self.truncated = "a line is longer than 64 MiB: nothing was read from there on"
+                break
+        if rest:
+            yield rest
+
+    def _chunks(self) -> Iterator[bytes]:
+        counted = _Counted(self._stream)
+        magic = counted.read(2)
+        source: BinaryIO = _Rejoined(magic, counted)
+        if magic == b"\x1f\x8b":
+            source = cast("BinaryIO", gzip.GzipFile(fileobj=source))
+        while True:
+            try:
+                chunk = source.read(BLOCK_BYTES)
+            except (EOFError, gzip.BadGzipFile, zlib.error):
+                self.truncated = "the gzip stream ends early: the rest of the file is missing"
+                chunk = b""
+            self.bytes_read = counted.total
+            if not chunk:
+                return
+            yield chunk
+
+    def _parse(self, lines: list[bytes], at: int, line: int, more: Iterator[bytes]) -> tuple[int, Record | None]:
+        """One record that starts at `lines[at]` by the csv grammar, and how many lines it takes."""
+        taken = 0
+        pieces: list[bytes] = []
+
+        def supply() -> Iterator[str]:
+            nonlocal taken
+            while taken < LONGEST_RECORD_LINES:
+                if at + taken == len(lines):
+                    if (block := next(more, None)) is None:
+                        return
+                    lines.extend(_lines(block))
+                    self._careful = self._careful or _needs_care(block)
+                raw = lines[at + taken]
+                taken += 1
+                pieces.append(raw)
+                yield self._decode(raw) + "\n"
+
+        problem: str | None = None
+        fields: list[str] = []
+        recoded_before = self.recoded
+        try:
+            fields = next(csv.reader(supply(), strict=True), [])
+        except csv.Error as error:
+            problem = _explain(str(error))
+        if problem and taken > 1:
+            del pieces[1:]
+            taken = 1
+        raw = b"\n".join(pieces).removesuffix(b"\r")
+        if b"\0" in raw:
+            problem = "holds a NUL byte"
+        if problem or fields:
+            self.recoded = min(self.recoded, recoded_before + 1)
+            return taken, Record(line, raw, None if problem else fields, problem)
+        return taken, None
+
+    def _decode(self, raw: bytes) -> str:
+        try:
+            return raw.decode("utf-8")
+        except UnicodeDecodeError:
+            self.recoded += 1
+            try:
+                return raw.decode("cp1252")
+            except UnicodeDecodeError:
+                return raw.decode("latin-1")  # the five bytes that cp1252 leaves undefined
+
+
+class _Counted:
+    """Counts what is read from the stored object, so that a download cut short is noticed."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.total = 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self.total += len(data)
+        return data
+
+
+class _Rejoined:
+    """The stream with the two bytes put back that were read to recognize gzip."""
+
+    def __init__(self, head: bytes, stream: _Counted) -> None:
+        self._head = head
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        head, self._head = self._head, b""
+        return head + self._stream.read(size - len(head) if size > 0 else size)
+
+
+def _lines(block: bytes) -> list[bytes]:
+    lines = block.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def _needs_care(block: bytes) -> bool:
+    if b"\0" in block or block.count(b"\r") != block.count(b"\r\n"):
+        return True
+    if block.isascii():
+        return False
+    try:
+        block.decode("utf-8")
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
+def _explain(error: str) -> str:
+    if "unexpected end of data" in error:
+        return "opens a quote that is never closed"
+    if "expected after" in error:
+        return "has text after a closing quote"
+    if "new-line character" in error:
+        return "has a carriage return outside quotes"
+    return f"is not valid CSV: {error}"

@@ -1,0 +1,82 @@
+"""What a client's configuration says about its exports. Account settings are read from the client's section only."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from signalroom_dagster.config import ClientOnly
+from signalroom_dagster.naming import snake_case
+from signalroom_dagster.sources.s3_exports.layouts import Policy
+
+
+class RowFilter(BaseModel):
+    """Whose rows are this client's, where several clients share a prefix: `column` holds one of `values`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    column: str
+    values: list[str] = Field(min_length=1)
+
+    @field_validator("column")
+    @classmethod
+    def _as_column(cls, value: str) -> str:
+        return snake_case(value)
+
+
+class Settings(BaseModel):
+    """`[sources.s3_exports.clients.<id>]`; `columns` adds to the default policy of `[sources.s3_exports]`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bucket_url: Annotated[str, ClientOnly()]
+    prefixes: Annotated[list[str], ClientOnly()] = Field(min_length=1)
+    aws_access_key_id: Annotated[SecretStr | None, ClientOnly()] = None
+    aws_secret_access_key: Annotated[SecretStr | None, ClientOnly()] = None
+    region_name: Annotated[str | None, ClientOnly()] = None
+    endpoint_url: Annotated[str | None, ClientOnly()] = None
+    hash_key: Annotated[SecretStr | None, ClientOnly()] = None
+    row_filter: Annotated[RowFilter | None, ClientOnly()] = None
+    columns: dict[str, Policy] = {}
+    fresh_within: str = "26h"
+
+    @field_validator("prefixes", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        found = value.split(",") if isinstance(value, str) else value
+        return [str(prefix).strip().strip("/") for prefix in found]
+
+    @field_validator("columns")
+    @classmethod
+    def _by_column_name(cls, value: dict[str, Policy]) -> dict[str, Policy]:
+        return {snake_case(name): kind for name, kind in value.items()}
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Settings":
+        if self.bucket_url.startswith("s3://"):
+            for key in ("aws_access_key_id", "aws_secret_access_key"):
+                if not (secret := getattr(self, key)) or not secret.get_secret_value():
+                    raise ValueError(f"{key} is missing: s3:// needs the client's own key")
+        if "hash" in self.columns.values() and not self.hash_key:
+            raise ValueError("hash_key is missing: a column's policy is hash")
+        return self
+
+    @property
+    def storage_options(self) -> dict[str, Any]:
+        """What fsspec needs to open `bucket_url`; botocore's own retries are off, the step retries."""
+        if not self.bucket_url.startswith("s3://"):
+            return {}
+        key, secret = self.aws_access_key_id, self.aws_secret_access_key
+        return {
+            "key": key.get_secret_value() if key else None,
+            "secret": secret.get_secret_value() if secret else None,
+            "endpoint_url": self.endpoint_url,
+            "client_kwargs": {"region_name": self.region_name or "us-east-1"},
+            "config_kwargs": {
+                "retries": {"total_max_attempts": 1},
+                "connect_timeout": 10,
+                "read_timeout": 60,
+                "max_pool_connections": 8,
+            },
+            "use_listings_cache": False,
+            "skip_instance_cache": True,
+        }

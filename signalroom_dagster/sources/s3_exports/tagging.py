@@ -1,0 +1,201 @@
+"""One stored object to two CSV files: its rows, tagged and ready for COPY, and the records that were rejected.
+
+A row without quotes is never parsed: its commas are counted and the tags put in front of its bytes. Rows with
+quotes are written anew, so that what one CSV dialect allows and another does not (`5" pipe`) never reaches the
+database. An empty field becomes NULL, quoted or not.
+"""
+
+import csv
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from signalroom_dagster.files import FileStatus
+from signalroom_dagster.sources.s3_exports.layouts import ColumnPlan, Layout
+from signalroom_dagster.sources.s3_exports.record_count import RecordCount
+from signalroom_dagster.sources.s3_exports.records import Record, RecordReader
+
+PlanColumns = Callable[[Sequence[str]], ColumnPlan]
+
+FLUSH_ROWS = 2_000
+LONGEST_RECORD_BYTES = 1024 * 1024
+LONGEST_RAW = 10_000
+_LONG_NUMBER = re.compile(r"(?:\d[ -]?){11,}\d")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tags:
+    """What is the same for every row of one file."""
+
+    client_id: str
+    file_name: str
+    file_date: str
+    loaded_at: str
+
+    def around(self) -> tuple[bytes, bytes]:
+        """The CSV text before and after the row number."""
+        head = _csv_line([self.client_id, self.file_name])
+        tail = _csv_line([self.file_date, self.loaded_at])
+        return head + b",", b"," + tail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaggedFile:
+    """What became of one file. Rows in file is an independent count; the others are what was written."""
+
+    status: FileStatus
+    reason: str | None
+    columns: tuple[str, ...]
+    rows_in_file: int
+    rows_loaded: int
+    rows_rejected: int
+    rows_filtered: int
+    bytes_read: int
+
+
+def tag_file(
+    stream: BinaryIO,
+    *,
+    tags: Tags,
+    plan: PlanColumns,
+    layout: Layout | None,
+    filter_column: str | None,
+    body: Path,
+    rejects: Path,
+) -> TaggedFile:
+    """Read `stream` once and write its rows to `body` and its unreadable records to `rejects`.
+
+    A file without its key column, or without the column that says whose rows these are, is quarantined: all its
+    records are rejected. Raises what the stream raises; nothing half-written is ever loaded, because the caller
+    hands over a file only after this returns.
+    """
+    count = RecordCount()
+    reader = RecordReader(stream, count.add)
+    records = iter(reader)
+    header = next(records, None)
+    columns = plan(_header_cells(header)) if header else plan([])
+    fault = _fault(header, columns, layout, filter_column)
+    with body.open("wb") as rows, rejects.open("wb") as rejected:
+        writer = _Writer(tags, columns, fault, rows, rejected)
+        for record in records:
+            writer.take(record)
+        writer.flush()
+    status: FileStatus = "quarantined" if fault else "loaded" if writer.seen else "empty"
+    notes = [fault, layout.difference(columns.names) if layout and header and not fault else None, reader.truncated]
+    if reader.recoded:
+        notes.append(f"{reader.recoded} records were not UTF-8 and were read as cp1252")
+    return TaggedFile(
+        status=status,
+        reason="; ".join(note for note in notes if note) or None,
+        columns=() if fault else columns.kept,
+        rows_in_file=count.total,
+        rows_loaded=writer.loaded,
+        rows_rejected=writer.rejected,
+        rows_filtered=writer.filtered,
+        bytes_read=reader.bytes_read,
+    )
+
+
+class _Writer:
+    """Decides per record: a row, a reject, or another client's."""
+
+    def __init__(
+        self, tags: Tags, columns: ColumnPlan, fault: str | None, rows: BinaryIO, rejected: BinaryIO
+    ) -> None:
+        self._head, self._tail = tags.around()
+        self._columns = columns
+        self._fault = fault
+        self._commas = len(columns.names) - 1
+        self._split = columns.first_untouched
+        self._rows, self._rejects = rows, rejected
+        self._out: list[bytes] = []
+        self.seen = self.loaded = self.rejected = self.filtered = 0
+
+    def take(self, record: Record) -> None:
+        self.seen += 1
+        line, raw, fields, problem = record
+        if self._fault or problem:
+            return self._reject(line, raw, self._fault or problem or "")
+        if len(raw) > LONGEST_RECORD_BYTES:
+            return self._reject(line, raw, "is longer than 1 MiB")
+        found = raw.count(b",") if fields is None else len(fields) - 1
+        if found != self._commas:
+            return self._reject(line, raw, f"has {found + 1} fields, the header has {self._commas + 1}")
+        if fields is not None:
+            row = self._edit_fields([field.encode("utf-8") for field in fields])
+        else:
+            row = self._edit_bytes(raw) if self._split else raw
+        if row is None:
+            self.filtered += 1
+            return None
+        self.loaded += 1
+        self._out.append(b"%b%d%b,%b\n" % (self._head, self.seen, self._tail, row))
+        if len(self._out) >= FLUSH_ROWS:
+            self.flush()
+        return None
+
+    def flush(self) -> None:
+        self._rows.write(b"".join(self._out))
+        self._out.clear()
+
+    def _edit_bytes(self, raw: bytes) -> bytes | None:
+        fields = raw.split(b",", self._split)
+        if not self._columns.wanted(fields):
+            return None
+        self._columns.apply(fields)
+        return b",".join(fields)
+
+    def _edit_fields(self, fields: list[bytes]) -> bytes | None:
+        if not self._columns.wanted(fields):
+            return None
+        self._columns.apply(fields)
+        return b",".join([_quoted(field) for field in fields])
+
+    def _reject(self, line: int, raw: bytes, reason: str) -> None:
+        self.rejected += 1
+        text = "" if self._columns.hides_anything or self._columns.filter_at is not None else _masked(raw)
+        self._rejects.write(self._head + b"%d" % self.seen + self._tail + b"," + _csv_line([reason, str(line), text]))
+        self._rejects.write(b"\n")
+
+
+def _header_cells(header: Record) -> list[str]:
+    if header.fields is not None:
+        return header.fields
+    text = header.raw.decode("utf-8", "replace")
+    return next(csv.reader([text])) if header.problem is None else [text]
+
+
+def _fault(
+    header: Record | None, columns: ColumnPlan, layout: Layout | None, filter_column: str | None
+) -> str | None:
+    if header is None:
+        return None
+    if header.problem:
+        return f"the header {header.problem}"
+    if header.raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in header.raw:
+        return "not a UTF-8 or cp1252 text file"
+    found = f"its header has {len(columns.names)} columns"
+    if layout and layout.key not in columns.names:
+        return f"no key column {layout.key}: {found}"
+    if filter_column and columns.filter_at is None:
+        return f"no column {filter_column} to tell whose rows these are: {found}"
+    return None
+
+
+def _quoted(field: bytes) -> bytes:
+    if b'"' in field or b"," in field or b"\n" in field or b"\r" in field:
+        return b'"' + field.replace(b'"', b'""') + b'"'
+    return field
+
+
+def _csv_line(cells: Sequence[str]) -> bytes:
+    return b",".join(_quoted(cell.encode("utf-8")) for cell in cells)
+
+
+def _masked(raw: bytes) -> str:
+    """A rejected record as storable text: runs of 12 or more digits (card numbers) never survive."""
+    text = raw.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
+    text = _LONG_NUMBER.sub(lambda run: "*" * len(run.group()), text)
+    return text if len(text) <= LONGEST_RAW else f"{text[:LONGEST_RAW]}… ({len(raw)} bytes)"
