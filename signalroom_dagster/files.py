@@ -4,11 +4,13 @@ The hand-over between `sources` and `loading`: a source writes a `LoadFile` as J
 the load job reads it back. Neither side knows the other.
 """
 
-import json
+import functools
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
+
+from pydantic import TypeAdapter
 
 FileStatus: TypeAlias = Literal["loaded", "quarantined", "empty", "deleted"]
 
@@ -71,11 +73,6 @@ class LoadFile:
     body: str | None
     rejects: str | None
 
-    def write(self, path: Path) -> Path:
-        """Store this description where the load job will find it."""
-        path.write_text(json.dumps(asdict(self)), "utf-8")
-        return path
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerUpdate:
@@ -85,15 +82,18 @@ class LedgerUpdate:
     status: FileStatus
     file_names: tuple[str, ...]
 
-    def write(self, path: Path) -> Path:
-        """Store this description where the load job will find it."""
-        path.write_text(json.dumps(asdict(self)), "utf-8")
-        return path
+
+def write_description(described: LoadFile | LedgerUpdate, path: Path) -> Path:
+    """Store a description where its load job will find it."""
+    path.write_bytes(_descriptions().dump_json(described))
+    return path
 
 
-def read_description(path: str) -> LoadFile | LedgerUpdate:
+def read_description(path: Path) -> LoadFile | LedgerUpdate:
     """What a source wrote about the file or files that one load job is to handle."""
-    found = json.loads(Path(path).read_text("utf-8"))
-    if "file_names" in found:
-        return LedgerUpdate(**{**found, "file_names": tuple(found["file_names"])})
-    return LoadFile(**{**found, "columns": tuple(found["columns"])})
+    return _descriptions().validate_json(path.read_bytes())
+
+
+@functools.cache
+def _descriptions() -> TypeAdapter[LoadFile | LedgerUpdate]:
+    return TypeAdapter(LoadFile | LedgerUpdate)

@@ -116,7 +116,10 @@ def _binaries(scratch: Path) -> Path:
 
 def _readable(binaries: Path, package: Path, scratch: Path) -> Path:
     """The same binaries where `nobody` can run them."""
-    if os.geteuid() != 0 or subprocess.run([binaries / "postgres", "-V"], capture_output=True, check=False, **_account()).returncode == 0:
+    if (
+        os.geteuid() != 0
+        or subprocess.run([binaries / "postgres", "-V"], capture_output=True, check=False, **_account()).returncode == 0
+    ):
         return binaries
     copied = scratch / "site" / package.name
     shutil.copytree(package, copied, symlinks=True)

@@ -7,6 +7,7 @@ import duckdb as engine
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 from dlt.destinations.impl.duckdb.factory import duckdb
+from typing_extensions import override
 
 from signalroom_dagster.loading.errors import LoadError
 from signalroom_dagster.loading.file_load import FileLoadJob
@@ -18,6 +19,7 @@ _TYPES = {"text": "VARCHAR", "bigint": "BIGINT", "date": "DATE", "timestamp": "T
 class SignalRoomDuckDbClient(DuckDbClient):
     """The file-atomic load for tables that ask for it."""
 
+    @override
     def create_load_job(self, table: Any, file_path: str, load_id: str, restore: bool = False) -> Any:
         if table.get("x-load") == "files" and file_path.endswith(".csv"):
             return FileLoadJob(file_path)
@@ -27,6 +29,7 @@ class SignalRoomDuckDbClient(DuckDbClient):
         """Nothing to do: the writer's file lock already keeps every other load out."""
 
     def copy_csv(self, table: str, columns: Sequence[str], types: Sequence[str], path: str) -> int:
+        """Append a CSV file without header to a table; how many rows were written."""
         escape = self.sql_client.escape_column_name
         target = self.sql_client.make_qualified_table_name(table)
         struct = ", ".join(f"{_literal(name)}: '{_TYPES[kind]}'" for name, kind in zip(columns, types, strict=True))
@@ -44,6 +47,7 @@ class SignalRoomDuckDbClient(DuckDbClient):
             return LoadError(f"{what}: DuckDB refused it: {type(cause).__name__}")
         return error
 
+    @override
     def _get_table_update_sql(self, table_name: str, new_columns: Any, generate_alter: bool) -> list[str]:
         statements = super()._get_table_update_sql(table_name, new_columns, generate_alter)
         if generate_alter or self.prepare_load_table(table_name).get("x-load") != "files":
@@ -55,6 +59,7 @@ class SignalRoomDuckDbClient(DuckDbClient):
 class SignalRoomDuckDb(duckdb):
     """The destination that pipelines are given."""
 
+    @override
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
         capabilities = super()._raw_capabilities()
         capabilities.supported_loader_file_formats = [*capabilities.supported_loader_file_formats, "csv"]
@@ -62,6 +67,7 @@ class SignalRoomDuckDb(duckdb):
         return capabilities
 
     @property
+    @override
     def client_class(self) -> type[SignalRoomDuckDbClient]:
         return SignalRoomDuckDbClient
 

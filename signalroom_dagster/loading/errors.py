@@ -5,6 +5,10 @@ class DestinationUnreachableError(ConnectionError):
     """The warehouse did not answer, or went away: waited for, then tried again."""
 
 
+class DestinationLostError(ConnectionError):
+    """The warehouse stayed unreachable for as long as a load waits; the next schedule or sensor tick asks again."""
+
+
 class LoadError(Exception):
     """The warehouse refused a load; says which client and file, and the database's own code."""
 

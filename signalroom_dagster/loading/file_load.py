@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dlt.common.destination.client import RunnableLoadJob
+from typing_extensions import override
 
 from signalroom_dagster.files import REJECT_COLUMNS, TAGS, LedgerUpdate, LoadFile, read_description
 from signalroom_dagster.loading.tables import LEDGER, REJECTED, upsert_ledger
@@ -44,8 +45,9 @@ class FileWarehouse(Protocol):
 class FileLoadJob(RunnableLoadJob):
     """Loads what one description says; see the module's text for the guarantee."""
 
+    @override
     def run(self) -> None:
-        described = read_description(self._file_path)
+        described = read_description(Path(self._file_path))
         warehouse: Any = self._job_client
         try:
             with warehouse.sql_client.begin_transaction():

@@ -5,7 +5,7 @@ The operating system frees the lock when its holder dies, kill -9 included.
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,13 +20,13 @@ REMINDER_SECONDS = 30.0
 
 
 @contextmanager
-def writer_lock(database: Path, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
+def writer_lock(database: Path, wait_seconds: float = WAIT_SECONDS) -> Generator[None]:
     """Hold the database for one writer; says every half minute that it waits.
 
     Raises WarehouseBusyError after `wait_seconds`.
     """
     database.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(f"{database}.lock")
+    lock = FileLock(f"{database}.lock", is_singleton=True)  # the same thread may ask again
     give_up = time.monotonic() + wait_seconds
     while True:
         try:
@@ -35,7 +35,7 @@ def writer_lock(database: Path, wait_seconds: float = WAIT_SECONDS) -> Iterator[
         except Timeout:
             if time.monotonic() >= give_up:
                 raise WarehouseBusyError(
-                    f"{database.name} was held by another writer for {wait_seconds:.0f} s; see who has {database.name}.lock"
+                    f"another writer held {database.name} for {wait_seconds:.0f} s; see who has {database.name}.lock"
                 ) from None
             log.info("waiting for another writer of %s", database.name)
     try:

@@ -6,8 +6,9 @@ path, no session locks; every name is qualified and every lock ends with its tra
 https://supabase.com/docs/guides/database/connecting-to-postgres
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -15,11 +16,13 @@ from dlt.destinations.impl.postgres.factory import postgres
 from dlt.destinations.impl.postgres.postgres import PostgresClient
 from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from psycopg2 import sql as pg
+from typing_extensions import override
 
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.loading.errors import DestinationUnreachableError, LoadError
 from signalroom_dagster.loading.file_load import FileLoadJob
 from signalroom_dagster.loading.tables import LEDGER, REJECTED, create_statements
+from signalroom_dagster.retries import causes
 
 CONNECT_SECONDS = 10
 COPY_BYTES = 1024 * 1024
@@ -42,13 +45,17 @@ def connect(url: str) -> "psycopg2.extensions.connection":
 
 def explain(error: Exception, what: str) -> Exception:
     """A driver's error as one of ours: reachable or not, without the row content that Postgres quotes."""
-    if not isinstance(error, psycopg2.Error):
+    found = next((cause for cause in causes(error) if isinstance(cause, psycopg2.Error)), None)
+    if found is None:
         return error
+    error = found
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if "authentication failed" in text or ("does not exist" in text and error.pgcode is None):
         return ConfigurationError(f"{what}: Postgres refused the login; check DESTINATION__POSTGRES__CREDENTIALS")
     code = error.pgcode or ""
-    if code[:2] in ("08", "57") or (not code and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)):
+    if code[:2] in ("08", "57") or (
+        not code and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+    ):
         return DestinationUnreachableError(f"{what}: Postgres is not reachable ({type(error).__name__} {code})")
     return LoadError(f"{what}: Postgres refused it: {type(error).__name__} {code}")
 
@@ -56,6 +63,7 @@ def explain(error: Exception, what: str) -> Exception:
 class PoolerSqlClient(Psycopg2SqlClient):
     """dlt's client without startup options, which a transaction pooler refuses."""
 
+    @override
     def open_connection(self) -> "psycopg2.extensions.connection":
         self._conn = connect(self.credentials.to_native_representation())
         return self._conn
@@ -69,27 +77,32 @@ class SignalRoomPostgresClient(PostgresClient):
         names = self.create_dataset_names(schema, config)
         self.sql_client = PoolerSqlClient(*names, config.credentials, capabilities)
 
+    @override
     def initialize_storage(self, truncate_tables: Iterable[str] | None = None) -> None:
         with self._one_at_a_time():
             super().initialize_storage(truncate_tables)  # pyright: ignore[reportArgumentType]
 
+    @override
     def update_stored_schema(self, *args: Any, **kwargs: Any) -> Any:
         with self._one_at_a_time():
             return super().update_stored_schema(*args, **kwargs)
 
+    @override
     def create_load_job(self, table: Any, file_path: str, load_id: str, restore: bool = False) -> Any:
         if table.get("x-load") == "files" and file_path.endswith(".csv"):
             return FileLoadJob(file_path)
         return super().create_load_job(table, file_path, load_id, restore)
 
     def lock_file(self, client_id: str, table: str, file_name: str) -> None:
+        """Hold other loads of the same file off until the transaction ends."""
         self._lock(f"{self.sql_client.dataset_name}|{table}|{client_id}|{file_name}")
 
     def copy_csv(self, table: str, columns: Sequence[str], types: Sequence[str], path: str) -> int:
+        """Append a CSV file without header to a table; how many rows were written."""
         statement = pg.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT csv, ENCODING 'UTF8')").format(
             pg.Identifier(self.sql_client.dataset_name, table), pg.SQL(", ").join(map(pg.Identifier, columns))
         )
-        with self.sql_client.native_connection.cursor() as cursor, open(path, "rb") as rows:
+        with self.sql_client.native_connection.cursor() as cursor, Path(path).open("rb") as rows:
             cursor.copy_expert(statement, rows, COPY_BYTES)
             return cursor.rowcount
 
@@ -97,17 +110,20 @@ class SignalRoomPostgresClient(PostgresClient):
         """See `explain` of this module."""
         return explain(error, what)
 
+    @override
     def _get_table_update_sql(self, table_name: str, new_columns: Any, generate_alter: bool) -> list[str]:
         statements = super()._get_table_update_sql(table_name, new_columns, generate_alter)
         if generate_alter or self.prepare_load_table(table_name).get("x-load") != "files":
             return statements
         name, ledger, rejected = map(self.sql_client.make_qualified_table_name, (table_name, LEDGER, REJECTED))
-        indexes = [f"CREATE INDEX IF NOT EXISTS {index} ON {on} (_client_id, _file_name)" for index, on in (
-            (f"{table_name}_file_idx", name), (f"{REJECTED}_file_idx", rejected))]
+        indexes = [
+            f"CREATE INDEX IF NOT EXISTS {index} ON {on} (_client_id, _file_name)"
+            for index, on in ((f"{table_name}_file_idx", name), (f"{REJECTED}_file_idx", rejected))
+        ]
         return [*statements, *create_statements(ledger, rejected), *indexes]
 
     @contextmanager
-    def _one_at_a_time(self) -> Iterator[None]:
+    def _one_at_a_time(self) -> Generator[None]:
         """Two clients' first loads would create the same schema and tables: the second waits here.
 
         On a connection of its own, because dlt commits on the client's.
@@ -116,7 +132,9 @@ class SignalRoomPostgresClient(PostgresClient):
         try:
             guard.autocommit = False
             with guard.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"ddl|{self.sql_client.dataset_name}"])
+                cursor.execute(
+                    "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"ddl|{self.sql_client.dataset_name}"]
+                )
             yield
         finally:
             guard.close()
@@ -129,5 +147,6 @@ class SignalRoomPostgres(postgres):
     """The destination that pipelines are given."""
 
     @property
+    @override
     def client_class(self) -> type[SignalRoomPostgresClient]:
         return SignalRoomPostgresClient

@@ -2,8 +2,9 @@
 
 import logging
 import shutil
+import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,9 +16,10 @@ from filelock import FileLock, Timeout
 from signalroom_dagster import config
 from signalroom_dagster.clients import Client
 from signalroom_dagster.loading import catalog
-from signalroom_dagster.loading.warehouse import connected, read_ledger
+from signalroom_dagster.loading.warehouse import Query, connected, exclusive, read_ledger, wait_until_reachable
 from signalroom_dagster.naming import pipeline_name
-from signalroom_dagster.sources.context import SourceContext
+from signalroom_dagster.retries import decide, root_error
+from signalroom_dagster.sources.context import Planned, SourceContext
 
 if TYPE_CHECKING:
     from dlt import Pipeline
@@ -32,10 +34,11 @@ class Load:
 
     source: "DltSource"
     pipeline: "Pipeline"
+    notes: Mapping[str, Mapping[str, str]]
 
 
 @contextmanager
-def open_load(source: str, client: Client, run_id: str) -> Iterator[Load]:
+def open_load(source: str, client: Client, run_id: str) -> Generator[Load]:
     """Open a source and a pipeline that nobody else shares; both end with the block.
 
     The caller holds `warehouse.exclusive()`. State is never resumed: the scratch folder is new each time, and what
@@ -45,17 +48,9 @@ def open_load(source: str, client: Client, run_id: str) -> Iterator[Load]:
 
     settings = catalog.settings_for(source, client)
     config.anchor_dlt()
-    with connected() as query:
-        ledger = read_ledger(query, source, client.id)
     with scratch_folder(pipeline_name(source, client.id)) as folder:
-        context = SourceContext(
-            client_id=client.id,
-            zone=client.zone,
-            run_id=run_id,
-            work_dir=folder,
-            ledger=ledger,
-            started_at=datetime.now(UTC),
-        )
+        with connected() as query:
+            context = _context(source, client, run_id, folder, query)
         pipeline = dlt.pipeline(
             pipeline_name(source, client.id),
             pipelines_dir=str(folder / "dlt"),
@@ -63,21 +58,59 @@ def open_load(source: str, client: Client, run_id: str) -> Iterator[Load]:
             dataset_name=source,
         )
         try:
-            yield Load(catalog.source_module(source).open_source(settings, context), pipeline)
+            yield Load(catalog.source_module(source).open_source(settings, context), pipeline, context.notes)
         finally:
             pipeline.deactivate()
 
 
 def run_load(source: str, client: Client, run_id: str, resources: Sequence[str] = ()) -> None:
-    """Load once, without Dagster. Raises ConfigurationError for an unknown resource, and what the load raises."""
-    with open_load(source, client, run_id) as load:
+    """One attempt without Dagster: waits for the warehouse, then loads.
+
+    Raises ConfigurationError for an unknown resource, and what the load raises.
+    """
+    wait_until_reachable(log.warning)
+    with exclusive(), open_load(source, client, run_id) as load:
         known = list(load.source.resources)
         if unknown := [name for name in resources if name not in known]:
             raise config.ConfigurationError(
                 f"{source} of client {client.id} has no resource {', '.join(unknown)} (there are: {', '.join(known)})"
             )
-        chosen = load.source.with_resources(*resources) if resources else load.source
-        load.pipeline.run(chosen)
+        load.pipeline.run(load.source.with_resources(*resources) if resources else load.source)
+
+
+def run_with_retries(source: str, client: Client, run_id: str, resources: Sequence[str] = ()) -> None:
+    """Load, and try again as `retries` says. Raises the last attempt's error."""
+    attempt, done = 0, False
+    while not done:
+        attempt += 1
+        try:
+            run_load(source, client, run_id, resources)
+            done = True
+        except Exception as error:
+            decision = decide(error, attempt)
+            if decision.wait is None:
+                raise root_error(error) from error
+            log.warning(
+                "client %s, source %s: %s; again in %.0f s", client.id, source, root_error(error), decision.wait
+            )
+            time.sleep(decision.wait)
+
+
+def preview_load(source: str, client: Client) -> list[Planned]:
+    """What a load would do now, and why; loads nothing."""
+    with exclusive(), connected() as query, scratch_folder(pipeline_name(source, client.id)) as folder:
+        return list(catalog.preview(source, client, _context(source, client, "preview", folder, query)))
+
+
+def create_tables(source: str) -> None:
+    """Every table that a source declares, empty and typed, where it is not there yet."""
+    warehouse = destination()
+    dataset = warehouse.spec()._bind_dataset_name(source)  # pyright: ignore[reportPrivateUsage]
+    schema = catalog.outline(source).discover_schema()
+    schema._bump_version()  # pyright: ignore[reportPrivateUsage]  # dlt stores no schema that is not marked complete
+    with exclusive(), warehouse.client(schema, dataset) as client:
+        client.initialize_storage()
+        client.update_stored_schema()
 
 
 def destination() -> Any:
@@ -91,8 +124,19 @@ def destination() -> Any:
     return SignalRoomPostgres(credentials=config.postgres_url(), destination_name="postgres")
 
 
+def _context(source: str, client: Client, run_id: str, folder: Path, query: Query) -> SourceContext:
+    return SourceContext(
+        client_id=client.id,
+        zone=client.zone,
+        run_id=run_id,
+        work_dir=folder,
+        ledger=read_ledger(query, source, client.id),
+        started_at=datetime.now(UTC),
+    )
+
+
 @contextmanager
-def scratch_folder(name: str) -> Iterator[Path]:
+def scratch_folder(name: str) -> Generator[Path]:
     """A new folder for one run, removed at its end; folders that killed runs left behind are removed first."""
     base = config.work_dir() / name
     base.mkdir(parents=True, exist_ok=True)

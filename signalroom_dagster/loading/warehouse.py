@@ -1,13 +1,13 @@
 """Reading the warehouse, the same way on both engines: ledger, counts, checks. Loads go through dlt instead."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeAlias
 
 from signalroom_dagster.config import destination_name, duckdb_path, postgres_url
 from signalroom_dagster.files import LedgerEntry
-from signalroom_dagster.loading.errors import DestinationUnreachableError
+from signalroom_dagster.loading.errors import DestinationLostError, DestinationUnreachableError
 from signalroom_dagster.loading.locks import writer_lock
 from signalroom_dagster.loading.tables import LEDGER
 
@@ -23,7 +23,7 @@ def exclusive() -> AbstractContextManager[None]:
 
 
 @contextmanager
-def connected() -> Iterator[Query]:
+def connected() -> Generator[Query]:
     """A function that runs one SQL statement with %s parameters and returns its rows.
 
     On DuckDB the caller holds `exclusive()`. Raises DestinationUnreachableError when Postgres does not answer.
@@ -37,7 +37,7 @@ def wait_until_reachable(
 ) -> None:
     """Return once the warehouse answers; asks again after 1, 2, 4 … at most 60 s and says so each time.
 
-    Raises DestinationUnreachableError after `wait_seconds`.
+    Raises DestinationLostError after `wait_seconds`.
     """
     give_up = time.monotonic() + wait_seconds
     delay = 1.0
@@ -47,8 +47,8 @@ def wait_until_reachable(
                 return
         except DestinationUnreachableError as error:
             if time.monotonic() + delay > give_up:
-                raise DestinationUnreachableError(
-                    f"{error}; waited {wait_seconds:.0f} s for it. The next schedule or sensor tick asks again"
+                raise DestinationLostError(
+                    f"{error}; waited {wait_seconds:.0f} s. The next schedule or sensor tick asks again"
                 ) from None
             say(f"{error}; asking again in {delay:.0f} s")
             pause(delay)
@@ -70,7 +70,7 @@ def read_ledger(query: Query, dataset: str, client_id: str) -> Mapping[str, Ledg
 
 
 @contextmanager
-def _postgres() -> Iterator[Query]:
+def _postgres() -> Generator[Query]:
     from signalroom_dagster.loading.postgres import connect
 
     connection = connect(postgres_url())
@@ -87,7 +87,7 @@ def _postgres() -> Iterator[Query]:
 
 
 @contextmanager
-def _duckdb() -> Iterator[Query]:
+def _duckdb() -> Generator[Query]:
     import duckdb
 
     path = duckdb_path()

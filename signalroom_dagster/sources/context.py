@@ -1,7 +1,7 @@
 """What every source is given when it is opened for one client and one run. No source-specific knowledge here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -14,7 +14,8 @@ class SourceContext:
     """One client's run of one source.
 
     `ledger` holds what the warehouse already has of the client's files, by name; `work_dir` is the run's own scratch
-    folder; `started_at` is UTC and stamps every row as `_loaded_at`.
+    folder; `started_at` is UTC and stamps every row as `_loaded_at`. A source leaves what a person should know about
+    a resource in `notes`, by resource name: they become metadata of its asset.
     """
 
     client_id: str
@@ -23,8 +24,19 @@ class SourceContext:
     work_dir: Path
     ledger: Mapping[str, LedgerEntry]
     started_at: datetime
+    notes: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
 
     @property
     def loaded_at(self) -> str:
         """The load's time stamp as ISO 8601 in UTC."""
         return self.started_at.astimezone(UTC).isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One thing that a load would do: to which resource, with what (a file, a window), why, and how many bytes."""
+
+    resource: str
+    what: str
+    why: str
+    size: int | None = None

@@ -15,12 +15,14 @@ from typing import Any
 import dlt
 from dlt.extract import DltResource, DltSource
 
-from signalroom_dagster.files import TAGS, LedgerUpdate, LoadFile
+from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.files import TAGS, LedgerUpdate, LoadFile, write_description
 from signalroom_dagster.naming import snake_case
-from signalroom_dagster.sources.context import SourceContext
+from signalroom_dagster.sources.context import Planned, SourceContext
+from signalroom_dagster.sources.s3_exports.bucket import Bucket
 from signalroom_dagster.sources.s3_exports.export_files import ExportFiles
 from signalroom_dagster.sources.s3_exports.layouts import layout_of
-from signalroom_dagster.sources.s3_exports.listing import ListedFile
+from signalroom_dagster.sources.s3_exports.listing import ListedFile, digest
 from signalroom_dagster.sources.s3_exports.settings import Settings
 
 
@@ -46,6 +48,36 @@ def open_source(settings: Settings, context: SourceContext) -> DltSource:
     """The client's own source: reads its bucket and leaves out what the ledger already holds."""
     dropped = [name for name, kind in settings.columns.items() if kind == "drop"]
     return s3_exports(settings.prefixes, dropped, ExportFiles(settings, context))
+
+
+def listing_digests(settings: Settings) -> Mapping[str, str]:
+    """What the client's bucket holds now, as one short text per resource."""
+    bucket = Bucket(settings)
+    return {snake_case(prefix): digest(item.version for item in bucket.files(prefix)) for prefix in settings.prefixes}
+
+
+def preview(settings: Settings, context: SourceContext) -> Iterator[Planned]:
+    """The files that a load would read, and why."""
+    exports = ExportFiles(settings, context)
+    for prefix in settings.prefixes:
+        changes = exports.changes(prefix)
+        for item in changes.to_load:
+            version = item.version
+            yield Planned(snake_case(prefix), version.file_name, changes.why[version.file_name], version.size)
+        for name in changes.gone:
+            yield Planned(snake_case(prefix), name, "gone from the bucket: its rows stay, the ledger says so")
+
+
+def check_shared(client_id: str, configured: Mapping[str, Settings]) -> None:
+    """Raises ConfigurationError when this client shares a prefix and no row filter says whose rows are whose."""
+    own = _places(configured[client_id])
+    for other_id, other in configured.items():
+        shared = own & _places(other) if other_id != client_id else set()
+        if shared and not (getattr(configured[client_id], "row_filter", None) and getattr(other, "row_filter", None)):
+            raise ConfigurationError(
+                f"clients {client_id} and {other_id} share {', '.join(sorted(shared))}: both need "
+                "[sources.s3_exports.clients.<id>.row_filter] with column and values"
+            )
 
 
 def rows(prefix: str, exports: ExportFiles | None) -> Iterator[Any]:
@@ -78,19 +110,25 @@ def _load(exports: ExportFiles, prefix: str, item: ListedFile) -> Any:
 
 def _imported(exports: ExportFiles, described: LoadFile | LedgerUpdate) -> Any:
     """Mark a description for import: the load job of that name does the rest."""
-    path = described.write(exports.scratch_path("json"))
+    path = write_description(described, exports.scratch_path("json"))
     if isinstance(described, LedgerUpdate):
         return dlt.mark.with_file_import(str(path), "csv", 0)
     hints = dlt.mark.make_hints(columns={name: _text(name) for name in described.columns})
     return dlt.mark.with_file_import(str(path), "csv", described.rows_loaded, hints=hints)
 
 
-def _columns(prefix: str, dropped: Sequence[str]) -> Mapping[str, Any]:
+def _places(settings: Settings) -> set[str]:
+    """Where a client's files lie, from settings that may be incomplete."""
+    base = str(getattr(settings, "bucket_url", "")).rstrip("/")
+    return {f"{base}/{str(prefix).strip('/')}" for prefix in getattr(settings, "prefixes", ())} if base else set()
+
+
+def _columns(prefix: str, dropped: Sequence[str]) -> Any:
     layout = layout_of(prefix)
     known = [name for name in (layout.columns if layout else ()) if name not in dropped]
     tags = {name: {"name": name, "data_type": kind} for name, kind in TAGS.items()}
     return tags | {name: _text(name) for name in known}
 
 
-def _text(name: str) -> Mapping[str, str]:
+def _text(name: str) -> Any:
     return {"name": name, "data_type": "text"}

@@ -3,18 +3,15 @@
 import itertools
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
 
-import fsspec
-from fsspec.core import url_to_fs
-
-from signalroom_dagster.files import LedgerEntry, LedgerUpdate, LoadFile
+from signalroom_dagster.files import LedgerUpdate, LoadFile
 from signalroom_dagster.naming import snake_case
 from signalroom_dagster.sources.context import SourceContext
+from signalroom_dagster.sources.s3_exports.bucket import Bucket
 from signalroom_dagster.sources.s3_exports.layouts import ColumnPlan, layout_of, plan_columns
-from signalroom_dagster.sources.s3_exports.listing import Changes, ListedFile, find_changes, list_files
+from signalroom_dagster.sources.s3_exports.listing import Changes, ListedFile, digest, find_changes
 from signalroom_dagster.sources.s3_exports.settings import Settings
 from signalroom_dagster.sources.s3_exports.tagging import Tags, tag_file
 
@@ -28,33 +25,24 @@ class IncompleteReadError(OSError):
 
 
 class ExportFiles:
-    """Lists, compares with the ledger and prepares the files of one client; safe to use from several threads."""
+    """Compares with the ledger and prepares the files of one client; safe to use from several threads."""
 
     def __init__(self, settings: Settings, context: SourceContext) -> None:
         self._settings = settings
         self._context = context
-        self._fs, root = cast("tuple[fsspec.AbstractFileSystem, str]", url_to_fs(
-            settings.bucket_url, **settings.storage_options
-        ))
-        self._root = root.rstrip("/")
+        self._bucket = Bucket(settings)
         self._numbers = itertools.count(1)
-
-    def listed(self, prefix: str) -> list[ListedFile]:
-        """Every file under one prefix as the bucket lists it now. Raises FileNotFoundError for a missing bucket."""
-        if not self._fs.exists(self._root):
-            raise FileNotFoundError(f"{self._settings.bucket_url} does not exist or cannot be listed")
-        return list_files(self._fs, self._root, prefix)
 
     def changes(self, prefix: str) -> Changes:
         """What one prefix asks for: new and changed files, files that are gone or back."""
         base = f"{prefix}/"
         ledger = {name: entry for name, entry in self._context.ledger.items() if name.startswith(base)}
-        changes = find_changes(self.listed(prefix), ledger)
+        listed = self._bucket.files(prefix)
+        changes = find_changes(listed, ledger)
+        self._context.notes[snake_case(prefix)] = {"listing_digest": digest(item.version for item in listed)}
         if changes.to_load:
             total = sum(item.version.size for item in changes.to_load)
-            log.info(
-                "%s: %s files to load from %s (%.1f MB)", self._client, len(changes.to_load), base, total / 1e6
-            )
+            log.info("%s: %s files to load from %s (%.1f MB)", self._client, len(changes.to_load), base, total / 1e6)
         return changes
 
     def ledger_updates(self, changes: Changes) -> Iterator[LedgerUpdate]:
@@ -78,7 +66,7 @@ class ExportFiles:
             loaded_at=context.loaded_at,
         )
         row_filter = self._settings.row_filter
-        with self._fs.open(item.path, "rb", block_size=READ_BYTES, cache_type="readahead") as stream:
+        with self._bucket.fs.open(item.path, "rb", block_size=READ_BYTES, cache_type="readahead") as stream:
             tagged = tag_file(
                 stream,
                 tags=tags,
@@ -125,7 +113,7 @@ class ExportFiles:
     def _client(self) -> str:
         return self._context.client_id
 
-    def _plan(self, header: list[str]) -> ColumnPlan:
+    def _plan(self, header: Sequence[str]) -> ColumnPlan:
         settings = self._settings
         key, rows = settings.hash_key, settings.row_filter
         return plan_columns(

@@ -24,16 +24,14 @@ class Layout:
         """How a header differs from this layout, in words; None when it does not (order does not count)."""
         new = [name for name in names if name not in self.columns]
         missing = [name for name in self.columns if name not in names]
-        parts = [
-            f"{word} columns: {', '.join(found)}" for word, found in (("new", new), ("missing", missing)) if found
-        ]
+        parts = [f"{word} columns: {', '.join(found)}" for word, found in (("new", new), ("missing", missing)) if found]
         return "; ".join(parts) or None
 
 
 @functools.cache
 def layout_of(prefix: str) -> Layout | None:
     """The layout that a prefix is checked against, or None for one that is loaded as it comes."""
-    known = tomllib.loads(files(__package__).joinpath("layouts.toml").read_text("utf-8"))
+    known = tomllib.loads(files(__name__.rpartition(".")[0]).joinpath("layouts.toml").read_text("utf-8"))
     for layout in known.values():
         if prefix.rstrip("/").rpartition("/")[2] in layout["prefixes"]:
             return Layout(key=layout["key"], columns=tuple(column_names(layout["columns"])))
@@ -50,16 +48,12 @@ class ColumnPlan:
     hash_key: bytes
     filter_at: int | None = None
     filter_values: frozenset[bytes] = frozenset()
+    guarded: bool = False  # the policy hides something, or rows are filtered: in this file or in any other
 
     @property
     def touches_rows(self) -> bool:
-        """Whether a row must be taken apart at all."""
+        """Whether rows hold something that must not be stored: a hidden field, or another client's row."""
         return bool(self.dropped or self.hashed or self.filter_at is not None)
-
-    @property
-    def hides_anything(self) -> bool:
-        """Whether the raw text of a row holds something that must not be stored."""
-        return bool(self.dropped or self.hashed)
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -105,4 +99,5 @@ def plan_columns(
         hash_key=(hash_key or "").encode(),
         filter_at=names.index(row_filter[0]) if row_filter and row_filter[0] in names else None,
         filter_values=frozenset(value.encode() for value in row_filter[1]) if row_filter else frozenset(),
+        guarded=row_filter is not None or not {"hash", "drop"}.isdisjoint(policy.values()),
     )

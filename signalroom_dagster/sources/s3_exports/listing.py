@@ -1,21 +1,14 @@
-"""What lies under a prefix, on any file system that fsspec knows, and which of it has to be loaded.
-
-https://s3fs.readthedocs.io/  https://filesystem-spec.readthedocs.io/
-"""
+"""A bucket's listing against the ledger: which files have to be loaded, which are gone, which are back."""
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from hashlib import blake2b
-from typing import Any, cast
 from zoneinfo import ZoneInfo
-
-from fsspec import AbstractFileSystem
 
 from signalroom_dagster.files import FileVersion, LedgerEntry
 
-_CSV_NAME = re.compile(r"\.csv(\.gz)?$", re.IGNORECASE)
 _DATE = re.compile(r"(\d{4}-\d{2}-\d{2})")
 
 
@@ -45,15 +38,6 @@ class Changes:
     why: Mapping[str, str]
     gone: tuple[str, ...]
     back: tuple[str, ...]
-
-
-def list_files(fs: AbstractFileSystem, root: str, prefix: str) -> list[ListedFile]:
-    """Every CSV object under a prefix, by name. A prefix that holds nothing is an empty list."""
-    fs.invalidate_cache()
-    base = root.rstrip("/")
-    found = cast("Mapping[str, Mapping[str, Any]]", fs.find(f"{base}/{prefix.strip('/')}/", detail=True))
-    listed = [_listed(base, path, info) for path, info in found.items() if _CSV_NAME.search(path)]
-    return sorted(listed, key=lambda item: item.version.file_name)
 
 
 def find_changes(listed: Iterable[ListedFile], ledger: Mapping[str, LedgerEntry]) -> Changes:
@@ -86,13 +70,3 @@ def digest(versions: Iterable[FileVersion]) -> str:
         text = f"{version.file_name}|{version.etag}|{version.size}".encode()
         total ^= int.from_bytes(blake2b(text, digest_size=16).digest(), "big")
     return f"{total:032x}"
-
-
-def _listed(base: str, path: str, info: Mapping[str, Any]) -> ListedFile:
-    modified = info.get("LastModified") or info.get("mtime") or info.get("created") or 0
-    if not isinstance(modified, datetime):
-        modified = datetime.fromtimestamp(float(modified), UTC)
-    size = int(info.get("size") or 0)
-    etag = str(info.get("ETag") or info.get("etag") or f"{modified.timestamp():.6f}").strip('"')
-    name = path[path.index(base) + len(base) :].lstrip("/")
-    return ListedFile(FileVersion(name, etag, size), path, modified)

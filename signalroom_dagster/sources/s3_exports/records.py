@@ -8,6 +8,7 @@ the line that opened it.
 
 import csv
 import gzip
+import itertools
 import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple, cast
@@ -15,6 +16,7 @@ from typing import BinaryIO, NamedTuple, cast
 BLOCK_BYTES = 4 * 1024 * 1024
 LONGEST_LINE_BYTES = 64 * 1024 * 1024
 LONGEST_RECORD_LINES = 1_000
+_LONGEST_HEADER_BYTES = 1024 * 1024
 
 
 class Record(NamedTuple):
@@ -30,28 +32,30 @@ class RecordReader:
     """Reads the records of one file from a binary stream, gzip or plain, in bounded memory.
 
     `watch` is shown every decompressed block as it passes. After the last record: `bytes_read` (of the stored
-    object), `truncated` (why reading stopped early, or None), `recoded` (records that were not UTF-8 and were read
-    as cp1252).
+    object), `truncated` (why reading stopped early, or None; the line it stopped in has that as its problem),
+    `recoded` (records that were not UTF-8 and were read as cp1252).
     """
 
     def __init__(self, stream: BinaryIO, watch: Callable[[bytes], None]) -> None:
         csv.field_size_limit(LONGEST_LINE_BYTES)
-        self._stream = stream
+        self._stream = _Counted(stream)
         self._watch = watch
         self._careful = False
-        self.bytes_read = 0
+        self._cut = False
         self.recoded = 0
         self.truncated: str | None = None
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the stored object, as they are stored."""
+        return self._stream.total
 
     def __iter__(self) -> Iterator[Record]:
         next_line = 1
         blocks = self._blocks()
         for block in blocks:
             lines = _lines(block)
-            if self.truncated and block[-1:] != b"\n":
-                yield Record(next_line, block, problem=self.truncated)
-                return
-            self._careful = _needs_care(block)
+            self._careful = self._needs_care(block)
             quoted = self._careful or b'"' in block
             position = 0
             while position < len(lines):
@@ -74,14 +78,16 @@ class RecordReader:
 
     def _whole_lines(self) -> Iterator[bytes]:
         """The decompressed content in blocks that end at a line's end, byte order mark removed."""
+        chunks = self._chunks()
+        start = b""
+        for chunk in chunks:
+            start += chunk
+            if b"\n" in chunk or len(start) > _LONGEST_HEADER_BYTES:
+                break
+        old_mac = b"\r" in start and b"\n" not in start  # the line ends of old Macs: no other kind in sight
         rest = b""
-        first = True
-        for chunk in self._chunks():
-            if first:
-                chunk, first = chunk.removeprefix(b"\xef\xbb\xbf"), False
-            if b"\n" not in chunk and b"\r" in chunk and b"\n" not in rest:
-                chunk = chunk.replace(b"\r", b"\n")  # line ends of old Macs: no other kind in sight
-            head, newline, tail = chunk.rpartition(b"\n")
+        for chunk in itertools.chain([start.removeprefix(b"\xef\xbb\xbf")], chunks):
+            head, newline, tail = (chunk.replace(b"\r", b"\n") if old_mac else chunk).rpartition(b"\n")
             if newline:
                 yield rest + head + newline
                 rest = tail
@@ -92,23 +98,27 @@ class RecordReader:
                 break
         if rest:
             yield rest
+        while self._stream.read(BLOCK_BYTES):
+            pass  # what stands behind the damage: the download is complete all the same
 
     def _chunks(self) -> Iterator[bytes]:
-        counted = _Counted(self._stream)
-        magic = counted.read(2)
-        source: BinaryIO = _Rejoined(magic, counted)
-        if magic == b"\x1f\x8b":
-            source = cast("BinaryIO", gzip.GzipFile(fileobj=source))
-        while True:
-            try:
-                chunk = source.read(BLOCK_BYTES)
-            except (EOFError, gzip.BadGzipFile, zlib.error):
-                self.truncated = "the gzip stream ends early: the rest of the file is missing"
-                chunk = b""
-            self.bytes_read = counted.total
-            if not chunk:
-                return
-            yield chunk
+        magic = self._stream.read(2)
+        stored = _Rejoined(magic, self._stream)
+        # read1 hands over what was unpacked before the damage; read would throw it away
+        zipped = magic == b"\x1f\x8b"
+        read = gzip.GzipFile(fileobj=cast("BinaryIO", stored)).read1 if zipped else stored.read
+        try:
+            while chunk := read(BLOCK_BYTES):
+                yield chunk
+        except EOFError:
+            self.truncated = "the gzip stream ends early: the rest of the file is missing"
+        except (gzip.BadGzipFile, zlib.error):
+            self.truncated = "the gzip stream is damaged: the rest of the file cannot be read"
+
+    def _needs_care(self, block: bytes) -> bool:
+        self._cut = self.truncated is not None and block[-1:] != b"\n"
+        stray_returns = block.count(b"\r") != block.count(b"\r\n")
+        return self._cut or stray_returns or b"\0" in block or not _is_utf8(block)
 
     def _parse(self, lines: list[bytes], at: int, line: int, more: Iterator[bytes]) -> tuple[int, Record | None]:
         """One record that starts at `lines[at]` by the csv grammar, and how many lines it takes."""
@@ -122,15 +132,14 @@ class RecordReader:
                     if (block := next(more, None)) is None:
                         return
                     lines.extend(_lines(block))
-                    self._careful = self._careful or _needs_care(block)
+                    self._careful = self._needs_care(block) or self._careful
                 raw = lines[at + taken]
                 taken += 1
                 pieces.append(raw)
-                yield self._decode(raw) + "\n"
+                yield _decode(raw) + "\n"
 
         problem: str | None = None
         fields: list[str] = []
-        recoded_before = self.recoded
         try:
             fields = next(csv.reader(supply(), strict=True), [])
         except csv.Error as error:
@@ -138,23 +147,19 @@ class RecordReader:
         if problem and taken > 1:
             del pieces[1:]
             taken = 1
+        if not (problem or fields):
+            return taken, None
         raw = b"\n".join(pieces).removesuffix(b"\r")
-        if b"\0" in raw:
-            problem = "holds a NUL byte"
-        if problem or fields:
-            self.recoded = min(self.recoded, recoded_before + 1)
-            return taken, Record(line, raw, None if problem else fields, problem)
-        return taken, None
+        if self._cut and at + taken == len(lines):
+            problem = f"is cut off: {self.truncated}"
+        return taken, self._judged(Record(line, raw, fields, problem))
 
-    def _decode(self, raw: bytes) -> str:
-        try:
-            return raw.decode("utf-8")
-        except UnicodeDecodeError:
-            self.recoded += 1
-            try:
-                return raw.decode("cp1252")
-            except UnicodeDecodeError:
-                return raw.decode("latin-1")  # the five bytes that cp1252 leaves undefined
+    def _judged(self, record: Record) -> Record:
+        problem = "holds a NUL byte" if b"\0" in record.raw else record.problem
+        if problem:
+            return record._replace(fields=None, problem=problem)
+        self.recoded += not _is_utf8(record.raw)
+        return record
 
 
 class _Counted:
@@ -179,7 +184,7 @@ class _Rejoined:
 
     def read(self, size: int = -1) -> bytes:
         head, self._head = self._head, b""
-        return head + self._stream.read(size - len(head) if size > 0 else size)
+        return head or self._stream.read(size)
 
 
 def _lines(block: bytes) -> list[bytes]:
@@ -189,16 +194,23 @@ def _lines(block: bytes) -> list[bytes]:
     return lines
 
 
-def _needs_care(block: bytes) -> bool:
-    if b"\0" in block or block.count(b"\r") != block.count(b"\r\n"):
+def _is_utf8(text: bytes) -> bool:
+    if text.isascii():
         return True
-    if block.isascii():
-        return False
     try:
-        block.decode("utf-8")
+        text.decode("utf-8")
     except UnicodeDecodeError:
-        return True
-    return False
+        return False
+    return True
+
+
+def _decode(raw: bytes) -> str:
+    for encoding in ("utf-8", "cp1252"):
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return raw.decode("latin-1")  # the five bytes that cp1252 leaves undefined
 
 
 def _explain(error: str) -> str:

@@ -22,7 +22,8 @@ PlanColumns = Callable[[Sequence[str]], ColumnPlan]
 FLUSH_ROWS = 2_000
 LONGEST_RECORD_BYTES = 1024 * 1024
 LONGEST_RAW = 10_000
-_LONG_NUMBER = re.compile(r"(?:\d[ -]?){11,}\d")
+_LONG_NUMBER = re.compile(r"(?:\d[\0 -]?){11,}\d")
+_NEEDS_QUOTES = re.compile(rb'[",\r\n]').search
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,7 @@ def tag_file(
     records = iter(reader)
     header = next(records, None)
     columns = plan(_header_cells(header)) if header else plan([])
-    fault = _fault(header, columns, layout, filter_column)
+    fault = _fault(header, columns, layout, filter_column) if header else reader.truncated
     with body.open("wb") as rows, rejects.open("wb") as rejected:
         writer = _Writer(tags, columns, fault, rows, rejected)
         for record in records:
@@ -88,7 +89,7 @@ def tag_file(
         notes.append(f"{reader.recoded} records were not UTF-8 and were read as cp1252")
     return TaggedFile(
         status=status,
-        reason="; ".join(note for note in notes if note) or None,
+        reason="; ".join(dict.fromkeys(note for note in notes if note)) or None,
         columns=() if fault else columns.kept,
         rows_in_file=count.total,
         rows_loaded=writer.loaded,
@@ -101,12 +102,12 @@ def tag_file(
 class _Writer:
     """Decides per record: a row, a reject, or another client's."""
 
-    def __init__(
-        self, tags: Tags, columns: ColumnPlan, fault: str | None, rows: BinaryIO, rejected: BinaryIO
-    ) -> None:
+    def __init__(self, tags: Tags, columns: ColumnPlan, fault: str | None, rows: BinaryIO, rejected: BinaryIO) -> None:
         self._head, self._tail = tags.around()
         self._columns = columns
         self._fault = fault
+        self._before_row = self._tail + (b"," if columns.kept else b"")
+        self._hides_raw = columns.touches_rows or (columns.guarded and fault is not None)
         self._commas = len(columns.names) - 1
         self._split = columns.first_untouched
         self._rows, self._rejects = rows, rejected
@@ -131,7 +132,7 @@ class _Writer:
             self.filtered += 1
             return None
         self.loaded += 1
-        self._out.append(b"%b%d%b,%b\n" % (self._head, self.seen, self._tail, row))
+        self._out.append(b"%b%d%b%b\n" % (self._head, self.seen, self._before_row, row))
         if len(self._out) >= FLUSH_ROWS:
             self.flush()
         return None
@@ -151,11 +152,11 @@ class _Writer:
         if not self._columns.wanted(fields):
             return None
         self._columns.apply(fields)
-        return b",".join([_quoted(field) for field in fields])
+        return b",".join([field if _NEEDS_QUOTES(field) is None else _quoted(field) for field in fields])
 
     def _reject(self, line: int, raw: bytes, reason: str) -> None:
         self.rejected += 1
-        text = "" if self._columns.hides_anything or self._columns.filter_at is not None else _masked(raw)
+        text = "" if self._hides_raw else _masked(raw)
         self._rejects.write(self._head + b"%d" % self.seen + self._tail + b"," + _csv_line([reason, str(line), text]))
         self._rejects.write(b"\n")
 
@@ -167,15 +168,11 @@ def _header_cells(header: Record) -> list[str]:
     return next(csv.reader([text])) if header.problem is None else [text]
 
 
-def _fault(
-    header: Record | None, columns: ColumnPlan, layout: Layout | None, filter_column: str | None
-) -> str | None:
-    if header is None:
-        return None
-    if header.problem:
-        return f"the header {header.problem}"
+def _fault(header: Record, columns: ColumnPlan, layout: Layout | None, filter_column: str | None) -> str | None:
     if header.raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in header.raw:
         return "not a UTF-8 or cp1252 text file"
+    if header.problem:
+        return f"the header {header.problem}"
     found = f"its header has {len(columns.names)} columns"
     if layout and layout.key not in columns.names:
         return f"no key column {layout.key}: {found}"
@@ -185,17 +182,16 @@ def _fault(
 
 
 def _quoted(field: bytes) -> bytes:
-    if b'"' in field or b"," in field or b"\n" in field or b"\r" in field:
-        return b'"' + field.replace(b'"', b'""') + b'"'
-    return field
+    return b'"' + field.replace(b'"', b'""') + b'"'
 
 
 def _csv_line(cells: Sequence[str]) -> bytes:
-    return b",".join(_quoted(cell.encode("utf-8")) for cell in cells)
+    fields = [cell.encode("utf-8") for cell in cells]
+    return b",".join([_quoted(field) if _NEEDS_QUOTES(field) else field for field in fields])
 
 
 def _masked(raw: bytes) -> str:
     """A rejected record as storable text: runs of 12 or more digits (card numbers) never survive."""
-    text = raw.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
-    text = _LONG_NUMBER.sub(lambda run: "*" * len(run.group()), text)
+    text = _LONG_NUMBER.sub(lambda run: "*" * len(run.group()), raw.decode("utf-8", "backslashreplace"))
+    text = text.replace("\0", "\N{SYMBOL FOR NULL}")
     return text if len(text) <= LONGEST_RAW else f"{text[:LONGEST_RAW]}… ({len(raw)} bytes)"

@@ -1,0 +1,153 @@
+"""The `signalroom` command. It only reads arguments and prints; what it does stands in `loading` and `sandbox`.
+
+https://typer.tiangolo.com/
+"""
+
+import logging
+import os
+import subprocess
+import threading
+import uuid
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from signalroom_dagster.clients import Client, get_client, load_clients
+from signalroom_dagster.config import ConfigurationError
+
+if TYPE_CHECKING:
+    from signalroom_dagster.sources.context import Planned
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+out = Console()
+err = Console(stderr=True)
+
+ClientOption = Annotated[str | None, typer.Option("--client", help="The client's id, as in data/clients/.")]
+
+
+@app.callback()
+def start(
+    context: typer.Context,
+    demo: Annotated[bool, typer.Option("--demo", help="Run against the sandbox and the warehouse in .demo/.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Say more about what is going on.")] = False,
+) -> None:
+    """SignalRoom: every client's cost and revenue in one warehouse, every morning."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("signalroom_dagster").setLevel(logging.DEBUG if verbose else logging.INFO)
+    if demo:
+        from signalroom_dagster.sandbox.environment import sandbox_environment
+
+        os.environ.update(context.with_resource(sandbox_environment()))
+
+
+@app.command()
+def clients() -> None:
+    """List the clients, their sources, and how fresh each is."""
+    from signalroom_dagster.loading.status import freshness
+
+    table = Table("client", "name", "status", "source", "files", "rows", "last load")
+    for item in freshness():
+        loaded = (
+            item.loaded_at.astimezone(item.client.zone).strftime("%Y-%m-%d %H:%M %Z") if item.loaded_at else "never"
+        )
+        who = item.client
+        table.add_row(who.id, who.name, who.status, item.source, f"{item.files:,}", f"{item.rows:,}", loaded)
+    out.print(table)
+
+
+@app.command()
+def doctor(
+    client: ClientOption = None,
+    create: Annotated[bool, typer.Option("--create", help="Also create every declared table that is missing.")] = False,
+) -> None:
+    """Check configuration, credentials and connections without loading anything."""
+    from signalroom_dagster.loading import catalog, runs
+    from signalroom_dagster.loading.status import diagnose
+
+    catalog.check_clients()
+    if client:
+        get_client(client)
+    broken = False
+    for found in diagnose(client):
+        broken = broken or bool(found.problem and found.blocks)
+        mark = "[green]ok[/]" if not found.problem else "[red]FAIL[/]" if found.blocks else "[yellow]later[/]"
+        out.print(f"{mark:>16}  {found.subject}: ", end="")
+        out.print(found.problem or found.what, markup=False, highlight=False)
+    if create and not broken:
+        for source in catalog.source_names():
+            runs.create_tables(source)
+        out.print("every declared table exists")
+    if broken:
+        raise typer.Exit(1)
+
+
+@app.command()
+def run(
+    source: Annotated[str | None, typer.Argument(help="The source to load; leave out with --all.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every source of the client.")] = False,
+    client: ClientOption = None,
+    resource: Annotated[list[str] | None, typer.Option("-r", "--resource", help="Only this resource.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be loaded and why; load nothing.")] = False,
+) -> None:
+    """Load a source of one client now, in this process."""
+    from signalroom_dagster.loading import runs
+
+    who = _client(client)
+    for name in _sources(who, source, every):
+        if dry_run:
+            _print_preview(name, who, runs.preview_load(name, who))
+        else:
+            runs.run_with_retries(name, who, f"cli-{uuid.uuid4().hex[:12]}", resource or ())
+            out.print(f"{name} of client {who.id} is loaded")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def sandbox(context: typer.Context) -> None:
+    """Start the stand-in vendors; with a COMMAND, run it against them, else wait for Ctrl-C."""
+    from signalroom_dagster.sandbox.environment import sandbox_environment
+
+    with sandbox_environment() as environment:
+        if context.args:
+            raise typer.Exit(subprocess.run(context.args, env={**os.environ, **environment}, check=False).returncode)
+        for name, value in environment.items():
+            out.print(f"export {name}='{value}'", markup=False, highlight=False, soft_wrap=True)
+        err.print("The sandbox is up; stop it with Ctrl-C.")
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            err.print("stopped")
+
+
+def main() -> None:
+    """The console script: errors that a person can act on are one line, not a traceback."""
+    from signalroom_dagster.loading.errors import LoadError
+
+    try:
+        app()
+    except (ConfigurationError, LoadError, OSError) as error:
+        err.print(f"signalroom: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        raise SystemExit(1) from None
+
+
+def _client(client_id: str | None) -> Client:
+    if not client_id:
+        raise ConfigurationError(f"say which client: --client {' | --client '.join(load_clients())}")
+    return get_client(client_id)
+
+
+def _sources(client: Client, source: str | None, every: bool) -> list[str]:
+    if every == bool(source):
+        raise ConfigurationError("name one source, or give --all (not both)")
+    return list(client.sources) if every else [source or ""]
+
+
+def _print_preview(source: str, client: Client, planned: list["Planned"]) -> None:
+    if not planned:
+        out.print(f"{source} of client {client.id}: nothing to load")
+        return
+    table = Table("resource", "what", "why", "bytes", title=f"{source} of client {client.id} would load")
+    for item in planned:
+        table.add_row(item.resource, item.what, item.why, f"{item.size:,}" if item.size is not None else "")
+    out.print(table)

@@ -1,0 +1,87 @@
+"""Every dlt source as a partitioned multi-asset: one asset per resource, one partition per client.
+
+https://docs.dagster.io/integrations/libraries/dlt
+"""
+
+import functools
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import dlt
+from dagster_dlt import DagsterDltResource, DagsterDltTranslator, dlt_assets
+from dagster_dlt.translator import DltResourceTranslatorData
+
+from signalroom_dagster.clients import get_client
+from signalroom_dagster.config import destination_name
+from signalroom_dagster.defs.assets.load_metadata import load_metadata
+from signalroom_dagster.defs.attempts import attempt
+from signalroom_dagster.defs.partitions import client_partitions
+from signalroom_dagster.loading import catalog, warehouse
+from signalroom_dagster.loading.runs import open_load
+from signalroom_dagster.naming import pipeline_name
+
+OWNER = "team:data"
+
+
+class SourceTranslator(DagsterDltTranslator):
+    """Asset key = schema / table; no upstream stub, because nothing upstream is ours to observe."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+
+    def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
+        """The spec of one resource, the same from the outline and from the real source."""
+        resource = data.resource
+        return dg.AssetSpec(
+            key=[self._source, resource.name],
+            group_name=self._source,
+            kinds={"dlt", destination_name()},
+            owners=[OWNER],
+            description=catalog.describe(self._source, resource),
+        )
+
+
+def build_ingest_assets(source: str) -> dg.AssetsDefinition:
+    """All resources of one source as assets, partitioned by the clients that use it."""
+    translator = SourceTranslator(source)
+
+    @dlt_assets(
+        name=f"load_{source}",
+        dlt_source=catalog.outline(source),
+        dlt_pipeline=_outline_pipeline(source),
+        dagster_dlt_translator=translator,
+        partitions_def=client_partitions(source),
+        pool="duckdb" if destination_name() == "duckdb" else None,
+        op_tags={"signalroom/source": source},
+    )
+    def load(context: dg.AssetExecutionContext, dlt: DagsterDltResource) -> Iterator[Any]:
+        client = get_client(context.partition_key)
+        with attempt(context, f"client {client.id}, source {source}"):
+            warehouse.wait_until_reachable(context.log.warning)
+            with warehouse.exclusive(), open_load(source, client, context.run_id) as load:
+                results: list[Any] = list(
+                    dlt.run(
+                        context,
+                        dlt_source=load.source,
+                        dlt_pipeline=load.pipeline,
+                        dagster_dlt_translator=translator,
+                    )
+                )
+                with warehouse.connected() as query:
+                    for result in results:
+                        found = load_metadata(query, result, load, client.id, context.run_id)
+                        yield dg.MaterializeResult(asset_key=result.asset_key, metadata=found)
+
+    return load
+
+
+def _outline_pipeline(source: str) -> dlt.Pipeline:
+    """A pipeline that never runs: dagster-dlt wants one where the assets are declared. Its folder ends with us."""
+    return dlt.pipeline(pipeline_name(source, "outline"), pipelines_dir=_outline_folder().name, dataset_name=source)
+
+
+@functools.cache
+def _outline_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="signalroom-outline-")

@@ -1,0 +1,53 @@
+"""One attempt is one step attempt: failures become Dagster's own retries, visible in the UI.
+
+Not a RetryPolicy: its exponential waits are 1, 3, 7, 15 s without a cap, and it cannot tell errors apart. What is
+retried stands in `signalroom_dagster.retries`.
+
+https://docs.dagster.io/guides/build/ops/op-retries
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
+
+from signalroom_dagster.retries import ATTEMPTS, decide, root_error
+
+PARENT_RUN_TAG = "dagster/parent_run_id"
+RETRY_NUMBER_TAG = "dagster/retry_number"
+
+
+@contextmanager
+def attempt(context: dg.AssetExecutionContext, subject: str) -> Generator[None]:
+    """Turn what the block raises into a retry, or into a failure that is not retried.
+
+    `subject` says for which client and source, in every message. Attempts of the crashed runs that this run replaces
+    count: five in all.
+    """
+    number = earlier_attempts(context) + context.retry_number + 1
+    try:
+        yield
+    except (dg.RetryRequested, dg.Failure, DagsterExecutionInterruptedError):
+        raise
+    except Exception as error:
+        decision = decide(error, number)
+        cause = root_error(error)
+        said = f"{subject}: {type(cause).__name__}: {cause}"
+        if decision.wait is None:
+            raise dg.Failure(f"{said} ({decision.why})", allow_retries=False) from error
+        context.log.warning("%s (%s, again in %.0f s)", said, decision.why, decision.wait)
+        raise dg.RetryRequested(max_retries=ATTEMPTS, seconds_to_wait=decision.wait) from error
+
+
+def earlier_attempts(context: dg.AssetExecutionContext) -> int:
+    """Attempts at this step in the crashed runs before this one."""
+    step = context.op_execution_context.get_step_execution_context().step.key
+    total = 0
+    tags = context.run.tags
+    while tags.get(RETRY_NUMBER_TAG) and (parent := tags.get(PARENT_RUN_TAG)):
+        for stats in context.instance.get_run_step_stats(parent, [step]):
+            total += max(1, stats.attempts or 0)
+        run = context.instance.get_run_by_id(parent)
+        tags = run.tags if run else {}
+    return total

@@ -1,0 +1,46 @@
+"""What the ledger of files says about a client's loads: for asset metadata, asset checks and the CLI."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from signalroom_dagster.loading.tables import LEDGER
+from signalroom_dagster.loading.warehouse import Query, table_exists
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedFile:
+    """One ledger row; `loaded_at` is UTC-aware, `size` in bytes."""
+
+    file_name: str
+    size: int
+    rows_in_file: int
+    rows_loaded: int
+    rows_rejected: int
+    rows_filtered: int
+    status: str
+    reason: str | None
+    loaded_at: datetime
+
+
+def files_of_run(query: Query, dataset: str, client_id: str, table: str, run_id: str) -> list[LoadedFile]:
+    """The files that one run loaded into one table, by name; earlier attempts of the same run included."""
+    if not table_exists(query, dataset, LEDGER):
+        return []
+    rows = query(
+        "SELECT _file_name, size, rows_in_file, rows_loaded, rows_rejected, rows_filtered, status, reason, _loaded_at "
+        f"FROM {dataset}.{LEDGER} WHERE _client_id = %s AND table_name = %s AND run_id = %s ORDER BY _file_name",
+        client_id,
+        table,
+        run_id,
+    )
+    return [LoadedFile(*row) for row in rows]
+
+
+def rows_of_client(query: Query, dataset: str, client_id: str, table: str) -> int:
+    """How many rows the ledger vouches for in one table; no scan of the table itself."""
+    found = query(
+        f"SELECT coalesce(sum(rows_loaded), 0) FROM {dataset}.{LEDGER} WHERE _client_id = %s AND table_name = %s",
+        client_id,
+        table,
+    )
+    return int(found[0][0])

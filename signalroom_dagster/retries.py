@@ -1,0 +1,101 @@
+"""The one place that says what is tried again, how often, and after how long.
+
+Temporal's semantics, kept: 5 attempts in all, waits of 1, 2, 4, 8 s, doubling, at most 5 minutes; errors match by
+exact type name, so that a JSONDecodeError (a cut-off answer, and a ValueError) is retried while a ValueError is not.
+Pure decisions: who sleeps, and how, is the caller's business.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+ATTEMPTS = 5
+FIRST_WAIT_SECONDS = 1.0
+LONGEST_WAIT_SECONDS = 300.0
+
+NEVER_RETRIED = frozenset(
+    {
+        "ValueError",
+        "KeyError",
+        "ConfigurationError",
+        "ConfigFieldMissingException",
+        "DestinationLostError",
+        "WarehouseBusyError",
+        "PermissionError",
+        "NoCredentialsError",
+        "PartialCredentialsError",
+    }
+)
+REFUSED_STATUS = frozenset({401, 403})
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do after a failed attempt: seconds to wait before the next, or None to give up, and why."""
+
+    wait: float | None
+    why: str
+
+
+def decide(error: BaseException, attempt: int) -> Decision:
+    """Judge a failed attempt (1 is the first).
+
+    A vendor's Retry-After is honoured when it is longer than the wait; above 5 minutes it ends the step at once,
+    because the next schedule comes sooner than it is worth holding a worker.
+    """
+    cause = root_error(error)
+    name = type(cause).__name__
+    if name in NEVER_RETRIED:
+        return Decision(None, f"{name} is not retried")
+    if (status := http_status(cause)) in REFUSED_STATUS:
+        return Decision(None, f"the vendor refused the credentials ({status})")
+    asked = retry_after(cause)
+    if asked is not None and asked > LONGEST_WAIT_SECONDS:
+        return Decision(None, f"the vendor asks to wait {asked:.0f} s")
+    if attempt >= ATTEMPTS:
+        return Decision(None, f"{ATTEMPTS} attempts failed")
+    wait = min(FIRST_WAIT_SECONDS * 2 ** (attempt - 1), LONGEST_WAIT_SECONDS)
+    return Decision(max(wait, asked or 0.0), f"attempt {attempt} of {ATTEMPTS} failed")
+
+
+def root_error(error: BaseException) -> BaseException:
+    """The error that was meant, below dlt's wrappers: the first of the cause chain that dlt did not raise itself."""
+    for cause in causes(error):
+        if not type(cause).__module__.startswith("dlt.") or type(cause).__name__ in NEVER_RETRIED:
+            return cause
+    return error
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and, outside in, the errors that it was explicitly raised from."""
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__
+
+
+def http_status(error: BaseException) -> int | None:
+    """The HTTP status an error carries (requests, httpx, botocore, slack_sdk), if it carries one."""
+    response: Any = getattr(error, "response", None)
+    if isinstance(response, dict):
+        return response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    status = getattr(response, "status_code", None) or getattr(error, "status", None)
+    return status if isinstance(status, int) else None
+
+
+def retry_after(error: BaseException) -> float | None:
+    """Seconds that a vendor asked to wait: a number or an HTTP date in Retry-After."""
+    headers: Any = getattr(getattr(error, "response", None), "headers", None)
+    value = headers.get("Retry-After") if headers else None
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(str(value)) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,47 @@
+"""One client's bucket, on any file system that fsspec knows.
+
+https://s3fs.readthedocs.io/  https://filesystem-spec.readthedocs.io/
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.files import FileVersion
+from signalroom_dagster.sources.s3_exports.listing import ListedFile
+from signalroom_dagster.sources.s3_exports.settings import Settings
+
+_CSV_NAME = re.compile(r"\.csv(\.gz)?$", re.IGNORECASE)
+
+
+class Bucket:
+    """Lists and opens objects below `bucket_url`."""
+
+    def __init__(self, settings: Settings) -> None:
+        from fsspec.core import url_to_fs
+
+        self._url = settings.bucket_url
+        self.fs, root = cast("tuple[Any, str]", url_to_fs(settings.bucket_url, **settings.storage_options))
+        self._root = root.rstrip("/")
+
+    def files(self, prefix: str) -> list[ListedFile]:
+        """Every CSV object under a prefix, by name; none is an empty list.
+
+        Raises ConfigurationError when the bucket does not exist, and what the file system raises.
+        """
+        self.fs.invalidate_cache()
+        found = self.fs.find(f"{self._root}/{prefix}/", detail=True)
+        if not found and not self.fs.exists(self._root):
+            raise ConfigurationError(f"[sources.s3_exports] bucket_url {self._url} does not exist")
+        listed = [self._listed(path, info) for path, info in found.items() if _CSV_NAME.search(path)]
+        return sorted(listed, key=lambda item: item.version.file_name)
+
+    def _listed(self, path: str, info: Mapping[str, Any]) -> ListedFile:
+        modified = info.get("LastModified") or info.get("mtime") or info.get("created") or 0
+        if not isinstance(modified, datetime):
+            modified = datetime.fromtimestamp(float(modified), UTC)
+        etag = str(info.get("ETag") or info.get("etag") or f"{modified.timestamp():.6f}").strip('"')
+        name = path[path.index(self._root) + len(self._root) :].lstrip("/")
+        return ListedFile(FileVersion(name, etag, int(info.get("size") or 0)), path, modified)
