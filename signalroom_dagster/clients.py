@@ -76,7 +76,7 @@ def _read(path: Path) -> Client:
         )
     try:
         return Client.model_validate({**tomllib.loads(path.read_text("utf-8")), "id": client_id})
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: not valid TOML: {error}") from None
     except ValidationError as error:
         found = "; ".join(

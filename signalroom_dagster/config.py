@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -126,14 +126,33 @@ def _merge(default: Any, own: Any) -> Any:
 
 
 def _value(kind: Any, *path: str) -> Any:
-    """The first provider's value at `path`, or None. A list or table may stand in the environment as JSON."""
+    """The first provider's value at `path`, or None; of a table whose keys stand one by one in the environment, too."""
     *sections, key = path
     for provider in _providers(project_dir()):
         value, _ = provider.get_value(key, str, "", *sections)
         if value is not None:
-            structured = get_origin(kind) in (list, dict) and isinstance(value, str)
-            return json.loads(value) if structured else value
-    return None
+            return _parsed(kind, value) if isinstance(value, str) else value
+    parts = {name: _value(field.annotation, *path, name) for name, field in _table_keys(kind).items()}
+    return {name: part for name, part in parts.items() if part is not None} or None
+
+
+def _parsed(kind: Any, text: str) -> Any:
+    """A list or table that stands in the environment as JSON, a list also as `a,b`; other text as it is."""
+    is_list = get_origin(kind) is list
+    if not (is_list or get_origin(kind) is dict or _table_keys(kind)):
+        return text
+    if text.lstrip()[:1] in ("[", "{"):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text  # the setting's own check says what is wrong with it
+    return text.split(",") if is_list else text
+
+
+def _table_keys(kind: Any) -> Mapping[str, Any]:
+    """The keys of a setting that is a table of its own, optional or not."""
+    models = [part for part in (kind, *get_args(kind)) if isinstance(part, type) and issubclass(part, BaseModel)]
+    return models[0].model_fields if models and get_origin(kind) not in (list, dict) else {}
 
 
 @functools.cache

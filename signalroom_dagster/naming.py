@@ -6,7 +6,7 @@ Client ids and prefixes reach SQL and paths only through here.
 import re
 from collections.abc import Iterable
 
-CLIENT_ID = re.compile(r"^[a-z0-9](?:[a-z0-9]|_(?!_))*$")
+CLIENT_ID = re.compile(r"^[a-z0-9](?:[a-z0-9]|_(?!_))*\Z")
 """A client id: lower case, no double underscore (dlt's separator), safe in paths, names and SQL literals."""
 
 _NOT_WORD = re.compile(r"[^a-zA-Z0-9]+")

@@ -40,14 +40,15 @@ def s3_exports(
 
 def outline(configured: Iterable[Settings]) -> DltSource:
     """Every resource that any client has, from settings that were not validated and hold no secret."""
-    prefixes = {prefix: None for settings in configured for prefix in getattr(settings, "prefixes", ())}
-    return s3_exports(tuple(prefixes))
+    known = list(configured)
+    prefixes = {prefix: None for settings in known for prefix in getattr(settings, "prefixes", ())}
+    dropped = [_dropped(settings) for settings in known]
+    return s3_exports(tuple(prefixes), sorted(set.intersection(*dropped)) if dropped else ())
 
 
 def open_source(settings: Settings, context: SourceContext) -> DltSource:
     """The client's own source: reads its bucket and leaves out what the ledger already holds."""
-    dropped = [name for name, kind in settings.columns.items() if kind == "drop"]
-    return s3_exports(settings.prefixes, dropped, ExportFiles(settings, context))
+    return s3_exports(settings.prefixes, sorted(_dropped(settings)), ExportFiles(settings, context))
 
 
 def listing_digests(settings: Settings) -> Mapping[str, str]:
@@ -121,6 +122,10 @@ def _places(settings: Settings) -> set[str]:
     """Where a client's files lie, from settings that may be incomplete."""
     base = str(getattr(settings, "bucket_url", "")).rstrip("/")
     return {f"{base}/{str(prefix).strip('/')}" for prefix in getattr(settings, "prefixes", ())} if base else set()
+
+
+def _dropped(settings: Settings) -> set[str]:
+    return {name for name, kind in settings.columns.items() if kind == "drop"}
 
 
 def _columns(prefix: str, dropped: Sequence[str]) -> Any:

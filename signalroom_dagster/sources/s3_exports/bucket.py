@@ -32,7 +32,10 @@ class Bucket:
         Raises ConfigurationError when the bucket does not exist, and what the file system raises.
         """
         self.fs.invalidate_cache()
-        found = self.fs.find(f"{self._root}/{prefix}/", detail=True)
+        try:
+            found = self.fs.find(f"{self._root}/{prefix}/", detail=True)
+        except FileNotFoundError:  # S3 says so of a bucket, local folders are just empty
+            found = {}
         if not found and not self.fs.exists(self._root):
             raise ConfigurationError(f"[sources.s3_exports] bucket_url {self._url} does not exist")
         listed = [self._listed(path, info) for path, info in found.items() if _CSV_NAME.search(path)]

@@ -1,8 +1,9 @@
 """What a client's configuration says about its exports. Account settings are read from the client's section only."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from signalroom_dagster.config import ClientOnly
 from signalroom_dagster.naming import snake_case
@@ -26,39 +27,52 @@ class RowFilter(BaseModel):
 class Settings(BaseModel):
     """`[sources.s3_exports.clients.<id>]`; `columns` adds to the default policy of `[sources.s3_exports]`."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, validate_default=True)
 
-    bucket_url: Annotated[str, ClientOnly()]
+    bucket_url: Annotated[str, ClientOnly()] = Field(min_length=1)
     prefixes: Annotated[list[str], ClientOnly()] = Field(min_length=1)
     aws_access_key_id: Annotated[SecretStr | None, ClientOnly()] = None
     aws_secret_access_key: Annotated[SecretStr | None, ClientOnly()] = None
     region_name: Annotated[str | None, ClientOnly()] = None
     endpoint_url: Annotated[str | None, ClientOnly()] = None
-    hash_key: Annotated[SecretStr | None, ClientOnly()] = None
     row_filter: Annotated[RowFilter | None, ClientOnly()] = None
     columns: dict[str, Policy] = {}
+    hash_key: Annotated[SecretStr | None, ClientOnly()] = None
     fresh_within: str = "26h"
 
     @field_validator("prefixes", mode="before")
     @classmethod
-    def _split(cls, value: Any) -> Any:
-        found = value.split(",") if isinstance(value, str) else value
-        return [str(prefix).strip().strip("/") for prefix in found]
+    def _without_slashes(cls, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        return [name for prefix in cast("list[Any]", value) if (name := str(prefix).strip().strip("/"))]
+
+    @field_validator("prefixes")
+    @classmethod
+    def _one_table_each(cls, value: list[str]) -> list[str]:
+        tables = ["", "files", "rejected_rows", *map(snake_case, value)]
+        if len(set(tables)) < len(tables):
+            raise ValueError("each prefix is a table: a name of its own, neither files nor rejected_rows")
+        return value
 
     @field_validator("columns")
     @classmethod
     def _by_column_name(cls, value: dict[str, Policy]) -> dict[str, Policy]:
         return {snake_case(name): kind for name, kind in value.items()}
 
-    @model_validator(mode="after")
-    def _complete(self) -> "Settings":
-        if self.bucket_url.startswith("s3://"):
-            for key in ("aws_access_key_id", "aws_secret_access_key"):
-                if not (secret := getattr(self, key)) or not secret.get_secret_value():
-                    raise ValueError(f"{key} is missing: s3:// needs the client's own key")
-        if "hash" in self.columns.values() and not self.hash_key:
-            raise ValueError("hash_key is missing: a column's policy is hash")
-        return self
+    @field_validator("aws_access_key_id", "aws_secret_access_key")
+    @classmethod
+    def _given_for_s3(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if not value and str(info.data.get("bucket_url")).startswith("s3://"):
+            raise PydanticCustomError("missing", "s3:// needs the client's own key")
+        return value
+
+    @field_validator("hash_key")
+    @classmethod
+    def _given_for_hashes(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if not value and "hash" in info.data.get("columns", {}).values():
+            raise PydanticCustomError("missing", "a column's policy is hash")
+        return value
 
     @property
     def storage_options(self) -> dict[str, Any]:

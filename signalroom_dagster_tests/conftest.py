@@ -1,0 +1,48 @@
+"""Fixtures that several test modules share: real Postgres, a temporary project, both destinations."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from signalroom_dagster_tests.postgres import PostgresServer
+from signalroom_dagster_tests.projects import Project
+
+_names = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("SIGNALROOM_", "DESTINATION__", "SOURCES__", "SUPABASE_", "DAGSTER_HOME")):
+            if name != "SIGNALROOM_TEST_PG_BIN":
+                monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    server = PostgresServer().start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> str:
+    """A new empty database."""
+    return postgres_server.create_database(f"test_{os.getpid()}_{next(_names)}")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project without clients that loads into DuckDB; its environment is this process's as soon as it is set."""
+    return Project(tmp_path / "project", monkeypatch.setenv)
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def any_warehouse(request: pytest.FixtureRequest, project: Project) -> Project:
+    """The project, once with each destination."""
+    if request.param == "postgres":
+        project.use_postgres(request.getfixturevalue("postgres_url"))
+    return project

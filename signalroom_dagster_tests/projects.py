@@ -1,0 +1,104 @@
+"""A project in a temporary folder: two clients, their buckets as folders, and exports to put there."""
+
+import csv
+import io
+import os
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+LAYOUTS = tomllib.loads(files("signalroom_dagster.sources.s3_exports").joinpath("layouts.toml").read_text("utf-8"))
+HEADER: Sequence[str] = LAYOUTS["orders"]["columns"]
+CLIENT = """
+name = "{id}"
+status = "{status}"
+start_date = 2026-03-01
+timezone = "America/New_York"
+currency = "USD"
+sources = ["s3_exports"]
+"""
+CONFIG = """
+[runtime]
+log_level = "CRITICAL"
+dlthub_telemetry = false
+
+[load]
+workers = 2
+raise_on_max_retries = 1
+
+[sources.s3_exports]
+columns = { cc_num_masked = "drop", cc_expires = "drop" }
+"""
+
+
+class Project:
+    """One temporary project; `environment` is what another process needs to work in it."""
+
+    def __init__(self, root: Path, setenv: Callable[[str, str], None]) -> None:
+        self.root = root
+        self.environment: dict[str, str] = {}
+        self._setenv = setenv
+        self.set(
+            SIGNALROOM_PROJECT_DIR=str(root),
+            SIGNALROOM_WORK_DIR=str(root / "work"),
+            DLT_PROJECT_DIR=str(root),
+            SIGNALROOM_DESTINATION="duckdb",
+            DESTINATION__DUCKDB__CREDENTIALS=str(root / "warehouse.duckdb"),
+        )
+        (root / ".dlt").mkdir(parents=True)
+        (root / ".dlt" / "config.toml").write_text(CONFIG)
+
+    def add_client(
+        self, client_id: str, *, status: str = "active", prefixes: Sequence[str] = ("orders-create",)
+    ) -> Path:
+        """A client with a bucket folder of its own; the folder."""
+        folder = self.root / "data" / "clients" / client_id
+        folder.mkdir(parents=True)
+        (folder / "client.toml").write_text(CLIENT.format(id=client_id, status=status))
+        bucket = self.root / "buckets" / client_id
+        bucket.mkdir(parents=True)
+        self.configure(client_id, BUCKET_URL=f"file://{bucket}", PREFIXES="[" + ",".join(f'"{p}"' for p in prefixes) + "]")
+        return bucket
+
+    def configure(self, client_id: str, **settings: str) -> None:
+        """A client's settings of s3_exports, by their environment names."""
+        self.set(**{f"SOURCES__S3_EXPORTS__CLIENTS__{client_id.upper()}__{key}": value for key, value in settings.items()})
+
+    def use_postgres(self, url: str) -> None:
+        """Load into this database from now on."""
+        self.set(SIGNALROOM_DESTINATION="postgres", DESTINATION__POSTGRES__CREDENTIALS=url)
+
+    def set(self, **variables: str) -> None:
+        """Set environment variables, here and for the processes that are started with `environment`."""
+        self.environment |= variables
+        for key, value in variables.items():
+            self._setenv(key, value)
+
+
+def orders(ids: Iterable[int | str], **values: str) -> list[dict[str, str]]:
+    """Export rows by order id, with the same values in every row."""
+    return [{"orders_id": str(number), "order_status": "NEW", **values} for number in ids]
+
+
+def write_export(
+    path: Path, rows: Sequence[Mapping[str, str]], *, header: Sequence[str] = HEADER, modified: datetime | None = None
+) -> Path:
+    """A CSV export as Sticky.io writes it; `modified` sets the file's time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(export_bytes(rows, header))
+    if modified:
+        seconds = modified.astimezone(UTC).timestamp()
+        os.utime(path, (seconds, seconds))
+    return path
+
+
+def export_bytes(rows: Sequence[Mapping[str, str]], header: Sequence[str] = HEADER) -> bytes:
+    """The bytes of an export."""
+    text = io.StringIO(newline="")
+    writer: Any = csv.DictWriter(text, header, restval="", lineterminator="\r\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode("utf-8")
