@@ -1,0 +1,106 @@
+"""Loads in processes of their own, and how to kill one at a chosen point.
+
+Children are forked from a server that has already imported the loader, so that each costs milliseconds.
+"""
+
+import itertools
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Mapping
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+PRELOADED = [__name__, "signalroom_dagster.loading.runs", "signalroom_dagster.loading.duckdb",
+             "signalroom_dagster.loading.postgres", "signalroom_dagster.sources.s3_exports"]  # fmt: skip
+
+STAGES = ("extract", "normalize", "mid-copy", "after commit", "before state")
+"""Where a load can die: while files are read, between extract and load, in the middle of a COPY, after a file's
+commit but before dlt notes it, after all files but before the package is completed."""
+
+
+def start_load(environment: Mapping[str, str], client_id: str, run_id: str, stage: str | None = None) -> BaseProcess:
+    """Start a load of s3_exports; with a stage, it kills itself there with SIGKILL."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    process = context.Process(target=_load, args=(dict(environment), client_id, run_id, stage))
+    process.start()
+    return process
+
+
+def finish(process: BaseProcess, seconds: float = 120) -> int:
+    """Wait for a load; its exit code (-9 when it was killed)."""
+    process.join(seconds)
+    if process.exitcode is None:
+        process.kill()
+        raise AssertionError(f"the load did not end within {seconds} s")
+    return process.exitcode
+
+
+def _load(environment: Mapping[str, str], client_id: str, run_id: str, stage: str | None) -> None:
+    os.environ.update(environment)
+    from signalroom_dagster.clients import get_client
+    from signalroom_dagster.loading.runs import run_with_retries
+
+    if stage:
+        _KILLERS[stage]()
+    run_with_retries("s3_exports", get_client(client_id), run_id)
+
+
+def _die(*_: Any, **__: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _die_at_call(owner: Any, name: str, number: int, *, before: bool) -> None:
+    """Let the first calls of a method pass and die in the numbered one."""
+    original: Callable[..., Any] = getattr(owner, name)
+    calls = itertools.count(1)
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        mine = next(calls)
+        if before and mine == number:
+            _die()
+        result = original(*args, **kwargs)
+        if not before and mine == number:
+            _die()
+        return result
+
+    setattr(owner, name, counted)
+
+
+def _during_extract() -> None:
+    from signalroom_dagster.sources.s3_exports.export_files import ExportFiles
+
+    _die_at_call(ExportFiles, "prepare", 2, before=False)
+
+
+def _during_normalize() -> None:
+    from dlt.normalize.normalize import Normalize
+
+    _die_at_call(Normalize, "run", 1, before=False)
+
+
+def _during_copy() -> None:
+    from signalroom_dagster.loading.duckdb import SignalRoomDuckDbClient
+    from signalroom_dagster.loading.postgres import SignalRoomPostgresClient
+
+    for client in (SignalRoomDuckDbClient, SignalRoomPostgresClient):
+        _die_at_call(client, "copy_csv", 2, before=False)
+
+
+def _after_commit() -> None:
+    from signalroom_dagster.loading.file_load import FileLoadJob
+
+    _die_at_call(FileLoadJob, "run", 2, before=False)
+
+
+def _before_state() -> None:
+    from dlt.destinations.job_client_impl import SqlJobClientBase
+
+    _die_at_call(SqlJobClientBase, "complete_load", 1, before=True)
+
+
+_KILLERS: Mapping[str, Callable[[], None]] = dict(
+    zip(STAGES, (_during_extract, _during_normalize, _during_copy, _after_commit, _before_state), strict=True)
+)
+
