@@ -56,7 +56,7 @@ def explain(error: Exception, what: str) -> Exception:
     if code[:2] in ("08", "57") or (
         not code and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
     ):
-        return DestinationUnreachableError(f"{what}: Postgres is not reachable ({type(error).__name__} {code})")
+        return DestinationUnreachableError(f"{what}: Postgres is not reachable ({code or text.rpartition(': ')[2]})")
     return LoadError(f"{what}: Postgres refused it: {type(error).__name__} {code}")
 
 
@@ -79,13 +79,19 @@ class SignalRoomPostgresClient(PostgresClient):
 
     @override
     def initialize_storage(self, truncate_tables: Iterable[str] | None = None) -> None:
-        with self._one_at_a_time():
+        with self.maybe_ddl_transaction():
             super().initialize_storage(truncate_tables)  # pyright: ignore[reportArgumentType]
 
     @override
-    def update_stored_schema(self, *args: Any, **kwargs: Any) -> Any:
-        with self._one_at_a_time():
-            return super().update_stored_schema(*args, **kwargs)
+    @contextmanager
+    def maybe_ddl_transaction(self) -> Generator[None]:
+        """Two clients' first loads would create the same schema and tables: the second waits here.
+
+        In the transaction that changes the tables, so that a pooler with few connections cannot lock up.
+        """
+        with super().maybe_ddl_transaction():
+            self._lock(f"ddl|{self.sql_client.dataset_name}")
+            yield
 
     @override
     def create_load_job(self, table: Any, file_path: str, load_id: str, restore: bool = False) -> Any:
@@ -121,23 +127,6 @@ class SignalRoomPostgresClient(PostgresClient):
             for index, on in ((f"{table_name}_file_idx", name), (f"{REJECTED}_file_idx", rejected))
         ]
         return [*statements, *create_statements(ledger, rejected), *indexes]
-
-    @contextmanager
-    def _one_at_a_time(self) -> Generator[None]:
-        """Two clients' first loads would create the same schema and tables: the second waits here.
-
-        On a connection of its own, because dlt commits on the client's.
-        """
-        guard = connect(self.sql_client.credentials.to_native_representation())
-        try:
-            guard.autocommit = False
-            with guard.cursor() as cursor:
-                cursor.execute(
-                    "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"ddl|{self.sql_client.dataset_name}"]
-                )
-            yield
-        finally:
-            guard.close()
 
     def _lock(self, name: str) -> None:
         self.sql_client.execute_sql("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", name)

@@ -103,4 +103,3 @@ def _before_state() -> None:
 _KILLERS: Mapping[str, Callable[[], None]] = dict(
     zip(STAGES, (_during_extract, _during_normalize, _during_copy, _after_commit, _before_state), strict=True)
 )
-

@@ -178,7 +178,9 @@ def test_card_columns_never_reach_the_warehouse_and_hashed_ones_only_as_a_hash(a
     person = {"cc_num_masked": "411111******1111", "cc_expires": "0329", "billing_email": "a@example.com"}
     write_export(bucket / DAY_1, orders([1, 2], **person))
     load()
-    columns = {row[0] for row in ask("SELECT column_name FROM information_schema.columns WHERE table_name = 'orders_create'")}
+    columns = {
+        row[0] for row in ask("SELECT column_name FROM information_schema.columns WHERE table_name = 'orders_create'")
+    }
     assert not columns & {"cc_num_masked", "cc_expires"}
     hashed = ask("SELECT DISTINCT billing_email FROM s3_exports.orders_create")
     assert len(hashed) == 1 and len(hashed[0][0]) == 64 and "example" not in hashed[0][0]

@@ -1,0 +1,176 @@
+"""Postgres as it is in production: behind a transaction pooler, and sometimes not there."""
+
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from signalroom_dagster.clients import get_client
+from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.loading import warehouse
+from signalroom_dagster.loading.errors import DestinationLostError, DestinationUnreachableError, LoadError
+from signalroom_dagster.loading.postgres import connect, explain
+from signalroom_dagster.loading.runs import run_load, run_with_retries
+from signalroom_dagster_tests.loading.processes import finish, start_load
+from signalroom_dagster_tests.postgres import NOBODY, PASSWORD, PostgresServer, free_port
+from signalroom_dagster_tests.projects import Project, orders, write_export
+
+ROWS = 400
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    """A server of this test's own, to be stopped."""
+    server = PostgresServer().start()
+    yield server
+    server.remove()
+
+
+def fill(project: Project, files: int = 3) -> None:
+    bucket = project.add_client("713")
+    for day in range(1, files + 1):
+        rows = orders(range(day * 1000, day * 1000 + ROWS))
+        write_export(bucket / f"orders-create/report_2026-03-{day:02}.csv", rows)
+
+
+def counted() -> tuple[int, int]:
+    with warehouse.connected() as query:
+        return tuple(query("SELECT count(*), count(DISTINCT orders_id) FROM s3_exports.orders_create")[0])  # type: ignore[return-value]
+
+
+@pytest.fixture
+def pooler(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A PgBouncer in transaction mode before the test server, as strict as it comes; its port."""
+    binary = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
+    if not binary:
+        pytest.skip("pgbouncer is not installed (apt-get install pgbouncer)")
+    folder = tmp_path_factory.mktemp("pooler")
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o755)
+    port = free_port()
+    (folder / "users.txt").write_text(f'"postgres" "{PASSWORD}"\n')
+    (folder / "pooler.ini").write_text(
+        f"[databases]\n* = host=127.0.0.1 port={postgres_server.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+        f"listen_port = {port}\nauth_type = scram-sha-256\nauth_file = {folder}/users.txt\npool_mode = transaction\n"
+        "default_pool_size = 3\nserver_reset_query = DISCARD ALL\n"
+        "server_reset_query_always = 1\nunix_socket_dir =\n"
+    )
+    as_nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+    process = subprocess.Popen([binary, "-q", folder / "pooler.ini"], stderr=subprocess.DEVNULL, **as_nobody)  # type: ignore[call-overload]
+    for _ in range(200):
+        assert process.poll() is None, "pgbouncer did not start"
+        try:
+            psycopg2.connect(f"postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/postgres").close()
+            break
+        except psycopg2.OperationalError:
+            time.sleep(0.05)
+    yield port
+    process.terminate()
+    process.wait(10)
+
+
+def test_a_transaction_pooler_is_enough_also_for_two_clients_at_once(
+    project: Project, postgres_url: str, postgres_server: PostgresServer, pooler: int
+) -> None:
+    project.use_postgres(postgres_url.replace(f":{postgres_server.port}/", f":{pooler}/"))
+    fill(project)
+    other = project.add_client("cti")
+    write_export(other / "orders-create/report_2026-03-01.csv", orders(range(ROWS)))
+    running = [start_load(project.environment, client, f"run-{client}") for client in ("713", "cti", "713")]
+    assert [finish(process) for process in running] == [0, 0, 0]
+    assert counted() == (4 * ROWS, 4 * ROWS)
+
+
+def test_a_load_waits_for_a_postgres_that_comes_back(
+    project: Project, own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.use_postgres(own_server.create_database("warehouse"))
+    fill(project)
+    from signalroom_dagster.loading.postgres import SignalRoomPostgresClient
+
+    copy, stopped = SignalRoomPostgresClient.copy_csv, threading.Event()
+
+    def stop_in_the_middle(self: SignalRoomPostgresClient, *args: object) -> int:
+        copied = copy(self, *args)  # type: ignore[arg-type]
+        if not stopped.is_set():
+            stopped.set()
+            own_server.stop(signal.SIGQUIT)
+            threading.Timer(4, own_server.start).start()
+        return copied
+
+    monkeypatch.setattr(SignalRoomPostgresClient, "copy_csv", stop_in_the_middle)
+    run_with_retries("s3_exports", get_client("713"), "run")
+    assert stopped.is_set()
+    assert counted() == (3 * ROWS, 3 * ROWS)
+
+
+def test_a_postgres_that_stays_away_fails_the_load_clearly_and_the_next_one_is_right(
+    project: Project, own_server: PostgresServer
+) -> None:
+    project.use_postgres(own_server.create_database("warehouse"))
+    fill(project)
+    own_server.stop()
+    said: list[str] = []
+    with pytest.raises(DestinationLostError, match="not reachable .* waited 5 s. The next schedule"):
+        warehouse.wait_until_reachable(said.append, wait_seconds=5, pause=lambda _: time.sleep(0.01))
+    assert "asking again in 1 s" in said[0] and "asking again in 4 s" in said[2]
+    own_server.start()
+    run_load("s3_exports", get_client("713"), "run")
+    assert counted() == (3 * ROWS, 3 * ROWS)
+
+
+def test_pauses_grow_to_a_minute(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.use_postgres(f"postgresql://postgres:x@127.0.0.1:{free_port()}/nothing")
+    now, pauses = [0.0], list[float]()
+    monkeypatch.setattr(warehouse.time, "monotonic", lambda: now[0])
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        now[0] += seconds
+
+    with pytest.raises(DestinationLostError):
+        warehouse.wait_until_reachable(lambda _: None, pause=pause)
+    assert pauses[:8] == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert 14 * 60 <= sum(pauses) <= 15 * 60
+
+
+def test_a_wrong_password_is_a_matter_of_configuration_and_stays_secret(
+    postgres_url: str, postgres_server: PostgresServer
+) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        connect(postgres_url.replace(PASSWORD, "wrong-secret"))
+    assert "DESTINATION__POSTGRES__CREDENTIALS" in str(raised.value)
+    assert "wrong-secret" not in str(raised.value)
+
+
+def test_errors_say_what_was_tried_and_never_quote_a_row(postgres_url: str) -> None:
+    connection = connect(postgres_url)
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE people (email text UNIQUE)")
+        cursor.execute("INSERT INTO people VALUES ('a@example.com')")
+        with pytest.raises(psycopg2.Error) as raised:
+            cursor.execute("INSERT INTO people VALUES ('a@example.com')")
+    connection.close()
+    explained = explain(raised.value, "client 713: file x")
+    assert isinstance(explained, LoadError)
+    assert str(explained) == "client 713: file x: Postgres refused it: UniqueViolation 23505"
+
+
+def test_a_server_that_went_away_is_told_apart_from_one_that_refuses(postgres_url: str) -> None:
+    connection = connect(postgres_url)
+    with pytest.raises(psycopg2.Error) as raised, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    assert isinstance(explain(raised.value, "x"), DestinationUnreachableError)
+
+
+@pytest.fixture(autouse=True)
+def _work_folder_is_clean(project: Project) -> Iterator[None]:
+    yield
+    work = project.root / "work"
+    assert not [path for path in work.rglob("*") if path.is_file() and path.name != ".lock"] or not Path(work).exists()
