@@ -19,3 +19,50 @@ $(VENV)/.ready: requirements.lock requirements-uv.lock pyproject.toml
 	@$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements.lock requirements-uv.lock
 	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
+
+demo: $(VENV)/.ready ## Load invented exports of two clients through Dagster into .demo/, and show what came of it
+	@$(BIN)/python -m signalroom_dagster.sandbox.demo
+
+dev: $(VENV)/.ready ## Open the Dagster UI on the demo's data, at http://127.0.0.1:3000
+	@$(BIN)/signalroom sandbox $(BIN)/python -W ignore -m dagster dev -h 127.0.0.1 -p 3000 -w workspace.yaml
+
+test: $(VENV)/.ready ## Run the tests (real Postgres, real DuckDB, S3 over HTTP)
+	@$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.ready ## Run the crash and fault matrices
+	@$(BIN)/python -m pytest -m slow --timeout 600
+
+lint: $(VENV)/.ready ## Check style, layers, size budget and the definitions
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/bandit -q -c pyproject.toml -r signalroom_dagster
+	@$(BIN)/python -W ignore -m dagster definitions validate -w workspace.yaml
+
+format: $(VENV)/.ready ## Format the code
+	@$(BIN)/ruff check --fix -q . || true
+	@$(BIN)/ruff format .
+
+typecheck: $(VENV)/.ready ## Check types (strict on the package)
+	@$(BIN)/basedpyright --level error
+
+bench: $(VENV)/.ready ## Measure loads against COPY and the design this replaces (10-15 minutes)
+	@$(BIN)/python -m bench
+
+up: ## Start the containers
+	docker compose up --build --detach
+
+down: ## Stop the containers
+	docker compose down
+
+logs: ## Follow the containers' logs
+	docker compose logs --follow
+
+lock: $(VENV)/.ready ## Resolve the dependencies anew into requirements.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
+	  --no-header --no-annotate pyproject.toml --extra sandbox --group dev -o requirements.lock
+
+clean: ## Remove what the demo, the tests and the benchmarks left
+	rm -rf .demo .bench .signalroom .pytest_cache .ruff_cache
+
+.PHONY: help demo dev test test-slow lint format typecheck bench up down logs lock clean

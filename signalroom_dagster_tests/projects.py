@@ -60,12 +60,16 @@ class Project:
         (folder / "client.toml").write_text(CLIENT.format(id=client_id, status=status))
         bucket = self.root / "buckets" / client_id
         bucket.mkdir(parents=True)
-        self.configure(client_id, BUCKET_URL=f"file://{bucket}", PREFIXES="[" + ",".join(f'"{p}"' for p in prefixes) + "]")
+        self.configure(
+            client_id, BUCKET_URL=f"file://{bucket}", PREFIXES="[" + ",".join(f'"{p}"' for p in prefixes) + "]"
+        )
         return bucket
 
     def configure(self, client_id: str, **settings: str) -> None:
         """A client's settings of s3_exports, by their environment names."""
-        self.set(**{f"SOURCES__S3_EXPORTS__CLIENTS__{client_id.upper()}__{key}": value for key, value in settings.items()})
+        self.set(
+            **{f"SOURCES__S3_EXPORTS__CLIENTS__{client_id.upper()}__{key}": value for key, value in settings.items()}
+        )
 
     def use_postgres(self, url: str) -> None:
         """Load into this database from now on."""

@@ -58,8 +58,8 @@ class HealthCheckingRunLauncher(dg.DefaultRunLauncher):
         worker = self._worker(run_id)
         if worker and _is_alive(*worker):
             return CheckRunHealthResult(WorkerStatus.RUNNING, f"its code server {answer}; process {worker[0]} lives")
-        gone = f"its worker process {worker[0]} is gone" if worker else "no worker process ever began it"
-        return CheckRunHealthResult(WorkerStatus.FAILED, f"{gone}, and its code server {answer}")
+        process = f"process {worker[0]}" if worker else "process"
+        return CheckRunHealthResult(WorkerStatus.FAILED, f"its worker {process} is gone, its code server {answer}")
 
     def _worker(self, run_id: str) -> tuple[int, float] | None:
         """The worker's process id and when it was surely running (epoch): the start event, written by the worker."""
@@ -75,8 +75,7 @@ def _answer(server: DagsterGrpcClient, run_id: str) -> str:
         reply = server.can_cancel_execution(CanCancelExecutionRequest(run_id=run_id), timeout=ANSWER_SECONDS)
     except DagsterUserCodeUnreachableError:
         return "cannot be reached"
-    known = deserialize_value(reply, CanCancelExecutionResult).can_cancel
-    return "knows the run" if known else "does not know the run"
+    return "knows the run" if deserialize_value(reply, CanCancelExecutionResult).can_cancel else "does not know the run"
 
 
 def _check_elsewhere(server: DagsterGrpcClient, run_id: str) -> CheckRunHealthResult:

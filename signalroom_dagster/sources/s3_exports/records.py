@@ -17,6 +17,7 @@ BLOCK_BYTES = 4 * 1024 * 1024
 LONGEST_LINE_BYTES = 64 * 1024 * 1024
 LONGEST_RECORD_LINES = 1_000
 _LONGEST_HEADER_BYTES = 1024 * 1024
+_UNCLOSED = "opens a quote that is never closed"
 
 
 class Record(NamedTuple):
@@ -145,6 +146,7 @@ class RecordReader:
         except csv.Error as error:
             problem = _explain(str(error))
         if problem and taken > 1:
+            problem = _UNCLOSED  # what the reader found is further down, in a line that is read again
             del pieces[1:]
             taken = 1
         if not (problem or fields):
@@ -215,7 +217,7 @@ def _decode(raw: bytes) -> str:
 
 def _explain(error: str) -> str:
     if "unexpected end of data" in error:
-        return "opens a quote that is never closed"
+        return _UNCLOSED
     if "expected after" in error:
         return "has text after a closing quote"
     if "new-line character" in error:

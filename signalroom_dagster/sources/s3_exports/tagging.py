@@ -84,12 +84,14 @@ def tag_file(
             writer.take(record)
         writer.flush()
     status: FileStatus = "quarantined" if fault else "loaded" if writer.seen else "empty"
-    notes = [fault, layout.difference(columns.names) if layout and header and not fault else None, reader.truncated]
+    notes = [fault, layout.difference(columns.names) if layout and header and not fault else None]
+    if reader.truncated and reader.truncated not in (fault or ""):
+        notes.append(reader.truncated)
     if reader.recoded:
         notes.append(f"{reader.recoded} records were not UTF-8 and were read as cp1252")
     return TaggedFile(
         status=status,
-        reason="; ".join(dict.fromkeys(note for note in notes if note)) or None,
+        reason="; ".join(note for note in notes if note) or None,
         columns=() if fault else columns.kept,
         rows_in_file=count.total,
         rows_loaded=writer.loaded,

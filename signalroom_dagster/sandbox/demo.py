@@ -1,0 +1,91 @@
+"""`make demo`: every asset of every client through Dagster into `.demo/`, then what came of it.
+
+Runs the commands that a user would run, in processes of their own.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+from rich.console import Console
+from rich.table import Table
+
+from signalroom_dagster.clients import load_clients
+from signalroom_dagster.config import duckdb_path, project_dir
+from signalroom_dagster.loading.catalog import file_tables
+from signalroom_dagster.loading.warehouse import connected, exclusive
+from signalroom_dagster.sandbox.environment import sandbox_environment
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
+_NOISE = re.compile(r"^.*? - dagster - (INFO|WARNING|ERROR) - [^-]+ - [0-9a-f-]{36} - (?:\S+ - )?")
+
+screen = Console()
+
+
+def main() -> None:
+    """Load everything that the sandbox offers and print a summary; exits 1 when a load failed."""
+    started = time.monotonic()
+    screen.print("Starting the sandbox: a local S3 with invented order exports of two clients ...")
+    with sandbox_environment() as environment:
+        os.environ.update(environment)
+        for client in load_clients().values():
+            for source in client.sources:
+                screen.print(f"\n[bold]dagster asset materialize[/] {source}, client {client.id}", highlight=False)
+                if _materialize(source, client.id) != 0:
+                    screen.print(f"[red]{source} of client {client.id} failed[/]; the lines above say why")
+                    raise SystemExit(1)
+        _summarize()
+    shown = duckdb_path().relative_to(project_dir())
+    screen.print(f"\nDone in {time.monotonic() - started:.0f} s. The warehouse is {shown}. Next:")
+    screen.print("  make dev                          the Dagster UI on this data, at http://127.0.0.1:3000")
+    screen.print("  .venv/bin/signalroom --demo clients")
+    screen.print(
+        f"  .venv/bin/python -c \"import duckdb; print(duckdb.connect('{shown}', read_only=True)"
+        ".execute('SELECT order_status, count(*) FROM s3_exports.orders_create GROUP BY 1').fetchall())\"",
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )
+
+
+def _materialize(source: str, client_id: str) -> int:
+    """Run Dagster's own command and show the lines that concern the load."""
+    command = [sys.executable, "-W", "ignore", "-m", "dagster", "asset", "materialize"]
+    command += ["-m", "signalroom_dagster.definitions", "--select", f"group:{source}", "--partition", client_id]
+    command += ["--config-json", json.dumps(QUIET)]
+    process = subprocess.Popen(
+        command, cwd=project_dir(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
+    )
+    for line in process.stdout or ():
+        text, found = _NOISE.subn("  ", line.rstrip())
+        if found or "Error" in line:
+            screen.print(text, highlight=False, markup=False, soft_wrap=True)
+    return process.wait()
+
+
+def _summarize() -> None:
+    table = Table("client", "table", "rows", "files", "rejected", "remarks", title="What is in the warehouse")
+    with exclusive(), connected() as query:
+        for name in file_tables("s3_exports"):
+            counted = dict(query(f"SELECT _client_id, count(*) FROM s3_exports.{name} GROUP BY 1"))
+            for client_id in load_clients():
+                ledger = query(
+                    "SELECT count(*), coalesce(sum(rows_rejected), 0), "
+                    "coalesce(string_agg(reason, '; ' ORDER BY _file_name), '') "
+                    "FROM s3_exports.files WHERE table_name = %s AND _client_id = %s",
+                    name,
+                    client_id,
+                )
+                files, rejected, remarks = ledger[0]
+                table.add_row(
+                    client_id, name, f"{counted.get(client_id, 0):,}", str(files), str(rejected), str(remarks)[:90]
+                )
+    screen.print()
+    screen.print(table)
+
+
+if __name__ == "__main__":
+    main()

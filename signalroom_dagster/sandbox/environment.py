@@ -1,0 +1,80 @@
+"""The environment that points SignalRoom at the sandbox, and nothing at production.
+
+Each stand-in vendor is one function that runs it and yields the environment variables of its source; `STAND_INS`
+lists them. Where the warehouse and Dagster keep their files belongs here too; what the vendors answer does not.
+"""
+
+import json
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+from signalroom_dagster.config import project_dir
+from signalroom_dagster.sandbox.exports import PREFIXES
+from signalroom_dagster.sandbox.object_store import REGION, access_key, bucket_name, object_store
+from signalroom_dagster.sandbox.shops import SHOPS
+
+Environment: TypeAlias = dict[str, str]
+StandIn: TypeAlias = Callable[[], AbstractContextManager[Environment]]
+
+
+@contextmanager
+def sandbox_environment(folder: Path | None = None) -> Generator[Environment]:
+    """Run every stand-in vendor for the length of the block; yields the variables to set.
+
+    Everything that is written lies below `folder`, `.demo` in the project by default. Raises ConfigurationError
+    when the `sandbox` extra is not installed.
+    """
+    root = (folder or project_dir() / ".demo").resolve()
+    with ExitStack() as running:
+        environment = _own_places(root)
+        for stand_in in STAND_INS:
+            environment |= running.enter_context(stand_in())
+        yield environment
+
+
+def client_variables(source: str, client_id: str, **settings: str) -> Environment:
+    """The settings of one source for one client as environment variables, under dlt's own names."""
+    path = f"SOURCES__{source}__CLIENTS__{client_id}"
+    return {f"{path}__{key}".upper(): value for key, value in settings.items()}
+
+
+def _own_places(root: Path) -> Environment:
+    return {
+        "SIGNALROOM_ENV": "dev",
+        "SIGNALROOM_DESTINATION": "duckdb",
+        "SIGNALROOM_WORK_DIR": str(root / "work"),
+        "DESTINATION__DUCKDB__CREDENTIALS": str(root / "signalroom.duckdb"),
+        "DAGSTER_HOME": str(_dagster_home(root / "dagster")),
+    }
+
+
+def _dagster_home(home: Path) -> Path:
+    """Dagster's folder, with the project's instance settings as they are now."""
+    home.mkdir(parents=True, exist_ok=True)
+    settings, copy = project_dir() / "dagster.yaml", home / "dagster.yaml"
+    if settings.is_file() and not (copy.is_file() and copy.read_bytes() == settings.read_bytes()):
+        copy.write_bytes(settings.read_bytes())
+    return home
+
+
+@contextmanager
+def _s3_exports() -> Generator[Environment]:
+    with object_store() as url:
+        environment: Environment = {}
+        for client_id in SHOPS:
+            environment |= client_variables(
+                "s3_exports",
+                client_id,
+                bucket_url=f"s3://{bucket_name(client_id)}",
+                prefixes=json.dumps(PREFIXES),
+                aws_access_key_id=access_key(client_id),
+                aws_secret_access_key=access_key(client_id),
+                endpoint_url=url,
+                region_name=REGION,
+            )
+        yield environment
+
+
+STAND_INS: tuple[StandIn, ...] = (_s3_exports,)

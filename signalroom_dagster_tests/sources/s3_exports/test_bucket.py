@@ -1,0 +1,100 @@
+"""What is listed below a bucket URL, on the file systems that need no server."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.sources.s3_exports.bucket import Bucket
+from signalroom_dagster.sources.s3_exports.settings import Settings
+
+Place = Callable[[str, bytes], None]
+
+
+@pytest.fixture(params=["file", "memory"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "file":
+        yield f"file://{tmp_path}/bucket"
+    else:
+        name = f"memory://bucket-{uuid.uuid4().hex}"
+        yield name
+        fsspec.filesystem("memory").rm(name.removeprefix("memory:/"), recursive=True)
+
+
+@pytest.fixture
+def put(url: str) -> Place:
+    """Stores an object below the bucket URL."""
+
+    def write(name: str, content: bytes) -> None:
+        with fsspec.open(f"{url}/{name}", "wb", auto_mkdir=True) as target:
+            target.write(content)  # pyright: ignore[reportAttributeAccessIssue]
+
+    write("orders-create/first.csv", b"id\n1\n")
+    return write
+
+
+def bucket(url: str) -> Bucket:
+    return Bucket(Settings(bucket_url=url, prefixes=["orders-create"]))
+
+
+def names(url: str, prefix: str = "orders-create") -> list[str]:
+    return [item.version.file_name for item in bucket(url).files(prefix)]
+
+
+def test_csv_files_below_the_prefix_are_listed_by_name(url: str, put: Place) -> None:
+    for name in ("z.csv", "A.CSV", "b.csv.gz", "2026/03/deep.csv", "a.txt", "csv", "a.csv.tmp"):
+        put(f"orders-create/{name}", b"x")
+    assert names(url) == [
+        "orders-create/2026/03/deep.csv", "orders-create/A.CSV", "orders-create/b.csv.gz", "orders-create/first.csv",
+        "orders-create/z.csv",
+    ]  # fmt: skip
+
+
+def test_a_prefix_that_another_one_begins_with_is_another_prefix(url: str, put: Place) -> None:
+    put("orders-create-old/x.csv", b"x")
+    put("orders-create.csv", b"x")
+    assert names(url) == ["orders-create/first.csv"]
+
+
+def test_a_prefix_without_files_is_an_empty_list(url: str, put: Place) -> None:
+    assert names(url, "prospects-create") == []
+
+
+def test_a_slash_after_the_bucket_url_changes_no_name(url: str, put: Place) -> None:
+    assert names(f"{url}/") == names(url)
+
+
+def test_a_listed_file_can_be_opened_and_has_the_size_it_says(url: str, put: Place) -> None:
+    store = bucket(url)
+    (item,) = store.files("orders-create")
+    with store.fs.open(item.path, "rb") as stream:
+        assert len(stream.read()) == item.version.size == 5
+
+
+def test_a_file_that_was_written_anew_is_another_version(url: str, put: Place) -> None:
+    before = bucket(url).files("orders-create")
+    put("orders-create/first.csv", b"id\n2\n3\n")
+    assert bucket(url).files("orders-create")[0].version != before[0].version
+
+
+def test_a_file_that_nobody_touched_stays_the_same_version(url: str, put: Place) -> None:
+    assert bucket(url).files("orders-create") == bucket(url).files("orders-create")
+
+
+def test_the_time_of_a_file_is_utc(tmp_path: Path) -> None:
+    path = tmp_path / "orders-create" / "a.csv"
+    path.parent.mkdir()
+    path.write_bytes(b"")
+    os.utime(path, (1_772_366_400, 1_772_366_400))
+    (item,) = bucket(f"file://{tmp_path}").files("orders-create")
+    assert (item.modified, item.version.size) == (datetime(2026, 3, 1, 12, tzinfo=UTC), 0)
+
+
+def test_a_bucket_that_does_not_exist_is_a_mistake_in_the_configuration(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"bucket_url file://.*/nowhere does not exist"):
+        bucket(f"file://{tmp_path}/nowhere").files("orders-create")

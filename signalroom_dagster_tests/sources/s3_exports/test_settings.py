@@ -1,0 +1,134 @@
+"""What may stand in a client's section, and what is asked for when it is missing."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from signalroom_dagster.sources.s3_exports.settings import RowFilter, Settings
+
+LOCAL: dict[str, Any] = {"bucket_url": "file:///exports", "prefixes": ["orders-create"]}
+ON_S3: dict[str, Any] = {
+    "bucket_url": "s3://exports",
+    "prefixes": ["orders-create"],
+    "aws_access_key_id": "id-for-tests",
+    "aws_secret_access_key": "secret-for-tests",
+}
+
+
+def refused(given: dict[str, Any]) -> list[tuple[str, str]]:
+    """Which keys are refused, and why: the error's type."""
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate(given)
+    return [(".".join(map(str, item["loc"])), item["type"]) for item in caught.value.errors()]
+
+
+def test_a_folder_needs_no_credentials() -> None:
+    assert Settings.model_validate(LOCAL).storage_options == {}
+
+
+@pytest.mark.parametrize("key", ["bucket_url", "prefixes"])
+def test_where_the_files_lie_must_be_said(key: str) -> None:
+    assert refused({name: value for name, value in LOCAL.items() if name != key}) == [(key, "missing")]
+
+
+@pytest.mark.parametrize("value", [None, ""])
+@pytest.mark.parametrize("key", ["aws_access_key_id", "aws_secret_access_key"])
+def test_a_bucket_on_s3_needs_each_half_of_the_clients_own_key(key: str, value: str | None) -> None:
+    assert refused({**ON_S3, key: value}) == [(key, "missing")]
+    assert refused({name: each for name, each in ON_S3.items() if name != key}) == [(key, "missing")]
+
+
+def test_both_halves_are_named_when_both_are_missing() -> None:
+    assert refused({**LOCAL, "bucket_url": "s3://exports"}) == [
+        ("aws_access_key_id", "missing"),
+        ("aws_secret_access_key", "missing"),
+    ]
+
+
+@pytest.mark.parametrize("hash_key", [None, ""])
+def test_a_hashed_column_needs_the_clients_hash_key(hash_key: str | None) -> None:
+    hashed = {**LOCAL, "columns": {"billing_email": "hash"}}
+    assert refused({**hashed, "hash_key": hash_key}) == [("hash_key", "missing")]
+    assert refused(hashed) == [("hash_key", "missing")]
+
+
+@pytest.mark.parametrize("columns", [{}, {"a": "keep", "b": "drop"}])
+def test_no_hash_key_is_asked_for_where_nothing_is_hashed(columns: dict[str, str]) -> None:
+    assert Settings.model_validate({**LOCAL, "columns": columns}).hash_key is None
+
+
+def test_columns_are_named_as_in_the_header_or_in_snake_case() -> None:
+    found = Settings.model_validate({**LOCAL, "columns": {"CC Num Masked": "drop", "click_id": "keep"}})
+    assert found.columns == {"cc_num_masked": "drop", "click_id": "keep"}
+
+
+def test_a_policy_is_keep_hash_or_drop() -> None:
+    assert refused({**LOCAL, "columns": {"a": "mask"}}) == [("columns.a", "literal_error")]
+
+
+def test_prefixes_lose_their_slashes_and_the_blank_ones() -> None:
+    found = Settings.model_validate({**LOCAL, "prefixes": ["/orders-create/", " deep/orders-update ", "", "/"]})
+    assert found.prefixes == ["orders-create", "deep/orders-update"]
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "why"),
+    [
+        ([], "too_short"),
+        (["", "/"], "too_short"),
+        ("orders-create", "list_type"),
+        (5, "list_type"),
+        (["orders-create", "orders_create"], "value_error"),
+        (["orders-create", "orders-create/"], "value_error"),
+        (["files"], "value_error"),
+        (["rejected-rows"], "value_error"),
+        (["--"], "value_error"),
+    ],
+)
+def test_prefixes_that_cannot_each_be_a_table_are_refused(prefixes: Any, why: str) -> None:
+    assert refused({**LOCAL, "prefixes": prefixes}) == [("prefixes", why)]
+
+
+def test_a_blank_bucket_url_is_not_the_current_folder() -> None:
+    assert refused({**LOCAL, "bucket_url": ""}) == [("bucket_url", "string_too_short")]
+
+
+def test_a_row_filter_names_its_column_as_in_the_header_or_in_snake_case() -> None:
+    assert RowFilter(column="Product Category", values=["x"]).column == "product_category"
+
+
+@pytest.mark.parametrize(
+    ("row_filter", "expected"),
+    [
+        ({"column": "shop"}, [("row_filter.values", "missing")]),
+        ({"column": "shop", "values": []}, [("row_filter.values", "too_short")]),
+        ({"values": ["x"]}, [("row_filter.column", "missing")]),
+        ({"column": "shop", "values": ["x"], "value": "y"}, [("row_filter.value", "extra_forbidden")]),
+    ],
+)
+def test_half_a_row_filter_is_refused(row_filter: dict[str, Any], expected: list[tuple[str, str]]) -> None:
+    assert refused({**LOCAL, "row_filter": row_filter}) == expected
+
+
+def test_secrets_do_not_show() -> None:
+    shown = Settings.model_validate({**ON_S3, "hash_key": "pepper-for-tests"})
+    assert "for-tests" not in f"{shown!r} {shown} {shown.model_dump()} {shown.model_dump_json()}"
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError):
+        Settings.model_validate(LOCAL).bucket_url = "file:///elsewhere"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_s3_is_opened_with_the_clients_key_and_without_retries_of_its_own() -> None:
+    options = Settings.model_validate({**ON_S3, "endpoint_url": "http://127.0.0.1:1"}).storage_options
+    assert (options["key"], options["secret"]) == ("id-for-tests", "secret-for-tests")
+    assert options["endpoint_url"] == "http://127.0.0.1:1"
+    assert options["client_kwargs"] == {"region_name": "us-east-1"}
+    assert options["config_kwargs"]["retries"] == {"total_max_attempts": 1}
+
+
+def test_two_clients_never_share_a_cached_connection_or_listing() -> None:
+    options = Settings.model_validate(ON_S3).storage_options
+    assert (options["skip_instance_cache"], options["use_listings_cache"]) == (True, False)

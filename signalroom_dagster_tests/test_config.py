@@ -1,0 +1,386 @@
+"""Where settings come from, what a client may never borrow, and what an error says."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel, Field, SecretStr
+
+from signalroom_dagster import config
+from signalroom_dagster.config import ClientOnly, ConfigurationError, source_settings, unchecked_settings
+
+SECRET = "secret-for-tests"
+
+
+class Extra(BaseModel):
+    """A table of its own inside the settings."""
+
+    column: str
+    values: list[str]
+
+
+class Vendor(BaseModel):
+    """What a source might ask for."""
+
+    api_key: Annotated[SecretStr, ClientOnly()]
+    accounts: Annotated[list[str], ClientOnly()] = []
+    only: Annotated[Extra | None, ClientOnly()] = None
+    credentials: Annotated[str | None, ClientOnly()] = None
+    base_url: str = "https://api.example.com"
+    days: int = 2
+    columns: dict[str, str] = {}
+
+
+class Project:
+    """A project folder whose settings are written before they are first read."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / ".dlt").mkdir()
+
+    def write(self, config: str = "", secrets: str = "") -> None:
+        (self.root / ".dlt" / "config.toml").write_text(config)
+        (self.root / ".dlt" / "secrets.toml").write_text(secrets)
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    for name in os.environ:
+        if name.startswith(("SOURCES__", "SIGNALROOM_", "DESTINATION__", "SUPABASE_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("SIGNALROOM_PROJECT_DIR", str(tmp_path))
+    return Project(tmp_path)
+
+
+def vendor(client_id: str = "713") -> Vendor:
+    return source_settings(Vendor, "vendor", client_id)
+
+
+def refusal(client_id: str = "713") -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        vendor(client_id)
+    assert caught.value.__cause__ is None
+    return str(caught.value)
+
+
+def test_a_client_reads_its_own_section_and_the_shared_defaults(project: Project) -> None:
+    project.write('[sources.vendor]\ndays = 5\n[sources.vendor.clients.713]\napi_key = "a"\nbase_url = "https://x"\n')
+    found = vendor()
+    assert (found.api_key.get_secret_value(), found.base_url, found.days) == ("a", "https://x", 5)
+
+
+def test_a_key_that_is_set_nowhere_has_the_sources_default(project: Project) -> None:
+    project.write('[sources.vendor.clients.713]\napi_key = "a"\n')
+    assert (vendor().base_url, vendor().days) == ("https://api.example.com", 2)
+
+
+def test_zero_and_empty_are_values_of_a_client_and_not_missing(project: Project) -> None:
+    project.write(
+        '[sources.vendor]\ndays = 5\nbase_url = "x"\n[sources.vendor.clients.713]\napi_key="a"\ndays=0\nbase_url=""\n'
+    )
+    assert (vendor().days, vendor().base_url) == (0, "")
+
+
+def test_the_environment_goes_before_secrets_and_secrets_before_config(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section = "[sources.vendor.clients.713]\n"
+    project.write(
+        section + 'api_key = "config"\nbase_url = "config"\ndays = 1\n',
+        section + 'api_key = "secrets"\nbase_url = "secrets"\n',
+    )
+    monkeypatch.setenv("SOURCES__VENDOR__CLIENTS__713__API_KEY", "environment")
+    found = vendor()
+    assert (found.api_key.get_secret_value(), found.base_url, found.days) == ("environment", "secrets", 1)
+
+
+def test_a_client_goes_before_the_default_wherever_either_stands(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write('[sources.vendor.clients.713]\napi_key = "a"\ndays = 1\n')
+    monkeypatch.setenv("SOURCES__VENDOR__DAYS", "9")
+    assert vendor().days == 1
+
+
+def test_a_missing_key_names_client_source_key_and_environment_variable() -> None:
+    assert refusal() == (
+        "client 713, source vendor: [sources.vendor.clients.713] api_key is missing; "
+        "as an environment variable: SOURCES__VENDOR__CLIENTS__713__API_KEY"
+    )
+
+
+def test_setting_the_named_environment_variable_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(refusal().rpartition(" ")[2], "a")
+    assert vendor().api_key.get_secret_value() == "a"
+
+
+def test_an_account_key_is_never_read_from_another_clients_section(project: Project) -> None:
+    project.write(secrets=f'[sources.vendor.clients.cti]\napi_key = "{SECRET}"\n')
+    assert "client 713" in refusal()
+    assert SECRET not in refusal()
+
+
+@pytest.mark.parametrize(
+    "shared",
+    [
+        pytest.param('[sources.vendor]\napi_key = "x"\naccounts = ["1"]\n', id="the source's"),
+        pytest.param('[sources]\napi_key = "x"\naccounts = ["1"]\n', id="all sources'"),
+        pytest.param('[sources.vendor.clients]\napi_key = "x"\naccounts = ["1"]\n', id="all clients'"),
+        pytest.param('api_key = "x"\naccounts = ["1"]\n', id="everything's"),
+        pytest.param('["713"]\napi_key = "x"\n[clients.713]\napi_key = "x"\n', id="the client's of another source"),
+        pytest.param('[sources.other.clients.713]\napi_key = "x"\n', id="the client's of yet another source"),
+    ],
+)
+def test_an_account_key_is_never_read_from_a_shared_section(project: Project, shared: str) -> None:
+    project.write(shared, shared)
+    assert "api_key is missing" in refusal()
+    assert unchecked_settings(Vendor, "vendor", "713").accounts == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["SOURCES__VENDOR__API_KEY", "API_KEY", "SOURCES__API_KEY", "SOURCES__VENDOR__CLIENTS__API_KEY", "VENDOR__API_KEY"],
+)
+def test_an_account_key_is_never_read_from_a_shared_variable(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, SECRET)
+    assert "api_key is missing" in refusal()
+
+
+def test_a_table_of_the_defaults_is_merged_with_the_clients(project: Project) -> None:
+    project.write(
+        '[sources.vendor]\ncolumns = { card = "drop", email = "hash" }\n'
+        '[sources.vendor.clients.713]\napi_key = "a"\ncolumns = { email = "keep", phone = "drop" }\n'
+        '[sources.vendor.clients.cti]\napi_key = "b"\n'
+    )
+    assert vendor().columns == {"card": "drop", "email": "keep", "phone": "drop"}
+    assert vendor("cti").columns == {"card": "drop", "email": "hash"}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ('["a", "b"]', ["a", "b"]),
+        ("a,b", ["a", "b"]),
+        ("a", ["a"]),
+        ("713", ["713"]),
+        ("[]", []),
+    ],
+)
+def test_a_list_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch, value: str, expected: list[str]) -> None:
+    monkeypatch.setenv("SOURCES__VENDOR__CLIENTS__713__API_KEY", "a")
+    monkeypatch.setenv("SOURCES__VENDOR__CLIENTS__713__ACCOUNTS", value)
+    assert vendor().accounts == expected
+
+
+def test_a_list_in_the_settings_is_a_list(project: Project) -> None:
+    project.write('[sources.vendor.clients.713]\napi_key = "a"\naccounts = ["a", "b,c"]\n')
+    assert vendor().accounts == ["a", "b,c"]
+
+
+def test_a_table_in_the_environment_is_json_and_merged_like_any_other(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write('[sources.vendor]\ncolumns = { card = "drop" }\n')
+    monkeypatch.setenv("SOURCES__VENDOR__CLIENTS__713__API_KEY", "a")
+    monkeypatch.setenv("SOURCES__VENDOR__CLIENTS__713__COLUMNS", '{"email": "hash"}')
+    assert vendor().columns == {"card": "drop", "email": "hash"}
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        pytest.param({"ONLY": '{"column": "shop", "values": ["x"]}'}, id="as JSON"),
+        pytest.param({"ONLY__COLUMN": "shop", "ONLY__VALUES": '["x"]'}, id="key by key"),
+    ],
+)
+def test_a_setting_with_keys_of_its_own_may_stand_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    for key, value in {"API_KEY": "a", **variables}.items():
+        monkeypatch.setenv(f"SOURCES__VENDOR__CLIENTS__713__{key}", value)
+    assert vendor().only == Extra(column="shop", values=["x"])
+
+
+def test_half_of_a_setting_with_keys_of_its_own_is_an_error_and_not_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCES__VENDOR__CLIENTS__713__API_KEY", "a")
+    monkeypatch.setenv("SOURCES__VENDOR__CLIENTS__713__ONLY__COLUMN", "shop")
+    assert "only.values is missing" in refusal()
+    assert refusal().endswith(": SOURCES__VENDOR__CLIENTS__713__ONLY__VALUES")
+
+
+def test_text_that_looks_like_json_stays_text_where_text_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCES__VENDOR__CLIENTS__713__API_KEY", '["a"]')
+    monkeypatch.setenv("SOURCES__VENDOR__CLIENTS__713__CREDENTIALS", '{"type": "service_account"}')
+    found = vendor()
+    assert (found.api_key.get_secret_value(), found.credentials) == ('["a"]', '{"type": "service_account"}')
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("DAYS", f"many-{SECRET}"),
+        ("ACCOUNTS", f'["{SECRET}"'),
+        ("ACCOUNTS", f'{{"a": "{SECRET}"}}'),
+        ("COLUMNS", SECRET),
+        ("COLUMNS", f'{{"a": ["{SECRET}"]}}'),
+        ("COLUMNS", f'{{"a": "{SECRET}'),
+        ("ONLY", f'{{"column": {{"a": "{SECRET}"}}}}'),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named_and_never_shown(
+    monkeypatch: pytest.MonkeyPatch, key: str, value: str
+) -> None:
+    monkeypatch.setenv("SOURCES__VENDOR__CLIENTS__713__API_KEY", SECRET)
+    monkeypatch.setenv(f"SOURCES__VENDOR__CLIENTS__713__{key}", value)
+    said = refusal()
+    assert f"client 713, source vendor: [sources.vendor.clients.713] {key.lower()}" in said
+    assert "is not valid" in said
+    assert f"SOURCES__VENDOR__CLIENTS__713__{key}" in said
+    assert SECRET not in said
+
+
+def test_a_secret_that_does_not_fit_is_never_shown(project: Project) -> None:
+    project.write(secrets=f'[sources.vendor.clients.713]\napi_key = {{ token = "{SECRET}" }}\n')
+    assert "api_key is not valid" in refusal()
+    assert SECRET not in refusal()
+
+
+def test_a_secret_does_not_show_in_the_settings_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCES__VENDOR__CLIENTS__713__API_KEY", SECRET)
+    assert SECRET not in f"{vendor()!r} {vendor()}"
+
+
+def test_every_mistake_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCES__VENDOR__CLIENTS__713__DAYS", "x")
+    assert "api_key is missing" in refusal()
+    assert "days is not valid" in refusal()
+
+
+def test_unchecked_settings_need_no_credentials_and_raise_nothing(project: Project) -> None:
+    project.write("[sources.vendor.clients.713]\naccounts = ['1']\n[sources.vendor]\ndays = 'x'\n")
+    found: Any = unchecked_settings(Vendor, "vendor", "713")
+    assert (found.accounts, found.days, hasattr(found, "api_key")) == (["1"], "x", False)
+
+
+def test_a_source_that_is_not_configured_at_all_has_unchecked_defaults() -> None:
+    assert unchecked_settings(Vendor, "vendor", "713").base_url == "https://api.example.com"
+
+
+class Marked(BaseModel):
+    """A setting with a condition beside its mark."""
+
+    names: Annotated[list[str], ClientOnly()] = Field(min_length=1)
+
+
+def test_a_condition_on_an_account_key_does_not_open_it_to_the_shared_section(project: Project) -> None:
+    project.write('[sources.vendor]\nnames = ["x"]\n')
+    with pytest.raises(ConfigurationError, match="names is missing"):
+        source_settings(Marked, "vendor", "713")
+
+
+def test_two_projects_do_not_share_their_settings(
+    project: Project, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write('[sources.vendor.clients.713]\napi_key = "a"\n')
+    assert vendor().api_key.get_secret_value() == "a"
+    monkeypatch.setenv("SIGNALROOM_PROJECT_DIR", str(tmp_path_factory.mktemp("other")))
+    assert "api_key is missing" in refusal()
+
+
+def test_the_project_folder_is_the_checkout_unless_the_environment_names_another(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert config.project_dir() == project.root
+    monkeypatch.delenv("SIGNALROOM_PROJECT_DIR")
+    assert config.project_dir() == Path(config.__file__).parent.parent
+
+
+def test_scratch_files_lie_in_the_project_unless_the_environment_says_otherwise(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert config.work_dir() == project.root / ".signalroom" / "work"
+    monkeypatch.setenv("SIGNALROOM_WORK_DIR", "/elsewhere")
+    assert config.work_dir() == Path("/elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(None, "dev"), ("", "dev"), ("dev", "dev"), ("production", "production")]
+)
+def test_the_environment_is_dev_unless_it_is_said(
+    monkeypatch: pytest.MonkeyPatch, value: str | None, expected: str
+) -> None:
+    if value is not None:
+        monkeypatch.setenv("SIGNALROOM_ENV", value)
+    assert config.environment() == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(None, "duckdb"), ("", "duckdb"), ("duckdb", "duckdb"), ("postgres", "postgres")]
+)
+def test_the_destination_is_duckdb_unless_it_is_said(
+    monkeypatch: pytest.MonkeyPatch, value: str | None, expected: str
+) -> None:
+    if value is not None:
+        monkeypatch.setenv("SIGNALROOM_DESTINATION", value)
+    assert config.destination_name() == expected
+
+
+def test_a_misspelt_environment_or_destination_is_an_error_that_names_the_choices(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SIGNALROOM_ENV", "prod")
+    monkeypatch.setenv("SIGNALROOM_DESTINATION", "Postgres")
+    with pytest.raises(ConfigurationError, match="SIGNALROOM_ENV is 'prod'; set it to dev or production"):
+        config.environment()
+    with pytest.raises(ConfigurationError, match="SIGNALROOM_DESTINATION is 'Postgres'; set it to duckdb or postgres"):
+        config.destination_name()
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, "{root}/signalroom.duckdb"),
+        ("other.duckdb", "{root}/other.duckdb"),
+        ("/data/w.duckdb", "/data/w.duckdb"),
+        ("duckdb:///w.duckdb", "{root}/w.duckdb"),
+        ("duckdb:////data/w.duckdb", "/data/w.duckdb"),
+    ],
+)
+def test_the_duckdb_file_lies_in_the_project_unless_its_path_is_absolute(
+    project: Project, monkeypatch: pytest.MonkeyPatch, value: str | None, expected: str
+) -> None:
+    if value:
+        monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", value)
+    assert str(config.duckdb_path()) == expected.format(root=project.root)
+
+
+def test_the_postgres_url_is_taken_from_the_settings(project: Project) -> None:
+    project.write(secrets='[destination.postgres]\ncredentials = "postgresql://u:p@h:1/d"\n')
+    assert config.postgres_url() == "postgresql://u:p@h:1/d"
+
+
+def test_the_postgres_url_is_composed_of_supabases_variables_and_its_password_quoted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in {"HOST": "db.example.com", "USER": "postgres.ref", "PASSWORD": "a@b:c/d e%"}.items():
+        monkeypatch.setenv(f"SUPABASE_DB_{name}", value)
+    assert config.postgres_url() == "postgresql://postgres.ref:a%40b%3Ac%2Fd%20e%25@db.example.com:6543/postgres"
+
+
+def test_the_postgres_url_goes_before_supabases_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUPABASE_DB_HOST", "db.example.com")
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", "postgresql://u:p@h:1/d")
+    assert config.postgres_url() == "postgresql://u:p@h:1/d"
+
+
+def test_a_postgres_without_any_settings_is_an_error_that_names_them() -> None:
+    with pytest.raises(ConfigurationError, match=r"DESTINATION__POSTGRES__CREDENTIALS.*SUPABASE_DB_HOST"):
+        config.postgres_url()
+
+
+def test_dlt_reads_its_own_settings_from_the_project(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DLT_PROJECT_DIR", "to be put back")
+    monkeypatch.delenv("DLT_PROJECT_DIR")
+    config.anchor_dlt()
+    assert os.environ["DLT_PROJECT_DIR"] == str(project.root)
