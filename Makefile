@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export DAGSTER_DISABLE_TELEMETRY := 1
+unexport PYTHONDONTWRITEBYTECODE  # imports are half of a small run: compile them once
 
 .DEFAULT_GOAL := help
 

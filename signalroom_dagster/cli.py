@@ -148,6 +148,11 @@ def _print_preview(source: str, client: Client, planned: list["Planned"]) -> Non
         out.print(f"{source} of client {client.id}: nothing to load")
         return
     table = Table("resource", "what", "why", "bytes", title=f"{source} of client {client.id} would load")
+    table.columns[1].overflow = "fold"
     for item in planned:
         table.add_row(item.resource, item.what, item.why, f"{item.size:,}" if item.size is not None else "")
     out.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -44,6 +44,11 @@ def work_dir() -> Path:
     return Path(os.environ.get("SIGNALROOM_WORK_DIR") or project_dir() / ".signalroom" / "work")
 
 
+def secrets_dir() -> Path:
+    """The folder of `secrets.toml`: `SIGNALROOM_SECRETS_DIR` (a mounted secret, or the sandbox's own), else `.dlt/`."""
+    return Path(os.environ.get("SIGNALROOM_SECRETS_DIR") or project_dir() / ".dlt")
+
+
 def environment() -> Literal["dev", "production"]:
     """`SIGNALROOM_ENV`: whether schedules and sensors start out running (`production`) or stopped (`dev`)."""
     name = os.environ.get("SIGNALROOM_ENV") or "dev"
@@ -128,7 +133,7 @@ def _merge(default: Any, own: Any) -> Any:
 def _value(kind: Any, *path: str) -> Any:
     """The first provider's value at `path`, or None; of a table whose keys stand one by one in the environment, too."""
     *sections, key = path
-    for provider in _providers(project_dir()):
+    for provider in _providers(project_dir() / ".dlt", secrets_dir()):
         value, _ = provider.get_value(key, str, "", *sections)
         if value is not None:
             return _parsed(kind, value) if isinstance(value, str) else value
@@ -156,11 +161,10 @@ def _table_keys(kind: Any) -> Mapping[str, Any]:
 
 
 @functools.cache
-def _providers(root: Path) -> tuple["ConfigProvider", ...]:
+def _providers(settings: Path, secrets: Path) -> tuple["ConfigProvider", ...]:
     from dlt.common.configuration.providers import ConfigTomlProvider, EnvironProvider, SecretsTomlProvider
 
-    folder = str(root / ".dlt")
-    return (EnvironProvider(), SecretsTomlProvider(folder), ConfigTomlProvider(folder))
+    return (EnvironProvider(), SecretsTomlProvider(str(secrets)), ConfigTomlProvider(str(settings)))
 
 
 def _explain(error: ValidationError, source: str, client_id: str) -> str:

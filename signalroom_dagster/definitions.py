@@ -16,7 +16,7 @@ check_clients()
 
 defs = dg.Definitions(
     assets=[build_ingest_assets(source) for source in source_names()],
-    asset_checks=[build_file_checks(source) for source in file_sources()],
+    asset_checks=[check for source in file_sources() for check in build_file_checks(source)],
     jobs=[build_source_job(source) for source in source_names()],
     sensors=[build_new_files_sensor(source) for source in file_sources()],
     resources=RESOURCES,

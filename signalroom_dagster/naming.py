@@ -11,7 +11,8 @@ CLIENT_ID = re.compile(r"^[a-z0-9](?:[a-z0-9]|_(?!_))*\Z")
 
 _NOT_WORD = re.compile(r"[^a-zA-Z0-9]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])")
-_LONGEST = 60  # Postgres cuts identifiers at 63 bytes; room for a suffix that keeps names apart
+_LIMIT = 63  # Postgres cuts identifiers there
+_LONGEST = 60  # room for a suffix that keeps names apart
 
 
 def pipeline_name(source: str, client_id: str) -> str:
@@ -28,12 +29,14 @@ def snake_case(name: str) -> str:
 def column_names(header: Iterable[str], reserved: Iterable[str] = ()) -> list[str]:
     """One distinct snake_case column per header cell: blank ones are numbered, repeated ones get a suffix."""
     taken = set(reserved)
+    copies: dict[str, int] = {}
     names: list[str] = []
     for position, cell in enumerate(header, start=1):
         wanted = name = snake_case(cell) or f"column_{position}"
-        copy = 2
         while name in taken:
-            name, copy = f"{wanted}_{copy}", copy + 1
+            copies[wanted] = copies.get(wanted, 1) + 1
+            suffix = f"_{copies[wanted]}"
+            name = wanted[: _LIMIT - len(suffix)].rstrip("_") + suffix
         taken.add(name)
         names.append(name)
     return names

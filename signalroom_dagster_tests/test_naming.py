@@ -41,7 +41,7 @@ def test_a_name_becomes_lower_case_words_with_underscores(name: str, expected: s
     assert snake_case(name) == expected
 
 
-@given(st.text(max_size=100))
+@given(st.text(max_size=70))
 @settings(max_examples=100, deadline=None)
 def test_a_snake_case_name_is_safe_in_sql_and_stays_as_it_is(name: str) -> None:
     found = snake_case(name)

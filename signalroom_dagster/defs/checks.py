@@ -25,16 +25,18 @@ CHECKS: Mapping[str, Look] = {
 WARNINGS = {"all_rows_read"}
 
 
-def build_file_checks(source: str) -> dg.AssetChecksDefinition:
-    """All file checks of one source in one step, each recorded for the client's partition."""
+def build_file_checks(source: str) -> list[dg.AssetChecksDefinition]:
+    """All checks of each file table of a source, one step a table: a client without the table skips its step."""
+    return [_checks_of(source, table) for table in file_tables(source)]
 
-    @dg.multi_asset_check(name=f"{source}_checks", specs=_specs(source), can_subset=True)
+
+def _checks_of(source: str, table: str) -> dg.AssetChecksDefinition:
+    @dg.multi_asset_check(name=f"check_{source}_{table}", specs=_specs(source, table), can_subset=True)
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         run, client = context.op_execution_context.run_id, context.op_execution_context.partition_key
         with warehouse.exclusive(), warehouse.connected() as query:
             for key in sorted(context.selected_asset_check_keys):
-                found = CHECKS[key.name](query, source, key.asset_key.path[-1], client, run)
-                yield _result(key, found)
+                yield _result(key, CHECKS[key.name](query, source, table, client, run))
 
     return check
 
@@ -51,12 +53,11 @@ def _result(key: dg.AssetCheckKey, found: Finding) -> dg.AssetCheckResult:
     )
 
 
-def _specs(source: str) -> Sequence[dg.AssetCheckSpec]:
+def _specs(source: str, table: str) -> Sequence[dg.AssetCheckSpec]:
     partitions = client_partitions(source)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)  # partitioned checks: pinned by the lock, worth it
         return [
             dg.AssetCheckSpec(name, asset=[source, table], description=look.__doc__, partitions_def=partitions)
-            for table in file_tables(source)
             for name, look in CHECKS.items()
         ]

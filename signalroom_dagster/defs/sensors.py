@@ -67,7 +67,11 @@ def _requests(context: dg.SensorEvaluationContext, source: str, asked: dict[str,
         if due is None or _in_flight(context, source, client):
             continue
         asked[client.id] = due
-        yield dg.RunRequest(run_key=f"{client.id}:{due.digest}:{now:.0f}", partition_key=client.id)
+        yield dg.RunRequest(
+            run_key=f"{client.id}:{due.digest}:{now:.0f}",
+            partition_key=client.id,
+            tags={"signalroom/account": f"{source}:{client.id}"},
+        )
 
 
 def _due(before: Asked | None, digest: str, now: float) -> Asked | None:

@@ -104,9 +104,9 @@ def settings_for(name: str, client: Client) -> BaseModel:
 
     Raises ConfigurationError when the client does not use the source, or when a key is missing or wrong.
     """
+    module = source_module(name)
     if name not in client.sources:
         raise ConfigurationError(f"client {client.id} does not use {name}: add it to `sources` in its client.toml")
-    module = source_module(name)
     if check := getattr(module, "check_shared", None):
         check(client.id, {each.id: unchecked_settings(module.Settings, name, each.id) for each in clients_of(name)})
     return source_settings(module.Settings, name, client.id)

@@ -13,11 +13,12 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-from signalroom_dagster.clients import load_clients
+from signalroom_dagster.clients import Client, load_clients
 from signalroom_dagster.config import duckdb_path, project_dir
 from signalroom_dagster.loading.catalog import file_tables
 from signalroom_dagster.loading.warehouse import connected, exclusive
 from signalroom_dagster.sandbox.environment import sandbox_environment
+from signalroom_dagster.sandbox.shops import SHOPS
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 _NOISE = re.compile(r"^.*? - dagster - (INFO|WARNING|ERROR) - [^-]+ - [0-9a-f-]{36} - (?:\S+ - )?")
@@ -31,7 +32,7 @@ def main() -> None:
     screen.print("Starting the sandbox: a local S3 with invented order exports of two clients ...")
     with sandbox_environment() as environment:
         os.environ.update(environment)
-        for client in load_clients().values():
+        for client in _clients():
             for source in client.sources:
                 screen.print(f"\n[bold]dagster asset materialize[/] {source}, client {client.id}", highlight=False)
                 if _materialize(source, client.id) != 0:
@@ -51,6 +52,11 @@ def main() -> None:
     )
 
 
+def _clients() -> list[Client]:
+    """The clients that the sandbox has data for; no other is touched."""
+    return [client for client in load_clients().values() if client.id in SHOPS]
+
+
 def _materialize(source: str, client_id: str) -> int:
     """Run Dagster's own command and show the lines that concern the load."""
     command = [sys.executable, "-W", "ignore", "-m", "dagster", "asset", "materialize"]
@@ -68,20 +74,22 @@ def _materialize(source: str, client_id: str) -> int:
 
 def _summarize() -> None:
     table = Table("client", "table", "rows", "files", "rejected", "remarks", title="What is in the warehouse")
+    for column in table.columns[:5]:
+        column.no_wrap = True
     with exclusive(), connected() as query:
         for name in file_tables("s3_exports"):
             counted = dict(query(f"SELECT _client_id, count(*) FROM s3_exports.{name} GROUP BY 1"))
-            for client_id in load_clients():
+            for client in _clients():
                 ledger = query(
                     "SELECT count(*), coalesce(sum(rows_rejected), 0), "
                     "coalesce(string_agg(reason, '; ' ORDER BY _file_name), '') "
                     "FROM s3_exports.files WHERE table_name = %s AND _client_id = %s",
                     name,
-                    client_id,
+                    client.id,
                 )
                 files, rejected, remarks = ledger[0]
                 table.add_row(
-                    client_id, name, f"{counted.get(client_id, 0):,}", str(files), str(rejected), str(remarks)[:90]
+                    client.id, name, f"{counted.get(client.id, 0):,}", str(files), str(rejected), str(remarks)[:90]
                 )
     screen.print()
     screen.print(table)

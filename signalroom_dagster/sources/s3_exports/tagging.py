@@ -22,6 +22,7 @@ PlanColumns = Callable[[Sequence[str]], ColumnPlan]
 FLUSH_ROWS = 2_000
 LONGEST_RECORD_BYTES = 1024 * 1024
 LONGEST_RAW = 10_000
+MOST_COLUMNS = 1_500  # Postgres ends at 1,600
 _LONG_NUMBER = re.compile(r"(?:\d[\0 -]?){11,}\d")
 _NEEDS_QUOTES = re.compile(rb'[",\r\n]').search
 
@@ -176,6 +177,8 @@ def _fault(header: Record, columns: ColumnPlan, layout: Layout | None, filter_co
     if header.problem:
         return f"the header {header.problem}"
     found = f"its header has {len(columns.names)} columns"
+    if len(columns.names) > MOST_COLUMNS:
+        return f"no table can hold it: {found}"
     if layout and layout.key not in columns.names:
         return f"no key column {layout.key}: {found}"
     if filter_column and columns.filter_at is None:

@@ -212,6 +212,7 @@ def test_a_file_without_its_key_column_is_quarantined_whole() -> None:
         pytest.param("id,name\r\n1,é\r\n".encode("utf-16"), "not a UTF-8 or cp1252 text file", id="UTF-16"),
         pytest.param("id,name\r\n1,é\r\n".encode("utf-16-le"), "not a UTF-8 or cp1252 text file", id="UTF-16, no mark"),
         pytest.param(b"\0\1\2\n1\n", "not a UTF-8 or cp1252 text file", id="binary"),
+        pytest.param(b"id" + b",x" * 1_500 + b"\n1\n", "no table can hold it: its header has 1501 columns", id="wide"),
         pytest.param(b'id,"name\n1,2\n', "the header opens a quote that is never closed", id="broken header"),
         pytest.param(
             gzip.compress(b"id,na", 0)[:-8],

@@ -1,0 +1,100 @@
+"""What Dagster is shown: without network, without secrets, and without a line of Python for a new client."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+
+from signalroom_dagster.config import project_dir
+from signalroom_dagster_tests.projects import CLIENT
+
+ROOT = Path(__file__).parents[2]
+OFFLINE = """
+import json, socket, sys
+def refuse(*_, **__): raise AssertionError("a definition opened a socket")
+socket.socket.connect = socket.getaddrinfo = refuse
+from signalroom_dagster.definitions import defs
+from dagster import AssetKey
+graph = defs.resolve_asset_graph()
+print(json.dumps({
+    "assets": sorted(key.to_user_string() for key in graph.get_all_asset_keys()),
+    "partitions": graph.get(AssetKey(["s3_exports", "orders_create"])).partitions_def.get_partition_keys(),
+    "heavy": sorted({"pandas", "pyarrow", "matplotlib", "s3fs", "botocore", "duckdb", "psycopg2"} & set(sys.modules)),
+}))
+"""
+
+
+def definitions_in(folder: Path, **environment: str) -> dict[str, list[str]]:
+    """What a fresh process sees of the definitions, with an otherwise empty environment and no sockets."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", OFFLINE],
+        env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), **environment},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_definitions_load_in_an_empty_environment_without_sockets_and_heavy_imports(tmp_path: Path) -> None:
+    seen = definitions_in(tmp_path)
+    assert seen["assets"] == [
+        "s3_exports/files",
+        "s3_exports/orders_create",
+        "s3_exports/orders_update",
+        "s3_exports/prospects_create",
+        "s3_exports/rejected_rows",
+    ]
+    assert seen["partitions"] == ["713", "cti"]
+    assert seen["heavy"] == []
+
+
+def test_a_new_client_is_a_folder_and_gets_its_partition(tmp_path: Path) -> None:
+    for client_id in ("713", "acme"):
+        folder = tmp_path / "data" / "clients" / client_id
+        folder.mkdir(parents=True)
+        (folder / "client.toml").write_text(CLIENT.format(id=client_id, status="active"))
+    (tmp_path / ".dlt").mkdir()
+    (tmp_path / ".dlt" / "config.toml").write_text(
+        '[sources.s3_exports.clients.acme]\nbucket_url = "s3://acme"\nprefixes = ["orders-create", "refunds"]\n'
+    )
+    seen = definitions_in(tmp_path, SIGNALROOM_PROJECT_DIR=str(tmp_path))
+    assert seen["partitions"] == ["713", "acme"]
+    assert "s3_exports/refunds" in seen["assets"]
+
+
+def test_every_asset_says_what_it_is_whose_it_is_and_where_it_belongs() -> None:
+    from signalroom_dagster.definitions import defs
+
+    for spec in defs.resolve_all_asset_specs():
+        assert spec.group_name == "s3_exports"
+        assert spec.owners == ["team:data"]
+        assert spec.kinds >= {"dlt", "duckdb"}
+        assert spec.description and "support.sticky.io" in spec.description
+        assert not list(spec.deps)
+
+
+def test_sensors_stay_off_in_development_and_run_in_production() -> None:
+    from signalroom_dagster.defs.sensors import build_new_files_sensor
+
+    assert build_new_files_sensor("s3_exports").default_status == dg.DefaultSensorStatus.STOPPED
+    os.environ["SIGNALROOM_ENV"] = "production"
+    try:
+        assert build_new_files_sensor("s3_exports").default_status == dg.DefaultSensorStatus.RUNNING
+    finally:
+        del os.environ["SIGNALROOM_ENV"]
+
+
+def test_every_file_keeps_its_size_budget() -> None:
+    lengths = {
+        path: len(path.read_text().splitlines()) for path in (project_dir() / "signalroom_dagster").rglob("*.py")
+    }
+    assert {path.name: length for path, length in lengths.items() if length > 300} == {}
+    written = sorted(length for length in lengths.values() if length)
+    assert written[len(written) // 2] <= 110
+    assert lengths[project_dir() / "signalroom_dagster" / "definitions.py"] <= 40

@@ -1,0 +1,111 @@
+"""The `signalroom` command as a person meets it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from signalroom_dagster import cli
+from signalroom_dagster_tests.projects import Project, orders, write_export
+
+FILE = "orders-create/report_2026-03-01.csv"
+
+
+def signalroom(*arguments: str) -> tuple[int, str]:
+    """Exit code and output of one command, run in this process."""
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(cli.app, list(arguments), catch_exceptions=True)
+    said = result.output + (f"{result.exception}" if result.exception else "")
+    return result.exit_code, said
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli.out, "_width", 200)
+
+
+def test_a_dry_run_lists_what_would_be_loaded_and_why_then_run_loads_it(project: Project) -> None:
+    write_export(project.add_client("713") / FILE, orders([1, 2]))
+    code, said = signalroom("run", "s3_exports", "--client", "713", "--dry-run")
+    assert code == 0
+    assert FILE in said and "new" in said
+    assert signalroom("run", "s3_exports", "--client", "713")[0] == 0
+    code, said = signalroom("run", "--all", "--client", "713", "--dry-run")
+    assert "nothing to load" in said
+    code, said = signalroom("clients")
+    assert code == 0
+    assert "713" in said and " 2 " in said and "2026" in said
+
+
+def test_one_resource_can_be_chosen_and_a_wrong_one_is_named(project: Project) -> None:
+    project.add_client("713")
+    code, said = signalroom("run", "s3_exports", "--client", "713", "-r", "orders_creat")
+    assert code == 1
+    assert "no resource orders_creat (there are: orders_create, files, rejected_rows)" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "s3_exports"], "say which client: --client 713"),
+        (["run", "s3_exports", "--client", "714"], "no client '714' in data/clients/ (there are: 713)"),
+        (["run", "--client", "713"], "name one source, or give --all"),
+        (["run", "s3", "--client", "713"], "no source 's3' (there are: s3_exports)"),
+    ],
+)
+def test_a_wrong_word_is_answered_with_the_right_ones(project: Project, arguments: list[str], expected: str) -> None:
+    project.add_client("713")
+    code, said = signalroom(*arguments)
+    assert code == 1
+    assert expected in said
+
+
+def test_doctor_names_what_is_missing_and_a_planned_client_does_not_block(project: Project) -> None:
+    project.add_client("713")
+    project.add_client("cti", status="planned")
+    project.configure("cti", BUCKET_URL="s3://cti")
+    code, said = signalroom("doctor", "--create")
+    assert code == 0
+    assert "713/s3_exports: reachable: orders_create" in said
+    assert "SOURCES__S3_EXPORTS__CLIENTS__CTI" in said
+    assert "every declared table exists" in said
+    project.configure("713", BUCKET_URL="s3://713")
+    code, said = signalroom("doctor", "--client", "713")
+    assert code == 1
+    assert "aws_access_key_id is missing" in said
+
+
+def test_clients_are_listed_before_anything_was_loaded(project: Project) -> None:
+    project.add_client("713")
+    code, said = signalroom("clients")
+    assert code == 0
+    assert "never" in said
+
+
+def test_errors_are_one_line_without_a_traceback(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "signalroom_dagster.cli", "run", "s3_exports", "--client", "nobody"],
+        env={**os.environ, "COLUMNS": "80"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["signalroom: no client 'nobody' in data/clients/ (there are: 713, cti)"]
+
+
+def test_the_demo_flag_works_on_the_sandbox_alone(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "signalroom_dagster.cli", "--demo", "doctor"],
+        env={**os.environ, "COLUMNS": "120"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "713/s3_exports: reachable" in done.stdout
+    assert "cti/s3_exports: reachable" in done.stdout

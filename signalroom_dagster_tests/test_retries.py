@@ -1,0 +1,92 @@
+"""What is retried, how often, and after how long: Temporal's semantics."""
+
+import json
+from collections.abc import Mapping
+from types import SimpleNamespace
+
+import pytest
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.destinations.impl.postgres.configuration import PostgresCredentials
+from dlt.extract.exceptions import ResourceExtractionError
+
+from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.loading.errors import DestinationLostError, DestinationUnreachableError
+from signalroom_dagster.retries import ATTEMPTS, decide
+
+
+def answered(status: int, headers: Mapping[str, str] | None = None) -> Exception:
+    error = RuntimeError(f"HTTP {status}")
+    error.response = SimpleNamespace(status_code=status, headers=headers or {})  # type: ignore[attr-defined]
+    return error
+
+
+def in_dlt(cause: Exception) -> Exception:
+    wrapped = ResourceExtractionError("rows", object(), "failed", "generator")
+    wrapped.__cause__ = cause
+    return wrapped
+
+
+def test_waits_double_from_one_second_and_end_after_five_attempts() -> None:
+    assert [decide(TimeoutError(), attempt).wait for attempt in range(1, 7)] == [1, 2, 4, 8, None, None]
+    assert ATTEMPTS == 5
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("x"),
+        KeyError("x"),
+        ConfigurationError("x"),
+        ConfigFieldMissingException(PostgresCredentials(), {}),
+        PermissionError("x"),
+        DestinationLostError("x"),
+        in_dlt(KeyError("x")),
+        answered(401),
+        answered(403),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_cannot_get_better_fails_at_once(error: Exception) -> None:
+    assert decide(error, 1).wait is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        json.JSONDecodeError("cut off", "{", 1),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "x"),
+        ConnectionResetError(),
+        DestinationUnreachableError("x"),
+        in_dlt(OSError("short read")),
+        answered(408),
+        answered(429),
+        answered(500),
+        answered(503),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_may_pass_is_retried_also_when_it_is_a_kind_of_value_error(error: Exception) -> None:
+    assert decide(error, 1).wait == 1
+
+
+def test_a_longer_retry_after_is_honoured_and_a_shorter_one_is_not() -> None:
+    assert decide(answered(429, {"Retry-After": "30"}), 1).wait == 30
+    assert decide(answered(429, {"Retry-After": "3"}), 4).wait == 8
+    assert decide(answered(429, {"Retry-After": "soon"}), 1).wait == 1
+
+
+def test_a_retry_after_beyond_five_minutes_ends_the_step() -> None:
+    decision = decide(answered(429, {"Retry-After": "301"}), 1)
+    assert decision.wait is None
+    assert "asks to wait 301 s" in decision.why
+
+
+def test_a_retry_after_date_is_understood() -> None:
+    assert decide(answered(503, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}), 1).wait == 1
+    assert decide(answered(503, {"Retry-After": "Wed, 21 Oct 2099 07:28:00 GMT"}), 1).wait is None
+
+
+def test_an_error_of_botocore_counts_by_its_status() -> None:
+    error = RuntimeError("An error occurred (403)")
+    error.response = {"ResponseMetadata": {"HTTPStatusCode": 403}}  # type: ignore[attr-defined]
+    assert decide(error, 1).wait is None
