@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Literal
 
 from signalroom_dagster.naming import column_names, snake_case
+from signalroom_dagster.sources.s3_exports.records import unquoted
 
 Policy = Literal["keep", "hash", "drop"]
 
@@ -68,13 +69,13 @@ class ColumnPlan:
 
     def wanted(self, fields: Sequence[bytes]) -> bool:
         """Whether the row filter, if there is one, lets this row pass."""
-        return self.filter_at is None or fields[self.filter_at] in self.filter_values
+        return self.filter_at is None or unquoted(fields[self.filter_at]) in self.filter_values
 
     def apply(self, fields: list[bytes]) -> None:
         """Drop and hash in place; an empty value stays empty."""
         for position in self.hashed:
             if fields[position]:
-                fields[position] = self.digest(fields[position])
+                fields[position] = self.digest(unquoted(fields[position]))
         for position in self.dropped:
             del fields[position]
 

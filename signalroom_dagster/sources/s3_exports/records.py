@@ -1,14 +1,15 @@
 """CSV bytes to records, without trusting the file: what is one row, and what is wrong with it.
 
-Records are told apart by the CSV grammar, never parsed further than needed: a line without a quote is its own
-record and stays bytes. Anything unusual (quotes, NUL, bytes that are not UTF-8, stray carriage returns) goes
-through Python's csv reader, which decides as Excel and Sticky.io do. A quote that is never closed costs only
-the line that opened it.
+Records are told apart by the CSV grammar, never parsed further than needed: a line without a quote is its own record
+and stays bytes, a line that keeps RFC 4180 to the letter is split at its quotes. Anything unusual (quoted newlines,
+quotes inside a field, NUL, bytes that are not UTF-8, stray carriage returns) goes through Python's csv reader, which
+decides as Excel and Sticky.io do. A quote that is never closed costs only the line that opened it.
 """
 
 import csv
 import gzip
 import itertools
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple, cast
@@ -17,15 +18,19 @@ BLOCK_BYTES = 4 * 1024 * 1024
 LONGEST_LINE_BYTES = 64 * 1024 * 1024
 LONGEST_RECORD_LINES = 1_000
 _LONGEST_HEADER_BYTES = 1024 * 1024
+_NEEDS_QUOTES = re.compile(rb'[",\r\n]').search
 _UNCLOSED = "opens a quote that is never closed"
 
 
 class Record(NamedTuple):
-    """One record: its first physical line (1-based), its bytes, its fields where they had to be parsed, its fault."""
+    """One record: its first physical line (1-based), its bytes, its fields where they had to be parsed, its fault.
+
+    Fields are UTF-8 in the form that CSV wants them, in quotes where they need some; an empty one is empty.
+    """
 
     line: int
     raw: bytes
-    fields: list[str] | None = None
+    fields: list[bytes] | None = None
     problem: str | None = None
 
 
@@ -61,9 +66,12 @@ class RecordReader:
             position = 0
             while position < len(lines):
                 raw = lines[position]
-                if not quoted or not (self._careful or b'"' in raw):
-                    if raw and raw != b"\r":
-                        yield Record(next_line + position, raw[:-1] if raw[-1:] == b"\r" else raw)
+                if raw[-1:] == b"\r":
+                    raw = raw[:-1]
+                fields = None
+                if not quoted or not (self._careful or b'"' in raw) or (fields := self._split(raw)):
+                    if raw:
+                        yield Record(next_line + position, raw, fields)
                     position += 1
                     continue
                 taken, record = self._parse(lines, position, next_line + position, blocks)
@@ -116,6 +124,9 @@ class RecordReader:
         except (gzip.BadGzipFile, zlib.error):
             self.truncated = "the gzip stream is damaged: the rest of the file cannot be read"
 
+    def _split(self, raw: bytes) -> list[bytes] | None:
+        return None if self._careful else split_fields(raw)
+
     def _needs_care(self, block: bytes) -> bool:
         self._cut = self.truncated is not None and block[-1:] != b"\n"
         stray_returns = block.count(b"\r") != block.count(b"\r\n")
@@ -154,7 +165,7 @@ class RecordReader:
         raw = b"\n".join(pieces).removesuffix(b"\r")
         if self._cut and at + taken == len(lines):
             problem = f"is cut off: {self.truncated}"
-        return taken, self._judged(Record(line, raw, fields, problem))
+        return taken, self._judged(Record(line, raw, [quoted(field.encode("utf-8")) for field in fields], problem))
 
     def _judged(self, record: Record) -> Record:
         problem = "holds a NUL byte" if b"\0" in record.raw else record.problem
@@ -162,6 +173,41 @@ class RecordReader:
             return record._replace(fields=None, problem=problem)
         self.recoded += not _is_utf8(record.raw)
         return record
+
+
+def split_fields(raw: bytes) -> list[bytes] | None:
+    """The fields of a line that keeps RFC 4180 to the letter; None for any other, and for a record that goes on."""
+    parts = raw.split(b'"')
+    if len(parts) % 2 == 0:
+        return None
+    fields = parts[0].split(b",")
+    at = 1
+    while at < len(parts):
+        if fields[-1]:
+            return None  # text before an opening quote
+        inside = parts[at]
+        while not parts[at + 1] and at + 2 < len(parts):  # a doubled quote
+            at += 2
+            inside += b'""' + parts[at]
+        behind = parts[at + 1].split(b",")
+        if behind[0]:
+            return None  # text after a closing quote
+        fields[-1] = b'"' + inside + b'"' if inside else b""
+        fields += behind[1:]
+        at += 2
+    return fields
+
+
+def quoted(field: bytes) -> bytes:
+    """A field as CSV wants it: in quotes only where it needs them."""
+    if _NEEDS_QUOTES(field) is None:
+        return field
+    return b'"' + field.replace(b'"', b'""') + b'"'
+
+
+def unquoted(field: bytes) -> bytes:
+    """What a field of a record stands for."""
+    return field[1:-1].replace(b'""', b'"') if field[:1] == b'"' else field
 
 
 class _Counted:

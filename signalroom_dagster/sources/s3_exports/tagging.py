@@ -5,9 +5,8 @@ quotes are written anew, so that what one CSV dialect allows and another does no
 database. An empty field becomes NULL, quoted or not.
 """
 
-import csv
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -15,7 +14,7 @@ from typing import BinaryIO
 from signalroom_dagster.files import FileStatus
 from signalroom_dagster.sources.s3_exports.layouts import ColumnPlan, Layout
 from signalroom_dagster.sources.s3_exports.record_count import RecordCount
-from signalroom_dagster.sources.s3_exports.records import Record, RecordReader
+from signalroom_dagster.sources.s3_exports.records import Record, RecordReader, quoted, unquoted
 
 PlanColumns = Callable[[Sequence[str]], ColumnPlan]
 
@@ -24,7 +23,6 @@ LONGEST_RECORD_BYTES = 1024 * 1024
 LONGEST_RAW = 10_000
 MOST_COLUMNS = 1_500  # Postgres ends at 1,600
 _LONG_NUMBER = re.compile(r"(?:\d[\0 -]?){11,}\d")
-_NEEDS_QUOTES = re.compile(rb'[",\r\n]').search
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +79,7 @@ def tag_file(
     fault = _fault(header, columns, layout, filter_column) if header else reader.truncated
     with body.open("wb") as rows, rejects.open("wb") as rejected:
         writer = _Writer(tags, columns, fault, rows, rejected)
-        for record in records:
-            writer.take(record)
-        writer.flush()
+        writer.write(records)
     status: FileStatus = "quarantined" if fault else "loaded" if writer.seen else "empty"
     notes = [fault, layout.difference(columns.names) if layout and header and not fault else None]
     if reader.truncated and reader.truncated not in (fault or ""):
@@ -114,48 +110,36 @@ class _Writer:
         self._commas = len(columns.names) - 1
         self._split = columns.first_untouched
         self._rows, self._rejects = rows, rejected
-        self._out: list[bytes] = []
         self.seen = self.loaded = self.rejected = self.filtered = 0
 
-    def take(self, record: Record) -> None:
-        self.seen += 1
-        line, raw, fields, problem = record
-        if self._fault or problem:
-            return self._reject(line, raw, self._fault or problem or "")
-        if len(raw) > LONGEST_RECORD_BYTES:
-            return self._reject(line, raw, "is longer than 1 MiB")
-        found = raw.count(b",") if fields is None else len(fields) - 1
-        if found != self._commas:
-            return self._reject(line, raw, f"has {found + 1} fields, the header has {self._commas + 1}")
-        if fields is not None:
-            row = self._edit_fields([field.encode("utf-8") for field in fields])
-        else:
-            row = self._edit_bytes(raw) if self._split else raw
-        if row is None:
-            self.filtered += 1
-            return None
-        self.loaded += 1
-        self._out.append(b"%b%d%b%b\n" % (self._head, self.seen, self._before_row, row))
-        if len(self._out) >= FLUSH_ROWS:
-            self.flush()
-        return None
+    def write(self, records: Iterable[Record]) -> None:
+        out: list[bytes] = []
+        head, before_row, commas, split, plan = self._head, self._before_row, self._commas, self._split, self._columns
+        for line, raw, fields, problem in records:
+            self.seen += 1
+            if reason := self._fault or problem or (len(raw) > LONGEST_RECORD_BYTES and "is longer than 1 MiB"):
+                self._reject(line, raw, reason)
+                continue
+            found = raw.count(b",") if fields is None else len(fields) - 1
+            if found != commas:
+                self._reject(line, raw, f"has {found + 1} fields, the header has {commas + 1}")
+                continue
+            if split or fields:
+                fields = fields or raw.split(b",", split)
+                if not plan.wanted(fields):
+                    self.filtered += 1
+                    continue
+                plan.apply(fields)
+                raw = b",".join(fields)
+            out.append(b"%b%d%b%b\n" % (head, self.seen, before_row, raw))
+            if len(out) == FLUSH_ROWS:
+                self._flush(out)
+        self._flush(out)
 
-    def flush(self) -> None:
-        self._rows.write(b"".join(self._out))
-        self._out.clear()
-
-    def _edit_bytes(self, raw: bytes) -> bytes | None:
-        fields = raw.split(b",", self._split)
-        if not self._columns.wanted(fields):
-            return None
-        self._columns.apply(fields)
-        return b",".join(fields)
-
-    def _edit_fields(self, fields: list[bytes]) -> bytes | None:
-        if not self._columns.wanted(fields):
-            return None
-        self._columns.apply(fields)
-        return b",".join([field if _NEEDS_QUOTES(field) is None else _quoted(field) for field in fields])
+    def _flush(self, out: list[bytes]) -> None:
+        self.loaded += len(out)
+        self._rows.write(b"".join(out))
+        out.clear()
 
     def _reject(self, line: int, raw: bytes, reason: str) -> None:
         self.rejected += 1
@@ -165,10 +149,8 @@ class _Writer:
 
 
 def _header_cells(header: Record) -> list[str]:
-    if header.fields is not None:
-        return header.fields
-    text = header.raw.decode("utf-8", "replace")
-    return next(csv.reader([text])) if header.problem is None else [text]
+    fields = header.fields if header.fields is not None else header.raw.split(b",")
+    return [unquoted(field).decode("utf-8", "replace") for field in fields]
 
 
 def _fault(header: Record, columns: ColumnPlan, layout: Layout | None, filter_column: str | None) -> str | None:
@@ -186,13 +168,8 @@ def _fault(header: Record, columns: ColumnPlan, layout: Layout | None, filter_co
     return None
 
 
-def _quoted(field: bytes) -> bytes:
-    return b'"' + field.replace(b'"', b'""') + b'"'
-
-
 def _csv_line(cells: Sequence[str]) -> bytes:
-    fields = [cell.encode("utf-8") for cell in cells]
-    return b",".join([_quoted(field) if _NEEDS_QUOTES(field) else field for field in fields])
+    return b",".join([quoted(cell.encode("utf-8")) for cell in cells])
 
 
 def _masked(raw: bytes) -> str:
