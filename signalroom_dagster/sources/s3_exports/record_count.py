@@ -19,19 +19,15 @@ _INSIDE = re.compile(_TEXT + rb'(?:\Z|"(?:(\r*\Z)|(?=,)' + _REST + rb"))")
 
 
 class RecordCount:
-    """Counts the non-blank records of one file, block by block of whole lines; `total` leaves out the header."""
+    """Counts the non-blank records of one file, block by block of lines; `total` leaves out the header."""
 
     def __init__(self) -> None:
         self._records = 0
         self._open: list[bytes] = []
 
-    def add(self, block: bytes) -> None:
-        """Count on through the next block of the file."""
-        lines = block.removesuffix(b"\n").split(b"\n")
-        if self._open or b'"' in block:
-            self._open = self._count([*self._open, *lines])
-        else:
-            self._records += sum(1 for line in lines if line.strip(b"\r"))
+    def add(self, lines: list[bytes]) -> None:
+        """Count on through the next lines of the file, which are left as they are."""
+        self._open = self._count([*self._open, *lines] if self._open else lines)
 
     @property
     def total(self) -> int:
@@ -52,7 +48,7 @@ class RecordCount:
                     return lines[at:]
                 next_record = at + taken
                 self._records += 1
-            elif line.strip(b"\r"):
+            elif line[:1] not in b"\r" or line.strip(b"\r"):
                 self._records += 1
         return []
 

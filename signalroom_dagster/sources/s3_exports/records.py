@@ -37,16 +37,17 @@ class Record(NamedTuple):
 class RecordReader:
     """Reads the records of one file from a binary stream, gzip or plain, in bounded memory.
 
-    `watch` is shown every decompressed block as it passes. After the last record: `bytes_read` (of the stored
+    `watch` is shown the lines of every decompressed block as they pass, and leaves them as they are. After the last record: `bytes_read` (of the stored
     object), `truncated` (why reading stopped early, or None; the line it stopped in has that as its problem),
     `recoded` (records that were not UTF-8 and were read as cp1252).
     """
 
-    def __init__(self, stream: BinaryIO, watch: Callable[[bytes], None]) -> None:
+    def __init__(self, stream: BinaryIO, watch: Callable[[list[bytes]], None]) -> None:
         csv.field_size_limit(LONGEST_LINE_BYTES)
         self._stream = _Counted(stream)
         self._watch = watch
-        self._careful = False
+        self._careful = False  # the lines at hand hold something that only the csv reader may judge
+        self._parsing = False
         self._cut = False
         self.recoded = 0
         self.truncated: str | None = None
@@ -59,31 +60,33 @@ class RecordReader:
     def __iter__(self) -> Iterator[Record]:
         next_line = 1
         blocks = self._blocks()
-        for block in blocks:
-            lines = _lines(block)
-            self._careful = self._needs_care(block)
-            quoted = self._careful or b'"' in block
+        plain = tuple.__new__  # a NamedTuple made without its keyword machinery: this runs for every row
+        for lines in blocks:
             position = 0
             while position < len(lines):
                 raw = lines[position]
                 if raw[-1:] == b"\r":
                     raw = raw[:-1]
-                fields = None
-                if not quoted or not (self._careful or b'"' in raw) or (fields := self._split(raw)):
-                    if raw:
-                        yield Record(next_line + position, raw, fields)
-                    position += 1
-                    continue
-                taken, record = self._parse(lines, position, next_line + position, blocks)
-                if record:
-                    yield record
-                position += taken
+                if self._careful or b'"' in raw or b"\r" in raw:
+                    fields = None if self._careful or b"\r" in raw else split_fields(raw)
+                    if fields is None:
+                        taken, record = self._parse(lines, position, next_line + position, blocks)
+                        if record:
+                            yield record
+                        position += taken
+                        continue
+                    yield Record(next_line + position, raw, fields)
+                elif raw:
+                    yield plain(Record, (next_line + position, raw, None, None))
+                position += 1
             next_line += position
 
-    def _blocks(self) -> Iterator[bytes]:
+    def _blocks(self) -> Iterator[list[bytes]]:
         for block in self._whole_lines():
-            self._watch(block)
-            yield block
+            lines = block.removesuffix(b"\n").split(b"\n")
+            self._careful = self._needs_care(block) or (self._parsing and self._careful)
+            self._watch(lines)
+            yield lines
 
     def _whole_lines(self) -> Iterator[bytes]:
         """The decompressed content in blocks that end at a line's end, byte order mark removed."""
@@ -124,15 +127,11 @@ class RecordReader:
         except (gzip.BadGzipFile, zlib.error):
             self.truncated = "the gzip stream is damaged: the rest of the file cannot be read"
 
-    def _split(self, raw: bytes) -> list[bytes] | None:
-        return None if self._careful else split_fields(raw)
-
     def _needs_care(self, block: bytes) -> bool:
         self._cut = self.truncated is not None and block[-1:] != b"\n"
-        stray_returns = block.count(b"\r") != block.count(b"\r\n")
-        return self._cut or stray_returns or b"\0" in block or not _is_utf8(block)
+        return self._cut or b"\0" in block or not _is_utf8(block)
 
-    def _parse(self, lines: list[bytes], at: int, line: int, more: Iterator[bytes]) -> tuple[int, Record | None]:
+    def _parse(self, lines: list[bytes], at: int, line: int, more: Iterator[list[bytes]]) -> tuple[int, Record | None]:
         """One record that starts at `lines[at]` by the csv grammar, and how many lines it takes."""
         taken = 0
         pieces: list[bytes] = []
@@ -143,8 +142,7 @@ class RecordReader:
                 if at + taken == len(lines):
                     if (block := next(more, None)) is None:
                         return
-                    lines.extend(_lines(block))
-                    self._careful = self._needs_care(block) or self._careful
+                    lines.extend(block)
                 raw = lines[at + taken]
                 taken += 1
                 pieces.append(raw)
@@ -152,10 +150,13 @@ class RecordReader:
 
         problem: str | None = None
         fields: list[str] = []
+        self._parsing = True
         try:
             fields = next(csv.reader(supply(), strict=True), [])
         except csv.Error as error:
             problem = _explain(str(error))
+        finally:
+            self._parsing = False
         if problem and taken > 1:
             problem = _UNCLOSED  # what the reader found is further down, in a line that is read again
             del pieces[1:]
@@ -233,13 +234,6 @@ class _Rejoined:
     def read(self, size: int = -1) -> bytes:
         head, self._head = self._head, b""
         return head or self._stream.read(size)
-
-
-def _lines(block: bytes) -> list[bytes]:
-    lines = block.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    return lines
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -18,7 +18,7 @@ from signalroom_dagster.sources.s3_exports.records import Record, RecordReader, 
 
 PlanColumns = Callable[[Sequence[str]], ColumnPlan]
 
-FLUSH_ROWS = 2_000
+FLUSH_PIECES = 6_000  # three a row
 LONGEST_RECORD_BYTES = 1024 * 1024
 LONGEST_RAW = 10_000
 MOST_COLUMNS = 1_500  # Postgres ends at 1,600
@@ -131,13 +131,13 @@ class _Writer:
                     continue
                 plan.apply(fields)
                 raw = b",".join(fields)
-            out.append(b"%b%d%b%b\n" % (head, self.seen, before_row, raw))
-            if len(out) == FLUSH_ROWS:
+            out += (b"%b%d%b" % (head, self.seen, before_row), raw, b"\n")
+            if len(out) >= FLUSH_PIECES:
                 self._flush(out)
         self._flush(out)
 
     def _flush(self, out: list[bytes]) -> None:
-        self.loaded += len(out)
+        self.loaded += len(out) // 3
         self._rows.write(b"".join(out))
         out.clear()
 
