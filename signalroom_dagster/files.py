@@ -1,16 +1,14 @@
 """What a source says of one file, and what the loader needs to know to load it in one transaction.
 
-The hand-over between `sources` and `loading`: a source writes a `LoadFile` as JSON and marks it for import,
-the load job reads it back. Neither side knows the other.
+The hand-over between `sources` and `loading`; neither side knows the other. A source offers a job and marks the ticket
+it gets for import; dlt carries the ticket through its package to a load job, which redeems it in the same process.
 """
 
-import functools
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
-
-from pydantic import TypeAdapter
 
 FileStatus: TypeAlias = Literal["loaded", "quarantined", "empty", "deleted"]
 
@@ -75,25 +73,29 @@ class LoadFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerUpdate:
-    """Files whose ledger status changes without a load: gone from the bucket, or back unchanged."""
+class DeletedFiles:
+    """Files that are gone from the bucket: their rows stay, the ledger says so."""
 
     client_id: str
-    status: FileStatus
     file_names: tuple[str, ...]
 
 
-def write_description(described: LoadFile | LedgerUpdate, path: Path) -> Path:
-    """Store a description where its load job will find it."""
-    path.write_bytes(_descriptions().dump_json(described))
+Job: TypeAlias = Callable[[], LoadFile | DeletedFiles]
+"""What a load job calls first: reads and tags one file, or says which are gone. It runs in a load worker, so that
+the next file is read while the database takes this one."""
+
+_offered: dict[str, Job] = {}
+
+
+def offer(job: Job, folder: Path) -> Path:
+    """Leave a job to be redeemed once; the ticket for it is a file, as dlt wants to import one."""
+    ticket = uuid.uuid4().hex
+    _offered[ticket] = job
+    path = folder / f"{ticket}.csv"
+    path.write_text(ticket)
     return path
 
 
-def read_description(path: Path) -> LoadFile | LedgerUpdate:
-    """What a source wrote about the file or files that one load job is to handle."""
-    return _descriptions().validate_json(path.read_bytes())
-
-
-@functools.cache
-def _descriptions() -> TypeAdapter[LoadFile | LedgerUpdate]:
-    return TypeAdapter(LoadFile | LedgerUpdate)
+def redeem(path: Path) -> LoadFile | DeletedFiles:
+    """Do what was offered for a ticket. Raises what the job raises."""
+    return _offered.pop(path.read_text())()

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from dlt.common.destination.client import RunnableLoadJob
 from typing_extensions import override
 
-from signalroom_dagster.files import REJECT_COLUMNS, TAGS, LedgerUpdate, LoadFile, read_description
+from signalroom_dagster.files import REJECT_COLUMNS, TAGS, DeletedFiles, LoadFile, redeem
 from signalroom_dagster.loading.tables import LEDGER, REJECTED, upsert_ledger
 
 log = logging.getLogger(__name__)
@@ -47,12 +47,12 @@ class FileLoadJob(RunnableLoadJob):
 
     @override
     def run(self) -> None:
-        described = read_description(Path(self._file_path))
+        described = redeem(Path(self._file_path))
         warehouse: Any = self._job_client
         try:
             with warehouse.sql_client.begin_transaction():
-                if isinstance(described, LedgerUpdate):
-                    _update_ledger(warehouse, described)
+                if isinstance(described, DeletedFiles):
+                    _mark_deleted(warehouse, described)
                 else:
                     _load_file(warehouse, described)
         except Exception as error:
@@ -96,15 +96,12 @@ def _load_file(warehouse: FileWarehouse, file: LoadFile) -> None:
     )
 
 
-def _update_ledger(warehouse: FileWarehouse, update: LedgerUpdate) -> None:
+def _mark_deleted(warehouse: FileWarehouse, gone: DeletedFiles) -> None:
     sql = warehouse.sql_client
     ledger = sql.make_qualified_table_name(LEDGER)
-    for name in update.file_names:
+    for name in gone.file_names:
         sql.execute_sql(
-            f"UPDATE {ledger} SET status = %s WHERE _client_id = %s AND _file_name = %s",
-            update.status,
-            update.client_id,
-            name,
+            f"UPDATE {ledger} SET status = 'deleted' WHERE _client_id = %s AND _file_name = %s", gone.client_id, name
         )
 
 
@@ -121,6 +118,6 @@ def _ledger_row(file: LoadFile) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _subject(described: LoadFile | LedgerUpdate) -> str:
+def _subject(described: LoadFile | DeletedFiles) -> str:
     what = described.file_name if isinstance(described, LoadFile) else f"{len(described.file_names)} ledger rows"
     return f"client {described.client_id}: {what}"

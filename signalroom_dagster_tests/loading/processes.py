@@ -14,9 +14,10 @@ from typing import Any
 PRELOADED = [__name__, "signalroom_dagster.loading.runs", "signalroom_dagster.loading.duckdb",
              "signalroom_dagster.loading.postgres", "signalroom_dagster.sources.s3_exports"]  # fmt: skip
 
-STAGES = ("extract", "normalize", "mid-copy", "after commit", "before state")
-"""Where a load can die: while files are read, between extract and load, in the middle of a COPY, after a file's
-commit but before dlt notes it, after all files but before the package is completed."""
+STAGES = ("extract", "normalize", "reading", "mid-copy", "after commit", "before state")
+"""Where a load can die: while headers are read, between extract and load, after a file was read but before its
+transaction, in the middle of a transaction, after a commit but before dlt notes it, after all files but before the
+package is completed."""
 
 
 def start_load(environment: Mapping[str, str], client_id: str, run_id: str, stage: str | None = None) -> BaseProcess:
@@ -71,13 +72,19 @@ def _die_at_call(owner: Any, name: str, number: int, *, before: bool) -> None:
 def _during_extract() -> None:
     from signalroom_dagster.sources.s3_exports.export_files import ExportFiles
 
-    _die_at_call(ExportFiles, "prepare", 2, before=False)
+    _die_at_call(ExportFiles, "columns", 2, before=False)
 
 
 def _during_normalize() -> None:
     from dlt.normalize.normalize import Normalize
 
     _die_at_call(Normalize, "run", 1, before=False)
+
+
+def _after_reading() -> None:
+    from signalroom_dagster.sources.s3_exports.export_files import ExportFiles
+
+    _die_at_call(ExportFiles, "prepare", 2, before=False)
 
 
 def _during_copy() -> None:
@@ -101,5 +108,9 @@ def _before_state() -> None:
 
 
 _KILLERS: Mapping[str, Callable[[], None]] = dict(
-    zip(STAGES, (_during_extract, _during_normalize, _during_copy, _after_commit, _before_state), strict=True)
+    zip(
+        STAGES,
+        (_during_extract, _during_normalize, _after_reading, _during_copy, _after_commit, _before_state),
+        strict=True,
+    )
 )

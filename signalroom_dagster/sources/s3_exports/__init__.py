@@ -10,13 +10,15 @@ https://support.sticky.io/
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import dlt
 from dlt.extract import DltResource, DltSource
 
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.files import TAGS, LedgerUpdate, LoadFile, write_description
+from signalroom_dagster.files import TAGS, offer
 from signalroom_dagster.naming import snake_case
 from signalroom_dagster.sources.context import Planned, SourceContext
 from signalroom_dagster.sources.s3_exports.bucket import Bucket
@@ -86,8 +88,8 @@ def rows(prefix: str, exports: ExportFiles | None) -> Iterator[Any]:
     if exports is None:
         return
     changes = exports.changes(prefix)
-    for update in exports.ledger_updates(changes):  # also of no file at all, so that the table comes to be
-        yield _imported(exports, update)
+    # offered also when no file is gone, so that the table comes to be
+    yield _marked(offer(partial(exports.deleted, changes), exports.folder), ())
     for item in changes.to_load:
         yield _load(exports, prefix, item)
 
@@ -106,16 +108,14 @@ def rejected_rows() -> Iterator[Any]:
 
 @dlt.defer
 def _load(exports: ExportFiles, prefix: str, item: ListedFile) -> Any:
-    return _imported(exports, exports.prepare(prefix, item))
+    """Declare the file's columns now; read its rows in the load job, while the database takes other files."""
+    columns = exports.columns(prefix, item)
+    return _marked(offer(partial(exports.prepare, prefix, item, columns), exports.folder), columns)
 
 
-def _imported(exports: ExportFiles, described: LoadFile | LedgerUpdate) -> Any:
-    """Mark a description for import: the load job of that name does the rest."""
-    path = write_description(described, exports.scratch_path("json"))
-    if isinstance(described, LedgerUpdate):
-        return dlt.mark.with_file_import(str(path), "csv", 0)
-    hints = dlt.mark.make_hints(columns={name: _text(name) for name in described.columns})
-    return dlt.mark.with_file_import(str(path), "csv", described.rows_loaded, hints=hints)
+def _marked(ticket: Path, columns: Sequence[str]) -> Any:
+    hints = dlt.mark.make_hints(columns={name: _text(name) for name in columns})
+    return dlt.mark.with_file_import(str(ticket), "csv", 1, hints=hints if columns else None)
 
 
 def _places(settings: Settings) -> set[str]:

@@ -3,21 +3,24 @@
 import itertools
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import BinaryIO
 
-from signalroom_dagster.files import LedgerUpdate, LoadFile
+from signalroom_dagster.files import DeletedFiles, LoadFile
 from signalroom_dagster.naming import snake_case
 from signalroom_dagster.sources.context import SourceContext
 from signalroom_dagster.sources.s3_exports.bucket import Bucket
 from signalroom_dagster.sources.s3_exports.layouts import ColumnPlan, layout_of, plan_columns
 from signalroom_dagster.sources.s3_exports.listing import Changes, ListedFile, digest, find_changes
 from signalroom_dagster.sources.s3_exports.settings import Settings
-from signalroom_dagster.sources.s3_exports.tagging import Tags, tag_file
+from signalroom_dagster.sources.s3_exports.tagging import Tags, read_columns, tag_file
 
 log = logging.getLogger(__name__)
 
 READ_BYTES = 8 * 1024 * 1024
+HEADER_BYTES = 64 * 1024
 
 
 class IncompleteReadError(OSError):
@@ -34,7 +37,7 @@ class ExportFiles:
         self._numbers = itertools.count(1)
 
     def changes(self, prefix: str) -> Changes:
-        """What one prefix asks for: new and changed files, files that are gone or back."""
+        """What one prefix asks for: new and changed files, files that are gone."""
         base = f"{prefix}/"
         ledger = {name: entry for name, entry in self._context.ledger.items() if name.startswith(base)}
         listed = self._bucket.files(prefix)
@@ -45,41 +48,40 @@ class ExportFiles:
             log.info("%s: %s files to load from %s (%.1f MB)", self._client, len(changes.to_load), base, total / 1e6)
         return changes
 
-    def ledger_updates(self, changes: Changes) -> Iterator[LedgerUpdate]:
-        """What changes in the ledger without a load; an update of no file where nothing does."""
-        yield LedgerUpdate(client_id=self._client, status="deleted", file_names=changes.gone)
-        if changes.back:
-            yield LedgerUpdate(client_id=self._client, status="loaded", file_names=changes.back)
+    def columns(self, prefix: str, item: ListedFile) -> tuple[str, ...]:
+        """The columns that a file's rows will have in the warehouse, from its first bytes; none if it is unreadable."""
+        with self._open(item, HEADER_BYTES) as stream:
+            return read_columns(stream, self._plan, layout_of(prefix), self._filter_column)
 
-    def prepare(self, prefix: str, item: ListedFile) -> LoadFile:
+    def prepare(self, prefix: str, item: ListedFile, columns: tuple[str, ...]) -> LoadFile:
         """Read one file and write its tagged rows into the run's folder.
 
-        Raises IncompleteReadError when the download ends early, and what the file system raises.
+        Raises IncompleteReadError when the download ends early or the file is not the one whose columns were read,
+        and what the file system raises.
         """
         started = time.monotonic()
         version, context = item.version, self._context
-        body, rejects = self.scratch_path("rows.csv"), self.scratch_path("rejects.csv")
+        body, rejects = self._scratch("rows.csv"), self._scratch("rejects.csv")
         tags = Tags(
             client_id=self._client,
             file_name=version.file_name,
             file_date=item.file_date(context.zone).isoformat(),
             loaded_at=context.loaded_at,
         )
-        row_filter = self._settings.row_filter
-        with self._bucket.fs.open(item.path, "rb", block_size=READ_BYTES, cache_type="readahead") as stream:
+        with self._open(item, READ_BYTES) as stream:
             tagged = tag_file(
                 stream,
                 tags=tags,
                 plan=self._plan,
                 layout=layout_of(prefix),
-                filter_column=row_filter.column if row_filter else None,
+                filter_column=self._filter_column,
                 body=body,
                 rejects=rejects,
             )
-        if tagged.bytes_read != version.size:
+        if tagged.bytes_read != version.size or tagged.columns != columns:
             raise IncompleteReadError(
                 f"client {self._client}, s3_exports: read {tagged.bytes_read} of {version.size} bytes of "
-                f"{version.file_name}; it is read again on the next attempt"
+                f"{version.file_name}, or it was overwritten meanwhile; it is read again on the next attempt"
             )
         known = context.ledger.get(version.file_name)
         log.debug("%s: read %s in %.2f s", self._client, version.file_name, time.monotonic() - started)
@@ -105,13 +107,29 @@ class ExportFiles:
             rejects=str(rejects) if tagged.rows_rejected else None,
         )
 
-    def scratch_path(self, ending: str) -> Path:
-        """A fresh path in the run's folder."""
+    def _scratch(self, ending: str) -> Path:
         return self._context.work_dir / f"{next(self._numbers):06d}.{ending}"
+
+    @property
+    def folder(self) -> Path:
+        """The run's own scratch folder."""
+        return self._context.work_dir
+
+    def deleted(self, changes: Changes) -> DeletedFiles:
+        """What is gone, for the ledger."""
+        return DeletedFiles(client_id=self._client, file_names=changes.gone)
 
     @property
     def _client(self) -> str:
         return self._context.client_id
+
+    @property
+    def _filter_column(self) -> str | None:
+        row_filter = self._settings.row_filter
+        return row_filter.column if row_filter else None
+
+    def _open(self, item: ListedFile, block_bytes: int) -> AbstractContextManager[BinaryIO]:
+        return self._bucket.fs.open(item.path, "rb", block_size=block_bytes, cache_type="readahead")
 
     def _plan(self, header: Sequence[str]) -> ColumnPlan:
         settings = self._settings

@@ -1,4 +1,4 @@
-"""A bucket's listing against the ledger: which files have to be loaded, which are gone, which are back."""
+"""A bucket's listing against the ledger: which files have to be loaded, which are gone."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -37,30 +37,27 @@ class Changes:
     to_load: tuple[ListedFile, ...]
     why: Mapping[str, str]
     gone: tuple[str, ...]
-    back: tuple[str, ...]
 
 
 def find_changes(listed: Iterable[ListedFile], ledger: Mapping[str, LedgerEntry]) -> Changes:
-    """New and changed files, files that are gone, and files that are back as they were loaded.
+    """New and changed files, files that are back, and files that are gone.
 
     Only names, entity tags and sizes decide: no date and no order, so late files are never missed.
     """
     to_load: list[ListedFile] = []
     why: dict[str, str] = {}
-    back: list[str] = []
     present: set[str] = set()
     for item in listed:
         name = item.version.file_name
         present.add(name)
         entry = ledger.get(name)
-        if entry and (entry.etag, entry.size) == (item.version.etag, item.version.size):
-            if entry.status == "deleted":
-                back.append(name)
+        same = entry and (entry.etag, entry.size) == (item.version.etag, item.version.size)
+        if same and entry and entry.status != "deleted":
             continue
         to_load.append(item)
-        why[name] = "changed since it was loaded" if entry else "new"
+        why[name] = "new" if not entry else "back in the bucket" if same else "changed since it was loaded"
     gone = tuple(name for name, entry in ledger.items() if name not in present and entry.status != "deleted")
-    return Changes(tuple(to_load), why, gone, tuple(back))
+    return Changes(tuple(to_load), why, gone)
 
 
 def digest(versions: Iterable[FileVersion]) -> str:

@@ -37,15 +37,17 @@ class Record(NamedTuple):
 class RecordReader:
     """Reads the records of one file from a binary stream, gzip or plain, in bounded memory.
 
-    `watch` is shown the lines of every decompressed block as they pass, and leaves them as they are. After the last record: `bytes_read` (of the stored
+    `watch` is shown the lines of every block as they pass, and leaves them as they are; `block_bytes` is how much is
+    read at a time. After the last record: `bytes_read` (of the stored
     object), `truncated` (why reading stopped early, or None; the line it stopped in has that as its problem),
     `recoded` (records that were not UTF-8 and were read as cp1252).
     """
 
-    def __init__(self, stream: BinaryIO, watch: Callable[[list[bytes]], None]) -> None:
+    def __init__(self, stream: BinaryIO, watch: Callable[[list[bytes]], None], block_bytes: int | None = None) -> None:
         csv.field_size_limit(LONGEST_LINE_BYTES)
         self._stream = _Counted(stream)
         self._watch = watch
+        self._block_bytes = block_bytes or BLOCK_BYTES
         self._careful = False  # the lines at hand hold something that only the csv reader may judge
         self._parsing = False
         self._cut = False
@@ -120,7 +122,7 @@ class RecordReader:
         zipped = magic == b"\x1f\x8b"
         read = gzip.GzipFile(fileobj=cast("BinaryIO", stored)).read1 if zipped else stored.read
         try:
-            while chunk := read(BLOCK_BYTES):
+            while chunk := read(self._block_bytes):
                 yield chunk
         except EOFError:
             self.truncated = "the gzip stream ends early: the rest of the file is missing"

@@ -6,7 +6,7 @@ database. An empty field becomes NULL, quoted or not.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +18,7 @@ from signalroom_dagster.sources.s3_exports.records import Record, RecordReader, 
 
 PlanColumns = Callable[[Sequence[str]], ColumnPlan]
 
+HEADER_BLOCK_BYTES = 64 * 1024
 FLUSH_PIECES = 6_000  # three a row
 LONGEST_RECORD_BYTES = 1024 * 1024
 LONGEST_RAW = 10_000
@@ -74,9 +75,8 @@ def tag_file(
     count = RecordCount()
     reader = RecordReader(stream, count.add)
     records = iter(reader)
-    header = next(records, None)
-    columns = plan(_header_cells(header)) if header else plan([])
-    fault = _fault(header, columns, layout, filter_column) if header else reader.truncated
+    header, columns, fault = _read_header(records, plan, layout, filter_column)
+    fault = fault or (reader.truncated if header is None else None)
     with body.open("wb") as rows, rejects.open("wb") as rejected:
         writer = _Writer(tags, columns, fault, rows, rejected)
         writer.write(records)
@@ -96,6 +96,15 @@ def tag_file(
         rows_filtered=writer.filtered,
         bytes_read=reader.bytes_read,
     )
+
+
+def read_columns(
+    stream: BinaryIO, plan: PlanColumns, layout: Layout | None, filter_column: str | None
+) -> tuple[str, ...]:
+    """The columns that `tag_file` will find, from the first line alone; none for a file that it will quarantine."""
+    records = iter(RecordReader(stream, lambda _: None, HEADER_BLOCK_BYTES))
+    _, columns, fault = _read_header(records, plan, layout, filter_column)
+    return () if fault else columns.kept
 
 
 class _Writer:
@@ -146,6 +155,15 @@ class _Writer:
         text = "" if self._hides_raw else _masked(raw)
         self._rejects.write(self._head + b"%d" % self.seen + self._tail + b"," + _csv_line([reason, str(line), text]))
         self._rejects.write(b"\n")
+
+
+def _read_header(
+    records: Iterator[Record], plan: PlanColumns, layout: Layout | None, filter_column: str | None
+) -> tuple[Record | None, ColumnPlan, str | None]:
+    """The first record, what becomes of its columns, and why the file cannot be loaded if it cannot."""
+    header = next(records, None)
+    columns = plan(_header_cells(header)) if header else plan([])
+    return header, columns, _fault(header, columns, layout, filter_column) if header else None
 
 
 def _header_cells(header: Record) -> list[str]:

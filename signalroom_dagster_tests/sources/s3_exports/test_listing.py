@@ -25,13 +25,13 @@ def entry(etag: str = "e1", size: int = 10, status: FileStatus = "loaded") -> Le
 def test_a_file_that_the_ledger_does_not_know_is_new() -> None:
     changes = find_changes([listed("a.csv")], {})
     assert [item.version.file_name for item in changes.to_load] == ["a.csv"]
-    assert (changes.why, changes.gone, changes.back) == ({"a.csv": "new"}, (), ())
+    assert (changes.why, changes.gone) == ({"a.csv": "new"}, ())
 
 
 @pytest.mark.parametrize("status", ["loaded", "quarantined", "empty"])
 def test_a_file_that_the_ledger_knows_is_never_asked_for_again(status: FileStatus) -> None:
     changes = find_changes([listed("a.csv")], {"a.csv": entry(status=status)})
-    assert (changes.to_load, changes.gone, changes.back) == ((), (), ())
+    assert (changes.to_load, changes.gone) == ((), ())
 
 
 @pytest.mark.parametrize("status", ["loaded", "quarantined", "empty", "deleted"])
@@ -46,7 +46,7 @@ def test_a_file_that_the_ledger_knows_is_never_asked_for_again(status: FileStatu
 def test_a_file_with_another_tag_or_size_is_loaded_again(known: tuple[str, int], status: FileStatus) -> None:
     changes = find_changes([listed("a.csv")], {"a.csv": entry(*known, status)})
     assert changes.why == {"a.csv": "changed since it was loaded"}
-    assert (len(changes.to_load), changes.gone, changes.back) == (1, (), ())
+    assert (len(changes.to_load), changes.gone) == (1, ())
 
 
 def test_a_late_file_is_loaded_however_old_its_name_and_its_time_are() -> None:
@@ -64,21 +64,22 @@ def test_files_of_the_same_second_and_the_same_content_are_all_loaded() -> None:
 @pytest.mark.parametrize("status", ["loaded", "quarantined", "empty"])
 def test_a_file_that_is_not_listed_any_more_is_gone(status: FileStatus) -> None:
     changes = find_changes([listed("a.csv")], {"a.csv": entry(), "b.csv": entry(status=status)})
-    assert (changes.to_load, changes.gone, changes.back) == ((), ("b.csv",), ())
+    assert (changes.to_load, changes.gone) == ((), ("b.csv",))
 
 
 def test_a_file_is_said_to_be_gone_only_once() -> None:
     assert find_changes([], {"a.csv": entry(status="deleted")}).gone == ()
 
 
-def test_a_deleted_file_that_is_back_unchanged_is_not_loaded_again() -> None:
+def test_a_deleted_file_that_is_back_unchanged_is_loaded_again() -> None:
     changes = find_changes([listed("a.csv")], {"a.csv": entry(status="deleted")})
-    assert (changes.to_load, changes.gone, changes.back) == ((), (), ("a.csv",))
+    assert changes.why == {"a.csv": "back in the bucket"}
+    assert (len(changes.to_load), changes.gone) == (1, ())
 
 
 def test_an_empty_listing_and_an_empty_ledger_ask_for_nothing() -> None:
     changes = find_changes([], {})
-    assert (changes.to_load, changes.why, changes.gone, changes.back) == ((), {}, (), ())
+    assert (changes.to_load, changes.why, changes.gone) == ((), {}, ())
 
 
 def test_the_order_of_the_listing_does_not_matter() -> None:
