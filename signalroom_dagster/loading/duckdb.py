@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from signalroom_dagster.loading.errors import LoadError
 from signalroom_dagster.loading.file_load import FileLoadJob
+from signalroom_dagster.loading.resolved_once import ResolvedOnce
 from signalroom_dagster.loading.tables import LEDGER, REJECTED, create_statements
 
 _TYPES = {"text": "VARCHAR", "bigint": "BIGINT", "date": "DATE", "timestamp": "TIMESTAMPTZ"}
@@ -56,7 +57,7 @@ class SignalRoomDuckDbClient(DuckDbClient):
         return [*statements, *create_statements(ledger, rejected)]
 
 
-class SignalRoomDuckDb(duckdb):
+class SignalRoomDuckDb(ResolvedOnce, duckdb):
     """The destination that pipelines are given."""
 
     @override

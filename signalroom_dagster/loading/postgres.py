@@ -21,6 +21,7 @@ from typing_extensions import override
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.loading.errors import DestinationUnreachableError, LoadError
 from signalroom_dagster.loading.file_load import FileLoadJob
+from signalroom_dagster.loading.resolved_once import ResolvedOnce
 from signalroom_dagster.loading.tables import LEDGER, REJECTED, create_statements
 from signalroom_dagster.retries import causes
 
@@ -132,7 +133,7 @@ class SignalRoomPostgresClient(PostgresClient):
         self.sql_client.execute_sql("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", name)
 
 
-class SignalRoomPostgres(postgres):
+class SignalRoomPostgres(ResolvedOnce, postgres):
     """The destination that pipelines are given."""
 
     @property

@@ -110,12 +110,17 @@ def rejected_rows() -> Iterator[Any]:
 def _load(exports: ExportFiles, prefix: str, item: ListedFile) -> Any:
     """Declare the file's columns now; read its rows in the load job, while the database takes other files."""
     columns = exports.columns(prefix, item)
-    return _marked(offer(partial(exports.prepare, prefix, item, columns), exports.folder), columns)
+    known = _columns(prefix, ())
+    return _marked(
+        offer(partial(exports.prepare, prefix, item, columns), exports.folder),
+        [name for name in columns if name not in known],
+    )
 
 
-def _marked(ticket: Path, columns: Sequence[str]) -> Any:
-    hints = dlt.mark.make_hints(columns={name: _text(name) for name in columns})
-    return dlt.mark.with_file_import(str(ticket), "csv", 1, hints=hints if columns else None)
+def _marked(ticket: Path, new_columns: Sequence[str]) -> Any:
+    """A ticket for dlt to import; hints only where they tell dlt something new, because it checks each of them."""
+    hints = dlt.mark.make_hints(columns={name: _text(name) for name in new_columns})
+    return dlt.mark.with_file_import(str(ticket), "csv", 1, hints=hints if new_columns else None)
 
 
 def _places(settings: Settings) -> set[str]:

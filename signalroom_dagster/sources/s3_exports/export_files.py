@@ -19,7 +19,7 @@ from signalroom_dagster.sources.s3_exports.tagging import Tags, read_columns, ta
 
 log = logging.getLogger(__name__)
 
-READ_BYTES = 8 * 1024 * 1024
+READ_BYTES = 4 * 1024 * 1024
 HEADER_BYTES = 64 * 1024
 
 

@@ -1,0 +1,35 @@
+"""A dlt destination whose configuration is looked up once, not for every load job.
+
+dlt resolves it anew for each client and each look at the capabilities: half a second of a small load, and a tenth of
+a second for every file. Within one run the answer cannot change.
+"""
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from dlt.common.destination import Destination, DestinationCapabilitiesContext
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    Resolving = Destination[Any, Any]
+else:
+    Resolving = object
+
+
+class ResolvedOnce(Resolving):
+    """To be named before dlt's destination among the bases."""
+
+    @override
+    def capabilities(self, config: Any = None, naming: Any = None) -> DestinationCapabilitiesContext:
+        """What the engine can do; ours does not depend on how it is reached."""
+        return super().capabilities(config or self.spec(), naming)
+
+    @override
+    def configuration(self, initial_config: Any, accept_partial: bool = False) -> Any:
+        """The configuration for one dataset, resolved the first time it is asked for."""
+        known = self.__dict__.setdefault("_resolved", {})
+        names = ("dataset_name", "default_schema_name", "staging_dataset_name_layout")
+        key = (accept_partial, *(getattr(initial_config, name, None) for name in names))
+        if key not in known:
+            known[key] = super().configuration(initial_config, accept_partial)
+        return copy.copy(known[key])
