@@ -39,17 +39,20 @@ class RecordCount:
 
     def _count(self, lines: list[bytes]) -> list[bytes]:
         """Count the records of these lines; the lines of a last one that is not complete are left over."""
+        blank = {at for at, line in enumerate(lines) if not line.strip(b"\r")}
+        counted = len(lines) - len(blank)
         next_record = 0
-        for at, line in enumerate(lines):
+        for at in [at for at, line in enumerate(lines) if b'"' in line]:
             if at < next_record:
                 continue
-            if b'"' in line:
-                if not (taken := _taken(lines, at)):
-                    return lines[at:]
-                next_record = at + taken
-                self._records += 1
-            elif line[:1] not in b"\r" or line.strip(b"\r"):
-                self._records += 1
+            taken = _taken(lines, at)
+            next_record = at + (taken or len(lines) - at)
+            if taken != 1:  # further lines of a record are none of their own
+                counted -= sum(1 for further in range(at + 1, next_record) if further not in blank)
+            if not taken:
+                self._records += counted - 1
+                return lines[at:]
+        self._records += counted
         return []
 
 

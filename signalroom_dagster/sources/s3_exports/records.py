@@ -25,7 +25,8 @@ _UNCLOSED = "opens a quote that is never closed"
 class Record(NamedTuple):
     """One record: its first physical line (1-based), its bytes, its fields where they had to be parsed, its fault.
 
-    Fields are UTF-8 in the form that CSV wants them, in quotes where they need some; an empty one is empty.
+    Fields are UTF-8 in the form that CSV wants them, in quotes where they need some; an empty one is empty. A record
+    without them is in that form already: see `count_fields` and `split_fields`.
     """
 
     line: int
@@ -69,16 +70,13 @@ class RecordReader:
                 raw = lines[position]
                 if raw[-1:] == b"\r":
                     raw = raw[:-1]
-                if self._careful or b'"' in raw or b"\r" in raw:
-                    fields = None if self._careful or b"\r" in raw else split_fields(raw)
-                    if fields is None:
-                        taken, record = self._parse(lines, position, next_line + position, blocks)
-                        if record:
-                            yield record
-                        position += taken
-                        continue
-                    yield Record(next_line + position, raw, fields)
-                elif raw:
+                if self._careful or b"\r" in raw or (b'"' in raw and not _keeps_the_grammar(raw)):
+                    taken, record = self._parse(lines, position, next_line + position, blocks)
+                    if record:
+                        yield record
+                    position += taken
+                    continue
+                if raw:
                     yield plain(Record, (next_line + position, raw, None, None))
                 position += 1
             next_line += position
@@ -178,27 +176,34 @@ class RecordReader:
         return record
 
 
-def split_fields(raw: bytes) -> list[bytes] | None:
-    """The fields of a line that keeps RFC 4180 to the letter; None for any other, and for a record that goes on."""
-    parts = raw.split(b'"')
-    if len(parts) % 2 == 0:
-        return None
-    fields = parts[0].split(b",")
-    at = 1
-    while at < len(parts):
-        if fields[-1]:
-            return None  # text before an opening quote
-        inside = parts[at]
-        while not parts[at + 1] and at + 2 < len(parts):  # a doubled quote
-            at += 2
-            inside += b'""' + parts[at]
-        behind = parts[at + 1].split(b",")
-        if behind[0]:
-            return None  # text after a closing quote
-        fields[-1] = b'"' + inside + b'"' if inside else b""
+def split_fields(raw: bytes, most: int = -1) -> list[bytes]:
+    """The fields of a record that came without: those in quotes keep them. `most` as in `bytes.split`."""
+    if b'"' not in raw:
+        return raw.split(b",", most)
+    pieces = raw.split(b'"')
+    fields = pieces[0].split(b",")
+    for at in range(1, len(pieces), 2):
+        behind = pieces[at + 1].split(b",")
+        fields[-1] = b'"' + pieces[at] + b'"'
         fields += behind[1:]
-        at += 2
     return fields
+
+
+def count_fields(raw: bytes) -> int:
+    """How many fields a record has that came without them."""
+    if b'"' in raw:
+        return sum([piece.count(b",") for piece in raw.split(b'"')[::2]]) + 1
+    return raw.count(b",") + 1
+
+
+def _keeps_the_grammar(raw: bytes) -> bool:
+    """Whether every quote of a line opens or closes a whole field that is not empty and doubles none."""
+    pieces = raw.split(b'"')
+    if len(pieces) % 2 == 0 or b"" in pieces[1:-1]:
+        return False
+    before, *between, behind = pieces[::2]
+    opens_a_field, closes_a_field = before[-1:] in b",", behind[:1] in b","
+    return opens_a_field and closes_a_field and all([piece[:1] == piece[-1:] == b"," for piece in between])
 
 
 def quoted(field: bytes) -> bytes:

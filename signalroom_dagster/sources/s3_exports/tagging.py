@@ -14,7 +14,14 @@ from typing import BinaryIO
 from signalroom_dagster.files import FileStatus
 from signalroom_dagster.sources.s3_exports.layouts import ColumnPlan, Layout
 from signalroom_dagster.sources.s3_exports.record_count import RecordCount
-from signalroom_dagster.sources.s3_exports.records import Record, RecordReader, quoted, unquoted
+from signalroom_dagster.sources.s3_exports.records import (
+    Record,
+    RecordReader,
+    count_fields,
+    quoted,
+    split_fields,
+    unquoted,
+)
 
 PlanColumns = Callable[[Sequence[str]], ColumnPlan]
 
@@ -116,26 +123,25 @@ class _Writer:
         self._fault = fault
         self._before_row = self._tail + (b"," if columns.kept else b"")
         self._hides_raw = columns.touches_rows or (columns.guarded and fault is not None)
-        self._commas = len(columns.names) - 1
-        self._split = columns.first_untouched
         self._rows, self._rejects = rows, rejected
         self.seen = self.loaded = self.rejected = self.filtered = 0
 
     def write(self, records: Iterable[Record]) -> None:
         out: list[bytes] = []
-        head, before_row, commas, split, plan = self._head, self._before_row, self._commas, self._split, self._columns
+        head, before_row, plan = self._head, self._before_row, self._columns
+        width, split, filtering = len(plan.names), plan.first_untouched, plan.filter_at is not None
         for line, raw, fields, problem in records:
             self.seen += 1
             if reason := self._fault or problem or (len(raw) > LONGEST_RECORD_BYTES and "is longer than 1 MiB"):
                 self._reject(line, raw, reason)
                 continue
-            found = raw.count(b",") if fields is None else len(fields) - 1
-            if found != commas:
-                self._reject(line, raw, f"has {found + 1} fields, the header has {commas + 1}")
+            found = count_fields(raw) if fields is None else len(fields)
+            if found != width:
+                self._reject(line, raw, f"has {found} fields, the header has {width}")
                 continue
             if split or fields:
-                fields = fields or raw.split(b",", split)
-                if not plan.wanted(fields):
+                fields = fields or split_fields(raw, split)
+                if filtering and not plan.wanted(fields):
                     self.filtered += 1
                     continue
                 plan.apply(fields)
@@ -167,7 +173,9 @@ def _read_header(
 
 
 def _header_cells(header: Record) -> list[str]:
-    fields = header.fields if header.fields is not None else header.raw.split(b",")
+    if header.problem:
+        return [header.raw.decode("utf-8", "replace")]
+    fields = split_fields(header.raw) if header.fields is None else header.fields
     return [unquoted(field).decode("utf-8", "replace") for field in fields]
 
 
