@@ -60,7 +60,7 @@ def _taken(lines: list[bytes], at: int) -> int:
     """How many lines the record at `lines[at]` takes; 0 when they end before it does."""
     pieces = lines[at].split(b'"')
     first, *between, last = pieces[::2] if len(pieces) % 2 else (b"x", b"x")
-    if first[-1:] in b"," and last[:1] in b",\r" and all(p[:1] == p[-1:] == b"," for p in between):
+    if first[-1:] in b"," and last[:1] in b",\r" and all([p[:1] == p[-1:] == b"," for p in between]):
         return 1  # whole fields in quotes and none of them doubled: no need to look closer
     if not (found := _OUTSIDE.match(lines[at])) or found.lastindex:
         return 1

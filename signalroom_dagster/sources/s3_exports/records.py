@@ -19,6 +19,7 @@ LONGEST_LINE_BYTES = 64 * 1024 * 1024
 LONGEST_RECORD_LINES = 1_000
 _LONGEST_HEADER_BYTES = 1024 * 1024
 _NEEDS_QUOTES = re.compile(rb'[",\r\n]').search
+_COMMA = ord(",")
 _UNCLOSED = "opens a quote that is never closed"
 
 
@@ -67,18 +68,18 @@ class RecordReader:
         for lines in blocks:
             position = 0
             while position < len(lines):
-                raw = lines[position]
+                raw, taken = lines[position], 1
+                if b'"' in raw and not self._careful:
+                    raw, taken = _to_the_last_quote(lines, position)
                 if raw[-1:] == b"\r":
                     raw = raw[:-1]
-                if self._careful or b"\r" in raw or (b'"' in raw and not _keeps_the_grammar(raw)):
+                if self._careful or (b'"' in raw and not _keeps_the_grammar(raw)) or (b"\r" in raw and b'"' not in raw):
                     taken, record = self._parse(lines, position, next_line + position, blocks)
                     if record:
                         yield record
-                    position += taken
-                    continue
-                if raw:
+                elif raw:
                     yield plain(Record, (next_line + position, raw, None, None))
-                position += 1
+                position += taken
             next_line += position
 
     def _blocks(self) -> Iterator[list[bytes]]:
@@ -181,10 +182,13 @@ def split_fields(raw: bytes, most: int = -1) -> list[bytes]:
     if b'"' not in raw:
         return raw.split(b",", most)
     pieces = raw.split(b'"')
-    fields = pieces[0].split(b",")
+    fields = pieces[0].split(b",", most)
     for at in range(1, len(pieces), 2):
-        behind = pieces[at + 1].split(b",")
-        fields[-1] = b'"' + pieces[at] + b'"'
+        if len(fields) == most + 1:
+            fields[-1] += b'"' + b'"'.join(pieces[at:])
+            break
+        behind = pieces[at + 1].split(b",", most - len(fields) + 1 if most >= 0 else -1)
+        fields[-1] += b'"' + pieces[at] + b'"' + behind[0]
         fields += behind[1:]
     return fields
 
@@ -196,14 +200,36 @@ def count_fields(raw: bytes) -> int:
     return raw.count(b",") + 1
 
 
+def _to_the_last_quote(lines: list[bytes], at: int) -> tuple[bytes, int]:
+    """A line with those that it may go on in, up to the one that evens out its quotes, and how many these are."""
+    raw, odd, end = lines[at], lines[at].count(b'"') % 2, at + 1
+    while odd and end < min(len(lines), at + LONGEST_RECORD_LINES):
+        odd ^= lines[end].count(b'"') % 2
+        end += 1
+    return (raw, 1) if odd or end == at + 1 else (b"\n".join(lines[at:end]), end - at)
+
+
 def _keeps_the_grammar(raw: bytes) -> bool:
-    """Whether every quote of a line opens or closes a whole field that is not empty and doubles none."""
+    """Whether quotes hold whole fields, none of them empty, and no line end stands outside them."""
     pieces = raw.split(b'"')
-    if len(pieces) % 2 == 0 or b"" in pieces[1:-1]:
+    if len(pieces) % 2 == 0 or (b"" in pieces[1::2] and _has_empty_quotes(pieces)):
         return False
-    before, *between, behind = pieces[::2]
-    opens_a_field, closes_a_field = before[-1:] in b",", behind[:1] in b","
-    return opens_a_field and closes_a_field and all([piece[:1] == piece[-1:] == b"," for piece in between])
+    outside = pieces[::2]
+    if outside[0][-1:] not in b"," or outside[-1][:1] not in b",":
+        return False
+    for piece in outside[1:-1]:
+        if piece and (piece[0] != _COMMA or piece[-1] != _COMMA):  # nothing between two quotes: one, doubled
+            return False
+    return not any([b"\r" in piece or b"\n" in piece for piece in outside])
+
+
+def _has_empty_quotes(pieces: list[bytes]) -> bool:
+    """Whether a field is just two quotes; nothing between quotes is else a part of a doubled one."""
+    last = len(pieces) - 1
+    return any(
+        not pieces[at] and (at == 1 or pieces[at - 1]) and (at + 1 == last or pieces[at + 1])
+        for at in range(1, last, 2)
+    )
 
 
 def quoted(field: bytes) -> bytes:

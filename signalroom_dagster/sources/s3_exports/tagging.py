@@ -135,7 +135,7 @@ class _Writer:
             if reason := self._fault or problem or (len(raw) > LONGEST_RECORD_BYTES and "is longer than 1 MiB"):
                 self._reject(line, raw, reason)
                 continue
-            found = count_fields(raw) if fields is None else len(fields)
+            found = len(fields) if fields else raw.count(b",") + 1 if b'"' not in raw else count_fields(raw)
             if found != width:
                 self._reject(line, raw, f"has {found} fields, the header has {width}")
                 continue
