@@ -27,7 +27,7 @@ class ResolvedOnce(Resolving):
     @override
     def configuration(self, initial_config: Any, accept_partial: bool = False) -> Any:
         """The configuration for one dataset, resolved the first time it is asked for."""
-        known = self.__dict__.setdefault("_resolved", {})
+        known: dict[Any, Any] = vars(self).setdefault("_resolved", {})
         names = ("dataset_name", "default_schema_name", "staging_dataset_name_layout")
         key = (accept_partial, *(getattr(initial_config, name, None) for name in names))
         if key not in known:
