@@ -88,7 +88,7 @@ _offered: dict[str, Job] = {}
 
 
 def offer(job: Job, folder: Path) -> Path:
-    """Leave a job to be redeemed once; the ticket for it is a file, as dlt wants to import one."""
+    """Leave a job to be redeemed; the ticket for it is a file, as dlt wants to import one."""
     ticket = uuid.uuid4().hex
     _offered[ticket] = job
     path = folder / f"{ticket}.csv"
@@ -97,5 +97,8 @@ def offer(job: Job, folder: Path) -> Path:
 
 
 def redeem(path: Path) -> LoadFile | DeletedFiles:
-    """Do what was offered for a ticket. Raises what the job raises."""
-    return _offered.pop(path.read_text())()
+    """Do what was offered for a ticket. Raises what the job raises; it can then be asked again."""
+    ticket = path.read_text()
+    done = _offered[ticket]()
+    del _offered[ticket]
+    return done

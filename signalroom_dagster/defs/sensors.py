@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 import dagster as dg
 
 from signalroom_dagster.clients import Client, clients_of
-from signalroom_dagster.config import ConfigurationError, environment
+from signalroom_dagster.config import environment
 from signalroom_dagster.loading import catalog
 
 TICK_SECONDS = 60
@@ -86,7 +86,7 @@ def _listed(context: dg.SensorEvaluationContext, source: str, client: Client) ->
     """The digests of what the client's bucket holds, or None when it cannot be asked: the others still are."""
     try:
         return catalog.listing_digests(source, client)
-    except (ConfigurationError, OSError) as error:
+    except Exception as error:  # whatever one client's storage raises: the other clients' files still come in
         context.log.error("client %s, source %s: cannot list its files: %s", client.id, source, error)
         return None
 

@@ -27,6 +27,7 @@ from signalroom_dagster.retries import causes
 
 CONNECT_SECONDS = 10
 COPY_BYTES = 1024 * 1024
+_REFUSALS = ("authentication failed", "does not exist", "no pg_hba.conf entry", "Tenant or user not found")
 
 
 def connect(url: str) -> "psycopg2.extensions.connection":
@@ -51,7 +52,7 @@ def explain(error: Exception, what: str) -> Exception:
         return error
     error = found
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if "authentication failed" in text or ("does not exist" in text and error.pgcode is None):
+    if error.pgcode is None and any(refusal in text for refusal in _REFUSALS):
         return ConfigurationError(f"{what}: Postgres refused the login; check DESTINATION__POSTGRES__CREDENTIALS")
     code = error.pgcode or ""
     if code[:2] in ("08", "57") or (

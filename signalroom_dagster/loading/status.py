@@ -76,6 +76,6 @@ def _diagnose_source(client: Client, source: str) -> Diagnosis:
     subject, blocks = f"{client.id}/{source}", client.status == "active"
     try:
         resources = catalog.listing_digests(source, client)
-    except (config.ConfigurationError, OSError) as error:
+    except Exception as error:  # whatever the client's storage raises is what doctor is here to tell
         return Diagnosis(subject, "configured and reachable", f"{type(error).__name__}: {error}", blocks)
     return Diagnosis(subject, f"reachable: {', '.join(resources)}", None, blocks)

@@ -78,6 +78,11 @@ def test_one_asset_can_be_materialized_alone(instance: dg.DagsterInstance, bucke
     assert {event.asset_key for event in result.get_asset_materialization_events()} == {ORDERS}
 
 
+def test_the_ledger_alone_can_be_materialized_too(instance: dg.DagsterInstance, bucket: Path) -> None:
+    result = materialize(instance, only=[dg.AssetKey(["s3_exports", "files"])])
+    assert result.success
+
+
 def test_checks_are_recorded_for_the_client_and_see_lost_rows(
     instance: dg.DagsterInstance, bucket: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
