@@ -1,7 +1,8 @@
 """Measures the load of S3 exports into Postgres and DuckDB and writes `docs/benchmarks/s3-load.{md,json,png}`.
 
     .venv/bin/python -m bench.s3_load            everything, at most 12 minutes
-    .venv/bin/python -m bench.s3_load --quick    1 and 4 files, at most 90 seconds, written below .bench/ only
+    .venv/bin/python -m bench.s3_load --quick    1 and 4 files, at most 90 seconds, written to .bench/report
+    .venv/bin/python -m bench.s3_load --only 16  one round of one file count, likewise
 
 Loopback only. Databases and scratch files are removed at the end; the generated input files stay in `.bench/files`.
 """
@@ -17,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from bench import chart, cold_start, data, databases, loads, machine, report
 from bench.measure import MeasuredFailureError, in_child, measured
@@ -92,19 +95,29 @@ def main() -> None:
     WORK.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the databases go, too
     try:
+        with FileLock(FOLDER / "lock", timeout=0):
+            bench = run(chosen.only, quickly=chosen.quick)
+    except Timeout:
+        sys.exit("another benchmark is running: each would measure the other")
+    write(bench.results, FOLDER / "report" if chosen.quick or chosen.only else REPORT)
+    print(f"took {bench.seconds:.0f} s")
+
+
+def run(only: int | None, *, quickly: bool) -> Bench:
+    """Everything, or the part that was asked for; leaves the generated files behind and nothing else."""
+    try:
         with databases.postgres_server() as server:
             bench = Bench(server, Results(machine.described(databases.server_version(server), data.shape())))
-            if chosen.only:
-                one_count(bench, chosen.only)
-            elif chosen.quick:
+            if only:
+                one_count(bench, only)
+            elif quickly:
                 quick(bench)
             else:
                 full(bench)
+            return bench
     finally:
         shutil.rmtree(WORK, ignore_errors=True)
         shutil.rmtree(FOLDER / "buckets", ignore_errors=True)
-    write(bench.results, FOLDER / "report" if chosen.quick or chosen.only else REPORT)
-    print(f"took {bench.seconds:.0f} s")
 
 
 def full(bench: Bench) -> None:
