@@ -50,6 +50,11 @@ class Results:
         found = self.of(variant, files)
         return median(what(sample) for sample in found) if found else None
 
+    def spread(self, variant: str, files: int, what: Callable[[Sample], float]) -> tuple[float, float] | None:
+        """The least and the most over the runs of one variant, None where there are not two."""
+        found = [what(sample) for sample in self.of(variant, files)]
+        return (min(found), max(found)) if len(found) > 1 else None
+
     def write(self, path: Path) -> None:
         """Store everything."""
         path.write_text(json.dumps(asdict(self), indent=1) + "\n", "utf-8")

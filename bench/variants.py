@@ -34,7 +34,7 @@ def variants() -> list[Variant]:
         Variant(key="default", engine="postgres", label="**SignalRoom**, default policy (2 columns dropped)",
                 load=loads.signalroom, repetitions=often),
         Variant(key="pandas", engine="postgres", label="pandas.to_sql, default method", load=loads.pandas_to_sql,
-                repetitions={1: 2}),
+                repetitions={1: 1}),
         Variant(key="sling", engine="postgres", label=f"sling {peers.VERSIONS['sling']}, with its start",
                 load=peers.sling, repetitions={1: 1, 4: 1}, in_process=False, missing=peers.missing("sling")),
         Variant(key="ingestr", engine="postgres", label=f"ingestr {peers.VERSIONS['ingestr']}, with its start",
