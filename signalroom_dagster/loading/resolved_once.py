@@ -25,6 +25,13 @@ class ResolvedOnce(Resolving):
         return super().capabilities(config or self.spec(), naming)
 
     @override
+    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
+        known: dict[Any, Any] = vars(self).setdefault("_resolved", {})
+        if "capabilities" not in known:
+            known["capabilities"] = super()._raw_capabilities()  # pyright: ignore[reportAbstractUsage]
+        return copy.copy(known["capabilities"])
+
+    @override
     def configuration(self, initial_config: Any, accept_partial: bool = False) -> Any:
         """The configuration for one dataset, resolved the first time it is asked for."""
         known: dict[Any, Any] = vars(self).setdefault("_resolved", {})

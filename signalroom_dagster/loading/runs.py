@@ -16,7 +16,14 @@ from filelock import FileLock, Timeout
 from signalroom_dagster import config
 from signalroom_dagster.clients import Client
 from signalroom_dagster.loading import catalog
-from signalroom_dagster.loading.warehouse import Query, connected, exclusive, read_ledger, wait_until_reachable
+from signalroom_dagster.loading.warehouse import (
+    Query,
+    connected,
+    exclusive,
+    kept_open,
+    read_ledger,
+    wait_until_reachable,
+)
 from signalroom_dagster.naming import pipeline_name
 from signalroom_dagster.retries import decide, root_error
 from signalroom_dagster.sources.context import Planned, SourceContext
@@ -48,7 +55,7 @@ def open_load(source: str, client: Client, run_id: str) -> Generator[Load]:
 
     settings = catalog.settings_for(source, client)
     config.anchor_dlt()
-    with scratch_folder(pipeline_name(source, client.id)) as folder:
+    with scratch_folder(pipeline_name(source, client.id)) as folder, kept_open():
         with connected() as query:
             context = _context(source, client, run_id, folder, query)
         pipeline = dlt.pipeline(

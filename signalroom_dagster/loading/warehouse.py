@@ -22,6 +22,12 @@ def exclusive() -> AbstractContextManager[None]:
     return writer_lock(duckdb_path()) if destination_name() == "duckdb" else nullcontext()
 
 
+def kept_open() -> AbstractContextManager[object]:
+    """What a load holds beside dlt's own connections: on DuckDB one more, so that the file is not closed, and with it
+    checkpointed, after every load job; on Postgres nothing."""
+    return _duckdb() if destination_name() == "duckdb" else nullcontext()
+
+
 @contextmanager
 def connected() -> Generator[Query]:
     """A function that runs one SQL statement with %s parameters and returns its rows.
