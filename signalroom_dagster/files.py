@@ -1,13 +1,10 @@
 """What a source says of one file, and what the loader needs to know to load it in one transaction.
 
-The hand-over between `sources` and `loading`; neither side knows the other. A source offers a job and marks the ticket
-it gets for import; dlt carries the ticket through its package to a load job, which redeems it in the same process.
+The hand-over between `sources` and `loading`; neither side knows the other. See `tickets` for how it travels.
 """
 
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 FileStatus: TypeAlias = Literal["loaded", "quarantined", "empty", "deleted"]
@@ -78,27 +75,3 @@ class DeletedFiles:
 
     client_id: str
     file_names: tuple[str, ...]
-
-
-Job: TypeAlias = Callable[[], LoadFile | DeletedFiles]
-"""What a load job calls first: reads and tags one file, or says which are gone. It runs in a load worker, so that
-the next file is read while the database takes this one."""
-
-_offered: dict[str, Job] = {}
-
-
-def offer(job: Job, folder: Path) -> Path:
-    """Leave a job to be redeemed; the ticket for it is a file, as dlt wants to import one."""
-    ticket = uuid.uuid4().hex
-    _offered[ticket] = job
-    path = folder / f"{ticket}.csv"
-    path.write_text(ticket)
-    return path
-
-
-def redeem(path: Path) -> LoadFile | DeletedFiles:
-    """Do what was offered for a ticket. Raises what the job raises; it can then be asked again."""
-    ticket = path.read_text()
-    done = _offered[ticket]()
-    del _offered[ticket]
-    return done

@@ -29,6 +29,7 @@ NEVER_RETRIED = frozenset(
     }
 )
 REFUSED_STATUS = frozenset({401, 403})
+PASSING_STATUS = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ def decide(error: BaseException, attempt: int) -> Decision:
         return Decision(None, f"{name} is not retried")
     if (status := http_status(cause)) in REFUSED_STATUS:
         return Decision(None, f"the vendor refused the credentials ({status})")
+    if status is not None and 400 <= status < 500 and status not in PASSING_STATUS:
+        return Decision(None, f"the vendor refused the request ({status}): asking again would not help")
     asked = retry_after(cause)
     if asked is not None and asked > LONGEST_WAIT_SECONDS:
         return Decision(None, f"the vendor asks to wait {asked:.0f} s")
@@ -87,8 +90,9 @@ def http_status(error: BaseException) -> int | None:
 
 def retry_after(error: BaseException) -> float | None:
     """Seconds that a vendor asked to wait: a number or an HTTP date in Retry-After."""
+    asked = getattr(error, "retry_after", None)
     headers: Any = getattr(getattr(error, "response", None), "headers", None)
-    value = headers.get("Retry-After") if headers else None
+    value = asked if asked is not None else headers.get("Retry-After") if headers else None
     if value is None:
         return None
     try:

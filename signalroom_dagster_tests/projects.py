@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ status = "{status}"
 start_date = 2026-03-01
 timezone = "America/New_York"
 currency = "USD"
-sources = ["s3_exports"]
+sources = {sources}
 """
 CONFIG = """
 [runtime]
@@ -40,6 +41,7 @@ class Project:
     def __init__(self, root: Path, setenv: Callable[[str, str], None]) -> None:
         self.root = root
         self.environment: dict[str, str] = {}
+        self.sources: dict[str, list[str]] = {}
         self._setenv = setenv
         self.set(
             SIGNALROOM_PROJECT_DIR=str(root),
@@ -57,7 +59,7 @@ class Project:
         """A client with a bucket folder of its own; the folder."""
         folder = self.root / "data" / "clients" / client_id
         folder.mkdir(parents=True)
-        (folder / "client.toml").write_text(CLIENT.format(id=client_id, status=status))
+        (folder / "client.toml").write_text(client_toml(client_id, status=status))
         bucket = self.root / "buckets" / client_id
         bucket.mkdir(parents=True)
         self.configure(
@@ -65,11 +67,19 @@ class Project:
         )
         return bucket
 
-    def configure(self, client_id: str, **settings: str) -> None:
-        """A client's settings of s3_exports, by their environment names."""
-        self.set(
-            **{f"SOURCES__S3_EXPORTS__CLIENTS__{client_id.upper()}__{key}": value for key, value in settings.items()}
-        )
+    def add_api_client(self, client_id: str, source: str, **settings: str) -> None:
+        """A client that uses one more source, with its settings."""
+        folder = self.root / "data" / "clients" / client_id
+        folder.mkdir(parents=True, exist_ok=True)
+        used = self.sources.setdefault(client_id, [])
+        used += [source] if source not in used else []
+        (folder / "client.toml").write_text(client_toml(client_id, sources=used))
+        self.configure(client_id, source, **settings)
+
+    def configure(self, client_id: str, source: str = "s3_exports", **settings: str) -> None:
+        """A client's settings of a source, by their names."""
+        path = f"SOURCES__{source}__CLIENTS__{client_id}"
+        self.set(**{f"{path}__{key}".upper(): value for key, value in settings.items()})
 
     def use_postgres(self, url: str) -> None:
         """Load into this database from now on."""
@@ -80,6 +90,11 @@ class Project:
         self.environment |= variables
         for key, value in variables.items():
             self._setenv(key, value)
+
+
+def client_toml(client_id: str, *, status: str = "active", sources: Sequence[str] = ("s3_exports",)) -> str:
+    """The registry entry of a client."""
+    return CLIENT.format(id=client_id, status=status, sources=json.dumps(list(sources)))
 
 
 def orders(ids: Iterable[int | str], **values: str) -> list[dict[str, str]]:

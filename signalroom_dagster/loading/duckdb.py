@@ -10,11 +10,19 @@ from dlt.destinations.impl.duckdb.factory import duckdb
 from typing_extensions import override
 
 from signalroom_dagster.loading.errors import LoadError
-from signalroom_dagster.loading.file_load import FileLoadJob
+from signalroom_dagster.loading.load_jobs import LOAD_JOBS
 from signalroom_dagster.loading.resolved_once import ResolvedOnce
-from signalroom_dagster.loading.tables import LEDGER, REJECTED, create_statements
+from signalroom_dagster.loading.tables import create_statements
 
-_TYPES = {"text": "VARCHAR", "bigint": "BIGINT", "date": "DATE", "timestamp": "TIMESTAMPTZ"}
+_TYPES = {
+    "text": "VARCHAR",
+    "bigint": "BIGINT",
+    "decimal": "DECIMAL(18,4)",
+    "bool": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMPTZ",
+    "json": "JSON",
+}
 
 
 class SignalRoomDuckDbClient(DuckDbClient):
@@ -22,17 +30,19 @@ class SignalRoomDuckDbClient(DuckDbClient):
 
     @override
     def create_load_job(self, table: Any, file_path: str, load_id: str, restore: bool = False) -> Any:
-        if table.get("x-load") == "files" and file_path.endswith(".csv"):
-            return FileLoadJob(file_path)
+        if file_path.endswith(".csv") and (job := LOAD_JOBS.get(table.get("x-load"))):
+            return job(file_path)
         return super().create_load_job(table, file_path, load_id, restore)
 
-    def lock_file(self, client_id: str, table: str, file_name: str) -> None:
+    def lock(self, name: str) -> None:
         """Nothing to do: the writer's file lock already keeps every other load out."""
 
-    def copy_csv(self, table: str, columns: Sequence[str], types: Sequence[str], path: str) -> int:
+    def copy_csv(
+        self, table: str, columns: Sequence[str], types: Sequence[str], path: str, *, staged: bool = False
+    ) -> int:
         """Append a CSV file without header to a table; how many rows were written."""
         escape = self.sql_client.escape_column_name
-        target = self.sql_client.make_qualified_table_name(table)
+        target = escape(table) if staged else self.sql_client.make_qualified_table_name(table)
         struct = ", ".join(f"{_literal(name)}: '{_TYPES[kind]}'" for name, kind in zip(columns, types, strict=True))
         done = self.sql_client.execute_sql(
             f"INSERT INTO {target} ({', '.join(map(escape, columns))}) SELECT * FROM read_csv({_literal(path)}, "
@@ -51,10 +61,10 @@ class SignalRoomDuckDbClient(DuckDbClient):
     @override
     def _get_table_update_sql(self, table_name: str, new_columns: Any, generate_alter: bool) -> list[str]:
         statements = super()._get_table_update_sql(table_name, new_columns, generate_alter)
-        if generate_alter or self.prepare_load_table(table_name).get("x-load") != "files":
+        load = str(self.prepare_load_table(table_name).get("x-load"))
+        if generate_alter or load not in LOAD_JOBS:
             return statements
-        ledger, rejected = map(self.sql_client.make_qualified_table_name, (LEDGER, REJECTED))
-        return [*statements, *create_statements(ledger, rejected)]
+        return [*statements, *create_statements(load, self.sql_client.make_qualified_table_name)]
 
 
 class SignalRoomDuckDb(ResolvedOnce, duckdb):

@@ -7,39 +7,18 @@ does it once. The destination says how to lock, copy and name its errors; nothin
 
 import logging
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from dlt.common.destination.client import RunnableLoadJob
 from typing_extensions import override
 
-from signalroom_dagster.files import REJECT_COLUMNS, TAGS, DeletedFiles, LoadFile, redeem
-from signalroom_dagster.loading.tables import LEDGER, REJECTED, upsert_ledger
+from signalroom_dagster.files import REJECT_COLUMNS, TAGS, DeletedFiles, LoadFile
+from signalroom_dagster.loading.load_warehouse import LoadWarehouse, expect_rows
+from signalroom_dagster.loading.tables import LEDGER, LEDGER_COLUMNS, LEDGER_KEY, REJECTED, upsert
+from signalroom_dagster.tickets import redeem
 
 log = logging.getLogger(__name__)
-
-
-class RowCountError(Exception):
-    """The database took another number of rows than were handed to it; the transaction was rolled back."""
-
-
-class FileWarehouse(Protocol):
-    """What a destination client offers to the file load."""
-
-    sql_client: Any
-
-    def lock_file(self, client_id: str, table: str, file_name: str) -> None:
-        """Hold other loads of the same file off until the transaction ends."""
-        ...
-
-    def copy_csv(self, table: str, columns: Sequence[str], types: Sequence[str], path: str) -> int:
-        """Append a CSV file without header to a table; how many rows were written."""
-        ...
-
-    def explain(self, error: Exception, what: str) -> Exception:
-        """The same failure without row content, as an exception that says whether the database was there."""
-        ...
 
 
 class FileLoadJob(RunnableLoadJob):
@@ -63,14 +42,14 @@ class FileLoadJob(RunnableLoadJob):
                     Path(path).unlink(missing_ok=True)
 
 
-def _load_file(warehouse: FileWarehouse, file: LoadFile) -> None:
+def _load_file(warehouse: LoadWarehouse, file: LoadFile) -> None:
     started = time.monotonic()
     sql = warehouse.sql_client
     table, ledger, rejected = (sql.make_qualified_table_name(name) for name in (file.table, LEDGER, REJECTED))
     key = (file.client_id, file.file_name)
     of_file = "WHERE _client_id = %s AND _file_name = %s"
 
-    warehouse.lock_file(file.client_id, file.table, file.file_name)
+    warehouse.lock(f"{file.table}|{file.client_id}|{file.file_name}")
     found = sql.execute_sql(f"SELECT etag FROM {ledger} {of_file}", *key)
     if (found[0][0] if found else None) != file.seen_etag:
         log.info("%s: another load has just handled it, left as it is", _subject(file))
@@ -81,11 +60,11 @@ def _load_file(warehouse: FileWarehouse, file: LoadFile) -> None:
     if file.body:
         columns = (*TAGS, *file.columns)
         kinds = (*TAGS.values(), *("text" for _ in file.columns))
-        _expect(file.rows_loaded, warehouse.copy_csv(file.table, columns, kinds, file.body), file)
+        expect_rows(file.rows_loaded, warehouse.copy_csv(file.table, columns, kinds, file.body), _subject(file))
     if file.rejects:
         copied = warehouse.copy_csv(REJECTED, tuple(REJECT_COLUMNS), tuple(REJECT_COLUMNS.values()), file.rejects)
-        _expect(file.rows_rejected, copied, file)
-    sql.execute_sql(upsert_ledger(ledger), *_ledger_row(file))
+        expect_rows(file.rows_rejected, copied, _subject(file))
+    sql.execute_sql(upsert(ledger, LEDGER_COLUMNS, LEDGER_KEY), *_ledger_row(file))
     log.info(
         "%s: %s rows%s in %.2f s%s",
         _subject(file),
@@ -96,18 +75,13 @@ def _load_file(warehouse: FileWarehouse, file: LoadFile) -> None:
     )
 
 
-def _mark_deleted(warehouse: FileWarehouse, gone: DeletedFiles) -> None:
+def _mark_deleted(warehouse: LoadWarehouse, gone: DeletedFiles) -> None:
     sql = warehouse.sql_client
     ledger = sql.make_qualified_table_name(LEDGER)
     for name in gone.file_names:
         sql.execute_sql(
             f"UPDATE {ledger} SET status = 'deleted' WHERE _client_id = %s AND _file_name = %s", gone.client_id, name
         )
-
-
-def _expect(handed: int, copied: int, file: LoadFile) -> None:
-    if handed != copied:
-        raise RowCountError(f"{_subject(file)}: {handed} rows handed to the database, {copied} written")
 
 
 def _ledger_row(file: LoadFile) -> tuple[Any, ...]:

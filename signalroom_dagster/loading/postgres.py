@@ -6,7 +6,7 @@ path, no session locks; every name is qualified and every lock ends with its tra
 https://supabase.com/docs/guides/database/connecting-to-postgres
 """
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ from typing_extensions import override
 
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.loading.errors import DestinationUnreachableError, LoadError
-from signalroom_dagster.loading.file_load import FileLoadJob
+from signalroom_dagster.loading.load_jobs import LOAD_JOBS
 from signalroom_dagster.loading.resolved_once import ResolvedOnce
-from signalroom_dagster.loading.tables import LEDGER, REJECTED, create_statements
+from signalroom_dagster.loading.tables import REJECTED, create_statements
 from signalroom_dagster.retries import causes
 
 CONNECT_SECONDS = 10
@@ -97,18 +97,21 @@ class SignalRoomPostgresClient(PostgresClient):
 
     @override
     def create_load_job(self, table: Any, file_path: str, load_id: str, restore: bool = False) -> Any:
-        if table.get("x-load") == "files" and file_path.endswith(".csv"):
-            return FileLoadJob(file_path)
+        if file_path.endswith(".csv") and (job := LOAD_JOBS.get(table.get("x-load"))):
+            return job(file_path)
         return super().create_load_job(table, file_path, load_id, restore)
 
-    def lock_file(self, client_id: str, table: str, file_name: str) -> None:
-        """Hold other loads of the same file off until the transaction ends."""
-        self._lock(f"{self.sql_client.dataset_name}|{table}|{client_id}|{file_name}")
+    def lock(self, name: str) -> None:
+        """Hold other loads of the same thing off until the transaction ends."""
+        self._lock(f"{self.sql_client.dataset_name}|{name}")
 
-    def copy_csv(self, table: str, columns: Sequence[str], types: Sequence[str], path: str) -> int:
-        """Append a CSV file without header to a table; how many rows were written."""
+    def copy_csv(
+        self, table: str, columns: Sequence[str], types: Sequence[str], path: str, *, staged: bool = False
+    ) -> int:
+        """Append a CSV file without header to a table, or to a temporary one; how many rows were written."""
+        target = pg.Identifier(table) if staged else pg.Identifier(self.sql_client.dataset_name, table)
         statement = pg.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT csv, ENCODING 'UTF8')").format(
-            pg.Identifier(self.sql_client.dataset_name, table), pg.SQL(", ").join(map(pg.Identifier, columns))
+            target, pg.SQL(", ").join(map(pg.Identifier, columns))
         )
         with self.sql_client.native_connection.cursor() as cursor, Path(path).open("rb") as rows:
             cursor.copy_expert(statement, rows, COPY_BYTES)
@@ -121,17 +124,30 @@ class SignalRoomPostgresClient(PostgresClient):
     @override
     def _get_table_update_sql(self, table_name: str, new_columns: Any, generate_alter: bool) -> list[str]:
         statements = super()._get_table_update_sql(table_name, new_columns, generate_alter)
-        if generate_alter or self.prepare_load_table(table_name).get("x-load") != "files":
+        table = self.prepare_load_table(table_name)
+        load = str(table.get("x-load"))
+        if generate_alter or load not in LOAD_JOBS:
             return statements
-        name, ledger, rejected = map(self.sql_client.make_qualified_table_name, (table_name, LEDGER, REJECTED))
-        indexes = [
-            f"CREATE INDEX IF NOT EXISTS {index} ON {on} (_client_id, _file_name)"
-            for index, on in ((f"{table_name}_file_idx", name), (f"{REJECTED}_file_idx", rejected))
-        ]
-        return [*statements, *create_statements(ledger, rejected), *indexes]
+        qualified = self.sql_client.make_qualified_table_name
+        return [*statements, *create_statements(load, qualified), *_indexes(load, table_name, table, qualified)]
 
     def _lock(self, name: str) -> None:
         self.sql_client.execute_sql("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", name)
+
+
+def _indexes(load: str, name: str, table: Any, qualified: Callable[[str], str]) -> list[str]:
+    """What a load deletes by: of files the file, of slices the key (and no key twice) and the day."""
+    create = "CREATE {unique}INDEX IF NOT EXISTS {name} ON {on} ({columns})"
+    if load == "files":
+        on = {f"{name}_file_idx": qualified(name), f"{REJECTED}_file_idx": qualified(REJECTED)}
+        return [create.format(unique="", name=i, on=where, columns="_client_id, _file_name") for i, where in on.items()]
+    key = [column for column, hint in table["columns"].items() if hint.get("primary_key")]
+    statements = [create.format(unique="UNIQUE ", name=f"{name}_key", on=qualified(name), columns=", ".join(key))]
+    if (day := table.get("x-day")) and key[1:2] != [day]:
+        statements.append(
+            create.format(unique="", name=f"{name}_day_idx", on=qualified(name), columns=f"_client_id, {day}")
+        )
+    return statements
 
 
 class SignalRoomPostgres(ResolvedOnce, postgres):

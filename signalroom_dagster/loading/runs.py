@@ -24,15 +24,19 @@ from signalroom_dagster.loading.warehouse import (
     read_ledger,
     wait_until_reachable,
 )
+from signalroom_dagster.loading.windows import read_windows
 from signalroom_dagster.naming import pipeline_name
 from signalroom_dagster.retries import decide, root_error
-from signalroom_dagster.sources.context import Planned, SourceContext
+from signalroom_dagster.sources.context import Planned, SourceContext, Span
 
 if TYPE_CHECKING:
     from dlt import Pipeline
     from dlt.extract import DltSource
 
 log = logging.getLogger(__name__)
+
+WHOLE = Span()
+"""No span asked for: the source chooses what to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class Load:
 
 
 @contextmanager
-def open_load(source: str, client: Client, run_id: str) -> Generator[Load]:
+def open_load(source: str, client: Client, run_id: str, span: Span = WHOLE) -> Generator[Load]:
     """Open a source and a pipeline that nobody else shares; both end with the block.
 
     The caller holds `warehouse.exclusive()`. State is never resumed: the scratch folder is new each time, and what
@@ -57,7 +61,7 @@ def open_load(source: str, client: Client, run_id: str) -> Generator[Load]:
     config.anchor_dlt()
     with scratch_folder(pipeline_name(source, client.id)) as folder, kept_open():
         with connected() as query:
-            context = _context(source, client, run_id, folder, query)
+            context = _context(source, client, run_id, folder, query, span)
         pipeline = dlt.pipeline(
             pipeline_name(source, client.id),
             pipelines_dir=str(folder / "dlt"),
@@ -70,13 +74,13 @@ def open_load(source: str, client: Client, run_id: str) -> Generator[Load]:
             pipeline.deactivate()
 
 
-def run_load(source: str, client: Client, run_id: str, resources: Sequence[str] = ()) -> None:
+def run_load(source: str, client: Client, run_id: str, resources: Sequence[str] = (), span: Span = WHOLE) -> None:
     """One attempt without Dagster: waits for the warehouse, then loads.
 
     Raises ConfigurationError for an unknown resource, and what the load raises.
     """
     wait_until_reachable(log.warning)
-    with exclusive(), open_load(source, client, run_id) as load:
+    with exclusive(), open_load(source, client, run_id, span) as load:
         known = list(load.source.resources)
         if unknown := [name for name in resources if name not in known]:
             raise config.ConfigurationError(
@@ -85,13 +89,15 @@ def run_load(source: str, client: Client, run_id: str, resources: Sequence[str] 
         load.pipeline.run(load.source.with_resources(*resources) if resources else load.source)
 
 
-def run_with_retries(source: str, client: Client, run_id: str, resources: Sequence[str] = ()) -> None:
+def run_with_retries(
+    source: str, client: Client, run_id: str, resources: Sequence[str] = (), span: Span = WHOLE
+) -> None:
     """Load, and try again as `retries` says. Raises the last attempt's error."""
     attempt, done = 0, False
     while not done:
         attempt += 1
         try:
-            run_load(source, client, run_id, resources)
+            run_load(source, client, run_id, resources, span)
             done = True
         except Exception as error:
             decision = decide(error, attempt)
@@ -103,10 +109,10 @@ def run_with_retries(source: str, client: Client, run_id: str, resources: Sequen
             time.sleep(decision.wait)
 
 
-def preview_load(source: str, client: Client) -> list[Planned]:
+def preview_load(source: str, client: Client, span: Span = WHOLE) -> list[Planned]:
     """What a load would do now, and why; loads nothing."""
     with exclusive(), connected() as query, scratch_folder(pipeline_name(source, client.id)) as folder:
-        return list(catalog.preview(source, client, _context(source, client, "preview", folder, query)))
+        return list(catalog.preview(source, client, _context(source, client, "preview", folder, query, span)))
 
 
 def create_tables(source: str) -> None:
@@ -131,14 +137,18 @@ def destination() -> Any:
     return SignalRoomPostgres(credentials=config.postgres_url(), destination_name="postgres")
 
 
-def _context(source: str, client: Client, run_id: str, folder: Path, query: Query) -> SourceContext:
+def _context(source: str, client: Client, run_id: str, folder: Path, query: Query, span: Span) -> SourceContext:
     return SourceContext(
         client_id=client.id,
         zone=client.zone,
+        currency=client.currency,
+        start_date=client.start_date,
         run_id=run_id,
         work_dir=folder,
         ledger=read_ledger(query, source, client.id),
+        windows=read_windows(query, source, client.id),
         started_at=datetime.now(UTC),
+        span=span,
     )
 
 

@@ -1,10 +1,16 @@
-"""The tables that the load itself keeps beside a source's data: the ledger of files, and the rejected rows.
+"""The tables that the load itself keeps beside a source's data: of files the ledger and the rejected rows, of slices
+the windows and the restatements.
 
-Written once in SQL that Postgres and DuckDB both read. They change only inside the transaction that loads a file.
+Written once in SQL that Postgres and DuckDB both read. They change only inside the transaction that loads a file or a
+slice.
 """
+
+from collections.abc import Callable, Mapping, Sequence
 
 LEDGER = "files"
 REJECTED = "rejected_rows"
+WINDOWS = "windows"
+RESTATEMENTS = "restatements"
 
 LEDGER_COLUMNS = {
     "_client_id": "varchar NOT NULL",
@@ -38,24 +44,64 @@ REJECTED_COLUMNS = {
 """Records that could not be read; `line` is the physical line in the file, `raw` only where policy allows it."""
 
 
-def create_statements(ledger: str, rejected: str) -> list[str]:
-    """DDL for both tables under their qualified names; harmless where they exist."""
-    return [
-        _create(ledger, LEDGER_COLUMNS, "PRIMARY KEY (_client_id, _file_name)"),
-        _create(rejected, REJECTED_COLUMNS),
-    ]
+WINDOWS_COLUMNS = {
+    "_client_id": "varchar NOT NULL",
+    "resource": "varchar NOT NULL",
+    "day": "date NOT NULL",
+    "rows": "bigint NOT NULL",
+    "vendor_total": "numeric(20, 4)",
+    "read_cursor": "varchar",
+    "swept_at": "timestamp with time zone",
+    "loaded_at": "timestamp with time zone NOT NULL",
+    "run_id": "varchar NOT NULL",
+}
+"""What was read when; one row per (client, resource, day), its key. `day` is the client's; of what is not read by day,
+the day of the load."""
+
+RESTATEMENTS_COLUMNS = {
+    "_client_id": "varchar NOT NULL",
+    "resource": "varchar NOT NULL",
+    "day": "date NOT NULL",
+    "key": "varchar NOT NULL",
+    "before": "json",
+    "after": "json",
+    "seen_at": "timestamp with time zone NOT NULL",
+    "run_id": "varchar NOT NULL",
+}
+"""What a vendor changed on a day that was over: the figures before (NULL: there was no such row) and after (NULL: it is
+gone)."""
 
 
-def upsert_ledger(ledger: str) -> str:
-    """INSERT … ON CONFLICT for one ledger row, with %s for every column of LEDGER_COLUMNS in order."""
-    names = list(LEDGER_COLUMNS)
-    updates = ", ".join(f"{name} = EXCLUDED.{name}" for name in names[2:])
+def create_statements(load: str, qualified: Callable[[str], str]) -> list[str]:
+    """DDL for what a load ("files" or "slices") keeps in a schema; harmless where it exists."""
+    return [_create(qualified(name), columns, key) for name, columns, key in KEPT[load]]
+
+
+def upsert(table: str, columns: Mapping[str, str], key: Sequence[str], kept: Sequence[str] = ()) -> str:
+    """INSERT … ON CONFLICT for one row, with %s for every column in order; NULL does not overwrite what is `kept`."""
+    names = list(columns)
+    updates = ", ".join(
+        f"{name} = coalesce(EXCLUDED.{name}, old.{name})" if name in kept else f"{name} = EXCLUDED.{name}"
+        for name in names
+        if name not in key
+    )
     return (
-        f"INSERT INTO {ledger} ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))}) "
-        f"ON CONFLICT (_client_id, _file_name) DO UPDATE SET {updates}"
+        f"INSERT INTO {table} AS old ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))}) "
+        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates}"
     )
 
 
-def _create(table: str, columns: dict[str, str], key: str = "") -> str:
-    parts = [f"{name} {kind}" for name, kind in columns.items()] + ([key] if key else [])
+def _create(table: str, columns: Mapping[str, str], key: Sequence[str]) -> str:
+    parts = [f"{name} {kind}" for name, kind in columns.items()]
+    parts += [f"PRIMARY KEY ({', '.join(key)})"] if key else []
     return f"CREATE TABLE IF NOT EXISTS {table} ({', '.join(parts)})"
+
+
+LEDGER_KEY = ("_client_id", "_file_name")
+WINDOWS_KEY = ("_client_id", "resource", "day")
+
+KEPT: Mapping[str, Sequence[tuple[str, Mapping[str, str], Sequence[str]]]] = {
+    "files": ((LEDGER, LEDGER_COLUMNS, LEDGER_KEY), (REJECTED, REJECTED_COLUMNS, ())),
+    "slices": ((WINDOWS, WINDOWS_COLUMNS, WINDOWS_KEY), (RESTATEMENTS, RESTATEMENTS_COLUMNS, ())),
+}
+"""The tables that each kind of load keeps: name, columns, key."""

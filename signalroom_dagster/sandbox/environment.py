@@ -78,4 +78,17 @@ def _s3_exports() -> Generator[Environment]:
         yield environment
 
 
-STAND_INS: tuple[StandIn, ...] = (_s3_exports,)
+@contextmanager
+def _vendors() -> Generator[Environment]:
+    from signalroom_dagster.sandbox.vendor_server import serve
+    from signalroom_dagster.sandbox.vendors import VENDORS
+
+    with serve([route for vendor in VENDORS.values() for route in vendor.routes()]) as server:
+        environment: Environment = {}
+        for source, vendor in VENDORS.items():
+            for client_id in SHOPS:
+                environment |= client_variables(source, client_id, **vendor.settings(client_id, server.url))
+        yield environment
+
+
+STAND_INS: tuple[StandIn, ...] = (_s3_exports, _vendors)

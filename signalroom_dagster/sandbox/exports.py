@@ -38,6 +38,14 @@ def exports_of(client_id: str) -> Iterator[tuple[str, bytes]]:
             yield _stored(shop, CREATED, day, created)
 
 
+def orders_made(client_id: str) -> Iterator[Columns]:
+    """Every order that a client's exports tell of, as it was when it was made."""
+    shop = SHOPS[client_id]
+    for number in range(DAYS):
+        day = FIRST_DAY + timedelta(days=number)
+        yield from orders_of(shop, day, _row_count(shop, CREATED, day))
+
+
 def export_file(client_id: str, day: date, rows: int) -> bytes:
     """One ordinary file of orders made, with so many rows; no two days share an order id."""
     return ORDINARY.encode(_records(orders_of(SHOPS[client_id], day, rows)))

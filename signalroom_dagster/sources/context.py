@@ -2,29 +2,49 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from signalroom_dagster.files import LedgerEntry
+from signalroom_dagster.slices import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which days a run was asked to read; what is None is the source's own choice. Days are the client's."""
+
+    since: date | None = None
+    until: date | None = None
+    lookback_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceContext:
     """One client's run of one source.
 
-    `ledger` holds what the warehouse already has of the client's files, by name; `work_dir` is the run's own scratch
-    folder; `started_at` is UTC and stamps every row as `_loaded_at`. A source leaves what a person should know about
+    `ledger` holds what the warehouse already has of the client's files, by name, `windows` what it has of each
+    resource, by day; `work_dir` is the run's own scratch folder; `started_at` is UTC and stamps every row as
+    `_loaded_at`. `start_date` is where the client's first loads begin. A source leaves what a person should know about
     a resource in `notes`, by resource name: they become metadata of its asset.
     """
 
     client_id: str
     zone: ZoneInfo
+    currency: str
+    start_date: date
     run_id: str
     work_dir: Path
     ledger: Mapping[str, LedgerEntry]
+    windows: Mapping[str, Mapping[date, Window]]
     started_at: datetime
+    span: Span = Span()
     notes: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+
+    @property
+    def today(self) -> date:
+        """The day it is for the client."""
+        return self.started_at.astimezone(self.zone).date()
 
     @property
     def loaded_at(self) -> str:

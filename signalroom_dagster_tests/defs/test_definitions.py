@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 
 from signalroom_dagster.config import project_dir
-from signalroom_dagster_tests.projects import CLIENT
+from signalroom_dagster_tests.projects import client_toml
 
 ROOT = Path(__file__).parents[2]
 OFFLINE = """
@@ -58,7 +58,7 @@ def test_a_new_client_is_a_folder_and_gets_its_partition(tmp_path: Path) -> None
     for client_id in ("713", "acme"):
         folder = tmp_path / "data" / "clients" / client_id
         folder.mkdir(parents=True)
-        (folder / "client.toml").write_text(CLIENT.format(id=client_id, status="active"))
+        (folder / "client.toml").write_text(client_toml(client_id))
     (tmp_path / ".dlt").mkdir()
     (tmp_path / ".dlt" / "config.toml").write_text(
         '[sources.s3_exports.clients.acme]\nbucket_url = "s3://acme"\nprefixes = ["orders-create", "refunds"]\n'

@@ -18,7 +18,7 @@ import dlt
 from dlt.extract import DltResource, DltSource
 
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.files import TAGS, offer
+from signalroom_dagster.files import TAGS
 from signalroom_dagster.naming import snake_case
 from signalroom_dagster.sources.context import Planned, SourceContext
 from signalroom_dagster.sources.s3_exports.bucket import Bucket
@@ -26,6 +26,7 @@ from signalroom_dagster.sources.s3_exports.export_files import ExportFiles
 from signalroom_dagster.sources.s3_exports.layouts import layout_of
 from signalroom_dagster.sources.s3_exports.listing import ListedFile, digest
 from signalroom_dagster.sources.s3_exports.settings import Settings
+from signalroom_dagster.tickets import offer
 
 
 @dlt.source(name="s3_exports", max_table_nesting=0)

@@ -1,0 +1,181 @@
+"""The load job that puts one slice of a vendor's data in the place of what was there: whole, or not at all.
+
+One transaction: lock (client, table), see that no newer reading stands there, delete what the slice replaces, copy its
+rows, note what changed on days that were over, write the days' rows in `windows`. A run that is killed keeps the slices
+it committed, and the next attempt reads only the others. Nothing here knows a vendor.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from dlt.common.destination.client import RunnableLoadJob
+from typing_extensions import override
+
+from signalroom_dagster.loading.load_warehouse import LoadWarehouse, expect_rows
+from signalroom_dagster.loading.tables import (
+    RESTATEMENTS,
+    RESTATEMENTS_COLUMNS,
+    WINDOWS,
+    WINDOWS_COLUMNS,
+    WINDOWS_KEY,
+    upsert,
+)
+from signalroom_dagster.slices import LoadSlice
+from signalroom_dagster.tickets import redeem
+
+log = logging.getLogger(__name__)
+
+Figures: TypeAlias = Mapping[tuple[Any, ...], Mapping[str, Any]]
+
+ORDINAL = "_ordinal"
+
+
+class NewerReadError(Exception):
+    """Another run has loaded some of the slice's days from a later reading: this one has to be read again."""
+
+
+class SliceLoadJob(RunnableLoadJob):
+    """Loads one slice; see the module's text for the guarantee."""
+
+    @override
+    def run(self) -> None:
+        piece: LoadSlice | None = redeem(Path(self._file_path))
+        if piece is None:
+            return
+        warehouse: Any = self._job_client
+        try:
+            with warehouse.sql_client.begin_transaction():
+                _load(warehouse, piece)
+        except Exception as error:
+            raise warehouse.explain(error, _subject(piece)) from None
+        finally:
+            Path(piece.body).unlink(missing_ok=True)
+
+
+def _load(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
+    warehouse.lock(f"{piece.table}|{piece.client_id}")
+    if not _is_newest(warehouse, piece):
+        log.info("%s: a later reading has just been loaded, left as it is", _subject(piece))
+        return
+    before = _figures(warehouse, piece)
+    if piece.replaces == "keys":
+        _merge(warehouse, piece)
+    else:
+        _replace(warehouse, piece)
+    _note_restatements(warehouse, piece, before, _figures(warehouse, piece))
+    _note_windows(warehouse, piece)
+
+
+def _is_newest(warehouse: LoadWarehouse, piece: LoadSlice) -> bool:
+    """Whether nobody has loaded these days from a later reading; raises NewerReadError when somebody has some."""
+    if piece.replaces == "keys":
+        return True  # what is merged by key does not undo what another run brought
+    sql = warehouse.sql_client
+    newer = sql.execute_sql(
+        f"SELECT count(*) FROM {sql.make_qualified_table_name(WINDOWS)} WHERE _client_id = %s AND resource = %s "
+        "AND day BETWEEN %s AND %s AND loaded_at > %s",
+        piece.client_id, piece.table, piece.days[0], piece.days[-1], piece.read_at,
+    )[0][0]  # fmt: skip
+    if 0 < newer < len(piece.days):
+        raise NewerReadError(f"{_subject(piece)}: another run has loaded {newer} of these days since")
+    return not newer
+
+
+def _replace(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
+    sql = warehouse.sql_client
+    table = sql.make_qualified_table_name(piece.table)
+    if piece.replaces == "client":
+        sql.execute_sql(f"DELETE FROM {table} WHERE _client_id = %s", piece.client_id)
+    else:
+        sql.execute_sql(
+            f"DELETE FROM {table} WHERE _client_id = %s AND {piece.day} BETWEEN %s AND %s",
+            piece.client_id, piece.days[0], piece.days[-1],
+        )  # fmt: skip
+    expect_rows(piece.rows, warehouse.copy_csv(piece.table, piece.columns, piece.kinds, piece.body), _subject(piece))
+
+
+def _merge(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
+    """Delete and insert by key through a stage; of rows with one key the last one read stands."""
+    sql = warehouse.sql_client
+    table, stage = sql.make_qualified_table_name(piece.table), f"{piece.table}_stage"
+    names = ", ".join(piece.columns)
+    same = " AND ".join(f"t.{name} = s.{name}" for name in ("_client_id", *piece.key))
+    sql.execute_sql(f"CREATE TEMP TABLE {stage} AS SELECT {names}, CAST(0 AS bigint) AS {ORDINAL} FROM {table} LIMIT 0")
+    copied = warehouse.copy_csv(stage, (*piece.columns, ORDINAL), (*piece.kinds, "bigint"), piece.body, staged=True)
+    expect_rows(piece.rows, copied, _subject(piece))
+    sql.execute_sql(f"DELETE FROM {table} AS t USING {stage} AS s WHERE {same}")
+    sql.execute_sql(
+        f"INSERT INTO {table} ({names}) SELECT DISTINCT ON ({', '.join(piece.key)}) {names} FROM {stage} "
+        f"ORDER BY {', '.join(piece.key)}, {ORDINAL} DESC"
+    )
+    sql.execute_sql(f"DROP TABLE {stage}")
+
+
+def _figures(warehouse: LoadWarehouse, piece: LoadSlice) -> Figures:
+    """The loaded figures of the slice's days that were over when last read, by day and key."""
+    if not (piece.finished_days and piece.figures and piece.day):
+        return {}
+    sql = warehouse.sql_client
+    names = (piece.day, *(name for name in piece.key if name != piece.day))
+    rows = sql.execute_sql(
+        f"SELECT {', '.join((*names, *piece.figures))} FROM {sql.make_qualified_table_name(piece.table)} "
+        f"WHERE _client_id = %s AND {piece.day} BETWEEN %s AND %s",
+        piece.client_id, min(piece.finished_days), max(piece.finished_days),
+    )  # fmt: skip
+    split = len(names)
+    return {
+        tuple(row[:split]): dict(zip(piece.figures, row[split:], strict=True))
+        for row in rows
+        if row[0] in piece.finished_days
+    }
+
+
+def _note_restatements(warehouse: LoadWarehouse, piece: LoadSlice, before: Figures, after: Figures) -> None:
+    sql = warehouse.sql_client
+    into = sql.make_qualified_table_name(RESTATEMENTS)
+    names = [name for name in piece.key if name != piece.day]
+    insert = (
+        f"INSERT INTO {into} ({', '.join(RESTATEMENTS_COLUMNS)}) "
+        f"VALUES ({', '.join(['%s'] * len(RESTATEMENTS_COLUMNS))})"
+    )
+    for place in sorted({*before, *after}, key=str):
+        old, new = before.get(place), after.get(place)
+        if old != new:
+            key = ", ".join(f"{name}={value}" for name, value in zip(names, place[1:], strict=True))
+            sql.execute_sql(
+                insert, piece.client_id, piece.table, place[0], key, _changed(old, new), _changed(new, old),
+                piece.read_at, piece.run_id,
+            )  # fmt: skip
+
+
+def _changed(figures: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> str | None:
+    """Those figures that are not the same on the other side, as JSON; NULL when there is no row on this side."""
+    if figures is None:
+        return None
+    return json.dumps({name: _plain(value) for name, value in figures.items() if not other or other[name] != value})
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Decimal) else value
+
+
+def _note_windows(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
+    sql = warehouse.sql_client
+    into = sql.make_qualified_table_name(WINDOWS)
+    statement = upsert(into, WINDOWS_COLUMNS, WINDOWS_KEY, kept=("read_cursor", "swept_at"))
+    swept = piece.read_at if piece.replaces == "client" else None
+    for day in piece.days:
+        rows = (
+            piece.client_id, piece.table, day, piece.rows_by_day.get(day, 0), piece.totals.get(day), piece.cursor,
+            swept, piece.read_at, piece.run_id,
+        )  # fmt: skip
+        sql.execute_sql(statement, *rows)
+
+
+def _subject(piece: LoadSlice) -> str:
+    days: Sequence[Any] = piece.days
+    return f"client {piece.client_id}: {piece.table} of {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else "")

@@ -1,0 +1,65 @@
+"""Clicks: at most 10,000 in an answer, and no word about the rest; so windows that come back full are halved.
+
+Windows are asked for in UTC, where no hour comes twice.
+
+https://developers.everflow.io/docs/network/reporting/raw_clicks/
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
+from functools import partial
+from itertools import chain
+from typing import Any
+
+from signalroom_dagster.sources.days import ONE_DAY, days_to_read, midnight
+from signalroom_dagster.sources.everflow.network import Network
+from signalroom_dagster.sources.http import VendorDataError
+from signalroom_dagster.sources.parallel import read_ahead
+from signalroom_dagster.sources.slicing import Answer, Slice
+
+CUT = 10_000
+WINDOW = timedelta(hours=6)
+SECOND = timedelta(seconds=1)
+PATH = "/v1/networks/reporting/clicks/stream"
+
+
+def plan_clicks(network: Network) -> Iterator[Slice]:
+    """One slice a day, merged: what Everflow no longer keeps stays as it was loaded."""
+    oldest = network.context.today - timedelta(days=network.settings.clicks_kept_days - 1)
+    for day in days_to_read(network.context, "clicks", network.settings, oldest=oldest):
+        yield Slice(days=(day,), read=partial(_read, network, day), replaces="keys")
+
+
+def _read(network: Network, day: date) -> Answer:
+    start, end = midnight(day, network.zone), midnight(day + ONE_DAY, network.zone)
+    parts = read_ahead(partial(_clicks, network), _windows(start, end), 4)
+    rows = network.ours(chain.from_iterable(parts), "unix_timestamp")
+    return Answer(rows)
+
+
+def _windows(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+    while start < end:
+        yield start, min(start + WINDOW, end)
+        start += WINDOW
+
+
+def _clicks(network: Network, window: tuple[datetime, datetime]) -> list[Mapping[str, Any]]:
+    """The clicks from the first moment up to the second, without it; asked in halves when there are too many."""
+    start, end = window
+    body = {
+        "from": f"{start:%Y-%m-%d %H:%M:%S}",
+        "to": f"{end - SECOND:%Y-%m-%d %H:%M:%S}",
+        "timezone_id": network.zone_id("UTC"),
+        "query": {"filters": network.filters(), "search_terms": []},
+    }
+    answer = network.api.post(PATH, body)
+    rows: list[Mapping[str, Any]] = answer.get("clicks") or answer.get("table") or []
+    if len(rows) < CUT:
+        return rows
+    seconds = int((end - start).total_seconds())
+    if seconds <= 1:
+        raise VendorDataError(
+            network.api.about("POST", PATH, f"gives {len(rows)} clicks for one second: it cuts there")
+        )
+    middle = start + timedelta(seconds=seconds // 2)
+    return _clicks(network, (start, middle)) + _clicks(network, (middle, end))

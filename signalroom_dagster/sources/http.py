@@ -1,0 +1,140 @@
+"""Asking a vendor's HTTP API: one request at a time, within the account's pace, with errors that say what to do.
+
+No retries here: a step is the only thing that is tried again (`retries`). No URL, no header and no key ever gets into
+an error or a log, because some vendors take the key in the query; what a vendor says is scrubbed of it too.
+
+https://www.python-httpx.org/
+"""
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import msgspec
+
+from signalroom_dagster.limits import Limit
+
+TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+LONGEST_WORDS = 200
+_ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+
+for _logger in ("httpx", "httpcore"):  # they log every URL, and with it keys
+    logging.getLogger(_logger).setLevel(logging.WARNING)
+
+
+class VendorError(Exception):
+    """A vendor answered with an error: `status` is HTTP's, `retry_after` what the vendor asks to wait."""
+
+    def __init__(self, said: str, status: int | None = None, retry_after: str | None = None) -> None:
+        super().__init__(said)
+        self.status = status
+        self.retry_after = retry_after
+
+
+class VendorUnreachableError(ConnectionError):
+    """No answer, or one that broke off: a timeout, a refused or dropped connection."""
+
+
+class VendorDataError(Exception):
+    """An answer that cannot be what was asked for: not JSON, cut, rows of other days, a count that does not fit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """One client's account at one vendor. `key_name` is the variable to set when the vendor refuses the key.
+
+    `secrets` are taken out of everything a vendor says; `sign` adds the credentials to a request.
+    """
+
+    source: str
+    client_id: str
+    base_url: str
+    key_name: str
+    limit: Limit
+    secrets: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    params: Mapping[str, str] = field(default_factory=dict[str, str])
+    words: Callable[[Any], str] = lambda body: str(body.get("error", "")) if isinstance(body, dict) else ""
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=TIMEOUT, follow_redirects=False))
+
+    def get(self, path: str, limit: Limit | None = None, **params: Any) -> Any:
+        """The JSON of GET `path`; None parameters are left out. Raises as `ask` does."""
+        return self.ask("GET", path, limit=limit, params=params)
+
+    def post(self, path: str, body: Any, **params: Any) -> Any:
+        """The JSON of POST `path` with a JSON body. Raises as `ask` does."""
+        return self.ask("POST", path, params=params, body=body)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        limit: Limit | None = None,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """The decoded answer, its decimal numbers as Decimal.
+
+        Raises VendorError for an error status, VendorUnreachableError, and VendorDataError for what is not JSON.
+        """
+        wanted = {**self.params, **{name: value for name, value in (params or {}).items() if value is not None}}
+        try:
+            with (limit or self.limit).turn():
+                answer = self.http.request(
+                    method,
+                    self.base_url.rstrip("/") + path,
+                    params=wanted,
+                    content=msgspec.json.encode(body) if body is not None else None,
+                    headers={"Content-Type": "application/json", "Accept": "application/json"}
+                    | {**self.headers, **(headers or {})},
+                )
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise VendorUnreachableError(self.about(method, path, _failure(error))) from None
+        return self._checked(method, path, answer)
+
+    def about(self, method: str, path: str, what: str) -> str:
+        """One sentence on a request: for which client and source, what was asked, and what came of it."""
+        return f"client {self.client_id}, source {self.source}: {method} {path} {what}"
+
+    def _checked(self, method: str, path: str, answer: httpx.Response) -> Any:
+        body = _json(answer)
+        if answer.status_code >= 300:
+            said = self._scrubbed(self.words(body)) or answer.reason_phrase
+            what = f"answered {answer.status_code}: {said}"
+            if answer.status_code in (401, 403):
+                what += f"; check {self.key_name}"
+            raise VendorError(self.about(method, path, what), answer.status_code, answer.headers.get("Retry-After"))
+        if body is _NOT_JSON:
+            kind = answer.headers.get("Content-Type", "nothing that says what it is").partition(";")[0]
+            raise VendorDataError(self.about(method, path, f"answered {kind} that is not JSON; is base_url right?"))
+        return body
+
+    def _scrubbed(self, words: str) -> str:
+        for secret in filter(None, (*self.secrets, *self.params.values())):
+            words = words.replace(secret, "***")
+        return _ADDRESS.sub("***", words)[:LONGEST_WORDS]
+
+
+_NOT_JSON = object()
+
+
+def _json(answer: httpx.Response) -> Any:
+    try:
+        return _decode(answer.content)
+    except msgspec.MsgspecError:
+        return _NOT_JSON
+
+
+def _failure(error: Exception) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return f"did not answer in time ({type(error).__name__})"
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+        return "cannot be asked: base_url is not a URL"
+    return f"got no whole answer ({type(error).__name__})"

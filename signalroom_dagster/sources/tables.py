@@ -1,0 +1,226 @@
+"""What a table of an API source is made of, as data: `tables.toml` beside the source says it, this reads it.
+
+A column is `name = "kind path"`: its kind, and where in the vendor's row its value stands (dots go down; left out when
+it has the column's own name). Kinds are dlt's data types, `epoch` (a timestamp from seconds since 1970, 0 for none) and
+`jsontext` (JSON that the vendor sends as text).
+Vendors' empty text is NULL everywhere. Money is decimal with four places, rounded half up.
+"""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from importlib.resources import files
+from typing import Any, TypeAlias, cast
+
+import msgspec
+
+Row: TypeAlias = Mapping[str, Any]
+Convert: TypeAlias = Callable[[Any], Any]
+
+PLACES = Decimal("0.0001")
+TAGS: Mapping[str, str] = {"_client_id": "text", "_loaded_at": "timestamp"}
+"""The columns that lead every row of an API table, with their dlt types."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its kind, and the path to its value in the vendor's row."""
+
+    name: str
+    kind: str
+    path: tuple[str, ...]
+
+    @property
+    def data_type(self) -> str:
+        """dlt's name for the type."""
+        return _DATA_TYPES.get(self.kind, self.kind)
+
+    @property
+    def value(self) -> Convert:
+        """A function from a vendor's row to this column's cell; raises ValueError for what the kind cannot hold."""
+        convert, path = CONVERTERS[self.kind], self.path
+        if len(path) == 1:
+            only = path[0]
+            return lambda row: convert(row.get(only))
+        return lambda row: convert(_down(row, path))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """One table. `key` names its rows within a client; `day` is the column that says which day a row belongs to.
+
+    `figures` are the columns whose change restates a day; `total` is what the vendor's own total counts: "rows", or
+    the column to sum.
+    """
+
+    name: str
+    about: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    day: str | None = None
+    figures: tuple[str, ...] = ()
+    total: str = "rows"
+    hints: Mapping[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Say it in dlt's words once."""
+        required = {"_client_id", *self.key}
+        kinds = {**TAGS, **{column.name: column.data_type for column in self.columns}}
+        object.__setattr__(self, "hints", {name: _hint(name, kind, name in required) for name, kind in kinds.items()})
+
+
+def read_tables(package: str) -> Mapping[str, Table]:
+    """The tables that `tables.toml` of a source package describes, by name."""
+    text = files(package).joinpath("tables.toml").read_text("utf-8")
+    return {name: _table(name, described) for name, described in tomllib.loads(text).items()}
+
+
+def columns_of(described: Mapping[str, str]) -> tuple[Column, ...]:
+    """Columns from `name = "kind path"`."""
+    found: list[Column] = []
+    for name, text in described.items():
+        kind, _, path = text.partition(" ")
+        found.append(Column(name, kind, tuple((path or name).split("."))))
+    return tuple(found)
+
+
+def _table(name: str, described: dict[str, Any]) -> Table:
+    lists = {key: tuple(described.get(key, ())) for key in ("key", "figures")}
+    rest = {key: described[key] for key in ("about", "day", "total") if key in described}
+    return Table(name=name, columns=columns_of(described["columns"]), **lists, **rest)
+
+
+def _hint(name: str, kind: str, required: bool) -> dict[str, Any]:
+    places = {"precision": 18, "scale": 4} if kind == "decimal" else {}
+    return {"name": name, "data_type": kind, "nullable": not required, **places}
+
+
+def _down(row: Any, path: tuple[str, ...]) -> Any:
+    for step in path:
+        if not isinstance(row, Mapping):
+            return None
+        row = cast("Row", row).get(step)
+    return row
+
+
+def as_text(value: Any) -> str | None:
+    """Text as it is; numbers and flags as text; an empty one is NULL."""
+    if value is None or isinstance(value, str):
+        return value or None
+    return as_json(value) if isinstance(value, Mapping | list) else str(value)
+
+
+def as_integer(value: Any) -> int | None:
+    """A whole number, also from text or from a decimal without a fraction."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, int):
+        return int(value)
+    number = _decimal(value)
+    if number != number.to_integral_value():
+        raise ValueError("not a whole number")
+    return int(number)
+
+
+def as_decimal(value: Any) -> Decimal | int | None:
+    """An exact number with at most four places, rounded half up."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, int):
+        return int(value)
+    number = _decimal(value)
+    exponent = number.as_tuple().exponent
+    return number.quantize(PLACES, ROUND_HALF_UP) if isinstance(exponent, int) and exponent < -4 else number
+
+
+def as_bool(value: Any) -> bool | None:
+    """true, false, 0, 1, and both as text."""
+    if value is None or value == "":
+        return None
+    found = _FLAGS.get(str(value).strip().lower())
+    if found is None:
+        raise ValueError("neither true nor false")
+    return found
+
+
+def as_date(value: Any) -> str | None:
+    """An ISO date; what follows it (a time) is cut off."""
+    if value is None or value == "":
+        return None
+    try:
+        return value.isoformat()[:10] if isinstance(value, date) else date.fromisoformat(str(value)[:10]).isoformat()
+    except ValueError:
+        raise ValueError("not a date") from None
+
+
+def as_timestamp(value: Any) -> str | None:
+    """An ISO date and time; one without a zone is UTC."""
+    if value is None or value == "":
+        return None
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    except ValueError:
+        raise ValueError("not a date and time") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+
+
+def as_moment(value: Any) -> str | None:
+    """Seconds since 1970, in UTC; 0 means that it did not happen."""
+    seconds = as_integer(value)
+    return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds else None
+
+
+def as_json(value: Any) -> str | None:
+    """A nested value as JSON text."""
+    return None if value is None else as_json_text(_encode(value).decode())
+
+
+def as_json_text(value: Any) -> str | None:
+    """JSON that came as text, without what Postgres cannot store: NUL characters and numbers that are not numbers."""
+    if value is None or value == "":
+        return None
+    return _cleaned(value) if "\\u0000" in value or "NaN" in value or "Infinity" in value else value
+
+
+CONVERTERS: Mapping[str, Convert] = {
+    "text": as_text,
+    "bigint": as_integer,
+    "decimal": as_decimal,
+    "bool": as_bool,
+    "date": as_date,
+    "timestamp": as_timestamp,
+    "epoch": as_moment,
+    "json": as_json,
+    "jsontext": as_json_text,
+}
+_DATA_TYPES = {"epoch": "timestamp", "jsontext": "json"}
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+
+
+def _decimal(value: Any) -> Decimal:
+    try:
+        number = Decimal(str(value).strip())
+    except InvalidOperation:
+        raise ValueError("not a number") from None
+    if not number.is_finite():
+        raise ValueError("not a finite number")
+    return number
+
+
+def _cleaned(text: str) -> str:
+    import json
+
+    return json.dumps(_without_nul(json.loads(text, parse_constant=lambda _: None)), ensure_ascii=False)
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "")
+    if isinstance(value, list):
+        return [_without_nul(item) for item in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {_without_nul(key): _without_nul(item) for key, item in cast("dict[str, Any]", value).items()}
+    return value
