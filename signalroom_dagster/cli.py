@@ -8,13 +8,14 @@ import os
 import subprocess
 import threading
 import uuid
+from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from signalroom_dagster.clients import Client, get_client, load_clients
+from signalroom_dagster.clients import Client, clients_of, get_client, load_clients
 from signalroom_dagster.config import ConfigurationError
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 out = Console()
 err = Console(stderr=True)
 
+SinceOption = Annotated[str | None, typer.Option("--since", help="First day to read again, YYYY-MM-DD.")]
+UntilOption = Annotated[str | None, typer.Option("--until", help="Last day to read, YYYY-MM-DD.")]
 ClientOption = Annotated[str | None, typer.Option("--client", help="The client's id, as in data/clients/.")]
 
 
@@ -47,13 +50,13 @@ def clients() -> None:
     """List the clients, their sources, and how fresh each is."""
     from signalroom_dagster.loading.status import freshness
 
-    table = Table("client", "name", "status", "source", "files", "rows", "last load")
+    table = Table("client", "name", "status", "source", "files or days", "rows read", "last load")
     for item in freshness():
         loaded = (
             item.loaded_at.astimezone(item.client.zone).strftime("%Y-%m-%d %H:%M %Z") if item.loaded_at else "never"
         )
         who = item.client
-        table.add_row(who.id, who.name, who.status, item.source, f"{item.files:,}", f"{item.rows:,}", loaded)
+        table.add_row(who.id, who.name, who.status, item.source, f"{item.pieces:,}", f"{item.rows:,}", loaded)
     out.print(table)
 
 
@@ -89,18 +92,44 @@ def run(
     every: Annotated[bool, typer.Option("--all", help="Every source of the client.")] = False,
     client: ClientOption = None,
     resource: Annotated[list[str] | None, typer.Option("-r", "--resource", help="Only this resource.")] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be loaded and why; load nothing.")] = False,
 ) -> None:
     """Load a source of one client now, in this process."""
     from signalroom_dagster.loading import runs
+    from signalroom_dagster.sources.context import Span, as_day
 
-    who = _client(client)
+    who, span = _client(client), Span(as_day(since), as_day(until))
     for name in _sources(who, source, every):
         if dry_run:
-            _print_preview(name, who, runs.preview_load(name, who))
+            _print_preview(name, who, runs.preview_load(name, who, span))
         else:
-            runs.run_with_retries(name, who, f"cli-{uuid.uuid4().hex[:12]}", resource or ())
+            runs.run_with_retries(name, who, f"cli-{uuid.uuid4().hex[:12]}", resource or (), span)
             out.print(f"{name} of client {who.id} is loaded")
+
+
+@app.command()
+def backfill(
+    source: Annotated[str, typer.Argument(help="The source to read again.")],
+    since: Annotated[str, typer.Option("--since", help="First day, YYYY-MM-DD, in the client's time zone.")],
+    until: Annotated[str, typer.Option("--until", help="Last day, YYYY-MM-DD.")],
+    client: ClientOption = None,
+    every: Annotated[bool, typer.Option("--all", help="Every active client that uses the source.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also days that today's backfill has read already.")] = False,
+) -> None:
+    """Read a span of days again; one that was interrupted goes on where it stopped when it is started again."""
+    from signalroom_dagster.loading import runs
+    from signalroom_dagster.sources.context import Span, as_day
+
+    span = Span(as_day(since), as_day(until))
+    if every == bool(client):
+        raise ConfigurationError("name one client with --client, or give --all (not both)")
+    active = [who for who in clients_of(source) if who.status == "active"]
+    for who in active if every else [_client(client)]:
+        name = f"{since}-{until}-{uuid.uuid4().hex[:12] if again else date.today()}"
+        runs.run_with_retries(source, who, f"backfill-{name}", (), span)
+        out.print(f"{source} of client {who.id} is read from {since} to {until}")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -123,10 +152,11 @@ def sandbox(context: typer.Context) -> None:
 def main() -> None:
     """The console script: errors that a person can act on are one line, not a traceback."""
     from signalroom_dagster.loading.errors import LoadError
+    from signalroom_dagster.sources.http import VendorDataError, VendorError
 
     try:
         app()
-    except (ConfigurationError, LoadError, OSError) as error:
+    except (ConfigurationError, LoadError, VendorError, VendorDataError, OSError) as error:
         err.print(f"signalroom: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise SystemExit(1) from None
 

@@ -40,6 +40,20 @@ def attempt(context: dg.AssetExecutionContext, subject: str) -> Generator[None]:
         raise dg.RetryRequested(max_retries=ATTEMPTS, seconds_to_wait=decision.wait) from error
 
 
+def first_run_id(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """The run that this one goes on from: itself, or the first of the crashed runs that it replaces.
+
+    What a load commits is noted under this id, so that a restarted run goes on where the crashed one stopped. Runs that
+    a person started again from the UI are runs of their own.
+    """
+    while run.tags.get(RETRY_NUMBER_TAG) and (parent := run.tags.get(PARENT_RUN_TAG)):
+        earlier = instance.get_run_by_id(parent)
+        if earlier is None:
+            return parent
+        run = earlier
+    return run.run_id
+
+
 def earlier_attempts(context: dg.AssetExecutionContext) -> int:
     """Attempts at this step in the crashed runs before this one."""
     step = context.op_execution_context.get_step_execution_context().step.key

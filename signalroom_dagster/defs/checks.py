@@ -1,4 +1,4 @@
-"""Checks that run with a load, on that run's files only: nothing lost, every row tagged, every key once.
+"""Checks that run with a load, on that run's files or days only: nothing lost, every row tagged, every key once.
 
 https://docs.dagster.io/guides/test/asset-checks
 """
@@ -9,34 +9,46 @@ from typing import TypeAlias
 
 import dagster as dg
 
+from signalroom_dagster.defs.attempts import first_run_id
 from signalroom_dagster.defs.partitions import client_partitions
-from signalroom_dagster.loading import file_checks, warehouse
-from signalroom_dagster.loading.catalog import file_tables
+from signalroom_dagster.loading import file_checks, slice_checks, warehouse
+from signalroom_dagster.loading.catalog import tables_loaded_by
 from signalroom_dagster.loading.file_checks import Finding
 
 Look: TypeAlias = Callable[[warehouse.Query, str, str, str, str], Finding]
 
-CHECKS: Mapping[str, Look] = {
-    "row_balance": file_checks.row_balance,
-    "all_rows_read": file_checks.all_rows_read,
-    "client_tagged": file_checks.client_tagged,
-    "key_unique": file_checks.key_unique,
+CHECKS: Mapping[str, Mapping[str, Look]] = {
+    "files": {
+        "row_balance": file_checks.row_balance,
+        "all_rows_read": file_checks.all_rows_read,
+        "client_tagged": file_checks.client_tagged,
+        "key_unique": file_checks.key_unique,
+    },
+    "slices": {
+        "reconciled": slice_checks.reconciled,
+        "key_unique": slice_checks.key_unique,
+        "not_capped": slice_checks.not_capped,
+    },
 }
-WARNINGS = {"all_rows_read"}
+"""By the kind of load; the description of a check is its function's docstring."""
+WARNINGS = {"all_rows_read", "not_capped"}
 
 
-def build_file_checks(source: str) -> list[dg.AssetChecksDefinition]:
-    """All checks of each file table of a source, one step a table: a client without the table skips its step."""
-    return [_checks_of(source, table) for table in file_tables(source)]
+def build_load_checks(source: str) -> list[dg.AssetChecksDefinition]:
+    """All checks of each loaded table of a source, one step a table: a client without the table skips its step."""
+    return [
+        _checks_of(source, table, looks) for load, looks in CHECKS.items() for table in tables_loaded_by(source, load)
+    ]
 
 
-def _checks_of(source: str, table: str) -> dg.AssetChecksDefinition:
-    @dg.multi_asset_check(name=f"check_{source}_{table}", specs=_specs(source, table), can_subset=True)
+def _checks_of(source: str, table: str, looks: Mapping[str, Look]) -> dg.AssetChecksDefinition:
+    @dg.multi_asset_check(name=f"check_{source}_{table}", specs=_specs(source, table, looks), can_subset=True)
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        run, client = context.op_execution_context.run_id, context.op_execution_context.partition_key
+        step = context.op_execution_context
+        run, client = first_run_id(context.instance, step.run), step.partition_key
         with warehouse.exclusive(), warehouse.connected() as query:
             for key in sorted(context.selected_asset_check_keys):
-                yield _result(key, CHECKS[key.name](query, source, table, client, run))
+                yield _result(key, looks[key.name](query, source, table, client, run))
 
     return check
 
@@ -53,11 +65,11 @@ def _result(key: dg.AssetCheckKey, found: Finding) -> dg.AssetCheckResult:
     )
 
 
-def _specs(source: str, table: str) -> Sequence[dg.AssetCheckSpec]:
+def _specs(source: str, table: str, looks: Mapping[str, Look]) -> Sequence[dg.AssetCheckSpec]:
     partitions = client_partitions(source)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)  # partitioned checks: pinned by the lock, worth it
         return [
             dg.AssetCheckSpec(name, asset=[source, table], description=look.__doc__, partitions_def=partitions)
-            for name, look in CHECKS.items()
+            for name, look in looks.items()
         ]

@@ -1,17 +1,19 @@
 """Which sources there are, and how one is opened: every folder below `signalroom_dagster.sources` is a source.
 
-A source package offers `Settings` (a pydantic model), `outline(configured)` (every resource, nothing loaded) and
-`open_source(settings, context)` (the real thing for one client); one that loads files also `listing_digests(settings)`.
-Optional are `check_shared(client_id, configured)` (what may not stand in two clients' settings at once) and
-`preview(settings, context)` (what a load would do). There is no list to keep.
+A source package offers `Settings` (a pydantic model), `outline(configured)` (every resource, nothing loaded),
+`open_source(settings, context)` (the real thing for one client), `preview(settings, context)` (what a load would do)
+and `probe(settings, client_id)` (whether the account answers); one that loads files also `listing_digests(settings)`.
+Optional is `check_shared(client_id, configured)` (what may not stand in two clients' settings at once). There is no
+list to keep.
 """
 
 import importlib
 import inspect
 import pkgutil
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pydantic import BaseModel
 
@@ -22,7 +24,7 @@ from signalroom_dagster.config import ConfigurationError, source_settings, unche
 if TYPE_CHECKING:
     from dlt.extract import DltResource, DltSource
 
-    from signalroom_dagster.sources.context import Planned, SourceContext
+    from signalroom_dagster.sources.context import Planned, SourceContext, Span
 
 
 class SourceModule(Protocol):
@@ -46,6 +48,20 @@ class SourceModule(Protocol):
         """What a load would do now."""
         ...
 
+    def probe(self, settings: BaseModel, client_id: str) -> str:
+        """Ask the account the cheapest thing that shows it answers; what it said, in a few words."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """What a load and its checks need to know of a table: see `sources.tables.Table`. `load` is "files" or "slices"."""
+
+    load: str | None
+    key: tuple[str, ...]
+    day: str | None
+    total: str
+
 
 def source_names() -> list[str]:
     """Every source there is, by folder name."""
@@ -65,19 +81,25 @@ def outline(name: str) -> "DltSource":
     return module.outline([unchecked_settings(module.Settings, name, client.id) for client in clients_of(name)])
 
 
-def file_tables(name: str) -> list[str]:
-    """The resources of a source whose rows come from files, and so are balanced against a ledger."""
-    return [key for key, resource in outline(name).resources.items() if loads_files(resource)]
+def table_facts(name: str) -> Mapping[str, TableFacts]:
+    """The tables of a source, by name."""
+    return {key: _facts(resource.compute_table_schema()) for key, resource in outline(name).resources.items()}
+
+
+def tables_loaded_by(name: str, load: str) -> list[str]:
+    """The tables of a source that one kind of load fills: "files" or "slices"."""
+    return [table for table, facts in table_facts(name).items() if facts.load == load]
 
 
 def file_sources() -> list[str]:
     """The sources that load files."""
-    return [name for name in source_names() if file_tables(name)]
+    return [name for name in source_names() if tables_loaded_by(name, "files")]
 
 
-def loads_files(resource: "DltResource") -> bool:
-    """Whether a resource asks for the file-atomic load."""
-    return resource.compute_table_schema().get("x-load") == "files"
+def check_span(name: str, span: "Span") -> None:
+    """Raises ConfigurationError when days are asked for of a source that is not read by day."""
+    if (span.since or span.until or span.lookback_days) and not any(facts.day for facts in table_facts(name).values()):
+        raise ConfigurationError(f"{name} is not read by day: it always loads whatever is new, leave out the dates")
 
 
 def listing_digests(name: str, client: Client) -> Mapping[str, str]:
@@ -93,9 +115,15 @@ def preview(name: str, client: Client, context: "SourceContext") -> Iterable["Pl
     return source_module(name).preview(settings_for(name, client), context)
 
 
+def probe(name: str, client: Client) -> str:
+    """Ask a client's account whether it answers. Raises ConfigurationError and what the account's refusal raises."""
+    return source_module(name).probe(settings_for(name, client), client.id)
+
+
 def describe(name: str, resource: "DltResource") -> str:
     """What the asset page says of a resource: its own docstring, then its source's."""
-    own = inspect.getdoc(resource._pipe.gen) or ""  # pyright: ignore[reportPrivateUsage]
+    documented = inspect.getdoc(resource._pipe.gen)  # pyright: ignore[reportPrivateUsage]
+    own = resource.compute_table_schema().get("description") or documented or ""
     return f"{own}\n\n{inspect.getdoc(_import(name)) or ''}".strip()
 
 
@@ -125,3 +153,8 @@ def check_clients() -> None:
 
 def _import(name: str) -> ModuleType:
     return importlib.import_module(f"{sources.__name__}.{name}")
+
+
+def _facts(schema: Any) -> TableFacts:
+    key = tuple(name for name, hint in schema["columns"].items() if hint.get("primary_key"))
+    return TableFacts(schema.get("x-load"), key, schema.get("x-day"), schema.get("x-total") or "rows")

@@ -58,6 +58,7 @@ def open_load(source: str, client: Client, run_id: str, span: Span = WHOLE) -> G
     import dlt
 
     settings = catalog.settings_for(source, client)
+    catalog.check_span(source, span)
     config.anchor_dlt()
     with scratch_folder(pipeline_name(source, client.id)) as folder, kept_open():
         with connected() as query:

@@ -8,17 +8,20 @@ from signalroom_dagster import config
 from signalroom_dagster.clients import Client, load_clients
 from signalroom_dagster.loading import catalog
 from signalroom_dagster.loading.errors import DestinationUnreachableError
-from signalroom_dagster.loading.tables import LEDGER
-from signalroom_dagster.loading.warehouse import connected, exclusive, table_exists
+from signalroom_dagster.loading.tables import LEDGER, WINDOWS
+from signalroom_dagster.loading.warehouse import Query, connected, exclusive, table_exists
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFreshness:
-    """How much of a source a client has, and since when; `loaded_at` is None before the first load."""
+    """How much of a source a client has, and since when; `loaded_at` is None before the first load.
+
+    `pieces` are files, or days for what is read by day; `rows` are those that were read, in all.
+    """
 
     client: Client
     source: str
-    files: int = 0
+    pieces: int = 0
     rows: int = 0
     loaded_at: datetime | None = None
 
@@ -34,21 +37,28 @@ class Diagnosis:
 
 
 def freshness() -> Iterator[SourceFreshness]:
-    """Every client's sources, with what the ledgers say. Raises DestinationUnreachableError."""
+    """Every client's sources, with what the ledgers and windows say. Raises DestinationUnreachableError."""
     with exclusive(), connected() as query:
-        ledgers = {name for name in catalog.source_names() if table_exists(query, name, LEDGER)}
+        kept = {name: found for name in catalog.source_names() if (found := _kept(query, name))}
         for client in load_clients().values():
             for source in client.sources:
-                if source not in ledgers:
+                if source not in kept:
                     yield SourceFreshness(client, source)
                     continue
-                counted = query(
-                    f"SELECT count(*), coalesce(sum(rows_loaded), 0), max(_loaded_at) FROM {source}.{LEDGER} "
-                    "WHERE _client_id = %s",
-                    client.id,
-                )
-                files, rows, loaded_at = counted[0]
-                yield SourceFreshness(client, source, int(files), int(rows), loaded_at)
+                pieces, rows, loaded_at = query(kept[source], client.id)[0]
+                yield SourceFreshness(client, source, int(pieces), int(rows), loaded_at)
+
+
+def _kept(query: Query, source: str) -> str | None:
+    """The question that tells what a source has loaded of a client; None before its first load."""
+    for table, pieces, rows, loaded_at in (
+        (LEDGER, "count(*)", "rows_loaded", "_loaded_at"),
+        (WINDOWS, "count(DISTINCT day)", "rows", "loaded_at"),
+    ):
+        if table_exists(query, source, table):
+            columns = f"{pieces}, coalesce(sum({rows}), 0), max({loaded_at})"
+            return f"SELECT {columns} FROM {source}.{table} WHERE _client_id = %s"
+    return None
 
 
 def diagnose(only: str | None = None) -> Iterator[Diagnosis]:
@@ -75,7 +85,7 @@ def _diagnose_destination() -> Diagnosis:
 def _diagnose_source(client: Client, source: str) -> Diagnosis:
     subject, blocks = f"{client.id}/{source}", client.status == "active"
     try:
-        resources = catalog.listing_digests(source, client)
-    except Exception as error:  # whatever the client's storage raises is what doctor is here to tell
+        said = catalog.probe(source, client)
+    except Exception as error:  # whatever the client's account raises is what doctor is here to tell
         return Diagnosis(subject, "configured and reachable", f"{type(error).__name__}: {error}", blocks)
-    return Diagnosis(subject, f"reachable: {', '.join(resources)}", None, blocks)
+    return Diagnosis(subject, f"reachable: {said}", None, blocks)

@@ -1,7 +1,7 @@
 """What the windows and restatements of a schema say: for planning a load, for asset metadata, checks and the CLI."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -61,6 +61,20 @@ def days_of_run(query: Query, dataset: str, client_id: str, resource: str, run_i
     return [ReadDay(*row) for row in rows]
 
 
+def figures_by_day(
+    query: Query, dataset: str, table: str, day: str, client_id: str, figures: Sequence[str], days: Sequence[date]
+) -> Mapping[date, Mapping[str, Any]]:
+    """What a table's figures add up to on some days: whole numbers as int, money as Decimal."""
+    sums = ", ".join(f"sum({name})" for name in figures)
+    rows = query(
+        f"SELECT {day}, {sums} FROM {dataset}.{table} WHERE _client_id = %s AND {day} BETWEEN %s AND %s GROUP BY 1",
+        client_id,
+        min(days),
+        max(days),
+    )
+    return {found: dict(zip(figures, map(_number, amounts), strict=True)) for found, *amounts in rows}
+
+
 def restated_in_run(query: Query, dataset: str, client_id: str, resource: str, run_id: str) -> list[Restated]:
     """What one run saw restated of a resource, by day and key."""
     rows = query(
@@ -71,6 +85,42 @@ def restated_in_run(query: Query, dataset: str, client_id: str, resource: str, r
         run_id,
     )
     return [Restated(day, key, _figures(before), _figures(after)) for day, key, before, after in rows]
+
+
+def told(restated: Sequence[Restated], totals: Mapping[date, Mapping[str, Any]]) -> list[str]:
+    """A line for each restated day: counts as before and after, money as the difference.
+
+    `totals` are the day's figures as they stand now.
+    """
+    changes: dict[date, dict[str, Decimal]] = {}
+    for row in restated:
+        day = changes.setdefault(row.day, {})
+        for figure in {**(row.before or {}), **(row.after or {})}:
+            change = _amount(row.after, figure) - _amount(row.before, figure)
+            day[figure] = day.get(figure, Decimal(0)) + change
+    return [f"{day:%d %b}: {_said(change, totals.get(day, {}))}" for day, change in sorted(changes.items())]
+
+
+def _said(changes: Mapping[str, Decimal], now: Mapping[str, Any]) -> str:
+    parts: list[str] = []
+    for figure, change in changes.items():
+        after = now.get(figure) or 0
+        if isinstance(after, int):
+            parts.append(f"{figure} {after - int(change):,} → {after:,}")
+        else:
+            parts.append(f"{figure} {'+' if change >= 0 else '−'}{abs(change):,.2f}")
+    return ", ".join(part for part, change in zip(parts, changes.values(), strict=True) if change) or "other rows"
+
+
+def _number(amount: Any) -> Any:
+    """Postgres sums whole numbers to decimals without places; money has four."""
+    if isinstance(amount, Decimal) and amount.as_tuple().exponent == 0:
+        return int(amount)
+    return amount
+
+
+def _amount(figures: Mapping[str, Any] | None, name: str) -> Decimal:
+    return Decimal(str((figures or {}).get(name) or 0))
 
 
 def _figures(value: Any) -> Mapping[str, Any] | None:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from signalroom_dagster.clients import Client, load_clients
 from signalroom_dagster.config import duckdb_path, project_dir
-from signalroom_dagster.loading.catalog import file_tables
+from signalroom_dagster.loading.catalog import tables_loaded_by
 from signalroom_dagster.loading.warehouse import connected, exclusive
 from signalroom_dagster.sandbox.environment import sandbox_environment
 from signalroom_dagster.sandbox.shops import SHOPS
@@ -77,7 +77,7 @@ def _summarize() -> None:
     for column in table.columns[:5]:
         column.no_wrap = True
     with exclusive(), connected() as query:
-        for name in file_tables("s3_exports"):
+        for name in tables_loaded_by("s3_exports", "files"):
             counted = dict(query(f"SELECT _client_id, count(*) FROM s3_exports.{name} GROUP BY 1"))
             for client in _clients():
                 ledger = query(

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.files import LedgerEntry
 from signalroom_dagster.slices import Window
 
@@ -17,6 +18,14 @@ class Span:
     since: date | None = None
     until: date | None = None
     lookback_days: int | None = None
+
+
+def as_day(text: str | None) -> date | None:
+    """A day as it is written in run configuration and on the command line. Raises ConfigurationError for others."""
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise ConfigurationError(f"{text!r} is not a day: write it as YYYY-MM-DD") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
-from signalroom_dagster.defs.checks import build_file_checks
+from signalroom_dagster.defs.checks import build_load_checks
 from signalroom_dagster.defs.resources import RESOURCES
 from signalroom_dagster.loading import warehouse
 from signalroom_dagster_tests.projects import Project, orders, write_export
@@ -36,7 +36,7 @@ def materialize(
 ) -> dg.ExecuteInProcessResult:
     defs = dg.Definitions(
         assets=[build_ingest_assets("s3_exports")],
-        asset_checks=build_file_checks("s3_exports"),
+        asset_checks=build_load_checks("s3_exports"),
         resources=RESOURCES,
         executor=dg.in_process_executor,
     )

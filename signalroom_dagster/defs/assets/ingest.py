@@ -12,17 +12,32 @@ import dagster as dg
 import dlt
 from dagster_dlt import DagsterDltResource, DagsterDltTranslator, dlt_assets
 from dagster_dlt.translator import DltResourceTranslatorData
+from pydantic import Field
 
 from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import destination_name
 from signalroom_dagster.defs.assets.load_metadata import load_metadata
-from signalroom_dagster.defs.attempts import attempt
+from signalroom_dagster.defs.attempts import attempt, first_run_id
 from signalroom_dagster.defs.partitions import client_partitions
 from signalroom_dagster.loading import catalog, warehouse
 from signalroom_dagster.loading.runs import open_load
 from signalroom_dagster.naming import pipeline_name
+from signalroom_dagster.sources.context import Span, as_day
 
 OWNER = "team:data"
+
+
+class LoadConfig(dg.Config):
+    """What a run may be asked for beside the client: days (YYYY-MM-DD, the client's own), or a deeper look back."""
+
+    since: str | None = Field(default=None, description="First day to read again, YYYY-MM-DD; default: what is due.")
+    until: str | None = Field(default=None, description="Last day to read, YYYY-MM-DD; default: today.")
+    lookback_days: int | None = Field(default=None, description="Days to read again, today included.", gt=0)
+
+    @property
+    def span(self) -> Span:
+        """The days as dates. Raises ConfigurationError for what is not a date."""
+        return Span(as_day(self.since), as_day(self.until), self.lookback_days)
 
 
 class SourceTranslator(DagsterDltTranslator):
@@ -56,11 +71,12 @@ def build_ingest_assets(source: str) -> dg.AssetsDefinition:
         pool="duckdb" if destination_name() == "duckdb" else None,
         op_tags={"signalroom/source": source},
     )
-    def load(context: dg.AssetExecutionContext, dlt: DagsterDltResource) -> Iterator[Any]:
+    def load(context: dg.AssetExecutionContext, dlt: DagsterDltResource, config: LoadConfig) -> Iterator[Any]:
         client = get_client(context.partition_key)
         with attempt(context, f"client {client.id}, source {source}"):
+            run_id = first_run_id(context.instance, context.run)
             warehouse.wait_until_reachable(context.log.warning)
-            with warehouse.exclusive(), open_load(source, client, context.run_id) as load:
+            with warehouse.exclusive(), open_load(source, client, run_id, config.span) as load:
                 results: list[Any] = list(
                     dlt.run(
                         context,
@@ -71,7 +87,7 @@ def build_ingest_assets(source: str) -> dg.AssetsDefinition:
                 )
                 with warehouse.connected() as query:
                     for result in results:
-                        found = load_metadata(query, result, load, client.id, context.run_id)
+                        found = load_metadata(query, result, load, client.id, run_id)
                         yield dg.MaterializeResult(asset_key=result.asset_key, metadata=found)
 
     return load

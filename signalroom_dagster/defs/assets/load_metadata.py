@@ -1,36 +1,36 @@
-"""What a person wants to see on a materialization: how much, how fast, what was odd, and the files themselves.
+"""What a person wants to see on a materialization: how much, how fast, what was odd, and the files or days themselves.
 
 https://docs.dagster.io/guides/build/assets/metadata-and-tags
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
+from signalroom_dagster.loading import windows
+from signalroom_dagster.loading.catalog import table_facts
 from signalroom_dagster.loading.ledger import LoadedFile, files_of_run, rows_of_client
 from signalroom_dagster.loading.runs import Load
 from signalroom_dagster.loading.warehouse import Query
 
 FROM_DLT = ("dagster/column_schema", "dagster/table_name", "dataset_name", "destination_name")
-SHOWN_FILES = 100
+SHOWN = 100
 
 
 def load_metadata(
     query: Query, result: dg.MaterializeResult[Any], load: Load, client_id: str, run_id: str
 ) -> Mapping[str, Any]:
-    """Metadata of one asset after its load: what the ledger says of this run, and what the source noted."""
+    """Metadata of one asset after its load: what the ledger or the windows say of this run, and the source's notes."""
     dataset, table = result.asset_key.path if result.asset_key else ("", "")
     from_dlt = {key: value for key, value in (result.metadata or {}).items() if key in FROM_DLT}
     metadata: dict[str, Any] = {**from_dlt, **load.notes.get(table, {}), "load_ids": _load_ids(load)}
-    if table not in load.notes:
-        return metadata
+    figures = FIGURES.get(table_facts(dataset)[table].load)
+    return {**metadata, **(figures(query, load, dataset, table, client_id, run_id) if figures else {})}
+
+
+def _of_files(query: Query, load: Load, dataset: str, table: str, client_id: str, run_id: str) -> Mapping[str, Any]:
     files = files_of_run(query, dataset, client_id, table, run_id)
-    total = rows_of_client(query, dataset, client_id, table)
-    return {**metadata, **_figures(files, load), "dagster/partition_row_count": total}
-
-
-def _figures(files: Sequence[LoadedFile], load: Load) -> Mapping[str, Any]:
     seconds = _seconds(load)
     rows = sum(file.rows_loaded for file in files)
     notes = [f"{file.file_name}: {file.reason}" for file in files if file.reason]
@@ -42,15 +42,48 @@ def _figures(files: Sequence[LoadedFile], load: Load) -> Mapping[str, Any]:
         "bytes": sum(file.size for file in files),
         "seconds": round(seconds, 2),
         "rows_per_second": round(rows / seconds) if seconds else 0,
+        "dagster/partition_row_count": rows_of_client(query, dataset, client_id, table),
     }
     if notes:
-        figures["remarks"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in notes[:SHOWN_FILES]))
+        figures["remarks"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in notes[:SHOWN]))
     if files:
-        figures["files"] = dg.MetadataValue.table([_record(file) for file in files[:SHOWN_FILES]], schema=_SCHEMA)
+        figures["files"] = dg.MetadataValue.table([_file(file) for file in files[:SHOWN]], schema=_FILE_SCHEMA)
     return figures
 
 
-def _record(file: LoadedFile) -> dg.TableRecord:
+def _of_slices(query: Query, load: Load, dataset: str, table: str, client_id: str, run_id: str) -> Mapping[str, Any]:
+    days = windows.days_of_run(query, dataset, client_id, table, run_id)
+    counted = query(f"SELECT count(*) FROM {dataset}.{table} WHERE _client_id = %s", client_id)
+    figures: dict[str, Any] = {
+        "rows_loaded": sum(day.rows for day in days),
+        "days_read": len(days),
+        "seconds": round(_seconds(load), 2),
+        "dagster/partition_row_count": int(counted[0][0]),
+    }
+    if days:
+        figures |= {"first_day": str(days[0].day), "last_day": str(days[-1].day)}
+        figures["days"] = dg.MetadataValue.table([_day(day) for day in days[-SHOWN:]], schema=_DAY_SCHEMA)
+    if lines := _restated(query, dataset, table, client_id, run_id):
+        figures["restated"] = dg.MetadataValue.md("\n".join(f"- {line}" for line in lines[:SHOWN]))
+        figures["days_restated"] = len(lines)
+    return figures
+
+
+def _restated(query: Query, dataset: str, table: str, client_id: str, run_id: str) -> Sequence[str]:
+    """What the vendor has changed on days that were over, a line a day."""
+    rows = windows.restated_in_run(query, dataset, client_id, table, run_id)
+    day = table_facts(dataset)[table].day
+    if not rows or not day:
+        return []
+    names = sorted({name for row in rows for name in {**(row.before or {}), **(row.after or {})}})
+    days = [row.day for row in rows]
+    return windows.told(rows, windows.figures_by_day(query, dataset, table, day, client_id, names, days))
+
+
+FIGURES: Mapping[str | None, Callable[..., Mapping[str, Any]]] = {"files": _of_files, "slices": _of_slices}
+
+
+def _file(file: LoadedFile) -> dg.TableRecord:
     return dg.TableRecord(
         {
             "file": file.file_name,
@@ -61,6 +94,11 @@ def _record(file: LoadedFile) -> dg.TableRecord:
             "remark": file.reason or "",
         }
     )
+
+
+def _day(day: windows.ReadDay) -> dg.TableRecord:
+    total = "" if day.vendor_total is None else f"{day.vendor_total.normalize():f}"
+    return dg.TableRecord({"day": str(day.day), "rows": day.rows, "vendor's total": total})
 
 
 def _seconds(load: Load) -> float:
@@ -77,7 +115,7 @@ def _load_ids(load: Load) -> str:
     return ", ".join(info.loads_ids) if info else ""
 
 
-_SCHEMA = dg.TableSchema(
+_FILE_SCHEMA = dg.TableSchema(
     columns=[
         dg.TableColumn("file", "string"),
         dg.TableColumn("status", "string"),
@@ -85,5 +123,12 @@ _SCHEMA = dg.TableSchema(
         dg.TableColumn("rejected", "int"),
         dg.TableColumn("bytes", "int"),
         dg.TableColumn("remark", "string"),
+    ]
+)
+_DAY_SCHEMA = dg.TableSchema(
+    columns=[
+        dg.TableColumn("day", "string"),
+        dg.TableColumn("rows", "int"),
+        dg.TableColumn("vendor's total", "string"),
     ]
 )

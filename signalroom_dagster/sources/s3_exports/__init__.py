@@ -60,6 +60,11 @@ def listing_digests(settings: Settings) -> Mapping[str, str]:
     return {snake_case(prefix): digest(item.version for item in bucket.files(prefix)) for prefix in settings.prefixes}
 
 
+def probe(settings: Settings, client_id: str) -> str:
+    """List the client's prefixes."""
+    return ", ".join(listing_digests(settings))
+
+
 def preview(settings: Settings, context: SourceContext) -> Iterator[Planned]:
     """The files that a load would read, and why."""
     exports = ExportFiles(settings, context)
