@@ -157,6 +157,9 @@ def _write(
         setting = ", ".join(f'"{name}" = %s' for name in new)
         number = ids[_key(schema.key, change.after)][0]
         query(f'UPDATE {table} SET {setting}, "updated_at" = now() WHERE "id" = %s', *new.values(), number)
+    if not tagged:
+        query(f'UPDATE {table} SET "_client_id" = "client_id" WHERE "client_id" = %s '
+              'AND "_client_id" IS DISTINCT FROM "client_id"', client_id)  # fmt: skip
     columns = ("client_id", *(() if tagged else ("_client_id",)), *schema.columns)
     tags = (client_id,) * (len(columns) - len(schema.columns))
     for some in _chunks([(*tags, *(row[name] for name in schema.columns)) for row in difference.added]):
