@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from signalroom_dagster import config
 from signalroom_dagster.clients import Client
 from signalroom_dagster.loading import catalog
+from signalroom_dagster.loading.reference import create_reference_tables, load_reference
 from signalroom_dagster.loading.warehouse import (
     Query,
     connected,
@@ -81,6 +82,10 @@ def run_load(source: str, client: Client, run_id: str, resources: Sequence[str] 
     Raises ConfigurationError for an unknown resource, and what the load raises.
     """
     wait_until_reachable(log.warning)
+    if catalog.is_reference(source):
+        with exclusive():
+            load_reference(source, client)
+        return
     with exclusive(), open_load(source, client, run_id, span) as load:
         known = list(load.source.resources)
         if unknown := [name for name in resources if name not in known]:
@@ -112,12 +117,19 @@ def run_with_retries(
 
 def preview_load(source: str, client: Client, span: Span = WHOLE) -> list[Planned]:
     """What a load would do now, and why; loads nothing."""
+    if catalog.is_reference(source):
+        with exclusive():
+            differences = load_reference(source, client, dry_run=True)
+        return [Planned(found.table, found.summary, "as the file says") for found in differences]
     with exclusive(), connected() as query, scratch_folder(pipeline_name(source, client.id)) as folder:
         return list(catalog.preview(source, client, _context(source, client, "preview", folder, query, span)))
 
 
 def create_tables(source: str) -> None:
     """Every table that a source declares, empty and typed, where it is not there yet."""
+    if catalog.is_reference(source):
+        create_reference_tables(source)
+        return
     warehouse = destination()
     dataset = warehouse.spec()._bind_dataset_name(source)  # pyright: ignore[reportPrivateUsage]
     schema = catalog.outline(source).discover_schema()
