@@ -5,7 +5,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,13 +55,13 @@ def open_load(source: str, client: Client, run_id: str) -> Generator[Load]:
 
     settings = catalog.settings_for(source, client)
     config.anchor_dlt()
-    with scratch_folder(pipeline_name(source, client.id)) as folder, kept_open():
+    with scratch_folder(pipeline_name(source, client.id)) as folder, kept_open(), closing(destination()) as warehouse:
         with connected() as query:
             context = _context(source, client, run_id, folder, query)
         pipeline = dlt.pipeline(
             pipeline_name(source, client.id),
             pipelines_dir=str(folder / "dlt"),
-            destination=destination(),
+            destination=warehouse,
             dataset_name=source,
         )
         try:
@@ -111,13 +111,13 @@ def preview_load(source: str, client: Client) -> list[Planned]:
 
 def create_tables(source: str) -> None:
     """Every table that a source declares, empty and typed, where it is not there yet."""
-    warehouse = destination()
-    dataset = warehouse.spec()._bind_dataset_name(source)  # pyright: ignore[reportPrivateUsage]
     schema = catalog.outline(source).discover_schema()
     schema._bump_version()  # pyright: ignore[reportPrivateUsage]  # dlt stores no schema that is not marked complete
-    with exclusive(), warehouse.client(schema, dataset) as client:
-        client.initialize_storage()
-        client.update_stored_schema()
+    with exclusive(), closing(destination()) as warehouse:
+        dataset = warehouse.spec()._bind_dataset_name(source)  # pyright: ignore[reportPrivateUsage]
+        with warehouse.client(schema, dataset) as client:
+            client.initialize_storage()
+            client.update_stored_schema()
 
 
 def destination() -> Any:
