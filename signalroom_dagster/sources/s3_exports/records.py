@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple, cast
 
-BLOCK_BYTES = 1024 * 1024
+BLOCK_BYTES = 256 * 1024  # larger ones are unmapped when freed: their pages would have to be made anew
 LONGEST_LINE_BYTES = 64 * 1024 * 1024
 LONGEST_RECORD_LINES = 1_000
 _LONGEST_HEADER_BYTES = 1024 * 1024

@@ -27,7 +27,7 @@ from signalroom_dagster.sources.s3_exports.records import (
 PlanColumns = Callable[[Sequence[str]], ColumnPlan]
 
 HEADER_BLOCK_BYTES = 64 * 1024
-FLUSH_PIECES = 6_000  # three a row
+FLUSH_PIECES = 1_500  # three a row
 LONGEST_RECORD_BYTES = 1024 * 1024
 LONGEST_RAW = 10_000
 MOST_COLUMNS = 1_500  # Postgres ends at 1,600
