@@ -5,7 +5,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,13 +61,13 @@ def open_load(source: str, client: Client, run_id: str, span: Span = WHOLE) -> G
     settings = catalog.settings_for(source, client)
     catalog.check_span(source, span)
     config.anchor_dlt()
-    with scratch_folder(pipeline_name(source, client.id)) as folder, kept_open():
+    with scratch_folder(pipeline_name(source, client.id)) as folder, kept_open(), closing(destination()) as warehouse:
         with connected() as query:
             context = _context(source, client, run_id, folder, query, span)
         pipeline = dlt.pipeline(
             pipeline_name(source, client.id),
             pipelines_dir=str(folder / "dlt"),
-            destination=destination(),
+            destination=warehouse,
             dataset_name=source,
         )
         try:
@@ -130,13 +130,13 @@ def create_tables(source: str) -> None:
     if catalog.is_reference(source):
         create_reference_tables(source)
         return
-    warehouse = destination()
-    dataset = warehouse.spec()._bind_dataset_name(source)  # pyright: ignore[reportPrivateUsage]
     schema = catalog.outline(source).discover_schema()
     schema._bump_version()  # pyright: ignore[reportPrivateUsage]  # dlt stores no schema that is not marked complete
-    with exclusive(), warehouse.client(schema, dataset) as client:
-        client.initialize_storage()
-        client.update_stored_schema()
+    with exclusive(), closing(destination()) as warehouse:
+        dataset = warehouse.spec()._bind_dataset_name(source)  # pyright: ignore[reportPrivateUsage]
+        with warehouse.client(schema, dataset) as client:
+            client.initialize_storage()
+            client.update_stored_schema()
 
 
 def destination() -> Any:
