@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -336,6 +337,27 @@ def test_two_clients_and_each_of_them_twice_at_once_neither_mix_nor_double_rows(
         "FROM public.affiliate_mapping GROUP BY 1 ORDER BY 1"
     )
     assert counted == [("713", 300, 300, 300), ("cti", 200, 200, 200)]
+
+
+def test_a_load_waits_for_another_of_the_same_client_and_then_finds_its_rows(
+    project: Project, postgres_url: str
+) -> None:
+    project.use_postgres(postgres_url)
+    with_mappings(project)
+    create_reference_tables(SOURCE)
+    found: list[Difference] = []
+    waiting = threading.Thread(target=lambda: found.extend(load()))
+    with warehouse.transaction("another load") as query:
+        warehouse.lock(query, "public|affiliate_mapping|713")
+        query("INSERT INTO public.affiliate_mapping (client_id, redtrack_source_id) VALUES ('713', 'src-1')")
+        waiting.start()
+        assert counts(load("cti")[0]) == (3, 0, 0)
+        while not ask("SELECT 1 FROM pg_locks WHERE NOT granted"):
+            assert waiting.is_alive()
+            time.sleep(0.01)
+    waiting.join(30)
+    assert [counts(item) for item in found] == [(2, 1, 0)]
+    assert len(ask("SELECT 1 FROM public.affiliate_mapping WHERE client_id = '713'")) == 3
 
 
 def make_replaced(old: str = "", new: str = "", *, keyed: bool = True) -> None:
