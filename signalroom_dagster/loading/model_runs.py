@@ -26,7 +26,7 @@ def run_model(name: TableName, client: Client) -> ModelRun:
     """Replace one client's rows of a model's table with what its SELECT gives now.
 
     The caller holds `warehouse.exclusive()`. Tables that the model reads are created where no load has yet: a client
-    without one of the sources gets what the others give.
+    without one of the sources gets what the others give. Raises ConfigurationError when no source brings a table.
     """
     model, started = models()[name], time.monotonic()
     create_read_tables(model)
@@ -58,6 +58,10 @@ def create_read_tables(model: Model) -> None:
     for source in sources_of(missing):
         runs.create_tables(source)
     for read in missing:
+        if read not in models() and not sources_of([read]):
+            raise config.ConfigurationError(
+                f"model {'.'.join(model.name)} reads {'.'.join(read)}, which no client's sources bring"
+            )
         if read in models():
             create_read_tables(models()[read])
             with transaction(f"model {'.'.join(read)}") as query:
