@@ -97,6 +97,7 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be loaded and why; load nothing.")] = False,
 ) -> None:
     """Load a source of one client now, in this process."""
+    from signalroom_dagster.alerts import telling
     from signalroom_dagster.loading import runs
     from signalroom_dagster.sources.context import Span, as_day
 
@@ -106,6 +107,7 @@ def run(
             _print_preview(name, who, runs.preview_load(name, who, span))
         else:
             runs.run_with_retries(name, who, f"cli-{uuid.uuid4().hex[:12]}", resource or (), span)
+            telling.recovered("source", name, who.id)
             out.print(f"{name} of client {who.id} is loaded")
 
 

@@ -175,7 +175,7 @@ def _channel_id(client: "WebClient", channel: str) -> str:
     for _ in range(PAGES):
         with _sorted("conversations.list"):
             page = client.conversations_list(limit=1_000, exclude_archived=True, cursor=cursor)
-        for each in page["channels"]:
+        for each in page["channels"] or ():
             if each.get("name") == channel.removeprefix("#"):
                 return str(each["id"])
         if not (cursor := (page.get("response_metadata") or {}).get("next_cursor")):
@@ -190,7 +190,7 @@ def _found(client: "WebClient", channel: str, key: str) -> str | None:
             page = client.conversations_history(
                 channel=channel, include_all_metadata=True, limit=PAGE, oldest=oldest, cursor=cursor
             )
-        for sent in page["messages"]:
+        for sent in page["messages"] or ():
             metadata = sent.get("metadata") or {}
             if metadata.get("event_type") == EVENT and metadata.get("event_payload", {}).get("key") == key:
                 return f"{channel}/{sent['ts']}"

@@ -20,8 +20,8 @@ from signalroom_dagster.notifications.message import (
     UnknownOutcomeError,
 )
 from signalroom_dagster.sandbox.outbox import TOKEN
-from signalroom_dagster_tests.notifications.conftest import Providers
 from signalroom_dagster_tests.projects import Project
+from signalroom_dagster_tests.providers import Providers
 
 RECIPIENTS: dict[Channel, str] = {"slack": "#reporting", "email": "ops@example.test", "sms": "+15550100001"}
 PATHS: dict[Channel, str] = {"slack": "chat.postMessage", "email": "/emails", "sms": "Messages.json"}
