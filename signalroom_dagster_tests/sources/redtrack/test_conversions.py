@@ -1,0 +1,182 @@
+"""RedTrack's conversion log: every conversion once, on the client's day, with nothing that is a person's."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Literal
+
+import pytest
+
+from signalroom_dagster.retries import root_error
+from signalroom_dagster.sandbox.redtrack_data import RedTrackAccount, conversion_row
+from signalroom_dagster.sandbox.vendor_server import VendorServer
+from signalroom_dagster.sources.http import VendorDataError
+from signalroom_dagster_tests.loads import ask, load
+from signalroom_dagster_tests.projects import Project
+from signalroom_dagster_tests.sources.redtrack.accounts import DAY, GOOGLE, META, NEXT, NEXT_NOON, NOON, add
+
+PLACED = "SELECT id, date FROM redtrack.conversions ORDER BY id"
+EVENING = datetime(2026, 3, 3, 4, 59, tzinfo=UTC)  # 23:59 in New York, the day before
+
+
+def test_conversions_are_what_the_log_says(
+    any_warehouse: Project, vendor: VendorServer, account: RedTrackAccount
+) -> None:
+    account.conversions[0] |= {"clickid": "65fa", "order": "o1", "sub1": "65fa", "cost": 1.25, "rt_ad": "ad "}
+    load("redtrack", "713", "conversions")
+    assert ask(
+        "SELECT id, date, click_id, type, is_default_type, status, payout, cost, source_id, order_id, sub1, rt_ad, "
+        "_client_id FROM redtrack.conversions ORDER BY id"
+    ) == [
+        ("c1", DAY, "65fa", "Purchase", True, "approved", 75, Decimal("1.25"), META, "o1", "65fa", "ad ", "713"),
+        ("c2", DAY, None, "Lead", False, "approved", Decimal("2.5"), 0, GOOGLE, None, None, None, "713"),
+        ("c3", NEXT, None, "Purchase", True, "approved", 75, 0, META, None, None, None, "713"),
+    ]
+    assert [
+        moment.astimezone(UTC) for (moment,) in ask("SELECT converted_at FROM redtrack.conversions WHERE id='c1'")
+    ] == [NOON]
+    assert ask("SELECT day, rows, vendor_total FROM redtrack.windows ORDER BY day") == [(DAY, 2, 2), (NEXT, 1, 1)]
+
+
+def test_edited_vanished_and_late_conversions_are_the_vendors_after_a_second_read(
+    any_warehouse: Project, vendor: VendorServer, account: RedTrackAccount
+) -> None:
+    load("redtrack", "713", "conversions")
+    account.conversions[0] |= {"payout": 80, "status": "declined"}
+    del account.conversions[1]
+    account.conversions.append(conversion_row("c0", NOON, META, payout=1))
+    load("redtrack", "713", "conversions")
+    assert ask("SELECT id, status, payout FROM redtrack.conversions ORDER BY id") == [
+        ("c0", "approved", 1),
+        ("c1", "declined", 80),
+        ("c3", "approved", 75),
+    ]
+    assert ask("SELECT key, before IS NULL, after IS NULL FROM redtrack.restatements ORDER BY 1") == [
+        ("id=c0", True, False),
+        ("id=c1", False, False),
+        ("id=c2", False, True),
+    ]
+
+
+def test_nothing_that_is_a_persons_and_no_token_has_a_column(vendor: VendorServer, account: RedTrackAccount) -> None:
+    load("redtrack", "713")
+    columns = {
+        name for (name,) in ask("SELECT column_name FROM information_schema.columns WHERE table_schema='redtrack'")
+    }
+    private = {"ip", "postback_ip", "user_agent", "referer", "page_url", "url", "fingerprint", "city", "pixels"}
+    assert not columns & (private | {"deduplicate_token", "postback_token", "postback_url", "external_id", "ref_id"})
+    for table in ("conversions", "sources", "campaigns", "offers"):
+        told = str(ask(f"SELECT * FROM redtrack.{table}"))
+        assert "secret" not in told
+        assert "example.test" not in told
+        assert "192.0.2." not in told
+
+
+@pytest.mark.parametrize("moments", ["utc", "offset", "naive"])
+@pytest.mark.parametrize(("zone", "account_timezone"), [("America/New_York", None), ("UTC", "UTC"), ("UTC", None)])
+def test_days_are_the_clients_whatever_the_accounts_zone_and_words(
+    project: Project,
+    vendor: VendorServer,
+    account: RedTrackAccount,
+    moments: Literal["utc", "offset", "naive"],
+    zone: str,
+    account_timezone: str | None,
+) -> None:
+    if moments == "naive" and zone == "UTC" and account_timezone is None:
+        pytest.skip("a zone that nobody names cannot be known")
+    account.zone, account.moments = zone, moments
+    account.conversions[:] = [
+        conversion_row("before", EVENING - timedelta(days=1), META),
+        conversion_row("evening", EVENING, META),
+        conversion_row("midnight", EVENING + timedelta(minutes=1), META),
+    ]
+    add(project, vendor, account_timezone=account_timezone or "") if account_timezone else _add_without_zone(project)
+    load("redtrack", "713", "conversions")
+    assert ask(PLACED) == [("evening", DAY), ("midnight", NEXT)]
+    assert ask("SELECT day, vendor_total FROM redtrack.windows ORDER BY day") == [(DAY, 1), (NEXT, 1)]
+
+
+def _add_without_zone(project: Project) -> None:
+    import os
+
+    del os.environ["SOURCES__REDTRACK__CLIENTS__713__ACCOUNT_TIMEZONE"]
+
+
+def test_a_wrong_account_zone_is_said_and_not_guessed(vendor: VendorServer, account: RedTrackAccount) -> None:
+    account.zone = "UTC"
+    account.conversions[:] = [conversion_row("early", datetime(2026, 3, 2, 1, tzinfo=UTC), META)]
+    with pytest.raises(Exception, match="is account_timezone right") as failed:
+        load("redtrack", "713", "conversions")
+    assert isinstance(root_error(failed.value), VendorDataError)
+
+
+def test_a_log_that_filters_by_something_else_than_the_conversion_is_said(
+    project: Project, vendor: VendorServer, account: RedTrackAccount
+) -> None:
+    body = '{"items":[{"id":"c9","conv_time":"2026-03-20T10:00:00Z"}],"total":1}'
+    vendor.fail("/conversions", status=200, body=body)
+    with pytest.raises(Exception, match="a conversion of 2026-03-20 among those of 2026-03-02 to 2026-03-02"):
+        load("redtrack", "713", "conversions")
+
+
+@pytest.mark.parametrize("nothing", [[], None])
+def test_an_empty_log_empties_the_days(
+    vendor: VendorServer, account: RedTrackAccount, nothing: list[object] | None
+) -> None:
+    load("redtrack", "713", "conversions")
+    account.conversions.clear()
+    account.nothing = nothing
+    load("redtrack", "713", "conversions")
+    assert ask(PLACED) == []
+    assert ask("SELECT day, rows, vendor_total FROM redtrack.windows ORDER BY day") == [(DAY, 0, 0), (NEXT, 0, 0)]
+
+
+def test_pages_are_read_to_the_count_whatever_their_length(vendor: VendorServer, account: RedTrackAccount) -> None:
+    account.longest_log = 100
+    account.conversions[:] = [conversion_row(f"c{number:03}", NOON, META) for number in range(237)]
+    load("redtrack", "713", "conversions")
+    assert ask("SELECT count(*), count(DISTINCT id) FROM redtrack.conversions") == [(237, 237)]
+
+
+def test_a_conversion_that_slips_between_two_pages_is_read_again(
+    vendor: VendorServer, account: RedTrackAccount
+) -> None:
+    account.longest_log = 100
+    account.unstable = 1
+    account.conversions[:] = [conversion_row(f"c{number:03}", NOON, META) for number in range(237)]
+    load("redtrack", "713", "conversions")
+    assert ask("SELECT count(*), count(DISTINCT id) FROM redtrack.conversions") == [(237, 237)]
+    assert {request.query["per"] for request in vendor.asked("/conversions")} == {"10000", "4999"}
+
+
+def test_a_row_that_the_vendor_sends_twice_is_loaded_once(vendor: VendorServer, account: RedTrackAccount) -> None:
+    account.conversions.append(dict(account.conversions[0]))
+    load("redtrack", "713", "conversions")
+    assert ask(PLACED) == [("c1", DAY), ("c2", DAY), ("c3", NEXT)]
+    assert ask("SELECT day, vendor_total FROM redtrack.windows ORDER BY day") == [(DAY, 2), (NEXT, 1)]
+
+
+def test_a_count_that_is_never_reached_fails_and_leaves_what_was_loaded(
+    vendor: VendorServer, account: RedTrackAccount
+) -> None:
+    load("redtrack", "713", "conversions")
+    account.lost = 1
+    account.conversions.append(conversion_row("c4", NEXT_NOON, META))
+    with pytest.raises(Exception, match="does not give its whole list: 2 of 3 in pages of 10000") as failed:
+        load("redtrack", "713", "conversions")
+    assert isinstance(root_error(failed.value), VendorDataError)
+    assert ask(PLACED) == [("c1", DAY), ("c2", DAY), ("c3", NEXT)]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ('{"id":"c9","conv_time":"soon"}', "gives a conv_time that cannot be read"),
+        ('{"id":"c9","conv_time":"0001-01-01T00:00:00Z","created_at":""}', "gives a conversion that has no time"),
+        ('{"id":"","conv_time":"2026-03-02T15:00:00Z"}', "a row without its key"),
+    ],
+)
+def test_a_row_that_cannot_be_placed_fails_in_words(vendor: VendorServer, row: str, said: str) -> None:
+    vendor.fail("/conversions", status=200, body=f'{{"items":[{row}],"total":1}}')
+    with pytest.raises(Exception, match=said) as failed:
+        load("redtrack", "713", "conversions")
+    assert isinstance(root_error(failed.value), VendorDataError)
