@@ -46,8 +46,10 @@ def test_an_empty_list_empties_this_clients_rows_and_no_others(
     assert ask(spend) == before
 
 
-@pytest.mark.parametrize(("wraps", "counts"), [(False, False), (True, False), (False, True)])
-@pytest.mark.parametrize("longest", [1_000, 100])
+@pytest.mark.parametrize(
+    ("wraps", "counts", "longest"),
+    [(False, False, 1_000), (False, False, 100), (True, False, 1_000), (False, True, 100)],
+)
 def test_a_long_list_comes_whole_in_every_shape(
     vendor: VendorServer, account: RedTrackAccount, wraps: bool, counts: bool, longest: int
 ) -> None:
@@ -66,27 +68,18 @@ def test_a_source_that_slips_between_two_pages_is_read_again(vendor: VendorServe
     assert ask("SELECT count(DISTINCT id) FROM redtrack.sources") == [(137,)]
 
 
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        ("OID=7&AffID=41", (7, 41)),
-        ("oid={offer}&affid=41", (None, 41)),
-        ("oid=&sub1=2", (None, None)),
-        ("oid=" + "9" * 30, (None, None)),
-    ],
-)
-def test_everflows_ids_are_read_from_an_offers_link(
-    vendor: VendorServer, account: RedTrackAccount, query: str, found: tuple[int | None, int | None]
-) -> None:
-    account.offers[:] = [offer_row("o1", "ACME", query)]
+def test_everflows_ids_are_read_from_the_links_that_name_them(vendor: VendorServer, account: RedTrackAccount) -> None:
+    account.offers[:] = [
+        offer_row("o1", "ACME", "OID=7&AffID=41"),
+        offer_row("o2", "ACME", "oid={offer}&affid=41"),
+        offer_row("o3", "ACME", "oid=&sub1=2"),
+        offer_row("o4", "ACME", "oid=" + "9" * 30),
+        offer_row("o5", "ACME", "", url="http://[broken?oid=7"),
+        offer_row("o6", "ACME", "", url=None),
+    ]
     load("redtrack", "713", "offers")
-    assert ask("SELECT everflow_offer_id, everflow_affiliate_id FROM redtrack.offers") == [found]
-
-
-def test_a_link_that_is_no_address_names_nothing(vendor: VendorServer, account: RedTrackAccount) -> None:
-    account.offers[:] = [offer_row("o1", "ACME", "", url="http://[broken?oid=7"), offer_row("o2", "ACME", "", url=None)]
-    load("redtrack", "713", "offers")
-    assert ask("SELECT id, everflow_offer_id FROM redtrack.offers ORDER BY id") == [("o1", None), ("o2", None)]
+    found = ask("SELECT everflow_offer_id, everflow_affiliate_id FROM redtrack.offers ORDER BY id")
+    assert found == [(7, 41), (None, 41), *[(None, None)] * 4]
 
 
 def test_a_list_that_this_run_has_read_is_not_read_by_its_next_attempt(vendor: VendorServer) -> None:
