@@ -1,8 +1,20 @@
 """How the tests' clients reach their RedTrack accounts, and the days and sources that their data speaks of."""
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from pathlib import Path
 
+from signalroom_dagster.clients import get_client
+from signalroom_dagster.limits import Limit
+from signalroom_dagster.loading.catalog import settings_for
 from signalroom_dagster.sandbox.vendor_server import VendorServer
+from signalroom_dagster.slices import LoadSlice
+from signalroom_dagster.sources.context import SourceContext
+from signalroom_dagster.sources.redtrack import AMOUNTS, TABLES, Settings, api
+from signalroom_dagster.sources.redtrack.account import Account
+from signalroom_dagster.sources.redtrack.conversions import plan_conversions
+from signalroom_dagster.sources.redtrack.spend import plan_daily_spend
+from signalroom_dagster.sources.slicing import Slice, read_slice
 from signalroom_dagster_tests.projects import Project
 
 DAY, NEXT = date(2026, 3, 2), date(2026, 3, 3)
@@ -23,3 +35,26 @@ def add(project: Project, vendor: VendorServer, client_id: str = "713", **settin
         "account_timezone": "America/New_York",
     }
     project.add_api_client(client_id, "redtrack", **{**defaults, **settings})
+
+
+def read(table: str, folder: Path) -> LoadSlice:
+    """The first slice of client 713's daily spend or conversions, read and not loaded: for what never gets that far."""
+    client, settings = get_client("713"), settings_for("redtrack", get_client("713"))
+    assert isinstance(settings, Settings)
+    context = SourceContext(
+        client_id=client.id,
+        zone=client.zone,
+        currency=client.currency,
+        start_date=client.start_date,
+        run_id="run",
+        work_dir=folder,
+        ledger={},
+        windows={},
+        started_at=datetime.now(UTC),
+    )
+    account = Account(api(settings, client.id), Limit("reports", 60_000), settings, context)
+    return read_slice(TABLES[table], next(_plan(table, account)), context)
+
+
+def _plan(table: str, account: Account) -> Iterator[Slice]:
+    return plan_daily_spend(account, AMOUNTS) if table == "daily_spend" else plan_conversions(account)
