@@ -13,6 +13,7 @@ from signalroom_dagster.sources.context import SourceContext
 from signalroom_dagster.sources.redtrack import AMOUNTS, TABLES, Settings, api
 from signalroom_dagster.sources.redtrack.account import Account
 from signalroom_dagster.sources.redtrack.conversions import plan_conversions
+from signalroom_dagster.sources.redtrack.lists import plan_list
 from signalroom_dagster.sources.redtrack.spend import plan_daily_spend
 from signalroom_dagster.sources.slicing import Slice, read_slice
 from signalroom_dagster_tests.projects import Project
@@ -38,7 +39,7 @@ def add(project: Project, vendor: VendorServer, client_id: str = "713", **settin
 
 
 def read(table: str, folder: Path) -> LoadSlice:
-    """The first slice of client 713's daily spend or conversions, read and not loaded: for what never gets that far."""
+    """The first slice of one of client 713's tables, read and not loaded: for what the warehouse has no part in."""
     client, settings = get_client("713"), settings_for("redtrack", get_client("713"))
     assert isinstance(settings, Settings)
     context = SourceContext(
@@ -57,4 +58,6 @@ def read(table: str, folder: Path) -> LoadSlice:
 
 
 def _plan(table: str, account: Account) -> Iterator[Slice]:
-    return plan_daily_spend(account, AMOUNTS) if table == "daily_spend" else plan_conversions(account)
+    if table == "daily_spend":
+        return plan_daily_spend(account, AMOUNTS)
+    return plan_conversions(account) if table == "conversions" else plan_list(account, table)

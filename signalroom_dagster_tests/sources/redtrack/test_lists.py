@@ -1,12 +1,14 @@
 """Campaigns, sources and offers: after a load they are exactly what RedTrack returned."""
 
+from pathlib import Path
+
 import pytest
 
 from signalroom_dagster.sandbox.redtrack_data import RedTrackAccount, campaign_row, offer_row, source_row
 from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster_tests.loads import ask, load
 from signalroom_dagster_tests.projects import Project
-from signalroom_dagster_tests.sources.redtrack.accounts import META, add
+from signalroom_dagster_tests.sources.redtrack.accounts import META, add, read
 
 LISTS = ("campaigns", "sources", "offers")
 
@@ -51,21 +53,20 @@ def test_an_empty_list_empties_this_clients_rows_and_no_others(
     [(False, False, 1_000), (False, False, 100), (True, False, 1_000), (False, True, 100)],
 )
 def test_a_long_list_comes_whole_in_every_shape(
-    vendor: VendorServer, account: RedTrackAccount, wraps: bool, counts: bool, longest: int
+    vendor: VendorServer, account: RedTrackAccount, tmp_path: Path, wraps: bool, counts: bool, longest: int
 ) -> None:
     account.wraps, account.counts, account.longest_page = wraps, counts, longest
     account.sources[:] = [source_row(f"{number:024x}", "Source", "facebook") for number in range(1_037)]
-    load("redtrack", "713", "sources")
-    assert ask("SELECT count(*), count(DISTINCT id) FROM redtrack.sources") == [(1_037, 1_037)]
-    total = 1_037 if counts else None
-    assert ask("SELECT rows, vendor_total FROM redtrack.windows") == [(1_037, total)]
+    found = read("sources", tmp_path)
+    assert (found.rows, list(found.totals.values())) == (1_037, [1_037] if counts else [])
 
 
-def test_a_source_that_slips_between_two_pages_is_read_again(vendor: VendorServer, account: RedTrackAccount) -> None:
+def test_a_source_that_slips_between_two_pages_is_read_again(
+    vendor: VendorServer, account: RedTrackAccount, tmp_path: Path
+) -> None:
     account.unstable, account.longest_page = 1, 100
     account.sources[:] = [source_row(f"{number:024x}", "Source", "facebook") for number in range(137)]
-    load("redtrack", "713", "sources")
-    assert ask("SELECT count(DISTINCT id) FROM redtrack.sources") == [(137,)]
+    assert read("sources", tmp_path).rows == 137
 
 
 def test_everflows_ids_are_read_from_the_links_that_name_them(vendor: VendorServer, account: RedTrackAccount) -> None:

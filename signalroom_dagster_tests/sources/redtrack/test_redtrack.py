@@ -85,11 +85,10 @@ def test_a_broken_answer_is_retried_and_never_tells_the_key(
     assert KEY not in "".join(traceback.format_exception(failed.value)) + caplog.text
 
 
-@pytest.mark.parametrize("broken", [0, 1])
-def test_a_load_that_breaks_off_changes_nothing(any_warehouse: Project, vendor: VendorServer, broken: int) -> None:
-    load("redtrack", "713", "daily_spend", "sources")
+def test_a_load_that_breaks_off_changes_nothing(any_warehouse: Project, vendor: VendorServer) -> None:
+    load("redtrack", "713", "daily_spend")
     before = ask("SELECT * FROM redtrack.daily_spend ORDER BY source_id, date")
-    vendor.fail("/report", status=200, body='[{"source_id":"a"', skip=broken, cut=True)
+    vendor.fail("/report", status=200, body='[{"source_id":"a"', skip=1, cut=True)
     with pytest.raises(Exception, match="got no whole answer") as failed:
         load("redtrack", "713", "daily_spend")
     assert KEY not in "".join(traceback.format_exception(failed.value))
