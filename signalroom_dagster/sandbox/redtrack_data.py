@@ -12,6 +12,9 @@ from typing import Any, Literal, NamedTuple
 
 from signalroom_dagster.sandbox.market import MARKETS, ZONE, Sale, TrafficSource, clicks_of, days, sales_of
 
+UNSTORED = "sandbox-secret-token"
+"""What the vendor gives away in its lists, and no warehouse may hold."""
+
 CREATED, UPDATED = "2025-01-10T12:00:00Z", "2026-02-01T08:00:00Z"
 
 
@@ -98,7 +101,7 @@ def conversion_row(number: str, at: datetime, source_id: str, **values: Any) -> 
         "currency": "USD", "country": "US", "region": "Ohio", "city": "Testville", "ip": "192.0.2.10",
         "postback_ip": "192.0.2.11", "user_agent": "Mozilla/5.0 (test)", "referer": "https://example.test/?secret",
         "page_url": "https://example.test/?email=buyer@example.test", "fingerprint": "f00d", "browser": "Chrome",
-        "deduplicate_token": "sandbox-secret-token", **{f"sub{place}": "" for place in range(1, 21)}, **values,
+        "deduplicate_token": UNSTORED, **{f"sub{place}": "" for place in range(1, 21)}, **values,
     }  # fmt: skip
 
 
@@ -107,7 +110,7 @@ def source_row(number: str, title: str, alias: str, **values: Any) -> dict[str, 
     return {
         "id": number, "title": title, "alias": alias, "type": "", "status": "1", "currency": "USD",
         "cost_level": "ad", "campaign_count": 1, "serial_number": 3, "subs": [{"alias": "sub1", "value": "{{ad.id}}"}],
-        "pixels": [{"facebook": {"conversions_apikey": "sandbox-secret-token"}}], "stat": {"clicks": 0},
+        "pixels": [{"facebook": {"conversions_apikey": UNSTORED}}], "stat": {"clicks": 0},
         "created_at": CREATED, "updated_at": UPDATED, **values,
     }  # fmt: skip
 
@@ -118,7 +121,7 @@ def campaign_row(number: str, title: str, source_id: str, **values: Any) -> dict
         "id": number, "title": title, "status": 1, "source_id": source_id, "source_title": title, "cost_model": "auto",
         "cpc": 0, "streams": [], "tags": ["us"], "notes": [], "stat": {"clicks": 10}, "created_at": CREATED,
         "updated_at": UPDATED, "postback_url": "https://trk.example.test/postback?token=sandbox-secret-token",
-        "postback_token": "sandbox-secret-token", **values,
+        "postback_token": UNSTORED, **values,
     }  # fmt: skip
 
 
@@ -127,7 +130,7 @@ def offer_row(number: str, title: str, query: str, **values: Any) -> dict[str, A
     return {
         "id": number, "title": title, "status": 1, "url": f"https://trk.example.test/?{query}",
         "network_title": "Everflow", "payment": {"amount": 75}, "country_codes": ["US"], "tags": [], "stat": {},
-        "pixels": [{"tiktok": {"pixel_token": "sandbox-secret-token"}}], "created_at": CREATED, "updated_at": UPDATED,
+        "pixels": [{"tiktok": {"pixel_token": UNSTORED}}], "created_at": CREATED, "updated_at": UPDATED,
         "expires_at": "0001-01-01T00:00:00Z", **values,
     }  # fmt: skip
 
