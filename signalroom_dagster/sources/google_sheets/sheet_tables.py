@@ -48,7 +48,7 @@ def _sheets(settings: Settings) -> Iterator[tuple[str, dict[str, str]]]:
     for name, sheet in _items(getattr(settings, "sheets", None)):
         columns = _items(sheet.get("columns") if isinstance(sheet, Mapping) else getattr(sheet, "columns", None))
         known = {snake_case(header): str(kind) for header, kind in columns if kind in get_args(Kind)}
-        if SHEET_NAME.fullmatch(name) and name not in TAKEN:
+        if known and SHEET_NAME.fullmatch(name) and name not in TAKEN:
             yield name, {column: kind for column, kind in known.items() if column}
 
 
