@@ -22,12 +22,12 @@ def check_rows(found: ReadRows, guard: Guard, rows_before: int) -> None:
         return
     if rows < guard.min_rows:
         raise SheetChangedError(
-            f"{rows} rows of data, at least {guard.min_rows} expected (min_rows); nothing was replaced. If it is "
-            "right, set may_shrink = true for this sheet"
+            f"rows of data: {rows}, expected at least {guard.min_rows} (min_rows); nothing was replaced. If right, "
+            "set may_shrink = true for this sheet"
         )
     if rows < guard.keep_share * rows_before:
         raise SheetChangedError(
-            f"{rows} rows of data, where {rows_before} were loaded before: fewer than keep_share allows "
+            f"rows of data: {rows}, loaded before: {rows_before}, which is less than keep_share allows "
             f"({guard.keep_share:.0%}); nothing was replaced. If it is right, set may_shrink = true for this sheet"
         )
 

@@ -53,7 +53,7 @@ class ReadColumn:
         for numbers, what in (
             (self.failed, "with the error of a formula, loaded as NULL"),
             (self.misfits, f"not a {self.kind}, loaded as NULL"),
-            (self.rounded, "a number of more than 15 digits, which Sheets rounds"),
+            (self.rounded, "with a number of more than 15 digits, which Sheets rounds"),
         ):
             if numbers:
                 rest = ", ..." if len(numbers) > SHOWN_ROWS else ""

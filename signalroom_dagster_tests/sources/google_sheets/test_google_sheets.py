@@ -149,12 +149,13 @@ def test_a_range_beyond_the_grid_says_to_leave_the_end_open(project: Project, se
     assert "leave the end open" in str(failure())
 
 
-@pytest.mark.parametrize("cells", [[], [["date", "source", "cost", "note", "active"]]])
-def test_an_emptied_sheet_fails_and_leaves_its_rows(duck: VendorServer, google: Google, cells: list[Any]) -> None:
+def test_an_emptied_sheet_fails_and_leaves_its_rows(duck: VendorServer, google: Google) -> None:
     load("google_sheets")
-    google.spreadsheets["book-713"].tabs["Spend 2026"] = cells
-    assert isinstance(failure(), VendorDataError)
-    assert ask(ROWS) == LOADED
+    emptied: list[list[list[Any]]] = [[], [["date", "source", "cost", "note", "active"]]]
+    for cells in emptied:
+        google.spreadsheets["book-713"].tabs["Spend 2026"] = cells
+        assert isinstance(failure(), VendorDataError)
+        assert ask(ROWS) == LOADED
 
 
 def test_a_sheet_that_lost_most_of_its_rows_fails_until_its_settings_say_that_it_may(
@@ -164,7 +165,7 @@ def test_a_sheet_that_lost_most_of_its_rows_fails_until_its_settings_say_that_it
     cells = google.spreadsheets["book-713"].tabs["Spend 2026"]
     del cells[2:]
     error = failure()
-    assert "1 rows of data, where 3 were loaded before" in str(error)
+    assert "rows of data: 1, loaded before: 3" in str(error)
     assert "may_shrink = true" in str(error)
     assert ask(ROWS) == LOADED
     add_client(project, duck, sheets={"spend": SPEND}, keep_share="0.2")
@@ -195,7 +196,7 @@ def test_what_is_odd_in_a_sheet_is_noted_without_what_stands_there(duck: VendorS
         "ignored_columns": "Checked by, ***",
         "columns_without_header": "1 row with data in a column without a header",
         "blank_rows": "1",
-        "cells": "source: 1 cell a number of more than 15 digits, which Sheets rounds (row 3); "
+        "cells": "source: 1 cell with a number of more than 15 digits, which Sheets rounds (row 3); "
         "cost: 1 cell with the error of a formula, loaded as NULL (row 4); "
         "cost: 1 cell not a decimal, loaded as NULL (row 1)",
     }
@@ -207,8 +208,6 @@ def test_half_an_answer_is_asked_for_again_and_loads_nothing(duck: VendorServer,
     google.spreadsheets["book-713"].tabs["Spend 2026"][1][2] = 99
     faults: list[dict[str, Any]] = [
         {"cut": True, "status": 200, "body": '{"valueRanges": ['},
-        {"status": 503},
-        {"status": 200, "body": "<html>", "headers": {"content-type": "text/html"}},
         {"status": 200, "body": '{"valueRanges": []}'},
     ]
     for fault in faults:

@@ -137,9 +137,9 @@ def test_a_column_of_broken_formulas_is_not_loaded_and_some_broken_ones_are() ->
 
 def test_fewer_rows_than_expected_are_not_believed() -> None:
     check_rows(read([1, 2]), GUARD, 4)
-    with pytest.raises(SheetChangedError, match="where 5 were loaded before"):
+    with pytest.raises(SheetChangedError, match="rows of data: 2, loaded before: 5"):
         check_rows(read([1, 2]), GUARD, 5)
-    with pytest.raises(SheetChangedError, match="at least 3 expected"):
+    with pytest.raises(SheetChangedError, match="rows of data: 2, expected at least 3"):
         check_rows(read([1, 2]), GUARD._replace(min_rows=3), 0)
     check_rows(read([]), GUARD._replace(may_shrink=True), 5)
 

@@ -35,7 +35,7 @@ def refusal() -> VendorError:
 
 
 def test_the_probe_says_who_may_read_how_much(duck: VendorServer) -> None:
-    assert probe() == f"{account_email('713')} may read 1 spreadsheets with 2 tabs"
+    assert probe() == f"{account_email('713')} may read all spreadsheets (1, with 2 tabs)"
     assert not duck.asked("batchGet")
 
 
@@ -128,6 +128,23 @@ def test_neither_key_nor_token_gets_into_an_error_whatever_google_says(
     error = str(refusal())
     assert "sandbox-known" not in error
     assert "boss@example.test" not in error
+
+
+@pytest.mark.parametrize(("fault", "kind"), [
+    ({"status": 503}, VendorError),
+    ({"status": 200, "body": "<html>", "headers": {"content-type": "text/html"}}, VendorDataError),
+    ({"status": 200, "body": '{"properties": {}}'}, VendorDataError),
+    ({"status": 200, "body": '["something else"]'}, VendorDataError),
+    ({"status": 200, "body": '{"properties": ', "cut": True}, VendorUnreachableError),
+])  # fmt: skip
+def test_sheets_in_trouble_are_asked_once_and_left_to_the_steps_retries(
+    duck: VendorServer, fault: dict[str, Any], kind: type[Exception]
+) -> None:
+    duck.fail("book-713", times=9, **fault)
+    with pytest.raises(kind) as raised:
+        probe()
+    assert decide(raised.value, 1).wait is not None
+    assert len(duck.requests) == 2
 
 
 def test_a_vendors_own_wait_stands_before_the_minute_of_a_quota(duck: VendorServer) -> None:
