@@ -25,6 +25,7 @@ from signalroom_dagster.sandbox.sheet_ranges import RangeError, cells_of
 AUDIENCE = "https://oauth2.googleapis.com/token"
 """What every assertion names, wherever it is sent to."""
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+SCHEME = "Bearer"
 SCOPE = "https://www.googleapis.com/auth/spreadsheets.readonly"
 
 
@@ -70,7 +71,7 @@ def routes(google: Google | None = None) -> list[BaseRoute]:
             return JSONResponse({"error": "invalid_grant", "error_description": refusal}, 400)
         made = f"ya29.sandbox-{secrets.token_hex(16)}"
         google.tokens[made] = email
-        return JSONResponse({"access_token": made, "expires_in": 3599, "token_type": "Bearer"})
+        return JSONResponse({"access_token": made, "expires_in": 3599, "token_type": SCHEME})
 
     async def spreadsheet(request: Request) -> JSONResponse:
         return _answered(lambda: _described(_readable(google, request)))
@@ -151,7 +152,7 @@ def _answered(answer: Any) -> JSONResponse:
 
 def _readable(google: Google, request: Request) -> Spreadsheet:
     """The spreadsheet that is asked for, when the token's account may read it."""
-    email = google.tokens.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
+    email = google.tokens.get(request.headers.get("Authorization", "").removeprefix(f"{SCHEME} "))
     if email is None:
         raise RefusedError(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
     if not google.is_enabled:
