@@ -73,7 +73,7 @@ class Project:
         answer = self.ask("POST", path, limit=self.queries, body=body)
         if answer.get("is_cached"):
             raise VendorDataError(self.api.about("POST", path, "answered from its cache, though asked not to"))
-        named = list(answer.get("columns") or ())
+        named: list[str] = list(answer.get("columns") or ())
         missing = [name for name in columns if name not in named]
         if missing or not isinstance(answer.get("results"), list):
             raise VendorDataError(self.api.about("POST", path, f"answered without {', '.join(missing) or 'results'}"))

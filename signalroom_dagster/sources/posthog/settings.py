@@ -29,7 +29,7 @@ class Settings(DaySettings):
     settle_minutes: int = Field(default=3, ge=0)
     days_at_once: int = Field(default=7, ge=1, le=31)
     page_rows: int = Field(default=10_000, ge=1, le=LARGEST_PAGE)
-    queries_per_minute: int = Field(default=100, ge=1, le=240)
+    queries_per_minute: int = Field(default=100, ge=1)
 
     @field_validator("api_key")
     @classmethod
