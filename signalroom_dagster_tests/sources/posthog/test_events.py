@@ -11,7 +11,7 @@ from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.sources.http import VendorDataError, VendorError
 from signalroom_dagster_tests.loads import ask, load
 from signalroom_dagster_tests.projects import Project
-from signalroom_dagster_tests.sources.posthog.projects import DAY, NEXT, add_project, failed_load, noon
+from signalroom_dagster_tests.sources.posthog.projects import DAY, NEXT, add_project, failed_read, noon, read
 
 COUNTS = "SELECT count(*), count(DISTINCT uuid) FROM posthog.events"
 
@@ -66,8 +66,7 @@ def test_a_late_a_resent_and_a_deleted_event_after_a_second_read(
 def test_ties_at_a_page_edge_are_all_read(project: Project, vendor: VendorServer, at: PosthogProject) -> None:
     at.events += [event_row(f"tie{number}", "x", noon(microseconds=123)) for number in range(10)]
     add_project(project, vendor, at)
-    load("posthog", "713", "events")
-    assert ask(COUNTS) == [(10, 10)]
+    assert read(project) == 10
     assert len(pages(vendor)) == 4
     assert not any("OFFSET" in query for query in hogql(vendor))
     assert {request.json["refresh"] for request in vendor.asked("/query/")} == {"force_blocking"}
@@ -78,8 +77,7 @@ def test_a_full_last_page_is_followed_by_an_empty_one(
 ) -> None:
     at.events += [event_row(f"e{number}", "x", noon(seconds=number)) for number in range(6)]
     add_project(project, vendor, at)
-    load("posthog", "713", "events")
-    assert ask(COUNTS) == [(6, 6)]
+    assert read(project) == 6
     assert len(pages(vendor)) == 3
 
 
@@ -101,9 +99,7 @@ def test_an_event_far_older_than_its_arrival_is_found(
 ) -> None:
     at.events += [event_row("new", "x", noon()), event_row("import", "x", noon(), timestamp=noon(days=-400))]
     add_project(project, vendor, at)
-    load("posthog", "713", "events")
-    assert ask(COUNTS) == [(2, 2)]
-    assert ask("SELECT vendor_total FROM posthog.windows WHERE day = %s", DAY) == [(2,)]
+    assert read(project) == 2
     assert all("timestamp >= " in query or "timestamp < " in query for query in hogql(vendor))
 
 
@@ -112,8 +108,7 @@ def test_without_read_older_nothing_scans_the_whole_project(
 ) -> None:
     at.events += [event_row("new", "x", noon()), event_row("import", "x", noon(), timestamp=noon(days=-400))]
     add_project(project, vendor, at, read_older="false")
-    load("posthog", "713", "events")
-    assert ask(COUNTS) == [(1, 1)]
+    assert read(project) == 1
     assert not any("timestamp < " in query for query in hogql(vendor))
 
 
@@ -122,28 +117,27 @@ def test_a_scan_that_takes_too_long_says_how_to_do_without(
 ) -> None:
     add_project(project, vendor, at)
     vendor.fail("/query/", status=504, body="<html>Gateway Time-out</html>", skip=1)
-    error = failed_load("events")
+    error = failed_read(project)
     assert isinstance(error, VendorError)
     assert error.status == 504
     assert "read_older = false" in str(error)
 
 
 def test_an_event_that_appears_in_the_middle_fails_the_attempt_and_is_there_after_the_next(
-    any_warehouse: Project, vendor: VendorServer, at: PosthogProject
+    project: Project, vendor: VendorServer, at: PosthogProject
 ) -> None:
     at.events += [event_row(f"e{number}", "x", noon(seconds=number)) for number in range(4)]
-    add_project(any_warehouse, vendor, at)
+    add_project(project, vendor, at)
 
     def appear(query: str) -> None:
         if "toString(uuid)) >" in query and len(at.events) == 4:
             at.events.append(event_row("appeared", "x", noon(hours=1)))
 
     at.on_query = appear
-    error = failed_load("events")
+    error = failed_read(project)
     assert isinstance(error, VendorDataError)
     assert "gives 5 events" in str(error)
     assert "counts 4" in str(error)
-    assert ask(COUNTS) == [(0, 0)]
     load("posthog", "713", "events")
     assert ask(COUNTS) == [(5, 5)]
 
@@ -154,8 +148,7 @@ def test_a_page_that_posthog_shortens_is_not_taken_for_the_last(
     at.events += [event_row(f"e{number}", "x", noon(seconds=number)) for number in range(7)]
     at.clamp = 2
     add_project(project, vendor, at, page_rows="5")
-    load("posthog", "713", "events")
-    assert ask(COUNTS) == [(7, 7)]
+    assert read(project) == 7
 
 
 @pytest.mark.parametrize(
@@ -179,30 +172,30 @@ def test_answers_of_another_shape_are_read_the_same(
 
 def test_an_answer_from_the_cache_is_an_error(project: Project, vendor: VendorServer, at: PosthogProject) -> None:
     add_project(project, vendor, at)
-    load("posthog", "713", "events")
+    read(project)
     at.always_cached = True
-    assert "from its cache" in str(failed_load("events"))
+    assert "from its cache" in str(failed_read(project))
 
 
 def test_a_cursor_that_does_not_advance_is_an_error(project: Project, vendor: VendorServer, at: PosthogProject) -> None:
     """Pages that ignore the place would be read for ever."""
     at.events += [event_row(f"e{number}", "x", noon(seconds=number)) for number in range(4)]
     add_project(project, vendor, at)
-    load("posthog", "713", "events")
+    read(project)
     first = next(query for query in pages(vendor) if "toString(uuid)) >" not in query)
     whole = json.dumps(at.answered[first])
     vendor.fail("/query/", status=200, body=whole, skip=3)
-    assert "does not advance" in str(failed_load("events"))
+    assert "does not advance" in str(failed_read(project))
 
 
 def test_a_row_of_other_days_is_an_error(project: Project, vendor: VendorServer, at: PosthogProject) -> None:
     at.events.append(event_row("a", "x", noon()))
     add_project(project, vendor, at)
-    load("posthog", "713", "events")
+    read(project)
     page = dict(at.answered[pages(vendor)[0]])
     row = [cell if "2026" not in str(cell) else "2026-03-09T12:00:00Z" for cell in page["results"][0]]
     vendor.fail("/query/", status=200, body=json.dumps({**page, "results": [row]}), skip=2)
-    assert "not asked for" in str(failed_load("events"))
+    assert "not asked for" in str(failed_read(project))
 
 
 def test_properties_that_are_no_json_elsewhere_are_stored(
@@ -226,8 +219,7 @@ def test_today_is_read_up_to_a_few_minutes_ago(project: Project, vendor: VendorS
     at.events += [event_row("settled", "x", now - timedelta(minutes=10)), event_row("fresh", "x", now)]
     started = (now - timedelta(days=2)).date()
     add_project(project, vendor, at, start_date=started.isoformat(), end_date="2100-01-01")
-    load("posthog", "713", "events")
-    assert ask(COUNTS) == [(1, 1)]
+    assert read(project) == 1
     ends = {query.split("created_at < ")[1].split(")")[0] for query in pages(vendor)}
     assert len(ends) == 1
 
