@@ -87,6 +87,6 @@ def finished(days: Iterable[date], context: SourceContext, resource: str) -> fro
     return frozenset(day for day in days if day in windows and day_of(windows[day].loaded_at, context.zone) > day)
 
 
-def read_by_this_run(context: SourceContext, resource: str) -> bool:
+def is_read(context: SourceContext, resource: str) -> bool:
     """Whether an earlier attempt of this run has committed the resource; for what is read whole and not by day."""
     return any(window.run_id == context.run_id for window in context.windows.get(resource, {}).values())

@@ -6,6 +6,7 @@ it has the column's own name). Kinds are dlt's data types, `epoch` (a timestamp 
 Vendors' empty text is NULL everywhere. Money is decimal with four places, rounded half up.
 """
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -178,10 +179,11 @@ def as_json(value: Any) -> str | None:
 
 
 def as_json_text(value: Any) -> str | None:
-    """JSON that came as text, without what Postgres cannot store: NUL characters and numbers that are not numbers."""
+    """JSON that came as text, without what Postgres cannot store: NUL characters, halves of a surrogate pair (text that
+    was cut inside an emoji), and numbers that are not numbers."""
     if value is None or value == "":
         return None
-    return _cleaned(value) if "\\u0000" in value or "NaN" in value or "Infinity" in value else value
+    return _cleaned(value) if _UNSTORABLE.search(value) else value
 
 
 CONVERTERS: Mapping[str, Convert] = {
@@ -197,6 +199,8 @@ CONVERTERS: Mapping[str, Convert] = {
 }
 _DATA_TYPES = {"epoch": "timestamp", "jsontext": "json"}
 _encode = msgspec.json.Encoder(decimal_format="number").encode
+_UNSTORABLE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])|NaN|Infinity")
+_HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -213,14 +217,14 @@ def _decimal(value: Any) -> Decimal:
 def _cleaned(text: str) -> str:
     import json
 
-    return json.dumps(_without_nul(json.loads(text, parse_constant=lambda _: None)), ensure_ascii=False)
+    return json.dumps(_storable(json.loads(text, parse_constant=lambda _: None)), ensure_ascii=False)
 
 
-def _without_nul(value: Any) -> Any:
+def _storable(value: Any) -> Any:
     if isinstance(value, str):
-        return value.replace("\0", "")
+        return _HALF_A_PAIR.sub("\ufffd", value.replace("\0", ""))
     if isinstance(value, list):
-        return [_without_nul(item) for item in cast("list[Any]", value)]
+        return [_storable(item) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
-        return {_without_nul(key): _without_nul(item) for key, item in cast("dict[str, Any]", value).items()}
+        return {_storable(key): _storable(item) for key, item in cast("dict[str, Any]", value).items()}
     return value

@@ -11,7 +11,7 @@ from functools import partial
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from signalroom_dagster.sources.context import SourceContext
-from signalroom_dagster.sources.days import read_by_this_run
+from signalroom_dagster.sources.days import is_read
 from signalroom_dagster.sources.google_sheets.guard import SheetChangedError, check_rows
 from signalroom_dagster.sources.google_sheets.header import HeaderError
 from signalroom_dagster.sources.google_sheets.once import Once
@@ -53,7 +53,7 @@ def open_sheets(account: ServiceAccount, settings: Settings, context: SourceCont
 
 def plan_sheet(sheets: Sheets, name: str) -> Iterator[Slice]:
     """The whole sheet, in the place of what is there."""
-    if not read_by_this_run(sheets.context, name):
+    if not is_read(sheets.context, name):
         read = partial(_read, sheets, name)
         yield Slice(days=(sheets.context.today,), read=read, replaces="client", why="read whole")
 
