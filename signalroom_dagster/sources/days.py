@@ -48,6 +48,11 @@ def days_to_read(
     return sorted(day for day in wanted if day not in known or known[day].run_id != context.run_id)
 
 
+def read_by_this_run(context: SourceContext, resource: str) -> bool:
+    """Whether an earlier attempt of this run has committed a resource that is read in one slice, not day by day."""
+    return any(window.run_id == context.run_id for window in context.windows.get(resource, {}).values())
+
+
 def each_day(first: date, last: date) -> Iterator[date]:
     """Every day from `first` to `last`, both included; none when they are the wrong way round."""
     for offset in range((last - first).days + 1):
