@@ -95,8 +95,7 @@ class Api:
                     self.base_url.rstrip("/") + path,
                     params=wanted,
                     content=content,
-                    headers={"Content-Type": kind, "Accept": "application/json"}
-                    | {**self.headers, **(headers or {})},
+                    headers={"Content-Type": kind, "Accept": "application/json"} | {**self.headers, **(headers or {})},
                 )
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise VendorUnreachableError(self.about(method, path, _failure(error))) from None
