@@ -102,8 +102,7 @@ def _contacts(instance: MauticInstance, request: Request) -> Any:
     order = query.get("orderBy", "last_active")
     if order not in CONTACT_COLUMNS:
         raise Refused(500, f"SQLSTATE[42S22]: Column not found: 1054 Unknown column 'l.{order}' in 'order clause'")
-    wanted = query.get("search", "").lower()
-    rows = [row for row in instance.contacts.values() if wanted in str(row["fields"]["all"]).lower()]
+    rows = [row for row in instance.contacts.values() if query.get("search", "").lower() in str(row["fields"]).lower()]
     descending = query.get("orderByDir", "desc" if "orderBy" not in query else "asc").lower() == "desc"
     rows.sort(key=lambda row: row[CONTACT_COLUMNS[order]] or "", reverse=descending)
     rows = _where(instance, request, rows, _contact_property)

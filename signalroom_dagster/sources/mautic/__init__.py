@@ -54,11 +54,11 @@ def preview(settings: Settings, context: SourceContext) -> Iterator[Planned]:
 
 def probe(settings: Settings, client_id: str) -> str:
     """Get a token and ask for one contact in short: the cheapest call that needs both."""
-    answer = account(settings, client_id).get("/api/contacts", {"limit": 1, "minimal": 1})
+    answer = open_account(settings, client_id).get("/api/contacts", {"limit": 1, "minimal": 1})
     return f"{answer.get('total')} contacts"
 
 
-def account(settings: Settings, client_id: str) -> Account:
+def open_account(settings: Settings, client_id: str) -> Account:
     """The client's account at its own Mautic."""
     number, secret = settings.client_id.get_secret_value(), settings.client_secret.get_secret_value()
     section, pace = f"SOURCES__MAUTIC__CLIENTS__{client_id.upper()}", settings.requests_per_minute
@@ -75,7 +75,7 @@ def account(settings: Settings, client_id: str) -> Account:
 
 
 def _plans(settings: Settings, context: SourceContext) -> Mapping[str, Plan]:
-    instance = Instance(account(settings, context.client_id), settings, context)
+    instance = Instance(open_account(settings, context.client_id), settings, context)
     return {
         "contacts": partial(plan_contacts, instance),
         "emails": partial(plan_emails, instance),

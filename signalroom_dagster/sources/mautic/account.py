@@ -4,9 +4,9 @@ https://devdocs.mautic.org/en/5.x/rest_api/authentication.html
 """
 
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from time import monotonic
 from typing import Any
 
 from signalroom_dagster.sources.http import Api, VendorDataError, VendorError
@@ -50,12 +50,12 @@ class Account:
     def _usable(self, instead_of: Token | None = None) -> Token:
         with self._lock:
             token = self._token
-            if token is None or token is instead_of or time.monotonic() >= token.until:
+            if token is None or token is instead_of or monotonic() >= token.until:
                 token = self._token = self._new_token()
             return token
 
     def _new_token(self) -> Token:
-        asked_at = time.monotonic()
+        asked_at = monotonic()
         wanted = {"client_id": self.client_id, "client_secret": self.client_secret}
         try:
             answer = self.api.ask("POST", TOKEN_PATH, form={"grant_type": "client_credentials", **wanted})
