@@ -179,7 +179,8 @@ def _page(instance: MauticInstance, request: Request, body: dict[str, Any]) -> A
 def _shown(instance: MauticInstance, request: Request, rows: list[Any], usual: int) -> list[Any]:
     """A page by offset; a limit of 0 is none."""
     start, limit = int(request.query_params.get("start") or 0), int(request.query_params.get("limit", usual) or 0)
-    return rows[start:][: min(limit or len(rows), instance.largest_page or len(rows))]
+    shown = [row for row in rows if int(row["id"]) not in instance.unseen]
+    return shown[start:][: min(limit or len(shown), instance.largest_page or len(shown))]
 
 
 def _where(

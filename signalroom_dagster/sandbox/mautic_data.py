@@ -27,10 +27,11 @@ STAT_COLUMNS = (
 class MauticInstance:
     """One client's Mautic: rows by id as the API tells them. `client_id` is the one of its credentials.
 
-    The switches stand for what it was seen to do: `token_seconds` is a token's life, `as_lists` the other form of
-    collections, `largest_page` a limit nobody is told of, `ignores_where` a filter that never arrives, `stats_known`
-    an answer with the tables there are instead of rows, `stats_error` what is reported with status 200.
-    `after_page` is called with the path of each list that has been answered.
+    The switches stand for what can go wrong: `token_seconds` is a token's life, `enabled` whether there is an API,
+    `as_lists` the other form of collections, `largest_page` a limit nobody is told of, `unseen` ids that are counted
+    and not shown, `ignores_where` a filter that never arrives, `stats_known` an answer with the tables there are
+    instead of rows, `stats_error` what is reported with status 200. `after_page` is called with the path of each list
+    that has been answered.
     """
 
     name: str
@@ -45,6 +46,7 @@ class MauticInstance:
     enabled: bool = True
     as_lists: bool = False
     largest_page: int | None = None
+    unseen: frozenset[int] = frozenset()
     ignores_where: bool = False
     stats_known: bool = True
     stats_error: Mapping[str, Any] | None = None

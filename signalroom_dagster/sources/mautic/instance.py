@@ -25,6 +25,7 @@ def swept(instance: Instance, listing: Listing, stored: Callable[[Row], Row], ma
     """Every row of a list, with Mautic's own count.
 
     When rows came or went while the list was read, the count is the one after it: what was added has been read too.
+    Reading raises VendorDataError for a list of fewer rows than are counted: it must not take the place of a whole one.
     """
     answer, today = Answer((), cursor=str(mark)), instance.context.today
 
@@ -34,7 +35,13 @@ def swept(instance: Instance, listing: Listing, stored: Callable[[Row], Row], ma
         for number, row in listing.rows(counted=counts.append):
             read, last_id = read + 1, number
             yield stored(row)
-        answer.totals[today] = counts[0] if counts[0] == read else listing.count()
+        count = counts[0] if counts[0] == read else listing.count()
+        for number, row in listing.rows(above=last_id) if read < count else ():  # came after the last page
+            read, last_id = read + 1, number
+            yield stored(row)
+        if read < count:
+            raise listing.wrong(f"shows {read} rows and counts {count}")
+        answer.totals[today] = count
         answer.cursor = str(Mark(mark.began, last_id))
 
     answer.rows = rows()

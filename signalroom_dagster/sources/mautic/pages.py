@@ -60,7 +60,7 @@ class Listing:
         page = [(self._id(row), row) for row in self._rows(answer)]
         ids = [last, *(number for number, _ in page)]
         if ids != sorted(set(ids)):
-            raise self._wrong("does not keep to the order of ids that was asked for")
+            raise self.wrong("does not keep to the order of ids that was asked for")
         return self._total(answer), page
 
     def _asked(self, conditions: Sequence[Condition]) -> Mapping[str, Any]:
@@ -74,22 +74,23 @@ class Listing:
         """A list, or an object by id; an empty one comes as either."""
         rows: Any = answer.get(self.rows_key)
         if not isinstance(rows, Mapping | list):
-            raise self._wrong(f"answered without {self.rows_key} ({', '.join(sorted(answer)[:5])})")
+            raise self.wrong(f"answered without {self.rows_key} ({', '.join(sorted(answer)[:5])})")
         return list(rows.values()) if isinstance(rows, Mapping) else rows
 
     def _id(self, row: Any) -> int:
         try:
             return int(row["id"])
         except (KeyError, TypeError, ValueError):
-            raise self._wrong("has a row without an id") from None
+            raise self.wrong("has a row without an id") from None
 
     def _total(self, answer: Mapping[str, Any]) -> int:
         try:
             return int(answer["total"])
         except (KeyError, TypeError, ValueError):
-            raise self._wrong(f"answered without a total ({', '.join(sorted(answer)[:5])})") from None
+            raise self.wrong(f"answered without a total ({', '.join(sorted(answer)[:5])})") from None
 
-    def _wrong(self, what: str) -> VendorDataError:
+    def wrong(self, what: str) -> VendorDataError:
+        """The error to raise for an answer of this list that cannot be meant."""
         return VendorDataError(self.account.api.about("GET", self.path, what))
 
 

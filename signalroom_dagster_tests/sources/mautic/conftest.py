@@ -1,4 +1,7 @@
-"""A client with a Mautic of its own, read into either warehouse or only into DuckDB."""
+"""A client with a Mautic of its own, read into either warehouse or only into DuckDB.
+
+One server serves every test; what it tells of is made anew for each.
+"""
 
 from collections.abc import Iterator
 
@@ -10,21 +13,33 @@ from signalroom_dagster.sandbox.vendor_server import VendorServer, serve
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.sources.mautic.instances import configure, instance_of
 
-
-@pytest.fixture
-def instance() -> MauticInstance:
-    return instance_of("713")
+SERVED = {client_id: instance_of(client_id) for client_id in ("713", "cti")}
 
 
-@pytest.fixture
-def other() -> MauticInstance:
-    return instance_of("cti")
-
-
-@pytest.fixture
-def server(instance: MauticInstance, other: MauticInstance) -> Iterator[VendorServer]:
-    with serve(mautic.routes([instance, other])) as server:
+@pytest.fixture(scope="package")
+def running() -> Iterator[VendorServer]:
+    with serve(mautic.routes(SERVED.values())) as server:
         yield server
+
+
+@pytest.fixture
+def server(running: VendorServer) -> VendorServer:
+    """The server as if it had just been started."""
+    for client_id, served in SERVED.items():
+        vars(served).update(vars(instance_of(client_id)))
+    running.requests.clear()
+    running.faults.clear()
+    return running
+
+
+@pytest.fixture
+def instance(server: VendorServer) -> MauticInstance:
+    return SERVED["713"]
+
+
+@pytest.fixture
+def other(server: VendorServer) -> MauticInstance:
+    return SERVED["cti"]
 
 
 @pytest.fixture

@@ -1,13 +1,14 @@
 """Mautic's tokens: one for a whole run, renewed in time or after a refusal, and never shown to anybody."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import source_settings
-from signalroom_dagster.loading.runs import run_with_retries
+from signalroom_dagster.loading.runs import preview_load, run_with_retries
 from signalroom_dagster.retries import decide, root_error
 from signalroom_dagster.sandbox.mautic_data import MauticInstance
 from signalroom_dagster.sandbox.vendor_server import VendorServer
@@ -41,6 +42,19 @@ def test_one_token_serves_a_run_and_is_asked_for_with_a_form(duck: VendorServer)
     assert asked.headers["content-type"] == "application/x-www-form-urlencoded"
     assert asked.body == b"grant_type=client_credentials&client_id=id-713&client_secret=secret-713"
     assert asked.query == {}
+
+
+def test_threads_share_a_token_and_its_successor(
+    duck: VendorServer, project: Project, instance: MauticInstance
+) -> None:
+    configure(project, duck, instance, requests_at_once="4")
+    mautic = open_account(source_settings(Settings, "mautic", "713"), "713")
+    with ThreadPoolExecutor(4) as threads:
+        for tokens in (1, 2):
+            answers = threads.map(lambda _: mautic.get("/api/contacts", ONE)["total"], range(8))
+            assert list(answers) == ["3"] * 8
+            assert len(duck.asked(TOKEN)) == tokens
+            instance.tokens.clear()
 
 
 def test_a_token_is_renewed_before_it_runs_out(duck: VendorServer, instance: MauticInstance, mautic: Account) -> None:
@@ -161,6 +175,17 @@ def test_what_a_run_has_committed_its_next_attempt_leaves_alone(vendor: VendorSe
     assert not any(vendor.asked(f"/api/{resource}") for resource in committed)
     assert len(ids("email_stats")) == 6
     assert ids("contacts") == [1, 2, 3]
+
+
+def test_a_preview_says_what_would_be_read_and_asks_nothing(duck: VendorServer) -> None:
+    planned = {piece.resource: piece.why for piece in preview_load("mautic", get_client("713"))}
+    assert planned == {
+        "contacts": "all contacts",
+        "emails": "the whole list",
+        "campaigns": "the whole list",
+        "email_stats": "all statistics",
+    }
+    assert duck.requests == []
 
 
 def test_doctor_asks_for_one_contact_in_short(duck: VendorServer) -> None:

@@ -9,6 +9,7 @@ import pytest
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.sandbox.mautic_data import MauticInstance, contact_row, dnc_row, utm_row
 from signalroom_dagster.sandbox.vendor_server import VendorServer
+from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster.sources.s3_exports.layouts import plan_columns
 from signalroom_dagster_tests.loads import ask, load
 from signalroom_dagster_tests.projects import Project
@@ -125,6 +126,29 @@ def test_a_server_that_gives_less_than_was_asked_for_is_asked_on(duck: VendorSer
     instance.largest_page = 1
     assert read("contacts").ids == [1, 2, 3]
     assert len(read("email_stats").ids) == 6
+
+
+@pytest.mark.parametrize("unseen", [{2}, {3}, {1, 2, 3}])
+def test_a_list_that_shows_less_than_it_counts_does_not_replace_the_whole(
+    duck: VendorServer, instance: MauticInstance, unseen: set[int]
+) -> None:
+    instance.unseen = frozenset(unseen)
+    with pytest.raises(VendorDataError, match=f"shows {3 - len(unseen)} rows and counts 3"):
+        read("contacts")
+
+
+def test_contacts_that_come_after_the_last_page_are_read_when_the_count_names_them(
+    duck: VendorServer, project: Project, instance: MauticInstance
+) -> None:
+    configure(project, duck, instance, page_size="2")
+    changes = [
+        lambda: instance.contacts.pop(3),
+        lambda: instance.contacts.update({number: contact_row(number, ADDED) for number in (4, 5)}),
+    ]
+    instance.after_page = lambda _: changes.pop(0)() and None if changes else None
+    found = read("contacts")
+    assert found.ids == [1, 2, 4, 5]
+    assert list(found.answer.totals.values()) == [4]
 
 
 def test_collections_come_as_lists_too(duck: VendorServer, instance: MauticInstance) -> None:
