@@ -5,7 +5,7 @@ from typing import Protocol
 
 from starlette.routing import BaseRoute
 
-from signalroom_dagster.sandbox import everflow, google_sheets, posthog, redtrack
+from signalroom_dagster.sandbox import everflow, google_sheets, mautic, posthog, redtrack
 
 
 class Vendor(Protocol):
@@ -22,10 +22,8 @@ class Vendor(Protocol):
 
 VENDORS: Mapping[str, Vendor] = {
     "everflow": everflow,
-<<<<<<< HEAD
     "google_sheets": google_sheets,
-    "redtrack": redtrack,
-=======
+    "mautic": mautic,
     "posthog": posthog,
->>>>>>> 33532b23f6261cbcbd82af677281c5c29ae9a0d9
+    "redtrack": redtrack,
 }

@@ -85,8 +85,3 @@ def finished(days: Iterable[date], context: SourceContext, resource: str) -> fro
     """Those of the days that were over when the warehouse last read them: a change to one of them restates it."""
     windows = context.windows.get(resource, {})
     return frozenset(day for day in days if day in windows and day_of(windows[day].loaded_at, context.zone) > day)
-
-
-def is_read(context: SourceContext, resource: str) -> bool:
-    """Whether an earlier attempt of this run has committed the resource; for what is read whole and not by day."""
-    return any(window.run_id == context.run_id for window in context.windows.get(resource, {}).values())
