@@ -20,7 +20,7 @@ from dlt.extract import DltResource
 
 from signalroom_dagster.slices import Figure, LoadSlice, Replaces
 from signalroom_dagster.sources.context import Planned, SourceContext
-from signalroom_dagster.sources.days import finished
+from signalroom_dagster.sources.days import each_day, finished
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster.sources.tables import TAGS, Row, Table
 from signalroom_dagster.tickets import offer
@@ -43,12 +43,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """One piece of work: the days it covers, what it replaces, and how to read it."""
+    """One piece of work: the days it covers, which follow each other, what it replaces, and how to read it."""
 
     days: tuple[date, ...]
     read: Callable[[], Answer]
     replaces: Replaces = "days"
     why: str = "to be read"
+
+    def __post_init__(self) -> None:
+        """Refuse days with a gap: everything from the first to the last is replaced."""
+        if self.days != tuple(each_day(self.days[0], self.days[-1])):
+            raise ValueError(f"{self.what} is not one stretch of days")
 
     @property
     def what(self) -> str:
