@@ -21,6 +21,7 @@ Row: TypeAlias = Mapping[str, Any]
 Convert: TypeAlias = Callable[[Any], Any]
 
 PLACES = Decimal("0.0001")
+MOST_DIGITS = 40
 LARGEST_INTEGER = 2**63 - 1
 LARGEST_DECIMAL = Decimal("99999999999999.9999")
 TAGS: Mapping[str, str] = {"_client_id": "text", "_loaded_at": "timestamp"}
@@ -214,6 +215,8 @@ def _decimal(value: Any) -> Decimal:
         raise ValueError("not a number") from None
     if not number.is_finite():
         raise ValueError("not a finite number")
+    if number.adjusted() > MOST_DIGITS:
+        raise ValueError("longer than any number has to be")  # before arithmetic, which would take forever or overflow
     return number
 
 
