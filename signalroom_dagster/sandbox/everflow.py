@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 from signalroom_dagster.sandbox.everflow_data import FIGURES, EverflowNetwork, everflow_key, sandbox_network
 from signalroom_dagster.sandbox.market import MARKETS, SPAN
 
-ZONES = {80: "America/New_York", 67: "UTC", 90: "America/Los_Angeles"}
+ZONES = {80: "America/New_York", 67: "UTC", 90: "America/Los_Angeles", 55: "Europe/Berlin"}
 CLICKS_DAYS = timedelta(days=14)
 LONGEST_TABLE = timedelta(days=366)
 PAGE_SIZE = 50
@@ -107,13 +107,14 @@ def _table(network: EverflowNetwork, request: Request, body: Any) -> Any:
             group = groups[tuple(place[name] for name in names)]
             for name, amount in figures.items():
                 group[name] += amount
+    order = range(len(names))[:: -1 if network.columns_turned else 1]
     rows = [
-        {"columns": [_column(network, name, value) for name, value in zip(names, place, strict=True)],
+        {"columns": [_column(network, names[i], place[i]) for i in order],
          "reporting": {**figures, "cvr": 16.667, "margin": 25}, "usm_columns": [], "custom_metric_columns": []}
         for place, figures in groups.items()
     ]  # fmt: skip
     shown = None if network.null_table and not rows else rows[: network.cut]
-    return {"table": shown, "incomplete_results": len(rows) > network.cut, "currency_id": "USD"}
+    return {"table": shown, "incomplete_results": network.tell_cut and len(rows) > network.cut, "currency_id": "USD"}
 
 
 def _column(network: EverflowNetwork, name: str, value: Any) -> dict[str, str]:
@@ -144,7 +145,7 @@ def _clicks(network: EverflowNetwork, request: Request, body: Any) -> Any:
     oldest = datetime.combine(_days_ago(kept, zone), time.max) if kept else datetime.min
     rows = [row for row in network.clicks if _inside(row["unix_timestamp"], max(first, oldest), last, zone)]
     newest_first = sorted(rows, key=lambda row: row["unix_timestamp"], reverse=True)
-    return {"clicks": _filtered(network, newest_first, body)[: network.clicks_cut]}
+    return {network.clicks_key: _filtered(network, newest_first, body)[: network.clicks_cut]}
 
 
 def _affiliates(network: EverflowNetwork, request: Request, body: Any) -> Any:

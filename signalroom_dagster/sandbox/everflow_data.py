@@ -23,8 +23,9 @@ class EverflowNetwork:
 
     The switches stand for what the vendor was seen to do. Lists: while `unstable` lasts, a row moves between two
     pages; `arriving` conversions come in one by one while a list is read; a page is at most `largest_page` long, and
-    says so only with `echo_page_size`. Reports: `cut` and `clicks_cut` are where answers end; `label_dates` puts the
-    date in the label, `date_zone` is where a date's id is midnight; `null_table` stands for an empty one. What is
+    says so only with `echo_page_size`. Reports: `cut` and `clicks_cut` are where answers end, and only a table says so,
+    with `tell_cut`; `label_dates` puts the date in the label, `date_zone` is where a date's id is midnight,
+    `columns_turned` the order of the dimensions; `null_table` stands for an empty one. What is
     older than the kept days is refused (conversions) or missing (clicks). `seconds` is how long a report takes, and
     `most_at_once` how many of them were under way.
     """
@@ -45,8 +46,11 @@ class EverflowNetwork:
     label_dates: bool = True
     date_zone: str = "UTC"
     null_table: bool = False
+    columns_turned: bool = False
     cut: int = TABLE_CUT
+    tell_cut: bool = True
     clicks_cut: int = CLICKS_CUT
+    clicks_key: str = "clicks"
     ignore_filters: bool = False
     conversions_kept_days: int | None = None
     clicks_kept_days: int | None = None
