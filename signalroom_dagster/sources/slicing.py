@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TextIO, TypeAlias
 
 import dlt
 from dlt.extract import DltResource
@@ -115,7 +115,7 @@ def read_slice(table: Table, piece: Slice, context: SourceContext) -> LoadSlice:
     body = context.work_dir / f"{uuid.uuid4().hex}.rows.csv"
     counted: Counter[date] = Counter()
     with body.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(_Lines(file), lineterminator="\r\n")
         days = frozenset(piece.days) if piece.replaces == "days" else None
         merged = piece.replaces == "keys"
         rows = 0
@@ -144,6 +144,17 @@ def read_slice(table: Table, piece: Slice, context: SourceContext) -> LoadSlice:
         read_at=read_at,
         run_id=context.run_id,
     )
+
+
+class _Lines:
+    """Ends lines with a line feed. The csv writer only quotes a carriage return when its own lines end with one, and
+    an unquoted one is an error to both databases."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, line: str) -> None:
+        self._file.write(line[:-2] + "\n")
 
 
 def _cells(
