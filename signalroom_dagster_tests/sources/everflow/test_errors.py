@@ -110,15 +110,14 @@ def test_a_refused_request_is_not_repeated(add: Callable[..., None], vendor: Ven
     assert (len(vendor.asked("/entity/table")), waits) == (1, [])
 
 
-@pytest.mark.parametrize("second", [False, True], ids=["the rows", "the totals"])
 def test_a_slice_that_fails_leaves_its_days_as_they_were(
-    any_warehouse: Project, add: Callable[..., None], vendor: VendorServer, network: EverflowNetwork, second: bool
+    any_warehouse: Project, add: Callable[..., None], vendor: VendorServer, network: EverflowNetwork
 ) -> None:
     add()
     network.stats[DAY, 41, 1] = figures(payout=1)
     first = load("everflow", "713", "daily_stats")
     network.stats = {(DAY, 52, 1): figures(payout=2)}
-    vendor.fail("/entity/table", status=200, body="{", skip=int(second))
+    vendor.fail("/entity/table", status=200, body="{", skip=1)  # the rows come, the totals do not
     with pytest.raises(Exception) as failed:
         load("everflow", "713", "daily_stats")
     assert isinstance(root_error(failed.value), VendorDataError)
