@@ -9,19 +9,24 @@ https://www.python-httpx.org/
 import logging
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import httpx
 import msgspec
 
+from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.limits import Limit
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 LONGEST_WORDS = 200
 _ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
+_HALF_CHARACTER = re.compile(
+    rb"\\u[dD][89abAB][\da-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][\da-fA-F]{2})\\u[dD][c-fC-F][\da-fA-F]{2}"
+)
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 for _logger in ("httpx", "httpcore"):  # they log every URL, and with it keys
@@ -84,7 +89,8 @@ class Api:
     ) -> Any:
         """The decoded answer, its decimal numbers as Decimal. What is sent is JSON (`body`) or a form (`form`).
 
-        Raises VendorError for an error status, VendorUnreachableError, and VendorDataError for what is not JSON.
+        Raises VendorError for an error status, VendorUnreachableError, VendorDataError for what is not JSON, and
+        ConfigurationError for a base_url or a key that cannot be sent.
         """
         wanted = {**self.params, **{name: value for name, value in (params or {}).items() if value is not None}}
         kind, content = _sent(body, form)
@@ -97,7 +103,12 @@ class Api:
                     content=content,
                     headers={"Content-Type": kind, "Accept": "application/json"} | {**self.headers, **(headers or {})},
                 )
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+            raise ConfigurationError(self.about(method, path, "cannot be asked: base_url is not a URL")) from None
+        except (httpx.LocalProtocolError, UnicodeEncodeError):
+            what = f"cannot be asked: {self.key_name} holds a line end, or a letter that no key has"
+            raise ConfigurationError(self.about(method, path, what)) from None
+        except httpx.RequestError as error:
             raise VendorUnreachableError(self.about(method, path, _failure(error))) from None
         return self._checked(method, path, answer)
 
@@ -121,7 +132,7 @@ class Api:
     def scrubbed(self, words: str) -> str:
         """What a vendor says without secrets and mail addresses, and not at length."""
         for secret in filter(None, (*self.secrets, *self.params.values())):
-            words = words.replace(secret, "***")
+            words = words.replace(secret, "***").replace(quote(secret, safe=""), "***")
         return _ADDRESS.sub("***", words)[:LONGEST_WORDS]
 
 
@@ -135,15 +146,14 @@ def _sent(body: Any, form: Mapping[str, str] | None) -> tuple[str, bytes | None]
 
 
 def _json(answer: httpx.Response) -> Any:
-    try:
-        return _decode(answer.content)
-    except msgspec.MsgspecError:
-        return _NOT_JSON
+    """The decoded body; half an emoji that a vendor cut off does not spoil the rest of it."""
+    for body in (answer.content, _HALF_CHARACTER.sub(rb"\\ufffd", answer.content)):
+        with suppress(ValueError):  # msgspec's, and Python's for bytes that are no UTF-8
+            return _decode(body)
+    return _NOT_JSON
 
 
 def _failure(error: Exception) -> str:
     if isinstance(error, httpx.TimeoutException):
         return f"did not answer in time ({type(error).__name__})"
-    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
-        return "cannot be asked: base_url is not a URL"
     return f"got no whole answer ({type(error).__name__})"

@@ -21,6 +21,9 @@ Row: TypeAlias = Mapping[str, Any]
 Convert: TypeAlias = Callable[[Any], Any]
 
 PLACES = Decimal("0.0001")
+MOST_DIGITS = 40
+LARGEST_INTEGER = 2**63 - 1
+LARGEST_DECIMAL = Decimal("99999999999999.9999")
 TAGS: Mapping[str, str] = {"_client_id": "text", "_loaded_at": "timestamp"}
 """The columns that lead every row of an API table, with their dlt types."""
 
@@ -117,10 +120,10 @@ def as_integer(value: Any) -> int | None:
     """A whole number, also from text or from a decimal without a fraction."""
     if value is None or value == "":
         return None
-    if isinstance(value, int):
-        return int(value)
-    number = _decimal(value)
-    if number != number.to_integral_value():
+    number = int(value) if isinstance(value, int) else _decimal(value)
+    if abs(number) > LARGEST_INTEGER:
+        raise ValueError("longer than 64 bits")
+    if number != int(number):
         raise ValueError("not a whole number")
     return int(number)
 
@@ -129,11 +132,10 @@ def as_decimal(value: Any) -> Decimal | int | None:
     """An exact number with at most four places, rounded half up."""
     if value is None or value == "":
         return None
-    if isinstance(value, int):
-        return int(value)
-    number = _decimal(value)
-    exponent = number.as_tuple().exponent
-    return number.quantize(PLACES, ROUND_HALF_UP) if isinstance(exponent, int) and exponent < -4 else number
+    number = int(value) if isinstance(value, int) else _decimal(value)
+    if abs(number) > LARGEST_DECIMAL:
+        raise ValueError("longer than 18 digits with four places")
+    return number if isinstance(number, int) or not _is_finer(number) else number.quantize(PLACES, ROUND_HALF_UP)
 
 
 def as_bool(value: Any) -> bool | None:
@@ -162,15 +164,18 @@ def as_timestamp(value: Any) -> str | None:
         return None
     try:
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    except ValueError:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):
         raise ValueError("not a date and time") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
 
 
 def as_moment(value: Any) -> str | None:
     """Seconds since 1970, in UTC; 0 means that it did not happen."""
     seconds = as_integer(value)
-    return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds else None
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds else None
+    except (ValueError, OverflowError, OSError):
+        raise ValueError("not seconds since 1970") from None
 
 
 def as_json(value: Any) -> str | None:
@@ -179,11 +184,10 @@ def as_json(value: Any) -> str | None:
 
 
 def as_json_text(value: Any) -> str | None:
-    """JSON that came as text, without what Postgres cannot store: NUL characters, halves of a surrogate pair (text that
-    was cut inside an emoji), and numbers that are not numbers."""
+    """JSON that came as text, without what Postgres cannot store: NUL, half characters, numbers that are none."""
     if value is None or value == "":
         return None
-    return _cleaned(value) if _UNSTORABLE.search(value) else value
+    return _cleaned(value) if _NOT_STORABLE.search(value) else value
 
 
 CONVERTERS: Mapping[str, Convert] = {
@@ -199,9 +203,9 @@ CONVERTERS: Mapping[str, Convert] = {
 }
 _DATA_TYPES = {"epoch": "timestamp", "jsontext": "json"}
 _encode = msgspec.json.Encoder(decimal_format="number").encode
-_UNSTORABLE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])|NaN|Infinity")
-_HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
+_NOT_STORABLE = re.compile(r"\\u0000|\\u[dD][89a-fA-F]|NaN|Infinity")
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 def _decimal(value: Any) -> Decimal:
@@ -211,7 +215,14 @@ def _decimal(value: Any) -> Decimal:
         raise ValueError("not a number") from None
     if not number.is_finite():
         raise ValueError("not a finite number")
+    if number.adjusted() > MOST_DIGITS:
+        raise ValueError("longer than any number has to be")  # before arithmetic, which would take forever or overflow
     return number
+
+
+def _is_finer(number: Decimal) -> bool:
+    exponent = number.as_tuple().exponent
+    return isinstance(exponent, int) and exponent < -4
 
 
 def _cleaned(text: str) -> str:
@@ -222,7 +233,7 @@ def _cleaned(text: str) -> str:
 
 def _storable(value: Any) -> Any:
     if isinstance(value, str):
-        return _HALF_A_PAIR.sub("\ufffd", value.replace("\0", ""))
+        return _HALF_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", value.replace("\0", ""))
     if isinstance(value, list):
         return [_storable(item) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
