@@ -21,11 +21,14 @@ from dlt.extract import DltResource
 from signalroom_dagster.slices import Figure, LoadSlice, Replaces
 from signalroom_dagster.sources.context import Planned, SourceContext
 from signalroom_dagster.sources.days import each_day, finished
-from signalroom_dagster.sources.http import VendorDataError
+from signalroom_dagster.sources.http import VendorDataError, VendorError
 from signalroom_dagster.sources.tables import TAGS, Row, Table
 from signalroom_dagster.tickets import offer
 
 log = logging.getLogger(__name__)
+
+OF_THE_ACCOUNT = (401, 403, 429)
+"""Refusals that meet every table of an account alike: asking on would only be refused again."""
 
 
 @dataclass(slots=True)
@@ -99,13 +102,30 @@ def restatements() -> Iterator[Any]:
 def _slices(table: Table, plan: Plan | None, context: SourceContext | None) -> Iterator[Any]:
     if plan is None or context is None:
         return
-    jobs = [partial(read_slice, table, piece, context) for piece in plan()]
+    jobs = [partial(_read_unless_failed, table, piece, context) for piece in plan()]
     for job in jobs or [_nothing]:  # something, so that the table comes to be
         yield dlt.mark.with_file_import(str(offer(job, context.work_dir)), "csv", 1)
 
 
 def _nothing() -> None:
     """No slice to load."""
+
+
+def _read_unless_failed(table: Table, piece: Slice, context: SourceContext) -> LoadSlice | None:
+    """Read a slice, or leave it for the next attempt when another one of its table has failed in this.
+
+    What is wrong with one table does not keep the others from being loaded; what is wrong with the account does.
+    """
+    if table.name in context.failures:
+        return None
+    try:
+        return read_slice(table, piece, context)
+    except (VendorDataError, VendorError) as error:
+        if getattr(error, "status", None) in OF_THE_ACCOUNT:
+            raise
+        log.warning("%s; its other slices wait for the next attempt", error)
+        context.failures.setdefault(table.name, error)
+        return None
 
 
 def read_slice(table: Table, piece: Slice, context: SourceContext) -> LoadSlice:

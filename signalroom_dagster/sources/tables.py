@@ -164,6 +164,8 @@ def as_timestamp(value: Any) -> str | None:
         return None
     try:
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        if moment.tzinfo is UTC and isinstance(value, str):
+            return value  # nothing to convert: the databases read it as it is
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
     except (ValueError, OverflowError):
         raise ValueError("not a date and time") from None
@@ -210,7 +212,7 @@ _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 def _decimal(value: Any) -> Decimal:
     try:
-        number = Decimal(str(value).strip())
+        number = value if isinstance(value, Decimal) else Decimal(str(value).strip())
     except InvalidOperation:
         raise ValueError("not a number") from None
     if not number.is_finite():
