@@ -38,7 +38,8 @@ def days_to_read(
     known = context.windows.get(resource, {})
     last = min(context.today, settings.end_date or context.today)
     first = max(settings.start_date or context.start_date, oldest or date.min)
-    again = last - timedelta(days=(context.span.lookback_days or settings.lookback_days) - 1)
+    asked = context.span.lookback_days
+    again = last - timedelta(days=(settings.lookback_days if asked is None else asked) - 1)
     since, until = context.span.since, context.span.until
     if since or until:
         wanted = set(each_day(max(since or first, oldest or date.min), min(until or last, last)))
@@ -46,6 +47,11 @@ def days_to_read(
         whole = finished(known, context, resource)
         wanted = {day for day in each_day(first, last) if day not in whole or day >= again}
     return sorted(day for day in wanted if day not in known or known[day].run_id != context.run_id)
+
+
+def is_read(context: SourceContext, resource: str) -> bool:
+    """Whether this run has committed something of a resource already: a list that is read whole is then done."""
+    return any(window.run_id == context.run_id for window in context.windows.get(resource, {}).values())
 
 
 def each_day(first: date, last: date) -> Iterator[date]:
