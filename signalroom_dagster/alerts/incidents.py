@@ -118,7 +118,7 @@ class Incidents:
                 )  # fmt: skip
         return True
 
-    def recovered(self, kind: Kind, subject: str, client: str) -> int:
+    def recovered(self, kind: Kind, subject: str, client: str, *, announce: bool = True) -> int:
         """Close what is open of this; the number of incidents. Costs one look when nothing is open."""
         if not any((each.kind, each.subject, each.client) == (kind, subject, client) for each in self.open()):
             return 0
@@ -126,7 +126,7 @@ class Incidents:
             return change(
                 "UPDATE incidents SET closed_at = ?, tell_at = ? "
                 "WHERE (kind, subject, client) = (?, ?, ?) AND closed_at IS NULL",
-                self._clock(), self._clock(), kind, subject, client,
+                self._clock(), self._clock() if announce else None, kind, subject, client,
             ).rowcount  # fmt: skip
 
     def open(self) -> list[Incident]:

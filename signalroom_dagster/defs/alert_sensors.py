@@ -80,11 +80,11 @@ def _watch() -> dg.SensorDefinition:
 
 
 def _look_at_ticks(instance: dg.DagsterInstance, state: InstigatorState) -> None:
-    """By the last finished tick. What is switched off has recovered as far as anybody is concerned."""
+    """By the last finished tick. Of what a person has switched off, nobody is told any more."""
     subject = f"{state.instigator_type.value.lower().replace('_', ' ')} {state.instigator_name}"
     kind: Kind = "tick"
     if state.status == InstigatorStatus.STOPPED:
-        telling.recovered(kind, subject, "")
+        telling.incidents().recovered(kind, subject, "", announce=False)
         return
     ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=TICKS_LOOKED_AT)
     last = next((tick for tick in ticks if tick.status != TickStatus.STARTED), None)

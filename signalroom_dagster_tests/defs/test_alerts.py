@@ -242,6 +242,19 @@ def test_a_run_that_was_lost_alerts_through_the_sensor(
     assert "Next: `signalroom run everflow --client 713`" in texts(providers)[0]
 
 
+def test_the_daemon_finds_every_lost_run_since_the_sensor_was_started(
+    project: Project, providers: Providers, instance: dg.DagsterInstance
+) -> None:
+    sensor, cursor = SENSORS["alert_on_run_failure"], None
+    lost_run(instance)  # before it was started
+    for found in (0, 1, 1):
+        context = dg.build_sensor_context(instance=instance, cursor=cursor)
+        cursor = sensor.evaluate_tick(context).cursor
+        assert len(texts(providers)) == found
+        if not found:
+            lost_run(instance)
+
+
 @pytest.mark.parametrize(
     ("remote", "will_retry", "alerts"),
     [(True, "true", 0), (True, "false", 1), (False, "true", 1), (False, "false", 1)],
@@ -305,6 +318,18 @@ def test_a_sensor_that_cannot_tick_alerts_until_it_can(
     assert texts(providers)[1].startswith(
         "🟢 sensor s3_exports_new_files works again\nPermissionError, seen 2 times from"
     )
+
+
+def test_a_failing_sensor_that_a_person_switches_off_is_let_go_without_a_word(
+    project: Project, providers: Providers, instance: dg.DagsterInstance
+) -> None:
+    tick(instance, TickStatus.FAILURE, 1_000.0, "PermissionError")
+    look(instance, "alert_watch")
+    (state,) = instance.all_instigator_state()
+    instance.update_instigator_state(state.with_status(InstigatorStatus.STOPPED))
+    look(instance, "alert_watch")
+    assert len(texts(providers)) == 1
+    assert telling.incidents().open() == []
 
 
 NEWEST = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
