@@ -132,6 +132,31 @@ def backfill(
         out.print(f"{source} of client {who.id} is read from {since} to {until}")
 
 
+mappings = typer.Typer(no_args_is_help=True, help="Reference data: CSV files in git and their tables.")
+app.add_typer(mappings, name="mappings")
+
+
+@mappings.command("load")
+def load_mappings(
+    client: ClientOption = None,
+    every: Annotated[bool, typer.Option("--all", help="Every client that has reference data.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the difference; change nothing.")] = False,
+) -> None:
+    """Make a client's rows those of its files, and print what that changes."""
+    from signalroom_dagster.loading import catalog, warehouse
+    from signalroom_dagster.loading.reference import load_reference
+    from signalroom_dagster.reference import difference_lines
+
+    if every == bool(client):
+        raise ConfigurationError("name one client with --client, or give --all (not both)")
+    for source in catalog.reference_sources():
+        for who in clients_of(source) if every else [_client(client)]:
+            with warehouse.exclusive():
+                found = load_reference(source, who, dry_run)
+            for line in difference_lines(who.id, found):
+                out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def sandbox(context: typer.Context) -> None:
     """Start the stand-in vendors; with a COMMAND, run it against them, else wait for Ctrl-C."""

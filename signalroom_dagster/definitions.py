@@ -6,19 +6,29 @@ https://docs.dagster.io/guides/build/projects-and-components
 import dagster as dg
 
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
+from signalroom_dagster.defs.assets.models import build_model_assets
+from signalroom_dagster.defs.assets.reference import build_reference_assets, build_reference_checks
+from signalroom_dagster.defs.automation import build_automation_sensor
 from signalroom_dagster.defs.checks import build_load_checks
 from signalroom_dagster.defs.jobs import build_source_job
 from signalroom_dagster.defs.resources import RESOURCES
 from signalroom_dagster.defs.sensors import build_new_files_sensor
-from signalroom_dagster.loading.catalog import check_clients, file_sources, source_names
+from signalroom_dagster.loading import catalog
 
-check_clients()
+catalog.check_clients()
 
 defs = dg.Definitions(
-    assets=[build_ingest_assets(source) for source in source_names()],
-    asset_checks=[check for source in source_names() for check in build_load_checks(source)],
-    jobs=[build_source_job(source) for source in source_names()],
-    sensors=[build_new_files_sensor(source) for source in file_sources()],
+    assets=[
+        *map(build_ingest_assets, catalog.dlt_sources()),
+        *map(build_reference_assets, catalog.reference_sources()),
+        *build_model_assets(),
+    ],
+    asset_checks=[
+        *(check for source in catalog.dlt_sources() for check in build_load_checks(source)),
+        *(check for source in catalog.reference_sources() for check in build_reference_checks(source)),
+    ],
+    jobs=[*map(build_source_job, catalog.source_names())],
+    sensors=[*map(build_new_files_sensor, catalog.file_sources()), build_automation_sensor()],
     resources=RESOURCES,
     executor=dg.in_process_executor,
 )

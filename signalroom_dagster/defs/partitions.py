@@ -5,9 +5,14 @@ https://docs.dagster.io/guides/build/partitions-and-backfills/partitioning-asset
 
 import dagster as dg
 
-from signalroom_dagster.clients import clients_of
+from signalroom_dagster.clients import clients_of, load_clients
 
 
 def client_partitions(source: str) -> dg.StaticPartitionsDefinition:
     """The clients that use a source, planned ones included."""
     return dg.StaticPartitionsDefinition([client.id for client in clients_of(source)])
+
+
+def all_clients() -> dg.StaticPartitionsDefinition:
+    """Every client: for models and reports, which take what a client has."""
+    return dg.StaticPartitionsDefinition(list(load_clients()))

@@ -3,8 +3,8 @@
 A source package offers `Settings` (a pydantic model), `outline(configured)` (every resource, nothing loaded),
 `open_source(settings, context)` (the real thing for one client), `preview(settings, context)` (what a load would do)
 and `probe(settings, client_id)` (whether the account answers); one that loads files also `listing_digests(settings)`.
-Optional is `check_shared(client_id, configured)` (what may not stand in two clients' settings at once). There is no
-list to keep.
+Optional is `check_shared(client_id, configured)` (what may not stand in two clients' settings at once). A source of
+reference data offers `Settings`, `probe` and what `reference.ReferenceModule` says instead. There is no list to keep.
 """
 
 import importlib
@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from signalroom_dagster import sources
 from signalroom_dagster.clients import Client, clients_of, load_clients
-from signalroom_dagster.config import ConfigurationError, source_settings, unchecked_settings
+from signalroom_dagster.config import ConfigurationError, project_dir, source_settings, unchecked_settings
 
 if TYPE_CHECKING:
     from dlt.extract import DltResource, DltSource
@@ -75,6 +75,21 @@ def source_module(name: str) -> SourceModule:
     return cast("SourceModule", _import(name))
 
 
+def is_reference(name: str) -> bool:
+    """Whether a source brings reference data (tables of schema `public` from files in git) instead of dlt resources."""
+    return hasattr(source_module(name), "tables_of")
+
+
+def dlt_sources() -> list[str]:
+    """The sources that are loaded through dlt, each into a schema of its own."""
+    return [name for name in source_names() if not is_reference(name)]
+
+
+def reference_sources() -> list[str]:
+    """The sources of reference data."""
+    return [name for name in source_names() if is_reference(name)]
+
+
 def outline(name: str) -> "DltSource":
     """Every resource that any client has of a source; reads no secret and opens no connection."""
     module = source_module(name)
@@ -82,8 +97,18 @@ def outline(name: str) -> "DltSource":
 
 
 def table_facts(name: str) -> Mapping[str, TableFacts]:
-    """The tables of a source, by name."""
+    """The tables of a source's own schema, by name; of reference data none."""
+    if is_reference(name):
+        return {}
     return {key: _facts(resource.compute_table_schema()) for key, resource in outline(name).resources.items()}
+
+
+def tables_of(name: str) -> list[tuple[str, str]]:
+    """Schema and table of everything that a source brings."""
+    if is_reference(name):
+        clients = [client.id for client in clients_of(name)]
+        return [("public", table) for table in cast("Any", source_module(name)).tables_of(clients, project_dir())]
+    return [(name, table) for table in table_facts(name)]
 
 
 def tables_loaded_by(name: str, load: str) -> list[str]:

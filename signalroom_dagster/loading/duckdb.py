@@ -25,6 +25,14 @@ _TYPES = {
 }
 
 
+def explain(error: Exception, what: str) -> Exception:
+    """DuckDB quotes the offending line in its errors: keep only their class."""
+    cause = error.__cause__ or error
+    if isinstance(cause, engine.Error):
+        return LoadError(f"{what}: DuckDB refused it: {type(cause).__name__}")
+    return error
+
+
 class SignalRoomDuckDbClient(DuckDbClient):
     """The file-atomic load for tables that ask for it."""
 
@@ -52,11 +60,8 @@ class SignalRoomDuckDbClient(DuckDbClient):
         return int(done[0][0]) if done else 0
 
     def explain(self, error: Exception, what: str) -> Exception:
-        """DuckDB quotes the offending line in its errors: keep only their class."""
-        cause = error.__cause__ or error
-        if isinstance(cause, engine.Error):
-            return LoadError(f"{what}: DuckDB refused it: {type(cause).__name__}")
-        return error
+        """See `explain` of this module."""
+        return explain(error, what)
 
     @override
     def _get_table_update_sql(self, table_name: str, new_columns: Any, generate_alter: bool) -> list[str]:

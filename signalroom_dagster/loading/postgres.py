@@ -6,6 +6,7 @@ path, no session locks; every name is qualified and every lock ends with its tra
 https://supabase.com/docs/guides/database/connecting-to-postgres
 """
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,13 +63,49 @@ def explain(error: Exception, what: str) -> Exception:
     return LoadError(f"{what}: Postgres refused it: {type(error).__name__} {code}")
 
 
+class IdleConnections:
+    """Connections that a load job is done with, kept for the next one: a new session costs a twentieth of a load."""
+
+    def __init__(self) -> None:
+        self._idle: deque[psycopg2.extensions.connection] = deque()
+
+    def take(self, url: str) -> "psycopg2.extensions.connection":
+        """One that is idle, or a new one. Raises what `connect` raises."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return connect(url)
+
+    def give_back(self, connection: "psycopg2.extensions.connection") -> None:
+        """Keep it if it is sound and outside a transaction, else close it."""
+        if connection.info.transaction_status == psycopg2.extensions.TRANSACTION_STATUS_IDLE:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    def close(self) -> None:
+        """Close those that are idle."""
+        while self._idle:
+            self._idle.pop().close()
+
+
 class PoolerSqlClient(Psycopg2SqlClient):
     """dlt's client without startup options, which a transaction pooler refuses."""
 
+    connections: IdleConnections | None = None
+
     @override
     def open_connection(self) -> "psycopg2.extensions.connection":
-        self._conn = connect(self.credentials.to_native_representation())
+        url = self.credentials.to_native_representation()
+        self._conn = self.connections.take(url) if self.connections else connect(url)
         return self._conn
+
+    @override
+    def close_connection(self) -> None:
+        if self._conn and self.connections:
+            self.connections.give_back(self._conn)
+            self._conn = None
+        super().close_connection()
 
 
 class SignalRoomPostgresClient(PostgresClient):
@@ -157,3 +194,15 @@ class SignalRoomPostgres(ResolvedOnce, postgres):
     @override
     def client_class(self) -> type[SignalRoomPostgresClient]:
         return SignalRoomPostgresClient
+
+    @override
+    def client(self, schema: Any, initial_config: Any = None) -> SignalRoomPostgresClient:
+        """A client that shares its connection with the load's other clients, one after another."""
+        client = super().client(schema, initial_config)
+        client.sql_client.connections = vars(self).setdefault("_connections", IdleConnections())
+        return client
+
+    @override
+    def close(self) -> None:
+        if connections := vars(self).pop("_connections", None):
+            connections.close()

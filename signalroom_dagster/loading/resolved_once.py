@@ -40,3 +40,6 @@ class ResolvedOnce(Resolving):
         if key not in known:
             known[key] = super().configuration(initial_config, accept_partial)
         return copy.copy(known[key])
+
+    def close(self) -> None:
+        """Let go of what was kept from one load job to the next."""

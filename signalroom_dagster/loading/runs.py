@@ -5,7 +5,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from signalroom_dagster import config
 from signalroom_dagster.clients import Client
 from signalroom_dagster.loading import catalog
+from signalroom_dagster.loading.reference import create_reference_tables, load_reference
 from signalroom_dagster.loading.warehouse import (
     Query,
     connected,
@@ -60,13 +61,13 @@ def open_load(source: str, client: Client, run_id: str, span: Span = WHOLE) -> G
     settings = catalog.settings_for(source, client)
     catalog.check_span(source, span)
     config.anchor_dlt()
-    with scratch_folder(pipeline_name(source, client.id)) as folder, kept_open():
+    with scratch_folder(pipeline_name(source, client.id)) as folder, kept_open(), closing(destination()) as warehouse:
         with connected() as query:
             context = _context(source, client, run_id, folder, query, span)
         pipeline = dlt.pipeline(
             pipeline_name(source, client.id),
             pipelines_dir=str(folder / "dlt"),
-            destination=destination(),
+            destination=warehouse,
             dataset_name=source,
         )
         try:
@@ -81,6 +82,10 @@ def run_load(source: str, client: Client, run_id: str, resources: Sequence[str] 
     Raises ConfigurationError for an unknown resource, and what the load raises.
     """
     wait_until_reachable(log.warning)
+    if catalog.is_reference(source):
+        with exclusive():
+            load_reference(source, client)
+        return
     with exclusive(), open_load(source, client, run_id, span) as load:
         known = list(load.source.resources)
         if unknown := [name for name in resources if name not in known]:
@@ -112,19 +117,26 @@ def run_with_retries(
 
 def preview_load(source: str, client: Client, span: Span = WHOLE) -> list[Planned]:
     """What a load would do now, and why; loads nothing."""
+    if catalog.is_reference(source):
+        with exclusive():
+            differences = load_reference(source, client, dry_run=True)
+        return [Planned(found.table, found.summary, "as the file says") for found in differences]
     with exclusive(), connected() as query, scratch_folder(pipeline_name(source, client.id)) as folder:
         return list(catalog.preview(source, client, _context(source, client, "preview", folder, query, span)))
 
 
 def create_tables(source: str) -> None:
     """Every table that a source declares, empty and typed, where it is not there yet."""
-    warehouse = destination()
-    dataset = warehouse.spec()._bind_dataset_name(source)  # pyright: ignore[reportPrivateUsage]
+    if catalog.is_reference(source):
+        create_reference_tables(source)
+        return
     schema = catalog.outline(source).discover_schema()
     schema._bump_version()  # pyright: ignore[reportPrivateUsage]  # dlt stores no schema that is not marked complete
-    with exclusive(), warehouse.client(schema, dataset) as client:
-        client.initialize_storage()
-        client.update_stored_schema()
+    with exclusive(), closing(destination()) as warehouse:
+        dataset = warehouse.spec()._bind_dataset_name(source)  # pyright: ignore[reportPrivateUsage]
+        with warehouse.client(schema, dataset) as client:
+            client.initialize_storage()
+            client.update_stored_schema()
 
 
 def destination() -> Any:

@@ -1,4 +1,4 @@
-"""Reading the warehouse, the same way on both engines: ledger, counts, checks. Loads go through dlt instead."""
+"""SQL on the warehouse, the same way on both engines: ledger, counts, checks, and what is written without dlt."""
 
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -36,6 +36,27 @@ def connected() -> Generator[Query]:
     """
     with _duckdb() if destination_name() == "duckdb" else _postgres() as query:
         yield query
+
+
+@contextmanager
+def transaction(subject: str) -> Generator[Query]:
+    """Like `connected`, in one transaction: committed at the end of the block, undone when the block raises.
+
+    Raises the driver's errors as `explain` tells them, with the subject and without row content.
+    """
+    with connected() as query:
+        try:
+            query("BEGIN")
+            yield query
+            query("COMMIT")
+        except Exception as error:
+            raise _explain(error, subject) from None  # closing the connection undoes what was begun
+
+
+def lock(query: Query, name: str) -> None:
+    """Hold other writers of the same thing off until the transaction ends; on DuckDB `exclusive` does already."""
+    if destination_name() == "postgres":
+        query("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", name)
 
 
 def wait_until_reachable(
@@ -107,3 +128,11 @@ def _duckdb() -> Generator[Query]:
         yield query
     finally:
         connection.close()
+
+
+def _explain(error: Exception, subject: str) -> Exception:
+    if destination_name() == "duckdb":
+        from signalroom_dagster.loading.duckdb import explain
+    else:
+        from signalroom_dagster.loading.postgres import explain
+    return explain(error, subject)

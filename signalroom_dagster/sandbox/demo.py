@@ -15,7 +15,8 @@ from rich.table import Table
 
 from signalroom_dagster.clients import Client, load_clients
 from signalroom_dagster.config import duckdb_path, project_dir
-from signalroom_dagster.loading.catalog import tables_loaded_by
+from signalroom_dagster.loading.catalog import source_names, tables_of
+from signalroom_dagster.loading.sql_models import models
 from signalroom_dagster.loading.warehouse import connected, exclusive
 from signalroom_dagster.sandbox.environment import sandbox_environment
 from signalroom_dagster.sandbox.shops import SHOPS
@@ -29,15 +30,14 @@ screen = Console()
 def main() -> None:
     """Load everything that the sandbox offers and print a summary; exits 1 when a load failed."""
     started = time.monotonic()
-    screen.print("Starting the sandbox: a local S3 with invented order exports of two clients ...")
+    screen.print("Starting the sandbox: a local S3 and stand-in vendors with the invented data of two clients ...")
     with sandbox_environment() as environment:
         os.environ.update(environment)
         for client in _clients():
-            for source in client.sources:
-                screen.print(f"\n[bold]dagster asset materialize[/] {source}, client {client.id}", highlight=False)
-                if _materialize(source, client.id) != 0:
-                    screen.print(f"[red]{source} of client {client.id} failed[/]; the lines above say why")
-                    raise SystemExit(1)
+            screen.print(f"\n[bold]dagster asset materialize --select '*' --partition {client.id}[/]", highlight=False)
+            if _materialize(client.id) != 0:
+                screen.print(f"[red]client {client.id} failed[/]; the lines above say why")
+                raise SystemExit(1)
         _summarize()
     shown = duckdb_path().relative_to(project_dir())
     screen.print(f"\nDone in {time.monotonic() - started:.0f} s. The warehouse is {shown}. Next:")
@@ -57,10 +57,10 @@ def _clients() -> list[Client]:
     return [client for client in load_clients().values() if client.id in SHOPS]
 
 
-def _materialize(source: str, client_id: str) -> int:
+def _materialize(client_id: str) -> int:
     """Run Dagster's own command and show the lines that concern the load."""
     command = [sys.executable, "-W", "ignore", "-m", "dagster", "asset", "materialize"]
-    command += ["-m", "signalroom_dagster.definitions", "--select", f"group:{source}", "--partition", client_id]
+    command += ["-m", "signalroom_dagster.definitions", "--select", "*", "--partition", client_id]
     command += ["--config-json", json.dumps(QUIET)]
     process = subprocess.Popen(
         command, cwd=project_dir(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
@@ -73,24 +73,14 @@ def _materialize(source: str, client_id: str) -> int:
 
 
 def _summarize() -> None:
-    table = Table("client", "table", "rows", "files", "rejected", "remarks", title="What is in the warehouse")
-    for column in table.columns[:5]:
-        column.no_wrap = True
+    """How many rows each table has of each client."""
+    clients = _clients()
+    table = Table("table", *(f"rows of {client.id}" for client in clients), title="What is in the warehouse")
     with exclusive(), connected() as query:
-        for name in tables_loaded_by("s3_exports", "files"):
-            counted = dict(query(f"SELECT _client_id, count(*) FROM s3_exports.{name} GROUP BY 1"))
-            for client in _clients():
-                ledger = query(
-                    "SELECT count(*), coalesce(sum(rows_rejected), 0), "
-                    "coalesce(string_agg(reason, '; ' ORDER BY _file_name), '') "
-                    "FROM s3_exports.files WHERE table_name = %s AND _client_id = %s",
-                    name,
-                    client.id,
-                )
-                files, rejected, remarks = ledger[0]
-                table.add_row(
-                    client.id, name, f"{counted.get(client.id, 0):,}", str(files), str(rejected), str(remarks)[:90]
-                )
+        tables = [*(each for source in source_names() for each in tables_of(source)), *models()]
+        for schema, name in tables:
+            counted = dict(query(f"SELECT _client_id, count(*) FROM {schema}.{name} GROUP BY 1"))
+            table.add_row(f"{schema}.{name}", *(f"{counted.get(client.id, 0):,}" for client in clients))
     screen.print()
     screen.print(table)
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 import msgspec
@@ -84,23 +84,24 @@ class Api:
         limit: Limit | None = None,
         params: Mapping[str, Any] | None = None,
         body: Any = None,
+        form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Any:
-        """The decoded answer, its decimal numbers as Decimal.
+        """The decoded answer, its decimal numbers as Decimal. What is sent is JSON (`body`) or a form (`form`).
 
         Raises VendorError for an error status, VendorUnreachableError, VendorDataError for what is not JSON, and
         ConfigurationError for a base_url or a key that cannot be sent.
         """
         wanted = {**self.params, **{name: value for name, value in (params or {}).items() if value is not None}}
+        kind, content = _sent(body, form)
         try:
             with (limit or self.limit).turn():
                 answer = self.http.request(
                     method,
                     self.base_url.rstrip("/") + path,
                     params=wanted,
-                    content=msgspec.json.encode(body) if body is not None else None,
-                    headers={"Content-Type": "application/json", "Accept": "application/json"}
-                    | {**self.headers, **(headers or {})},
+                    content=content,
+                    headers={"Content-Type": kind, "Accept": "application/json"} | {**self.headers, **(headers or {})},
                 )
         except (httpx.InvalidURL, httpx.UnsupportedProtocol):
             raise ConfigurationError(self.about(method, path, "cannot be asked: base_url is not a URL")) from None
@@ -118,7 +119,7 @@ class Api:
     def _checked(self, method: str, path: str, answer: httpx.Response) -> Any:
         body = _json(answer)
         if answer.status_code >= 300:
-            said = self._scrubbed(self.words(body)) or answer.reason_phrase
+            said = self.scrubbed(self.words(body)) or answer.reason_phrase
             what = f"answered {answer.status_code}: {said}"
             if answer.status_code in (401, 403):
                 what += f"; check {self.key_name}"
@@ -128,13 +129,20 @@ class Api:
             raise VendorDataError(self.about(method, path, f"answered {kind} that is not JSON; is base_url right?"))
         return body
 
-    def _scrubbed(self, words: str) -> str:
+    def scrubbed(self, words: str) -> str:
+        """What a vendor says without secrets and mail addresses, and not at length."""
         for secret in filter(None, (*self.secrets, *self.params.values())):
             words = words.replace(secret, "***").replace(quote(secret, safe=""), "***")
         return _ADDRESS.sub("***", words)[:LONGEST_WORDS]
 
 
 _NOT_JSON = object()
+
+
+def _sent(body: Any, form: Mapping[str, str] | None) -> tuple[str, bytes | None]:
+    if form is not None:
+        return "application/x-www-form-urlencoded", urlencode(form).encode()
+    return "application/json", msgspec.json.encode(body) if body is not None else None
 
 
 def _json(answer: httpx.Response) -> Any:

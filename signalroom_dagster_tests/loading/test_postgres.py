@@ -15,7 +15,7 @@ from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.loading import warehouse
 from signalroom_dagster.loading.errors import DestinationLostError, DestinationUnreachableError, LoadError
-from signalroom_dagster.loading.postgres import connect, explain
+from signalroom_dagster.loading.postgres import IdleConnections, connect, explain
 from signalroom_dagster.loading.runs import run_load, run_with_retries
 from signalroom_dagster_tests.loading.processes import finish, start_load
 from signalroom_dagster_tests.postgres import NOBODY, PASSWORD, PostgresServer, free_port
@@ -167,6 +167,22 @@ def test_a_server_that_went_away_is_told_apart_from_one_that_refuses(postgres_ur
     with pytest.raises(psycopg2.Error) as raised, connection.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
     assert isinstance(explain(raised.value, "x"), DestinationUnreachableError)
+
+
+def test_only_a_sound_connection_outside_a_transaction_is_used_again(postgres_url: str) -> None:
+    connections = IdleConnections()
+    sound, busy, ended = (connections.take(postgres_url) for _ in range(3))
+    busy.autocommit = False
+    busy.cursor().execute("SELECT 1")
+    ended.close()
+    for connection in (sound, busy, ended):
+        connections.give_back(connection)
+    assert connections.take(postgres_url) is sound
+    assert connections.take(postgres_url) not in (sound, busy, ended)
+    assert busy.closed
+    connections.give_back(sound)
+    connections.close()
+    assert sound.closed
 
 
 @pytest.fixture(autouse=True)

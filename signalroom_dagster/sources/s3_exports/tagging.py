@@ -15,6 +15,7 @@ from signalroom_dagster.files import FileStatus
 from signalroom_dagster.sources.s3_exports.layouts import ColumnPlan, Layout
 from signalroom_dagster.sources.s3_exports.record_count import RecordCount
 from signalroom_dagster.sources.s3_exports.records import (
+    QUOTE,
     Record,
     RecordReader,
     count_fields,
@@ -26,7 +27,7 @@ from signalroom_dagster.sources.s3_exports.records import (
 PlanColumns = Callable[[Sequence[str]], ColumnPlan]
 
 HEADER_BLOCK_BYTES = 64 * 1024
-FLUSH_PIECES = 6_000  # three a row
+FLUSH_PIECES = 1_500  # three a row
 LONGEST_RECORD_BYTES = 1024 * 1024
 LONGEST_RAW = 10_000
 MOST_COLUMNS = 1_500  # Postgres ends at 1,600
@@ -135,7 +136,7 @@ class _Writer:
             if reason := self._fault or problem or (len(raw) > LONGEST_RECORD_BYTES and "is longer than 1 MiB"):
                 self._reject(line, raw, reason)
                 continue
-            found = len(fields) if fields else raw.count(b",") + 1 if b'"' not in raw else count_fields(raw)
+            found = len(fields) if fields else raw.count(b",") + 1 if QUOTE not in raw else count_fields(raw)
             if found != width:
                 self._reject(line, raw, f"has {found} fields, the header has {width}")
                 continue

@@ -1,0 +1,84 @@
+"""The SQL models as assets: what they read is read from their SQL, so the graph is never out of step with it.
+
+https://docs.dagster.io/guides/build/assets/defining-assets-with-asset-dependencies
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from signalroom_dagster.clients import clients_of, get_client
+from signalroom_dagster.config import destination_name
+from signalroom_dagster.defs.attempts import attempt
+from signalroom_dagster.defs.automation import of_active_clients
+from signalroom_dagster.defs.partitions import all_clients
+from signalroom_dagster.loading import warehouse
+from signalroom_dagster.loading.model_runs import ModelRun, read_columns, run_model, sources_of
+from signalroom_dagster.loading.sql_models import Model, TableName, models
+
+OWNER = "team:data"
+GROUP = "models"
+
+
+def build_model_assets() -> list[dg.AssetsDefinition]:
+    """Every model as an asset, partitioned by all clients, and made anew when something it reads has changed."""
+    return [_asset_of(model) for model in models().values()]
+
+
+def _asset_of(model: Model) -> dg.AssetsDefinition:
+    spec = dg.AssetSpec(
+        key=[*model.name],
+        deps=[_dependency(read) for read in model.reads],
+        group_name=GROUP,
+        kinds={"sql", destination_name()},
+        owners=[OWNER],
+        description=model.about,
+        partitions_def=all_clients(),
+        automation_condition=dg.AutomationCondition.eager().without(~dg.AutomationCondition.any_deps_missing())
+        & of_active_clients(),
+    )
+
+    @dg.multi_asset(
+        name=f"model_{'_'.join(model.name)}",
+        specs=[spec],
+        pool="duckdb" if destination_name() == "duckdb" else None,
+        op_tags={"signalroom/model": ".".join(model.name)},
+    )
+    def run(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        client = get_client(context.partition_key)
+        with attempt(context, f"client {client.id}, model {'.'.join(model.name)}"):
+            warehouse.wait_until_reachable(context.log.warning)
+            with warehouse.exclusive():
+                done = run_model(model.name, client)
+                yield dg.MaterializeResult(asset_key=spec.key, metadata=_metadata(model, done))
+
+    return run
+
+
+def _dependency(read: TableName) -> dg.AssetDep:
+    """What a model reads; of clients that do not use the source behind it, nothing is missing."""
+    key = dg.AssetKey([*read])
+    sources = sources_of([read])
+    if not sources:
+        return dg.AssetDep(key)
+    return dg.AssetDep(key, partition_mapping=dg.StaticPartitionMapping({c.id: c.id for c in clients_of(sources[0])}))
+
+
+def _metadata(model: Model, done: ModelRun) -> Mapping[str, Any]:
+    return {
+        "dagster/partition_row_count": done.rows,
+        "seconds": round(done.seconds, 2),
+        "dagster/column_schema": dg.TableSchema(
+            columns=[dg.TableColumn(name, description=text or None) for name, text in model.columns.items()]
+        ),
+        "dagster/column_lineage": dg.TableColumnLineage(
+            {
+                column: [
+                    dg.TableColumnDep(asset_key=dg.AssetKey([*table]), column_name=name) for table, name in sources
+                ]
+                for column, sources in model.lineage(read_columns(model)).items()
+            }
+        ),
+        "sql": dg.MetadataValue.md(f"```sql\n{model.sql.strip()}\n```"),
+    }

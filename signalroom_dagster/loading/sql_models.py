@@ -1,0 +1,173 @@
+"""The SQL models: one SELECT per table in `models/<schema>/<table>.sql`, in Postgres' dialect, for both engines.
+
+What a model reads, and where each of its columns comes from, is read from its SQL. A comment behind a column of the
+outer SELECT is the column's description, the comment on top of the file is the table's. Beside Postgres' own functions
+a model may use those of `FUNCTIONS`, which mean exactly the same on both engines.
+
+https://sqlglot.com/
+"""
+
+import functools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any, TypeAlias, cast
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.lineage import Node, lineage
+
+TableName: TypeAlias = tuple[str, str]
+"""Schema and table."""
+
+CLIENT = "__client__"
+"""Stands for the client in a tree, until the statement's text has a placeholder for it."""
+
+_DAY = (
+    "CASE WHEN _1 ~ '^(0[1-9]|1[0-2])/(0[1-9]|[12]\\d|3[01])/\\d{4}' "
+    "THEN SUBSTRING(_1, 7, 4) || SUBSTRING(_1, 1, 2) || SUBSTRING(_1, 4, 2) "
+    "WHEN _1 ~ '^\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])' "
+    "THEN SUBSTRING(_1, 1, 4) || SUBSTRING(_1, 6, 2) || SUBSTRING(_1, 9, 2) END"
+)
+_MONTH = f"MAKE_DATE(CAST(SUBSTRING({_DAY}, 1, 4) AS INT), CAST(SUBSTRING({_DAY}, 5, 2) AS INT), 1)"
+_DATE = f"({_MONTH} + (CAST(SUBSTRING({_DAY}, 7, 2) AS INT) - 1))"
+
+FUNCTIONS: Mapping[str, Mapping[str, str]] = {
+    "safe_ratio": {
+        "postgres": "CAST(ROUND(CAST(_1 AS NUMERIC) / NULLIF(_2, 0), 4) AS NUMERIC(18, 4))",
+        # DuckDB divides decimals as doubles: half a cent would fall to either side. So in whole ten-thousandths.
+        "duckdb": "CAST(CAST(CAST(SIGN(_1) * SIGN(_2) AS HUGEINT) * ((2 * CAST(ABS(_1) * 10000 AS HUGEINT) * 10000 "
+        "+ CAST(ABS(_2) * 10000 AS HUGEINT)) // NULLIF(2 * CAST(ABS(_2) * 10000 AS HUGEINT), 0)) AS DECIMAL(22, 0)) "
+        "* CAST(0.0001 AS DECIMAL(5, 4)) AS DECIMAL(18, 4))",
+    },
+    "as_decimal": {
+        "postgres": "CASE WHEN TRIM(_1) ~ '^-?\\d{1,13}(\\.\\d+)?$' THEN CAST(TRIM(_1) AS NUMERIC(18, 4)) END"
+    },
+    "as_integer": {"postgres": "CASE WHEN TRIM(_1) ~ '^-?\\d{1,18}$' THEN CAST(TRIM(_1) AS BIGINT) END"},
+    "as_flag": {
+        "postgres": "CASE UPPER(TRIM(_1)) WHEN 'YES' THEN TRUE WHEN '1' THEN TRUE WHEN 'NO' THEN FALSE "
+        "WHEN '0' THEN FALSE END"
+    },
+    "as_day": {
+        "postgres": f"CASE WHEN EXTRACT(DAY FROM {_DATE}) = CAST(SUBSTRING({_DAY}, 7, 2) AS INT) THEN {_DATE} END"
+    },
+}
+"""What a model may call beside Postgres' own functions, per engine; `postgres` serves both where it stands alone.
+
+`safe_ratio(a, b)` is a / b rounded half up to four places, NULL when b is 0. `as_decimal`, `as_integer`, `as_flag`
+(YES, NO, 1, 0) and `as_day` (MM/DD/YYYY or YYYY-MM-DD, a time behind it cut off) read text and give NULL for any other.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model: its table, its text as it stands in the file, what it reads and which columns it gives."""
+
+    name: TableName
+    sql: str
+    about: str
+    reads: Sequence[TableName]
+    columns: Mapping[str, str]
+
+    def select(self, dialect: str) -> str:
+        """The SELECT for an engine, limited to the client of the placeholder `%s`, once for each table it reads."""
+        tree = _expanded(_parsed(self.sql), dialect)
+        ctes = {cte.alias for cte in tree.find_all(exp.CTE)}
+        for table in list(tree.find_all(exp.Table)):
+            if table.db or table.name not in ctes:
+                table.replace(_of_client(table))
+        return tree.sql(dialect=dialect, comments=False).replace(CLIENT, "%s")
+
+    @property
+    def places(self) -> int:
+        """How many placeholders `select` has."""
+        return self.select("postgres").count("%s")
+
+    def lineage(self, schema: Mapping[TableName, Sequence[str]]) -> Mapping[str, Sequence[tuple[TableName, str]]]:
+        """The columns that each column comes from, given the columns of the tables that are read."""
+        known: dict[str, dict[str, dict[str, str]]] = {}
+        for (db, table), columns in schema.items():
+            known.setdefault(db, {})[table] = dict.fromkeys(columns, "text")
+        nodes = lineage(None, _parsed(self.sql), schema=known, dialect="postgres")
+        return {column: sorted(set(_sources(nodes[column]))) for column in self.columns}
+
+
+@functools.cache
+def models() -> Mapping[TableName, Model]:
+    """Every model by its table, in an order in which each comes after those that it reads."""
+    found = {(folder.name, file.name[:-4]): _read(folder.name, file) for folder, file in _model_files()}
+    ordered: dict[TableName, Model] = {}
+    while len(ordered) < len(found):
+        ready = [m for m in found.values() if m.name not in ordered
+                 and all(read in ordered or read not in found for read in m.reads)]  # fmt: skip
+        if not ready:
+            raise ValueError(f"models read each other in a circle: {sorted(set(found) - set(ordered))}")
+        ordered.update({model.name: model for model in ready})
+    return ordered
+
+
+def _model_files() -> Iterator[tuple[Traversable, Traversable]]:
+    folders = sorted(files("signalroom_dagster.models").iterdir(), key=lambda folder: folder.name)
+    for folder in folders:
+        if folder.is_dir():
+            for file in sorted(folder.iterdir(), key=lambda file: file.name):
+                if file.name.endswith(".sql") and not file.name.endswith(".checks.sql"):
+                    yield folder, file
+
+
+def _read(schema: str, file: Traversable) -> Model:
+    text = file.read_text("utf-8")
+    tree = _parsed(text)
+    ctes = {cte.alias for cte in tree.find_all(exp.CTE)}
+    reads = {(table.db, table.name) for table in tree.find_all(exp.Table) if table.db or table.name not in ctes}
+    about = " ".join(line[2:].strip() for line in re.match(r"(--.*\n)*", text)[0].splitlines())  # pyright: ignore[reportOptionalSubscript]
+    return Model((schema, file.name[:-4]), text, about, sorted(reads), _columns(tree))
+
+
+def _parsed(text: str) -> exp.Select:
+    return cast("exp.Select", sqlglot.parse_one(text, dialect="postgres"))
+
+
+def _columns(tree: exp.Select) -> Mapping[str, str]:
+    """The columns that a model gives, each with the comment behind it."""
+    found: dict[str, str] = {}
+    for item in tree.expressions:
+        comments = [text for part in item.walk() for text in (part.comments or ())]
+        found[item.alias_or_name] = " ".join(text.strip() for text in comments)
+    return found
+
+
+def _of_client(table: exp.Table) -> exp.Subquery:
+    """A table limited to one client, under the name that the model calls it by."""
+    plain = exp.Table(this=exp.to_identifier(table.name), db=exp.to_identifier(table.db))
+    limited = exp.select("*").from_(plain).where(exp.column("_client_id").eq(exp.Var(this=CLIENT)))
+    return limited.subquery(table.alias or table.name)
+
+
+def _expanded(tree: exp.Select, dialect: str) -> exp.Select:
+    """The tree with our own functions written out for an engine."""
+
+    def expand(node: exp.Expr) -> exp.Expr:
+        if not isinstance(node, exp.Anonymous) or node.name.lower() not in FUNCTIONS:
+            return node
+        texts = FUNCTIONS[node.name.lower()]
+        written = "duckdb" if dialect == "duckdb" and "duckdb" in texts else "postgres"
+        body = sqlglot.parse_one(texts[written], dialect=written)
+        arguments = {f"_{number}": value for number, value in enumerate(node.expressions, start=1)}
+        return body.transform(functools.partial(_argument, arguments=arguments))
+
+    return cast("exp.Select", tree.transform(expand))
+
+
+def _argument(part: Any, arguments: Mapping[str, exp.Expr]) -> Any:
+    if isinstance(part, exp.Column) and part.name in arguments:
+        return exp.paren(arguments[part.name].copy())
+    return part
+
+
+def _sources(node: Node) -> Iterator[tuple[TableName, str]]:
+    for part in node.walk():
+        if isinstance(part.source, exp.Table) and part.source.db:
+            yield (part.source.db, part.source.name), part.name.rpartition(".")[2]

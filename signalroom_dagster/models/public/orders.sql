@@ -1,0 +1,102 @@
+-- Each order as it stands now: the newest word about it from the exports of orders made and orders changed, typed.
+-- Grain: client, order. Text that cannot be what its column says is NULL here, counted in unread_cells, and stays as it
+-- is in s3_exports. is_test marks orders paid with a test card, which no figure should count; declined attempts are
+-- orders too.
+WITH told AS (
+  SELECT
+    _client_id, _file_name, _file_date, _row_id, _loaded_at, orders_id, order_status, order_date, order_time,
+    campaign_id, customers_id, gateway_id, gateway_alias, orig_gateway, affid, c1, click_id, offer_id, products_id,
+    product_name, product_category, products_quantity, billing_state, billing_country, total_amount, tax_amount,
+    shipping_price, refund_flag, refund_amount, refund_date, void_flag, void_amount, void_date, chargeback_flag,
+    chargeback_date, fraud_flag, return_flag, rma_flag, cancelled_flag, blacklisted_flag, cascade_flag, is_recurring,
+    recurring_date, rebill_depth, parent_order_id, ancestor_id, decline_reason, is_test_cc, acquisition_date,
+    transaction_id,
+    1 AS newness
+  FROM s3_exports.orders_create
+  UNION ALL
+  SELECT
+    _client_id, _file_name, _file_date, _row_id, _loaded_at, orders_id, order_status, order_date, order_time,
+    campaign_id, customers_id, gateway_id, gateway_alias, orig_gateway, affid, c1, click_id, offer_id, products_id,
+    product_name, product_category, products_quantity, billing_state, billing_country, total_amount, tax_amount,
+    shipping_price, refund_flag, refund_amount, refund_date, void_flag, void_amount, void_date, chargeback_flag,
+    chargeback_date, fraud_flag, return_flag, rma_flag, cancelled_flag, blacklisted_flag, cascade_flag, is_recurring,
+    recurring_date, rebill_depth, parent_order_id, ancestor_id, decline_reason, is_test_cc, acquisition_date,
+    transaction_id,
+    2 AS newness
+  FROM s3_exports.orders_update
+),
+
+newest AS (
+  SELECT
+    *,
+    ROW_NUMBER() OVER (
+      PARTITION BY _client_id, orders_id ORDER BY _file_date DESC, newness DESC, _file_name DESC, _row_id DESC
+    ) AS place
+  FROM told
+  WHERE as_integer(orders_id) IS NOT NULL
+)
+
+SELECT
+  _client_id,                                                       -- the client
+  as_integer(orders_id) AS orders_id,                               -- Sticky.io's order number
+  UPPER(TRIM(order_status)) AS order_status,                        -- NEW, DECLINED, VOID/REFUNDED, ...
+  as_day(order_date) AS order_date,                                 -- day of the order, in the shop's zone
+  order_time,                                                       -- time of the order, as exported
+  as_integer(campaign_id) AS campaign_id,                           -- Sticky.io's campaign
+  NULLIF(as_integer(customers_id), 0) AS customers_id,              -- NULL without a customer record
+  as_integer(gateway_id) AS gateway_id,                             -- the processor's account that was charged
+  gateway_alias,                                                    -- its name
+  as_integer(orig_gateway) AS original_gateway_id,                  -- the account tried before a cascade
+  as_integer(affid) AS affiliate_id,                                -- the affiliate, as handed over by the link
+  c1 AS redtrack_click_id,                                          -- RedTrack's click
+  click_id AS everflow_transaction_id,                              -- Everflow's click; NULL on rebills
+  as_integer(offer_id) AS offer_id,                                 -- Sticky.io's offer
+  as_integer(products_id) AS products_id,                           -- the product
+  product_name,                                                     -- its name
+  product_category,                                                 -- its project
+  as_integer(products_quantity) AS quantity,                        -- pieces
+  billing_state,                                                    -- two letters
+  billing_country,                                                  -- full name
+  as_decimal(total_amount) AS total_amount,                         -- order total
+  as_decimal(tax_amount) AS tax_amount,                             -- of it tax
+  as_decimal(shipping_price) AS shipping_price,                     -- of it shipping
+  COALESCE(as_decimal(refund_amount), 0) AS refund_amount,          -- paid back
+  COALESCE(as_decimal(void_amount), 0) AS void_amount,              -- never charged
+  COALESCE(as_flag(refund_flag), FALSE) AS is_refunded,             -- money went back
+  as_day(refund_date) AS refund_date,                               -- when
+  COALESCE(as_flag(void_flag), FALSE) AS is_void,                   -- cancelled before it was settled
+  as_day(void_date) AS void_date,                                   -- when
+  COALESCE(as_flag(chargeback_flag), FALSE) AS is_chargeback,       -- the card's owner took the money back
+  as_day(chargeback_date) AS chargeback_date,                       -- when
+  COALESCE(as_flag(fraud_flag), FALSE) AS is_fraud,                 -- marked as fraud
+  COALESCE(as_flag(return_flag), FALSE) AS is_returned,             -- goods came back
+  COALESCE(as_flag(rma_flag), FALSE) AS is_rma,                     -- a return was agreed
+  COALESCE(as_flag(cancelled_flag), FALSE) AS is_cancelled,         -- the subscription was stopped
+  COALESCE(as_flag(blacklisted_flag), FALSE) AS is_blacklisted,     -- the customer is barred
+  COALESCE(as_flag(cascade_flag), FALSE) AS is_cascade,             -- tried again on another account
+  COALESCE(as_flag(is_recurring), FALSE) AS is_recurring,           -- the subscription runs
+  as_day(recurring_date) AS recurring_date,                         -- next billing
+  COALESCE(as_integer(rebill_depth), 0) AS rebill_depth,            -- 0: first order of a subscription
+  NULLIF(as_integer(parent_order_id), 0) AS parent_order_id,        -- the order before
+  NULLIF(as_integer(ancestor_id), 0) AS ancestor_order_id,          -- the first of the chain
+  REGEXP_REPLACE(decline_reason, ' *REFID:[0-9]*', '') AS decline_reason, -- without the number that is never the same
+  COALESCE(as_flag(is_test_cc), FALSE) AS is_test,                  -- paid with a test card
+  UPPER(TRIM(order_status)) <> 'DECLINED' AND NOT COALESCE(as_flag(is_test_cc), FALSE) AS is_sale, -- counts as revenue
+  as_day(acquisition_date) AS acquisition_date,                     -- the customer's first order
+  _file_name,                                                       -- where the newest word about it stands
+  _file_date,                                                       -- the day of that export
+  _loaded_at,                                                       -- when that export was loaded (UTC)
+  CAST(
+    CASE WHEN as_decimal(total_amount) IS NULL AND TRIM(total_amount) NOT IN ('', 'N/A', 'NA') THEN 1 ELSE 0 END
+    + CASE WHEN as_decimal(tax_amount) IS NULL AND TRIM(tax_amount) NOT IN ('', 'N/A', 'NA') THEN 1 ELSE 0 END
+    + CASE WHEN as_decimal(shipping_price) IS NULL AND TRIM(shipping_price) NOT IN ('', 'N/A', 'NA') THEN 1 ELSE 0 END
+    + CASE WHEN as_decimal(refund_amount) IS NULL AND TRIM(refund_amount) NOT IN ('', 'N/A', 'NA') THEN 1 ELSE 0 END
+    + CASE WHEN as_decimal(void_amount) IS NULL AND TRIM(void_amount) NOT IN ('', 'N/A', 'NA') THEN 1 ELSE 0 END
+    + CASE WHEN as_day(order_date) IS NULL AND TRIM(order_date) NOT IN ('', 'N/A', 'NA') THEN 1 ELSE 0 END
+    + CASE WHEN as_day(refund_date) IS NULL AND TRIM(refund_date) NOT IN ('', 'N/A', 'NA') THEN 1 ELSE 0 END
+    + CASE WHEN as_day(void_date) IS NULL AND TRIM(void_date) NOT IN ('', 'N/A', 'NA') THEN 1 ELSE 0 END
+    + CASE WHEN as_day(chargeback_date) IS NULL AND TRIM(chargeback_date) NOT IN ('', 'N/A', 'NA') THEN 1 ELSE 0 END
+    AS BIGINT
+  ) AS unread_cells                                                 -- amounts and dates that could not be read
+FROM newest
+WHERE place = 1

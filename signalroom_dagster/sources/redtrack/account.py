@@ -1,0 +1,104 @@
+"""One client's RedTrack account, as its tables need it: its paged lists, its reports, its time zone.
+
+https://api.redtrack.io/docs/index.html
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from signalroom_dagster.limits import Limit
+from signalroom_dagster.sources.context import SourceContext
+from signalroom_dagster.sources.days import ONE_DAY, day_of, midnight
+from signalroom_dagster.sources.http import Api, VendorDataError, VendorError
+from signalroom_dagster.sources.redtrack.paging import Listing, NameOf, NotAListError, Page, page_of, read_list
+from signalroom_dagster.sources.redtrack.settings import Settings
+
+Found = TypeVar("Found")
+
+REPORT = "/report"
+REPORT_SIZES = (1000, 499)
+"""Rows a page, tried one after the other; 1000 is the longest."""
+
+REST_SECONDS = "20"
+"""Between attempts after a 429 that names no time: RedTrack counts by the minute, and four of these are longer."""
+
+UNSET = "0001-01-01"
+"""The day that RedTrack gives a moment that never was."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """A client's account and how it is configured; `reports` is the pace of `/report`, slower than the rest."""
+
+    api: Api
+    reports: Limit
+    settings: Settings
+    context: SourceContext
+
+    def report(self, group: str, first: date, last: date) -> Sequence[dict[str, Any]]:
+        """Every row of a report over days of the client, both included, grouped by a comma list of dimensions."""
+
+        def name_of(row: Any) -> Any:
+            return (row.get("date"), row["source_id"]) if row.get("source_id") else None
+
+        params = {"group": group, "date_from": first, "date_to": last, "timezone": self.context.zone.key}
+        listing = self.whole_list(REPORT, name_of, REPORT_SIZES, self.reports, **params)
+        return [dict(row) for row in listing.rows]
+
+    def whole_list(
+        self, path: str, name_of: NameOf, sizes: Sequence[int], limit: Limit | None = None, **params: Any
+    ) -> Listing:
+        """Every row of a paged list; read again in pages of another size while rows move between the pages.
+
+        Raises VendorDataError when it never comes whole.
+        """
+        tried: list[str] = []
+        for size in sizes:
+            listing = read_list(partial(self._page, path, limit, params), size)
+            if listing.is_whole(name_of):
+                return listing
+            tried.append(f"{listing.distinct(name_of)} of {listing.counted or len(listing.rows)} in pages of {size}")
+        raise VendorDataError(self.api.about("GET", path, f"does not give its whole list: {', '.join(tried)}"))
+
+    def _page(self, path: str, limit: Limit | None, params: dict[str, Any], number: int, size: int) -> Page:
+        try:
+            return page_of(self.api.get(path, limit, **params, page=number, per=size))
+        except NotAListError:
+            raise VendorDataError(self.api.about("GET", path, "answered what is not a list of rows")) from None
+        except VendorError as error:
+            if error.status == 429 and error.retry_after is None:
+                raise VendorError(str(error), 429, REST_SECONDS) from None
+            raise
+
+    def read_as(self, convert: Callable[[Any], Found], value: Any, path: str, name: str) -> Found:
+        """A value of an answer, converted. Raises VendorDataError, without the value, where `convert` refuses it."""
+        try:
+            return convert(value)
+        except ValueError:
+            raise VendorDataError(self.api.about("GET", path, f"gives a {name} that cannot be read")) from None
+
+    def moment(self, value: Any) -> datetime | None:
+        """An instant from text with a zone or without one, which then is the account's. Raises ValueError."""
+        if not value or str(value).startswith(UNSET):
+            return None
+        found = datetime.fromisoformat(str(value).strip())
+        return found if found.tzinfo else found.replace(tzinfo=self.zone)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The account's own time zone as far as it is known, else the client's."""
+        return ZoneInfo(self.settings.account_timezone) if self.settings.account_timezone else self.context.zone
+
+    @property
+    def slack(self) -> timedelta:
+        """How far the account's days may lie beside those that are expected."""
+        return timedelta() if self.settings.account_timezone else ONE_DAY
+
+    def days_around(self, day: date) -> tuple[date, date]:
+        """The first and the last day of the account that a client's day may touch."""
+        start, end = midnight(day, self.context.zone), midnight(day + ONE_DAY, self.context.zone)
+        return day_of(start, self.zone) - self.slack, day_of(end - timedelta(seconds=1), self.zone) + self.slack

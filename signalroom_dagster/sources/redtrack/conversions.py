@@ -1,0 +1,58 @@
+"""The conversion log, a day at a time.
+
+RedTrack filters it by days of the account's own zone, which need not be the client's.
+
+https://api.redtrack.io/docs/index.html
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from functools import partial
+from typing import Any
+
+from signalroom_dagster.sources.days import day_of, days_to_read
+from signalroom_dagster.sources.http import VendorDataError
+from signalroom_dagster.sources.redtrack.account import Account
+from signalroom_dagster.sources.slicing import Answer, Slice
+from signalroom_dagster.sources.tables import Row
+
+PATH = "/conversions"
+PAGE_SIZES = (10_000, 4_999, 2_003)
+"""Rows a page, tried one after the other; 10,000 is the longest."""
+
+MOMENTS = ("conv_time", "track_time", "created_at")
+
+
+def plan_conversions(account: Account) -> Iterator[Slice]:
+    """One slice a day, replaced whole: conversions are edited and removed after the fact."""
+    for day in days_to_read(account.context, "conversions", account.settings):
+        yield Slice(days=(day,), read=partial(_read, account, day))
+
+
+def _read(account: Account, day: date) -> Answer:
+    first, last = account.days_around(day)
+    listing = account.whole_list(PATH, _id, PAGE_SIZES, date_from=first, date_to=last)
+    distinct = {_id(row): row for row in listing.rows}
+    placed = [_placed(account, row, first, last) for row in distinct.values()]
+    ours = [row for row in placed if row["date"] == day]
+    if listing.counted is None:
+        return Answer(ours)
+    known = len(distinct) if listing.pages > 1 else len(listing.rows)
+    return Answer(ours, totals={day: listing.counted - known + len(ours)})
+
+
+def _id(row: Row) -> Any:
+    return row.get("id")
+
+
+def _placed(account: Account, row: Row, first: date, last: date) -> Mapping[str, Any]:
+    """The row with its moments as instants, and the client's day on which it converted."""
+    moments = {name: account.read_as(account.moment, row.get(name), PATH, name) for name in MOMENTS}
+    at = moments["conv_time"] or moments["created_at"]
+    if at is None:
+        raise VendorDataError(account.api.about("GET", PATH, "gives a conversion that has no time"))
+    theirs = day_of(at, account.zone)
+    if not first - account.slack <= theirs <= last + account.slack:
+        what = f"gives a conversion of {theirs} among those of {first} to {last}; is account_timezone right?"
+        raise VendorDataError(account.api.about("GET", PATH, what))
+    return {**row, **moments, "conv_time": at, "date": day_of(at, account.context.zone)}

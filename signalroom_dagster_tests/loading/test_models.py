@@ -1,0 +1,209 @@
+"""The SQL models on both engines: the cost rule on figures added up by hand, orders as they stand, and the graph."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from signalroom_dagster.clients import get_client
+from signalroom_dagster.loading import runs, warehouse
+from signalroom_dagster.loading.model_runs import create_models, run_model
+from signalroom_dagster.loading.sql_models import models
+from signalroom_dagster_tests.loads import ask
+from signalroom_dagster_tests.projects import Project, orders, write_export
+
+DAY, NEXT = date(2026, 3, 2), date(2026, 3, 3)
+PERFORMANCE, ORDERS = ("public", "daily_performance"), ("public", "orders")
+
+
+def insert(table: str, *rows: dict[str, Any]) -> None:
+    with warehouse.exclusive(), warehouse.transaction("test") as query:
+        for row in rows:
+            places = ", ".join(["%s"] * len(row))
+            query(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", *row.values())
+
+
+def run(name: tuple[str, str], client_id: str = "713") -> int:
+    with warehouse.exclusive():
+        return run_model(name, get_client(client_id)).rows
+
+
+def earned(day: date, affiliate: int, label: str, cv: int, revenue: str, payout: str, **more: Any) -> dict[str, Any]:
+    return {"_client_id": "713", "_loaded_at": "2026-03-04T00:00:00Z", "date": day, "affiliate_id": affiliate,
+            "affiliate_label": label, "advertiser_id": 1, "advertiser_label": "ACME", "clicks": 100,
+            "conversions": cv, "revenue": revenue, "payout": payout, **more}  # fmt: skip
+
+
+def spent(day: date, source: str, clicks: int, cost: str, client: str = "713") -> dict[str, Any]:
+    return {"_client_id": client, "_loaded_at": "2026-03-04T00:00:00Z", "date": day, "source_id": source,
+            "source_name": source, "clicks": clicks, "cost": cost}  # fmt: skip
+
+
+def mapped(source: str, label: str | None, advertiser: int | None, client: str = "713") -> dict[str, Any]:
+    return {"client_id": client, "redtrack_source_id": source, "everflow_affiliate_label": label,
+            "everflow_advertiser_id": advertiser, "everflow_affiliate_id": 1}  # fmt: skip
+
+
+@pytest.fixture
+def tables(any_warehouse: Project) -> None:
+    for client_id in ("713", "cti"):
+        any_warehouse.add_client(client_id)
+        for source in ("everflow", "redtrack", "affiliate_mapping"):
+            any_warehouse.add_api_client(client_id, source)
+    for source in ("everflow", "redtrack", "affiliate_mapping"):
+        runs.create_tables(source)
+
+
+def map_sources(*rows: dict[str, Any]) -> None:
+    """Into the mapping as its load writes it: on DuckDB the client's tag is a column of its own."""
+    tagged = ask("SELECT is_generated FROM information_schema.columns WHERE column_name = '_client_id' "
+                 "AND table_name = 'affiliate_mapping'")[0][0] != "ALWAYS"  # fmt: skip
+    insert("public.affiliate_mapping", *({**row, "_client_id": row["client_id"]} if tagged else row for row in rows))
+
+
+@pytest.mark.usefixtures("tables")
+def test_the_cost_rule() -> None:
+    insert(
+        "everflow.daily_stats",
+        earned(DAY, 41, "G2 - Meta ", 8, "800", "10"),  # internal, with a trailing space, as Everflow sends it
+        earned(DAY, 42, "G2 - Meta", 2, "200", "0"),  # the same label under a second id
+        earned(DAY, 7, "Northwind ", 4, "400.10", "300.01"),  # external
+        earned(DAY, 9, "Idle", 0, "0", "0"),
+    )
+    map_sources(
+        mapped("meta-a", "G2 - Meta", 1),
+        mapped("meta-b", "G2 - Meta", 1),  # two sources, one affiliate
+        mapped("google", "G2 - Google", 1),
+        mapped("push", None, 1),  # n/a, with an advertiser
+        mapped("organic", None, None),
+        mapped("meta-a", "Elsewhere", 1, client="cti"),
+    )
+    insert(
+        "redtrack.daily_spend",
+        spent(DAY, "meta-a", 60, "500.00"),
+        spent(DAY, "meta-b", 40, "250.10"),
+        spent(DAY, "push", 5, "10"),
+        spent(DAY, "organic", 1, "2.50"),
+        spent(DAY, "never heard of", 2, "3.25"),
+        spent(NEXT, "google", 7, "70"),  # spend on a day without Everflow rows
+        spent(DAY, "meta-a", 1, "999", client="cti"),
+    )
+    assert run(PERFORMANCE) == 6
+    rows = ask(
+        "SELECT date, advertiser_id, affiliate_label, is_internal, clicks, conversions, everflow_revenue, "
+        "everflow_payout, redtrack_clicks, redtrack_cost, cost, profit, cpa, roas FROM public.daily_performance "
+        "WHERE _client_id = '713' ORDER BY date, advertiser_id, affiliate_label"
+    )
+    # 750.10 = 500.00 + 250.10; cpa 75.0100 = 750.10 / 10; roas 1.3332 = 1000 / 750.10; profit 249.90 = 1000 - 750.10
+    # Northwind: cpa 75.0025 = 300.01 / 4; roas 1.3336 = 400.10 / 300.01; profit 100.09
+    # (unmapped): 5.75 = 2.50 + 3.25 without an advertiser; 10 with one
+    zero, none = Decimal(0), "(unmapped)"
+    assert rows == [
+        (DAY, 0, none, True, 0, 0, zero, zero, 3, Decimal("5.75"), Decimal("5.75"), Decimal("-5.75"), None, zero),
+        (DAY, 1, none, True, 0, 0, zero, zero, 5, Decimal("10"), Decimal("10"), Decimal("-10"), None, zero),
+        (DAY, 1, "G2 - Meta", True, 200, 10, Decimal("1000"), Decimal("10"), 100, Decimal("750.10"), Decimal("750.10"),
+         Decimal("249.90"), Decimal("75.01"), Decimal("1.3332")),
+        (DAY, 1, "Idle", False, 100, 0, zero, zero, 0, zero, zero, zero, None, None),
+        (DAY, 1, "Northwind", False, 100, 4, Decimal("400.10"), Decimal("300.01"), 0, zero, Decimal("300.01"),
+         Decimal("100.09"), Decimal("75.0025"), Decimal("1.3336")),
+        (NEXT, 1, "G2 - Google", True, 0, 0, zero, zero, 7, Decimal("70"), Decimal("70"), Decimal("-70"), None, zero),
+    ]  # fmt: skip
+    per_day = ask(
+        "SELECT date, SUM(redtrack_cost) FROM public.daily_performance WHERE _client_id = '713' GROUP BY 1 ORDER BY 1"
+    )
+    assert per_day == ask(
+        "SELECT date, SUM(cost) FROM redtrack.daily_spend WHERE _client_id = '713' GROUP BY 1 ORDER BY 1"
+    )
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_model_replaces_its_clients_rows_and_no_others() -> None:
+    insert("redtrack.daily_spend", spent(DAY, "a", 1, "1"), spent(DAY, "b", 1, "2", client="cti"))
+    assert (run(PERFORMANCE), run(PERFORMANCE, "cti")) == (1, 1)
+    insert("redtrack.daily_spend", spent(NEXT, "a", 1, "5"))
+    assert (run(PERFORMANCE), run(PERFORMANCE)) == (2, 2)
+    assert ask("SELECT _client_id, SUM(cost) FROM public.daily_performance GROUP BY 1 ORDER BY 1") == [
+        ("713", Decimal(6)),
+        ("cti", Decimal(2)),
+    ]
+
+
+def test_a_client_without_one_of_the_sources_gets_what_the_others_give(any_warehouse: Project) -> None:
+    any_warehouse.add_client("713")
+    assert run(PERFORMANCE) == 0
+    assert ask("SELECT count(*) FROM public.daily_performance") == [(0,)]
+
+
+def test_money_is_numeric_and_days_are_dates(any_warehouse: Project) -> None:
+    any_warehouse.add_client("713", prefixes=("orders-create", "orders-update"))
+    create_models()
+    found = dict(
+        ask(
+            "SELECT column_name, data_type || coalesce('/' || numeric_scale, '') FROM information_schema.columns "
+            "WHERE table_schema = 'public' AND table_name = 'daily_performance'"
+        )
+    )
+    money = {"everflow_revenue", "everflow_payout", "redtrack_cost", "cost", "profit", "cpa", "roas"}
+    assert {found[name].lower() for name in money} <= {"numeric/4", "decimal(18,4)/4"}
+    assert found["date"].lower() == "date"
+
+
+def test_an_order_is_what_the_newest_export_says_of_it(any_warehouse: Project) -> None:
+    bucket = any_warehouse.add_client("713", prefixes=("orders-create", "orders-update"))
+    made = {"order_date": "03/01/2026", "order_status": "NEW", "total_amount": "95", "is_test_cc": "NO"}
+    write_export(bucket / "orders-create/report_2026-03-01.csv", [
+        *orders([1, 2], **made), *orders([3], **{**made, "is_test_cc": "YES"}),
+        *orders([4], **{**made, "order_status": "DECLINED", "total_amount": "a lot", "order_date": "02/30/2026"}),
+    ])  # fmt: skip
+    changed = {**made, "order_status": "VOID/REFUNDED", "refund_flag": "YES", "refund_amount": "95"}
+    write_export(bucket / "orders-update/report_2026-03-01.csv", orders([1], **made))
+    write_export(bucket / "orders-update/report_2026-03-02.csv", orders([1], **changed))
+    runs.run_load("s3_exports", get_client("713"), "run")
+    assert run(ORDERS) == 4
+    assert ask(
+        "SELECT orders_id, order_status, order_date, total_amount, is_refunded, refund_amount, is_test, is_sale, "
+        "unread_cells FROM public.orders ORDER BY 1"
+    ) == [
+        (1, "VOID/REFUNDED", date(2026, 3, 1), Decimal(95), True, Decimal(95), False, True, 0),
+        (2, "NEW", date(2026, 3, 1), Decimal(95), False, Decimal(0), False, True, 0),
+        (3, "NEW", date(2026, 3, 1), Decimal(95), False, Decimal(0), True, False, 0),
+        (4, "DECLINED", None, None, False, Decimal(0), False, False, 2),
+    ]
+    assert run(("public", "orders_by_campaign")) == 1
+    assert ask("SELECT attempts, sales, revenue, refunds, approval_rate FROM public.orders_by_campaign") == [
+        (2, 2, Decimal(190), 1, Decimal(1))
+    ]
+
+
+def test_a_model_that_gets_a_column_keeps_every_clients_rows(
+    any_warehouse: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = any_warehouse.add_client("713", prefixes=("orders-create", "orders-update"))
+    write_export(bucket / "orders-create/report_2026-03-01.csv", orders([1], order_date="03/01/2026"))
+    runs.run_load("s3_exports", get_client("713"), "run")
+    run(ORDERS)
+    known = models()
+    import dataclasses
+
+    changed = known[ORDERS].sql.replace("FROM newest", ", 1 AS made_later FROM newest")
+    later = dataclasses.replace(known[ORDERS], sql=changed, columns={**known[ORDERS].columns, "made_later": ""})
+    monkeypatch.setattr("signalroom_dagster.loading.model_runs.models", lambda: {**known, ORDERS: later})
+    any_warehouse.add_client("cti")
+    run(ORDERS, "cti")
+    assert ask("SELECT orders_id, made_later FROM public.orders") == [(1, None)]
+    run(ORDERS)
+    assert ask("SELECT orders_id, made_later FROM public.orders") == [(1, 1)]
+
+
+def test_what_a_model_reads_and_gives_is_read_from_its_sql() -> None:
+    model = models()[PERFORMANCE]
+    assert set(model.reads) == {
+        ("everflow", "daily_stats"),
+        ("redtrack", "daily_spend"),
+        ("public", "affiliate_mapping"),
+    }
+    assert list(models()).index(ORDERS) < list(models()).index(("public", "refund_risk"))
+    for found in models().values():
+        assert found.about.count("Grain: client") == 1
+        assert all(found.columns.values()), f"{found.name}: a column without a description"

@@ -1,0 +1,63 @@
+"""How the tests' clients reach their RedTrack accounts, and the days and sources that their data speaks of."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from signalroom_dagster.clients import get_client
+from signalroom_dagster.limits import Limit
+from signalroom_dagster.loading.catalog import settings_for
+from signalroom_dagster.sandbox.vendor_server import VendorServer
+from signalroom_dagster.slices import LoadSlice
+from signalroom_dagster.sources.context import SourceContext
+from signalroom_dagster.sources.redtrack import AMOUNTS, TABLES, Settings, api
+from signalroom_dagster.sources.redtrack.account import Account
+from signalroom_dagster.sources.redtrack.conversions import plan_conversions
+from signalroom_dagster.sources.redtrack.lists import plan_list
+from signalroom_dagster.sources.redtrack.spend import plan_daily_spend
+from signalroom_dagster.sources.slicing import Slice, read_slice
+from signalroom_dagster_tests.projects import Project
+
+DAY, NEXT = date(2026, 3, 2), date(2026, 3, 3)
+NOON, NEXT_NOON = datetime(2026, 3, 2, 17, tzinfo=UTC), datetime(2026, 3, 3, 17, tzinfo=UTC)
+META, GOOGLE = "65aa00000000000000000001", "65aa00000000000000000002"
+KEYS = {"713": "key-713-secret", "cti": "key-cti-secret"}
+
+
+def add(project: Project, vendor: VendorServer, client_id: str = "713", **settings: str) -> None:
+    """A client that reads an account of the stand-in, at full speed unless it says otherwise."""
+    defaults = {
+        "api_key": KEYS[client_id],
+        "base_url": f"{vendor.url}/redtrack",
+        "start_date": DAY.isoformat(),
+        "end_date": NEXT.isoformat(),
+        "reports_per_minute": "60000",
+        "requests_per_minute": "60000",
+        "account_timezone": "America/New_York",
+    }
+    project.add_api_client(client_id, "redtrack", **{**defaults, **settings})
+
+
+def read(table: str, folder: Path) -> LoadSlice:
+    """The first slice of one of client 713's tables, read and not loaded: for what the warehouse has no part in."""
+    client, settings = get_client("713"), settings_for("redtrack", get_client("713"))
+    assert isinstance(settings, Settings)
+    context = SourceContext(
+        client_id=client.id,
+        zone=client.zone,
+        currency=client.currency,
+        start_date=client.start_date,
+        run_id="run",
+        work_dir=folder,
+        ledger={},
+        windows={},
+        started_at=datetime.now(UTC),
+    )
+    account = Account(api(settings, client.id), Limit("reports", 60_000), settings, context)
+    return read_slice(TABLES[table], next(_plan(table, account)), context)
+
+
+def _plan(table: str, account: Account) -> Iterator[Slice]:
+    if table == "daily_spend":
+        return plan_daily_spend(account, AMOUNTS)
+    return plan_conversions(account) if table == "conversions" else plan_list(account, table)
