@@ -51,7 +51,7 @@ def clients() -> None:
     """List the clients, their sources, and how fresh each is."""
     from signalroom_dagster.loading.status import freshness
 
-    table = Table("client", "status", "source", "files/days", "rows", "last load", box=SIMPLE)
+    table = Table("client", "status", "source", "files/days", "rows", "last load", box=SIMPLE, padding=(0, 1))
     for column in table.columns:
         column.no_wrap = True
     for item in freshness():
