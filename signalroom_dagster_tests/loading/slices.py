@@ -61,6 +61,8 @@ def put(
         pipeline.run(dlt.source(lambda: resources, name="shop", max_table_nesting=0)())
     finally:
         pipeline.deactivate()
+    for error in now.failures.values():
+        raise error
     return run_id
 
 

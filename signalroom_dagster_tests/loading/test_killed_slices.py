@@ -30,6 +30,7 @@ def fill(network: EverflowNetwork, payout: int) -> None:
     ]
     network.clicks = [click(f"{day}-{number}", noon(day), payout=payout) for day in DAYS for number in range(EACH)]
     network.stats = {(day, 41, 1): figures(payout=payout * EACH) for day in DAYS}
+    network.affiliates = network.advertisers = network.offers = {1: f"of {payout}"}
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def is_the_vendors(client_id: str, payout: int) -> None:
         rows = f"SELECT count(*), min(payout), max(payout) FROM everflow.{table} WHERE _client_id = %s"
         price = payout if table == "clicks" else payout * EACH
         assert ask(rows, client_id) == [(count, price, price)]
-    assert ask("SELECT count(*) FROM everflow.affiliates WHERE _client_id = %s", client_id) == [(2,)]
+    assert ask("SELECT name FROM everflow.affiliates WHERE _client_id = %s", client_id) == [(f"of {payout}",)]
 
 
 @pytest.mark.parametrize("stage", ["mid-copy", "after commit"])
@@ -71,10 +72,15 @@ def test_after_a_kill_no_day_is_mixed_and_the_next_run_has_the_vendors_state(
     fill(networks["713"], payout=2)
     assert finish(start_load(any_warehouse.environment, "713", "killed", stage, "everflow")) == -9
     committed = ask("SELECT resource, day FROM everflow.windows WHERE run_id = 'killed'")
-    assert len(committed) >= 1
-    for day, rows, distinct, low, high in ask(COUNTED, "713"):
-        assert (rows, distinct) == (EACH, EACH)
-        assert low == high == (2 if ("conversions", day) in committed else 1)
+    assert committed
+    for table in ("conversions", "clicks", "daily_stats"):
+        rows = 1 if table == "daily_stats" else EACH
+        found = f"SELECT date, count(*), min(payout), max(payout) FROM everflow.{table} GROUP BY 1 ORDER BY 1"
+        prices = [(2 if (table, day) in committed else 1) * EACH // rows for day in DAYS]
+        assert ask(found) == [(day, rows, price, price) for day, price in zip(DAYS, prices, strict=True)]
+    lists = {table for table, _ in committed}
+    for table in ("affiliates", "advertisers", "offers"):
+        assert ask(f"SELECT name FROM everflow.{table}") == [(f"of {2 if table in lists else 1}",)]
     load("everflow", "713", run_id="after")
     is_the_vendors("713", 2)
     assert ask("SELECT DISTINCT run_id FROM everflow.windows") == [("after",)]

@@ -117,19 +117,19 @@ def test_two_rows_with_one_key_are_refused_and_nothing_changes(tmp_path: Path, t
 
 def test_only_changes_to_days_that_were_over_are_restatements(tmp_path: Path) -> None:
     put(tmp_path, SPEND, [MON, TUE, WED], [row(day, "a", 1, note="x") for day in (MON, TUE, WED)])
-    with warehouse.exclusive(), warehouse.connected() as query:  # Wednesday was read while it lasted
-        query("UPDATE shop.windows SET loaded_at = '2026-03-04 20:00:00+00' WHERE day = %s", WED)
+    with warehouse.exclusive(), warehouse.connected() as query:  # Tuesday was read while it lasted
+        query("UPDATE shop.windows SET loaded_at = '2026-03-03 20:00:00+00' WHERE day = %s", TUE)
     run = put(
         tmp_path,
         SPEND,
         [MON, TUE, WED, THU],
-        [row(MON, "a", "1.5", note="y"), row(TUE, "b", 2), row(WED, "a", 7), row(THU, "a", 8)],
+        [row(MON, "a", "1.5", note="y"), row(TUE, "a", 7), row(WED, "b", 2), row(THU, "a", 8)],
     )
     noted = ask("SELECT resource, day, key, before, after, run_id FROM shop.restatements ORDER BY day, key")
     assert [(*line[:3], _json(line[3]), _json(line[4]), line[5]) for line in noted] == [
         ("spend", MON, "id=a", {"cost": "1.0000"}, {"cost": "1.5000"}, run),
-        ("spend", TUE, "id=a", {"cost": "1.0000"}, None, run),
-        ("spend", TUE, "id=b", None, {"cost": "2.0000"}, run),
+        ("spend", WED, "id=a", {"cost": "1.0000"}, None, run),
+        ("spend", WED, "id=b", None, {"cost": "2.0000"}, run),
     ]
     put(tmp_path, SPEND, [MON], [row(MON, "a", "1.5", note="only the note changes")])
     assert ask("SELECT count(*) FROM shop.restatements") == [(3,)]

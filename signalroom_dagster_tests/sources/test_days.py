@@ -80,9 +80,12 @@ def test_a_run_that_asks_for_days_gets_these_and_no_others(tmp_path: Path) -> No
 
 def test_what_the_vendor_no_longer_keeps_is_never_read_even_when_asked_for(tmp_path: Path) -> None:
     oldest = date(2026, 3, 8)
-    assert days_to_read(context(tmp_path), "clicks", DaySettings(), oldest=oldest) == march([8, 9, 10])
+    first = context(tmp_path)
+    assert days_to_read(first, "clicks", DaySettings(), oldest=oldest) == march([8, 9, 10])
+    assert first.notes == {}
     asking = context(tmp_path, span=Span(since=date(2026, 3, 1)))
     assert days_to_read(asking, "clicks", DaySettings(), oldest=oldest) == march([8, 9, 10])
+    assert asking.notes == {"clicks": {"not_kept": "the vendor keeps nothing from before 2026-03-08"}}
 
 
 @pytest.mark.parametrize("span", [Span(), Span(since=date(2026, 3, 1))])

@@ -11,7 +11,7 @@ from typing import Any
 
 from signalroom_dagster.sources.http import Api, VendorDataError, VendorError
 
-TOKEN_PATH = "/oauth/v2/token"  # noqa: S105
+TOKEN_PATH = "/oauth/v2/token"
 EARLY_SECONDS = 60.0
 USUAL_LIFE_SECONDS = 3600.0
 

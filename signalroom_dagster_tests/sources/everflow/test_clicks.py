@@ -166,7 +166,7 @@ def test_no_more_than_four_reports_are_under_way_also_when_several_days_are_load
     project: Project, postgres_url: str, network: EverflowNetwork, add: Callable[..., None]
 ) -> None:
     project.use_postgres(postgres_url)
-    add(end_date="2026-03-07")
-    network.seconds = 0.02
-    load("everflow", "713", "clicks", "conversions", "daily_stats")
+    add(end_date="2026-03-05")
+    network.seconds = 0.1
+    load("everflow", "713", "clicks", "conversions")
     assert 2 <= network.most_at_once <= 4
