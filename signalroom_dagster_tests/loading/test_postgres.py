@@ -51,7 +51,7 @@ def pooler(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFac
     if not binary:
         pytest.skip("pgbouncer is not installed (apt-get install pgbouncer)")
     folder = tmp_path_factory.mktemp("pooler")
-    for parent in (folder, *folder.parents[:2]):
+    for parent in (folder, *folder.parents[:3]):
         parent.chmod(0o755)
     port = free_port()
     (folder / "users.txt").write_text(f'"postgres" "{PASSWORD}"\n')

@@ -95,12 +95,12 @@ def test_a_slice_of_days_with_a_gap_is_refused_because_all_between_is_replaced()
         Slice(days=(date(2026, 3, 2), date(2026, 3, 4)), read=lambda: Answer(()))
 
 
-def test_a_preview_tells_the_slices_and_reads_nothing() -> None:
+def test_a_preview_tells_the_slices_and_reads_nothing(tmp_path: Path) -> None:
     def explode() -> Answer:
         raise AssertionError("read")
 
     plan = {"spend": lambda: [Slice(days=DAYS, read=explode), Slice(days=DAYS[:1], read=explode)]}
-    assert [(item.resource, item.what) for item in planned(plan)] == [
+    assert [(item.resource, item.what) for item in planned(plan, context(tmp_path))] == [
         ("spend", "2026-03-02 to 2026-03-03"),
         ("spend", "2026-03-02"),
     ]
