@@ -8,6 +8,7 @@ import dagster as dg
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
 from signalroom_dagster.defs.assets.models import build_model_assets
 from signalroom_dagster.defs.assets.reference import build_reference_assets, build_reference_checks
+from signalroom_dagster.defs.assets.reports import build_report_assets
 from signalroom_dagster.defs.automation import build_automation_sensor
 from signalroom_dagster.defs.checks import build_load_checks
 from signalroom_dagster.defs.jobs import build_source_job
@@ -22,6 +23,7 @@ defs = dg.Definitions(
         *map(build_ingest_assets, catalog.dlt_sources()),
         *map(build_reference_assets, catalog.reference_sources()),
         *build_model_assets(),
+        *build_report_assets(),
     ],
     asset_checks=[
         *(check for source in catalog.dlt_sources() for check in build_load_checks(source)),

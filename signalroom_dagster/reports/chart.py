@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence, Set
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -18,7 +19,7 @@ from signalroom_dagster.reports.words import count, day, money
 
 INK, FAINT, GAP = "#1f2937", "#6b7280", "#eef0f3"
 COLOURS = ("#2563eb", "#0f766e", "#b45309", "#7c3aed")
-WIDTH, PANEL_HEIGHT, DOTS = 6.0, 1.35, 200
+WIDTH, PANEL_HEIGHT, DOTS = 5.0, 1.3, 240
 
 
 def draw(spec: ChartSpec, rows: Sequence[Row], last: date, whole: Set[date], currency: str) -> bytes:
@@ -32,8 +33,9 @@ def draw(spec: ChartSpec, rows: Sequence[Row], last: date, whole: Set[date], cur
         values = [_value(by_day.get(each), each, panel, whole) for each in days]
         _draw_panel(panels[place][0], panel, values, COLOURS[place % len(COLOURS)], currency)
     axis: Any = panels[-1][0]
-    axis.set_xticks(range(len(days)), [day(each) if place % 2 else "" for place, each in enumerate(days)])
-    axis.tick_params(axis="x", labelsize=7, labelcolor=FAINT, length=0)
+    axis.set_xticks(
+        range(len(days)), [day(each) if (len(days) - place) % 3 == 1 else "" for place, each in enumerate(days)]
+    )
     content = io.BytesIO()
     figure.savefig(content, format="png", facecolor="white", metadata={"Software": None})
     return content.getvalue()
@@ -60,18 +62,22 @@ def _draw_panel(axis: Any, panel: Panel, values: Sequence[float | None], colour:
     if known:
         place, value = known[-1]
         axis.annotate(_written(value, panel, currency), (place, value), xytext=(0, 3), textcoords="offset points",
-                      ha="center", va="bottom", fontsize=7, color=INK, fontweight="bold")  # fmt: skip
+                      ha="center", va="bottom", fontsize=8, color=INK, fontweight="bold")  # fmt: skip
     axis.set_xlim(-0.6, len(values) - 0.2)
     axis.margins(y=0.25)
     axis.set_ylim(bottom=min(0.0, *(value for _, value in known)) if known else 0)
-    axis.set_title(panel.label, loc="left", fontsize=8, color=INK, fontweight="bold", pad=3)
-    axis.yaxis.set_major_formatter(lambda value, _: _written(value, panel, currency))
-    axis.tick_params(axis="y", labelsize=6.5, labelcolor=FAINT, length=0)
+    axis.set_title(panel.label, loc="left", fontsize=9, color=INK, fontweight="bold", pad=3)
+    axis.yaxis.set_major_formatter(partial(_tick, panel=panel, currency=currency))
+    axis.tick_params(axis="both", labelsize=7.5, labelcolor=FAINT, length=0)
     axis.locator_params(axis="y", nbins=3)
     axis.grid(axis="y", color="#e5e7eb", linewidth=0.6)
     axis.set_axisbelow(True)
     for side in ("top", "right", "left", "bottom"):
         axis.spines[side].set_visible(False)
+
+
+def _tick(value: float, _: int, *, panel: Panel, currency: str) -> str:
+    return _written(value, panel, currency)
 
 
 def _written(value: float, panel: Panel, currency: str) -> str:

@@ -61,7 +61,7 @@ def read_queries(text: str) -> Mapping[str, ReportQuery]:
 
 def _query(name: str, sql: str) -> ReportQuery:
     try:
-        tree = parsed(sql)
+        tree: object = parsed(sql)
     except SqlglotError as error:
         raise ValueError(f"query {name}: {error}") from None
     if not isinstance(tree, exp.Query):

@@ -55,8 +55,8 @@ class Subscription(BaseModel):
     def recipients(self) -> Sequence[tuple[Channel, str]]:
         """Everybody that gets it, by channel; each once."""
         found: list[tuple[Channel, str]] = [("slack", self.slack)] if self.slack else []
-        found += [("email", address) for address in self.email]
-        found += [("sms", number) for number in self.sms]
+        found.extend(("email", address) for address in self.email)
+        found.extend(("sms", number) for number in self.sms)
         return list(dict.fromkeys(found))
 
 

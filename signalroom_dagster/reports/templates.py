@@ -76,7 +76,7 @@ def template_names() -> Sequence[str]:
 
 
 def get_template(name: str) -> Template:
-    """The template of that name. Raises ConfigurationError that lists the known ones, or names the file that is wrong."""
+    """The template of that name. Raises ConfigurationError that lists the known ones, or says what is wrong."""
     for root in search_path():
         if name in template_names() and (root / name / QUERIES).is_file():
             return _read(root / name)

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -140,15 +141,19 @@ def gsm_length(text: str) -> int:
 def filters(currency: str, zone: ZoneInfo, on: date) -> Mapping[str, Any]:
     """The filters of a template, for one client and day."""
     return {
-        "money": lambda value, places=2: money(value, currency, places),
+        "money": partial(_money, currency),
         "count": count,
         "ratio": ratio,
         "change": percent,
         "day": day,
         "long_day": long_day,
-        "freshness": lambda item: freshness(item, on, zone),
+        "freshness": partial(freshness, on=on, zone=zone),
         "columns": columns,
     }
+
+
+def _money(currency: str, value: Decimal | int | None, places: int = 2) -> str:
+    return money(value, currency, places)
 
 
 def _rounded(value: Decimal | int, places: int) -> Decimal:
