@@ -1,17 +1,18 @@
-"""What is sent, and what can come of sending it: the contract between those that have something to say and channels.
+"""What every channel takes and what can come of it. How a provider is asked stands in one file per channel.
 
-No channel's own words here, and nothing of reports, clients or Dagster.
+No secret, no address, no phone number and no text of a message ever gets into one of these errors.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Channel: TypeAlias = Literal["slack", "email", "sms"]
+Channel = Literal["slack", "email", "sms"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A PNG that goes with a message; an e-mail's HTML shows it as `cid:<name>`."""
+    """A PNG that goes with a message; `alt` says in words what it shows."""
 
     name: str
     content: bytes
@@ -20,30 +21,31 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message to one recipient: a channel's id or name, an e-mail address, or a number in E.164.
+    """One message to one recipient: a Slack channel (id or name), an e-mail address, or a number in E.164.
 
-    `key` is the idempotency key, the same each time one delivery is tried.
+    `text` is mrkdwn for Slack and plain text elsewhere; `html` is e-mail's, and shows a picture as `cid:<name>`.
+    `key` stands for one delivery: the same key is the same delivery, however often it is tried.
     """
 
     channel: Channel
     recipient: str
-    subject: str = ""
     text: str
+    key: str
+    subject: str = ""
     html: str | None = None
     pictures: tuple[Picture, ...] = ()
-    key: str
 
 
 class NotConfiguredError(Exception):
-    """The channel has no credentials: the message is skipped with a warning."""
+    """The channel lacks settings; names them. Callers skip the message with a warning."""
 
 
 class PermanentDeliveryError(Exception):
-    """The provider refused the message: trying again would not help."""
+    """The provider refused the message, and would again."""
 
 
 class RetryableDeliveryError(Exception):
-    """Certainly not sent, and may be tried again; `retry_after` are the seconds that the provider asks to wait."""
+    """Certainly not sent, or safe to send again with its key. `retry_after`: seconds that the provider asks for."""
 
     def __init__(self, said: str, retry_after: float | None = None) -> None:
         super().__init__(said)
@@ -51,4 +53,11 @@ class RetryableDeliveryError(Exception):
 
 
 class UnknownOutcomeError(Exception):
-    """May or may not have been sent: never sent again by itself."""
+    """It may or may not have been sent: look it up before anybody sends it again."""
+
+
+Sender: TypeAlias = Callable[[Message], str]
+"""Send a message; the provider's id of it. Raises the errors above."""
+
+LookUp: TypeAlias = Callable[[Message], str | None]
+"""The provider's id of a message that was sent before, or None when it has none; see `delivery.look_up`."""

@@ -26,7 +26,8 @@ def draw(spec: ChartSpec, rows: Sequence[Row], last: date, whole: Set[date], cur
     """The chart of the days up to `last`; 1,200 pixels wide. A whole day without a row is a day of zeros."""
     days = [last - timedelta(days=back) for back in reversed(range(spec.days))]
     by_day = {row[spec.day]: row for row in rows}
-    figure = Figure(figsize=(WIDTH, PANEL_HEIGHT * len(spec.panels) + 0.35), dpi=DOTS, layout="constrained")
+    height = PANEL_HEIGHT * len(spec.panels)
+    figure = Figure(figsize=(WIDTH, height), dpi=DOTS)
     FigureCanvasAgg(figure)
     panels: Any = figure.subplots(len(spec.panels), 1, sharex=True, squeeze=False)
     for place, panel in enumerate(spec.panels):
@@ -36,6 +37,7 @@ def draw(spec: ChartSpec, rows: Sequence[Row], last: date, whole: Set[date], cur
     axis.set_xticks(
         range(len(days)), [day(each) if (len(days) - place) % 3 == 1 else "" for place, each in enumerate(days)]
     )
+    figure.subplots_adjust(left=0.11, right=0.985, bottom=0.25 / height, top=1 - 0.22 / height, hspace=0.42)
     content = io.BytesIO()
     figure.savefig(content, format="png", facecolor="white", metadata={"Software": None})
     return content.getvalue()

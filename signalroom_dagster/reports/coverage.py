@@ -4,7 +4,7 @@ A day is whole when its source was read after it was over, in the client's zone;
 Read from what loads note with their data (`windows`, the ledger of files), never from when a run happened to finish.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal, TypeAlias
@@ -41,30 +41,18 @@ class Coverage:
         return max(self.whole, default=None)
 
 
-def sources_behind(tables: Iterable[TableName]) -> Mapping[str, Sequence[str]]:
-    """The sources that some tables come from, through models, each with its tables; reference data aside."""
-    wanted, found = list(tables), dict[str, set[str]]()
-    loaded = {
-        name: {(name, table) for table, facts in catalog.table_facts(name).items() if facts.load}
-        for name in catalog.dlt_sources()
-    }
-    while wanted:
-        table = wanted.pop()
-        if table in models():
-            wanted += models()[table].reads
-        for source, own in loaded.items():
-            if table in own:
-                found.setdefault(source, set()).add(table[1])
-    return {source: sorted(names) for source, names in sorted(found.items())}
-
-
 def coverage(query: Query, client: Client, tables: Iterable[TableName], last: date) -> Sequence[Coverage]:
-    """How far each source reaches that the client uses and some tables come from, up to a last day."""
-    return [
-        _of_source(query, client, source, names, last)
-        for source, names in sources_behind(tables).items()
-        if source in client.sources
-    ]
+    """How far each source reaches that the client uses and some tables come from, up to a last day.
+
+    Reference data are files in git and have no days.
+    """
+    wanted, found = {*_behind(tables)}, list[Coverage]()
+    for source in client.sources:
+        own = {table for schema, table in wanted if schema == source}
+        if own and not catalog.is_reference(source):
+            facts = {name: fact for name, fact in catalog.table_facts(source).items() if name in own and fact.load}
+            found += [_of_source(query, client, source, facts, last)] if facts else []
+    return sorted(found, key=lambda item: item.source)
 
 
 def whole_days(found: Sequence[Coverage]) -> frozenset[date]:
@@ -72,10 +60,20 @@ def whole_days(found: Sequence[Coverage]) -> frozenset[date]:
     return frozenset.intersection(*(item.whole for item in found)) if found else frozenset()
 
 
-def _of_source(query: Query, client: Client, source: str, names: Sequence[str], last: date) -> Coverage:
-    facts, title = catalog.table_facts(source), catalog.title(source)
-    read = [_days_read(query, client, source, name, facts[name], last) for name in names]
-    if any(not days and facts[name].load == "slices" for name, days in zip(names, read, strict=True)):
+def _behind(tables: Iterable[TableName]) -> Iterator[TableName]:
+    """Tables and what they are made from, where they are models."""
+    for table in tables:
+        yield table
+        if table in models():
+            yield from _behind(models()[table].reads)
+
+
+def _of_source(
+    query: Query, client: Client, source: str, facts: Mapping[str, catalog.TableFacts], last: date
+) -> Coverage:
+    title = catalog.title(source)
+    read = [_days_read(query, client, source, table, fact, last) for table, fact in facts.items()]
+    if any(not days and fact.load == "slices" for fact, days in zip(facts.values(), read, strict=True)):
         return Coverage(source=source, title=title)
     read = [days for days in read if days]  # a client need not have every kind of export
     if not read:

@@ -5,7 +5,7 @@ Read in one go from one state of the warehouse; whatever is written from it is w
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
 
@@ -18,7 +18,9 @@ from signalroom_dagster.reports.templates import Template
 Row: TypeAlias = Mapping[str, Any]
 
 DAYS = "days"
-"""A query of this name has one row a day, by `date`: what restatements are found in."""
+"""A query of this name has one row a day, by `date`, of the 14 days up to the reported one: what days are compared in,
+and what restatements are found in."""
+DAYS_BACK = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +38,18 @@ class RestatedDay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """See the module's text. `whole` are the days that every source covers."""
+    """See the module's text. `day` is the reported one; `whole` are the days that every source covers."""
 
+    day: date
     rows: Mapping[str, Sequence[Row]]
     coverage: Sequence[Coverage]
     restated: Sequence[RestatedDay] = ()
     whole: frozenset[date] = field(default_factory=frozenset[date])
 
-    @property
-    def _first_day(self) -> date:
-        return min((row["date"] for row in self.rows.get(DAYS, ())), default=date.max)
-
     def inputs(self) -> Mapping[str, Any]:
         """What is kept of it with the report, as JSON."""
         return {
+            "date": str(self.day),
             "rows": {name: [_as_json(row) for row in rows] for name, rows in self.rows.items()},
             "coverage": {
                 item.source: {
@@ -58,7 +58,7 @@ class Figures:
                 }
                 for item in self.coverage
             },
-            "whole": [str(day) for day in sorted(self.whole) if day >= self._first_day],
+            "whole": [str(day) for day in _window(self.day) if day in self.whole],
         }
 
 
@@ -83,22 +83,27 @@ def figures(
         rows[item.name] = [dict(zip(item.columns, map(_plain, row), strict=True)) for row in found]
     reach = coverage(query, client, template.reads, day)
     return Figures(
-        rows=rows, coverage=reach, restated=list(_restated(rows.get(DAYS, ()), last or {})), whole=whole_days(reach)
+        day=day,
+        rows=rows,
+        coverage=reach,
+        restated=list(_restated(day, rows[DAYS], last)) if last and DAYS in rows else (),
+        whole=whole_days(reach),
     )
 
 
-def _restated(now: Sequence[Row], last: Mapping[str, Any]) -> Iterator[RestatedDay]:
+def _restated(day: date, now: Sequence[Row], last: Mapping[str, Any]) -> Iterator[RestatedDay]:
     """The days that both reports tell of, where their figures differ."""
-    before = {date.fromisoformat(row["date"]): row for row in last.get("rows", {}).get(DAYS, ())}
+    before = {date.fromisoformat(row["date"]): row for row in last["rows"].get(DAYS, ())}
     after = {row["date"]: row for row in now}
-    if not before or not after:
-        return
-    whole = {date.fromisoformat(day) for day in last.get("whole", ())}
-    for day in sorted({*before, *after}):
-        if max(min(before), min(after)) <= day <= max(before):
-            changes = dict(_changes(before.get(day), after.get(day)))
-            if changes:
-                yield RestatedDay(day, changes, late=day not in whole)
+    whole = {date.fromisoformat(each) for each in last["whole"]}
+    for each in _window(day):
+        changes = dict(_changes(before.get(each), after.get(each)))
+        if changes and each <= date.fromisoformat(last["date"]):
+            yield RestatedDay(each, changes, late=each not in whole)
+
+
+def _window(day: date) -> Sequence[date]:
+    return [day - timedelta(days=back) for back in reversed(range(DAYS_BACK))]
 
 
 def _changes(before: Row | None, after: Row | None) -> Iterator[tuple[str, tuple[Any, Any]]]:

@@ -193,6 +193,8 @@ def _bring_up_to_date(client: Client, template: Template) -> None:
             run_model(name, client)
     with connected() as query:
         missing = [read for read in template.reads if not table_exists(query, *read)]
+    if not missing:
+        return
     if unknown := [read for read in missing if not sources_of([read])]:
         raise ConfigurationError(
             f"report template {template.name} reads {'.'.join(unknown[0])}, which no client's sources bring"

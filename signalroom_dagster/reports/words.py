@@ -50,7 +50,7 @@ def percent(now: Decimal | int | None, before: Decimal | int | None) -> str:
     if now is None or not before:
         return UNKNOWN
     change = _rounded((Decimal(now) - Decimal(before)) * 100 / abs(Decimal(before)), 1)
-    return f"{change:+,.1f}%"
+    return f"{change:+,.1f}%" if change else "0.0%"
 
 
 def day(value: date) -> str:
@@ -83,9 +83,9 @@ def freshness(item: Coverage, on: date, zone: ZoneInfo) -> str:
     return f"{item.title}: nothing of {day(on)}; {last}last read {read}"
 
 
-def columns(rows: Sequence[Sequence[str]], header: Sequence[str], width: int = 24) -> str:
+def columns(rows: Sequence[Sequence[Any]], header: Sequence[str], width: int = 24) -> str:
     """Rows as text in columns: the first to the left, cut at `width`, the others to the right."""
-    cells = [[_cut(row[0], width), *row[1:]] for row in (header, *rows)]
+    cells = [[_cut(str(row[0]), width), *map(str, row[1:])] for row in (header, *rows)]
     widths = [max(len(row[place]) for row in cells) for place in range(len(header))]
     lines = ["  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
              for row in cells]  # fmt: skip
