@@ -4,6 +4,7 @@ The state is a file per account, changed under a lock that the operating system 
 takes the next free moment and sleeps until it comes, so nobody is refused and nobody polls the vendor.
 """
 
+import hashlib
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -15,7 +16,11 @@ from filelock import FileLock, Timeout
 from signalroom_dagster.config import work_dir
 
 POLL_SECONDS = 0.02
-LONGEST_QUEUE_SECONDS = 3_600.0
+
+
+def account_name(source: str, *identity: str) -> str:
+    """One name for one vendor account, whichever client uses it; keys are told apart without being told."""
+    return f"{source}__{hashlib.sha256('|'.join(identity).encode()).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +57,8 @@ class Limit:
         with FileLock(folder / "next.lock"):
             now = time.time()  # processes share no other clock
             booked = _stored(file)
-            if booked > now + LONGEST_QUEUE_SECONDS:
-                booked = now  # the clock was set back
+            if booked > now + max(60.0, step * (self.at_once + 1)):
+                booked = now  # further ahead than those in flight can have booked: the clock was set back
             moment = max(booked, now - step * (self.burst - 1))
             file.write_text(repr(moment + step))
         return moment - now

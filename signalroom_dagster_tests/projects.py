@@ -67,7 +67,7 @@ class Project:
         )
         return bucket
 
-    def add_api_client(self, client_id: str, source: str, **settings: str) -> None:
+    def add_api_client(self, client_id: str, source: str, /, **settings: str) -> None:
         """A client that uses one more source, with its settings."""
         folder = self.root / "data" / "clients" / client_id
         folder.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ class Project:
         (folder / "client.toml").write_text(client_toml(client_id, sources=used))
         self.configure(client_id, source, **settings)
 
-    def configure(self, client_id: str, source: str = "s3_exports", **settings: str) -> None:
+    def configure(self, client_id: str, source: str = "s3_exports", /, **settings: str) -> None:
         """A client's settings of a source, by their names."""
         path = f"SOURCES__{source}__CLIENTS__{client_id}"
         self.set(**{f"{path}__{key}".upper(): value for key, value in settings.items()})

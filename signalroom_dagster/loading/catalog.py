@@ -93,15 +93,28 @@ def reference_sources() -> list[str]:
 
 def outline(name: str) -> "DltSource":
     """Every resource that any client has of a source; reads no secret and opens no connection."""
-    module = source_module(name)
-    return module.outline([unchecked_settings(module.Settings, name, client.id) for client in clients_of(name)])
+    return source_module(name).outline(_configured(name))
 
 
 def table_facts(name: str) -> Mapping[str, TableFacts]:
     """The tables of a source's own schema, by name; of reference data none."""
     if is_reference(name):
         return {}
-    return {key: _facts(resource.compute_table_schema()) for key, resource in outline(name).resources.items()}
+    configured = _configured(name)
+    key = (name, repr(configured))
+    if key not in _facts_of:  # asked for again and again while definitions are made, and slow to make out
+        resources = source_module(name).outline(configured).resources
+        _facts_of[key] = {table: _facts(resource.compute_table_schema()) for table, resource in resources.items()}
+    return _facts_of[key]
+
+
+_facts_of: dict[tuple[str, str], Mapping[str, TableFacts]] = {}
+
+
+def _configured(name: str) -> list[BaseModel]:
+    """What each client has configured of a source, unchecked and without being complete."""
+    model = source_module(name).Settings
+    return [unchecked_settings(model, name, client.id) for client in clients_of(name)]
 
 
 def tables_of(name: str) -> list[tuple[str, str]]:

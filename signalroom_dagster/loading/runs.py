@@ -42,11 +42,17 @@ WHOLE = Span()
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A source opened for one client, and the pipeline to run it with."""
+    """A source opened for one client, and the pipeline to run it with; `failures` are known once it has run."""
 
     source: "DltSource"
     pipeline: "Pipeline"
     notes: Mapping[str, Mapping[str, str]]
+    failures: Mapping[str, Exception]
+
+    def check_failures(self) -> None:
+        """Raises the first failure of a single resource, after the others were loaded."""
+        for error in self.failures.values():
+            raise error
 
 
 @contextmanager
@@ -71,7 +77,9 @@ def open_load(source: str, client: Client, run_id: str, span: Span = WHOLE) -> G
             dataset_name=source,
         )
         try:
-            yield Load(catalog.source_module(source).open_source(settings, context), pipeline, context.notes)
+            yield Load(
+                catalog.source_module(source).open_source(settings, context), pipeline, context.notes, context.failures
+            )
         finally:
             pipeline.deactivate()
 
@@ -93,6 +101,7 @@ def run_load(source: str, client: Client, run_id: str, resources: Sequence[str] 
                 f"{source} of client {client.id} has no resource {', '.join(unknown)} (there are: {', '.join(known)})"
             )
         load.pipeline.run(load.source.with_resources(*resources) if resources else load.source)
+        load.check_failures()
 
 
 def run_with_retries(

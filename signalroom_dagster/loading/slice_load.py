@@ -8,7 +8,6 @@ it committed, and the next attempt reads only the others. Nothing here knows a v
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -38,6 +37,10 @@ class NewerReadError(Exception):
     """Another run has loaded some of the slice's days from a later reading: this one has to be read again."""
 
 
+class RepeatedKeyError(Exception):
+    """The vendor sent two rows with one key where each should come once: its paging slipped."""
+
+
 class SliceLoadJob(RunnableLoadJob):
     """Loads one slice; see the module's text for the guarantee."""
 
@@ -62,57 +65,84 @@ def _load(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
         log.info("%s: a later reading has just been loaded, left as it is", _subject(piece))
         return
     before = _figures(warehouse, piece)
-    if piece.replaces == "keys":
-        _merge(warehouse, piece)
+    if piece.replaces != "keys":
+        _delete(warehouse, piece)
+    if piece.replaces == "client" or piece.day in piece.key:
+        copied = warehouse.copy_csv(piece.table, piece.columns, piece.kinds, piece.body)
+        expect_rows(piece.rows, copied, _subject(piece))
     else:
-        _replace(warehouse, piece)
+        _merge(warehouse, piece)
+    if piece.replaces != "keys":
+        _expect_each_key_once(warehouse, piece)
     _note_restatements(warehouse, piece, before, _figures(warehouse, piece))
     _note_windows(warehouse, piece)
 
 
 def _is_newest(warehouse: LoadWarehouse, piece: LoadSlice) -> bool:
-    """Whether nobody has loaded these days from a later reading; raises NewerReadError when somebody has some."""
+    """Whether nobody has loaded these days from a later reading; raises NewerReadError when somebody has some.
+
+    A table that is replaced whole is the same on every day: a later reading may stand under tomorrow, after midnight.
+    """
     if piece.replaces == "keys":
         return True  # what is merged by key does not undo what another run brought
     sql = warehouse.sql_client
+    where, parameters = _place(piece)
     newer = sql.execute_sql(
-        f"SELECT count(*) FROM {sql.make_qualified_table_name(WINDOWS)} WHERE _client_id = %s AND resource = %s "
-        "AND day BETWEEN %s AND %s AND loaded_at > %s",
-        piece.client_id, piece.table, piece.days[0], piece.days[-1], piece.read_at,
+        f"SELECT count(*) FROM {sql.make_qualified_table_name(WINDOWS)} {where.format(day='day')} "
+        "AND resource = %s AND loaded_at > %s",
+        *parameters, piece.table, piece.read_at,
     )[0][0]  # fmt: skip
-    if 0 < newer < len(piece.days):
+    if piece.replaces == "days" and 0 < newer < len(piece.days):
         raise NewerReadError(f"{_subject(piece)}: another run has loaded {newer} of these days since")
     return not newer
 
 
-def _replace(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
-    sql = warehouse.sql_client
-    table = sql.make_qualified_table_name(piece.table)
+def _place(piece: LoadSlice) -> tuple[str, tuple[Any, ...]]:
+    """What a slice takes the place of, as a condition on `{day}`, and its parameters."""
     if piece.replaces == "client":
-        sql.execute_sql(f"DELETE FROM {table} WHERE _client_id = %s", piece.client_id)
-    else:
-        sql.execute_sql(
-            f"DELETE FROM {table} WHERE _client_id = %s AND {piece.day} BETWEEN %s AND %s",
-            piece.client_id, piece.days[0], piece.days[-1],
-        )  # fmt: skip
-    expect_rows(piece.rows, warehouse.copy_csv(piece.table, piece.columns, piece.kinds, piece.body), _subject(piece))
+        return "WHERE _client_id = %s", (piece.client_id,)
+    return "WHERE _client_id = %s AND {day} BETWEEN %s AND %s", (piece.client_id, piece.days[0], piece.days[-1])
+
+
+def _delete(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
+    sql = warehouse.sql_client
+    where, parameters = _place(piece)
+    sql.execute_sql(
+        f"DELETE FROM {sql.make_qualified_table_name(piece.table)} {where.format(day=piece.day)}", *parameters
+    )
 
 
 def _merge(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
-    """Delete and insert by key through a stage; of rows with one key the last one read stands."""
+    """Delete and insert by key through a stage: rows that stand there already, also those under another day.
+
+    Of merged rows with one key the last one read stands.
+    """
     sql = warehouse.sql_client
     table, stage = sql.make_qualified_table_name(piece.table), f"{piece.table}_stage"
-    names = ", ".join(piece.columns)
+    names, key = ", ".join(piece.columns), ", ".join(piece.key)
     same = " AND ".join(f"t.{name} = s.{name}" for name in ("_client_id", *piece.key))
+    merged = piece.replaces == "keys"
+    columns, kinds = ((*piece.columns, ORDINAL), (*piece.kinds, "bigint")) if merged else (piece.columns, piece.kinds)
+    chosen = f"SELECT DISTINCT ON ({key}) {names} FROM {stage} ORDER BY {key}, {ORDINAL} DESC"
     sql.execute_sql(f"CREATE TEMP TABLE {stage} AS SELECT {names}, CAST(0 AS bigint) AS {ORDINAL} FROM {table} LIMIT 0")
-    copied = warehouse.copy_csv(stage, (*piece.columns, ORDINAL), (*piece.kinds, "bigint"), piece.body, staged=True)
+    copied = warehouse.copy_csv(stage, columns, kinds, piece.body, staged=True)
     expect_rows(piece.rows, copied, _subject(piece))
     sql.execute_sql(f"DELETE FROM {table} AS t USING {stage} AS s WHERE {same}")
-    sql.execute_sql(
-        f"INSERT INTO {table} ({names}) SELECT DISTINCT ON ({', '.join(piece.key)}) {names} FROM {stage} "
-        f"ORDER BY {', '.join(piece.key)}, {ORDINAL} DESC"
-    )
+    sql.execute_sql(f"INSERT INTO {table} ({names}) {chosen if merged else f'SELECT {names} FROM {stage}'}")
     sql.execute_sql(f"DROP TABLE {stage}")
+
+
+def _expect_each_key_once(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
+    """Raises RepeatedKeyError: DuckDB has no unique index that could refuse the second row."""
+    sql = warehouse.sql_client
+    where, parameters = _place(piece)
+    repeated = sql.execute_sql(
+        f"SELECT count(*) FROM (SELECT 1 FROM {sql.make_qualified_table_name(piece.table)} "
+        f"{where.format(day=piece.day)} GROUP BY {', '.join(piece.key)} HAVING count(*) > 1) AS repeated",
+        *parameters,
+    )[0][0]
+    if repeated:
+        raise RepeatedKeyError(f"{_subject(piece)}: {repeated} keys came more than once")
 
 
 def _figures(warehouse: LoadWarehouse, piece: LoadSlice) -> Figures:
@@ -160,7 +190,7 @@ def _changed(figures: Mapping[str, Any] | None, other: Mapping[str, Any] | None)
 
 
 def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Decimal) else value
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
 def _note_windows(warehouse: LoadWarehouse, piece: LoadSlice) -> None:

@@ -86,9 +86,8 @@ class Model:
         known: dict[str, dict[str, dict[str, str]]] = {}
         for (db, table), columns in schema.items():
             known.setdefault(db, {})[table] = dict.fromkeys(columns, "text")
-        tree = _expanded(parsed(self.sql), "postgres")
-        return {column: sorted(set(_sources(lineage(column, tree, schema=known, dialect="postgres"))))
-                for column in self.columns}  # fmt: skip
+        nodes = lineage(None, parsed(self.sql), schema=known, dialect="postgres")
+        return {column: sorted(set(_sources(nodes[column]))) for column in self.columns}
 
 
 @functools.cache

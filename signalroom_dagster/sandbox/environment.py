@@ -34,7 +34,7 @@ def sandbox_environment(folder: Path | None = None) -> Generator[Environment]:
         yield environment
 
 
-def client_variables(source: str, client_id: str, **settings: str) -> Environment:
+def client_variables(source: str, client_id: str, /, **settings: str) -> Environment:
     """The settings of one source for one client as environment variables, under dlt's own names."""
     path = f"SOURCES__{source}__CLIENTS__{client_id}"
     return {f"{path}__{key}".upper(): value for key, value in settings.items()}

@@ -4,10 +4,11 @@ Everything is answered from `EverflowNetwork`, which a test may change between t
 repriced. https://developers.everflow.io/
 """
 
+import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,10 +19,15 @@ from starlette.routing import BaseRoute, Route
 from signalroom_dagster.sandbox.everflow_data import FIGURES, EverflowNetwork, everflow_key, sandbox_network
 from signalroom_dagster.sandbox.market import MARKETS, SPAN
 
-ZONES = {80: "America/New_York", 67: "UTC", 90: "America/Los_Angeles"}
+ZONES = {80: "America/New_York", 67: "UTC", 90: "America/Los_Angeles", 55: "Europe/Berlin"}
 CLICKS_DAYS = timedelta(days=14)
 LONGEST_TABLE = timedelta(days=366)
-PAGE_SIZE, LARGEST_PAGE = 50, 2_000
+PAGE_SIZE = 50
+REPORTS_AT_ONCE = 10
+
+
+class TooManyError(Exception):
+    """More reports at once than an account may have under way."""
 
 
 def settings(client_id: str, url: str) -> Mapping[str, str]:
@@ -48,17 +54,35 @@ def routes(networks: Iterable[EverflowNetwork] | None = None) -> list[BaseRoute]
 
 def _endpoint(networks: Mapping[str, EverflowNetwork], answer: Callable[..., Any]) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> JSONResponse:
-        network = networks.get(request.headers.get("X-Eflow-API-Key", ""))
+        key = request.headers.get("X-Eflow-API-Key", "")
+        if key and any(network.affiliate_key == key for network in networks.values()):
+            return JSONResponse({"error": "Access to this resource is forbidden"}, 403)
+        network = networks.get(key)
         if network is None:
             return JSONResponse({"error": "No Authentication Method Found"}, 401)
         body = await request.body()
         try:
+            if "/reporting/" in request.url.path:
+                await _take_a_while(network)
             answered = answer(network, request, json.loads(body) if body else {})
+        except TooManyError as error:
+            return JSONResponse({"error": str(error)}, 429)
         except ValueError as error:
             return JSONResponse({"error": str(error)}, 400)
         return JSONResponse(answered, headers={"X-RateLimit-Limit": "50", "X-RateLimit-Remaining": "49"})
 
     return endpoint
+
+
+async def _take_a_while(network: EverflowNetwork) -> None:
+    if network.under_way >= REPORTS_AT_ONCE:
+        raise TooManyError("too many concurrent reporting requests")
+    network.under_way += 1
+    network.most_at_once = max(network.most_at_once, network.under_way)
+    try:
+        await asyncio.sleep(network.seconds)
+    finally:
+        network.under_way -= 1
 
 
 def _network(network: EverflowNetwork, request: Request, body: Any) -> Any:
@@ -83,17 +107,19 @@ def _table(network: EverflowNetwork, request: Request, body: Any) -> Any:
             group = groups[tuple(place[name] for name in names)]
             for name, amount in figures.items():
                 group[name] += amount
+    order = range(len(names))[:: -1 if network.columns_turned else 1]
     rows = [
-        {"columns": [_column(network, name, value) for name, value in zip(names, place, strict=True)],
+        {"columns": [_column(network, names[i], place[i]) for i in order],
          "reporting": {**figures, "cvr": 16.667, "margin": 25}, "usm_columns": [], "custom_metric_columns": []}
         for place, figures in groups.items()
     ]  # fmt: skip
-    return {"table": rows[: network.cut], "incomplete_results": len(rows) > network.cut, "currency_id": "USD"}
+    shown = None if network.null_table and not rows else rows[: network.cut]
+    return {"table": shown, "incomplete_results": network.tell_cut and len(rows) > network.cut, "currency_id": "USD"}
 
 
 def _column(network: EverflowNetwork, name: str, value: Any) -> dict[str, str]:
     if name == "date":
-        midnight = datetime.combine(value, time(network.zone_hours), UTC)
+        midnight = datetime.combine(value, time.min, ZoneInfo(network.date_zone))
         label = {"label": value.isoformat()} if network.label_dates else {}
         return {"column_type": "date", "id": str(int(midnight.timestamp())), **label}
     labels = network.affiliates if name == "affiliate" else network.advertisers
@@ -102,16 +128,24 @@ def _column(network: EverflowNetwork, name: str, value: Any) -> dict[str, str]:
 
 def _conversions(network: EverflowNetwork, request: Request, body: Any) -> Any:
     first, last, zone = _span(body, ("from", "to", "timezone_id", "show_conversions", "show_events"))
+    if network.conversions_kept_days and first.date() <= _days_ago(network.conversions_kept_days, zone):
+        raise ValueError(f"date range is limited to the prior {network.conversions_kept_days} days")
     rows = [row for row in network.conversions if _inside(row["conversion_unix_timestamp"], first, last, zone)]
-    return _paged(network, request, "conversions", _filtered(network, rows, body))
+    answer = _paged(network, request, "conversions", _filtered(network, rows, body))
+    if network.arriving:
+        network.conversions.insert(0, network.arriving.pop())
+    return answer
 
 
 def _clicks(network: EverflowNetwork, request: Request, body: Any) -> Any:
     first, last, zone = _span(body, ("from", "to", "timezone_id"))
     if last - first > CLICKS_DAYS:
         raise ValueError("date range is limited to 14 days")
-    rows = [row for row in network.clicks if _inside(row["unix_timestamp"], first, last, zone)]
-    return {"clicks": _filtered(network, rows, body)[: network.clicks_cut]}
+    kept = network.clicks_kept_days
+    oldest = datetime.combine(_days_ago(kept, zone), time.max) if kept else datetime.min
+    rows = [row for row in network.clicks if _inside(row["unix_timestamp"], max(first, oldest), last, zone)]
+    newest_first = sorted(rows, key=lambda row: row["unix_timestamp"], reverse=True)
+    return {network.clicks_key: _filtered(network, newest_first, body)[: network.clicks_cut]}
 
 
 def _affiliates(network: EverflowNetwork, request: Request, body: Any) -> Any:
@@ -123,6 +157,7 @@ def _offers(network: EverflowNetwork, request: Request, body: Any) -> Any:
     rows = [
         {
             **_entity("network_offer_id", number, name),
+            "network_advertiser_id": network.offer_advertisers.get(number, 0),
             "offer_status": "active",
             "destination_url": "https://example.test/",
         }
@@ -147,12 +182,14 @@ def _entity(id_key: str, number: int, name: str) -> dict[str, Any]:
 def _paged(network: EverflowNetwork, request: Request, name: str, rows: list[dict[str, Any]]) -> Any:
     """A page of a list; while `unstable` lasts, a row slips from one page to the one before it has been read."""
     page = int(request.query_params.get("page", 1))
-    size = min(int(request.query_params.get("page_size", PAGE_SIZE)), LARGEST_PAGE)
+    asked = int(request.query_params.get("page_size", PAGE_SIZE))
+    size = min(asked, network.largest_page)
     if network.unstable and page > 1 and len(rows) > size:
         network.unstable -= 1
         rows = [rows[-1], *rows[:-1]]
     shown = rows[(page - 1) * size : page * size]
-    return {name: shown, "paging": {"page": page, "page_size": size, "total_count": len(rows)}}
+    told = size if network.echo_page_size else asked
+    return {name: shown, "paging": {"page": page, "page_size": told, "total_count": len(rows)}}
 
 
 def _filtered(network: EverflowNetwork, rows: list[dict[str, Any]], body: Any) -> list[dict[str, Any]]:
@@ -183,3 +220,7 @@ def _span(body: Any, required: Iterable[str]) -> tuple[datetime, datetime, ZoneI
 
 def _inside(seconds: int, first: datetime, last: datetime, zone: ZoneInfo) -> bool:
     return first <= datetime.fromtimestamp(seconds, zone).replace(tzinfo=None) <= last
+
+
+def _days_ago(days: int, zone: ZoneInfo) -> date:
+    return datetime.now(zone).date() - timedelta(days=days)

@@ -9,6 +9,7 @@ from signalroom_dagster.sandbox.market import MARKETS, clicks_of, local_day, sal
 
 TABLE_CUT = 10_000
 CLICKS_CUT = 10_000
+LARGEST_PAGE = 2_000
 FIGURES = (
     "imp", "total_click", "unique_click", "invalid_click", "duplicate_click", "gross_click", "cv", "invalid_cv_scrub",
     "view_through_cv", "total_cv", "event", "payout", "revenue", "event_revenue", "gross_sales", "profit",
@@ -20,8 +21,13 @@ FIGURES = (
 class EverflowNetwork:
     """One client's network. `stats` maps (day, affiliate, advertiser) to figures; labels are by id.
 
-    The switches stand for what the vendor was seen to do: `unstable` moves a row between the pages of a list while
-    it is read, `label_dates` puts the date in the label, `cut` is the length of a cut report.
+    The switches stand for what the vendor was seen to do. Lists: while `unstable` lasts, a row moves between two
+    pages; `arriving` conversions come in one by one while a list is read; a page is at most `largest_page` long, and
+    says so only with `echo_page_size`. Reports: `cut` and `clicks_cut` are where answers end, and only a table says so,
+    with `tell_cut`; `label_dates` puts the date in the label, `date_zone` is where a date's id is midnight,
+    `columns_turned` the order of the dimensions; `null_table` stands for an empty one. What is
+    older than the kept days is refused (conversions) or missing (clicks). `seconds` is how long a report takes, and
+    `most_at_once` how many of them were under way.
     """
 
     key: str
@@ -31,12 +37,26 @@ class EverflowNetwork:
     conversions: list[dict[str, Any]] = field(default_factory=list[Any])
     clicks: list[dict[str, Any]] = field(default_factory=list[Any])
     offers: dict[int, str] = field(default_factory=dict[int, str])
+    offer_advertisers: dict[int, int] = field(default_factory=dict[int, int])
+    affiliate_key: str = ""
     unstable: int = 0
+    arriving: list[dict[str, Any]] = field(default_factory=list[Any])
+    largest_page: int = LARGEST_PAGE
+    echo_page_size: bool = True
     label_dates: bool = True
+    date_zone: str = "UTC"
+    null_table: bool = False
+    columns_turned: bool = False
     cut: int = TABLE_CUT
+    tell_cut: bool = True
     clicks_cut: int = CLICKS_CUT
+    clicks_key: str = "clicks"
     ignore_filters: bool = False
-    zone_hours: int = 0
+    conversions_kept_days: int | None = None
+    clicks_kept_days: int | None = None
+    seconds: float = 0.0
+    under_way: int = 0
+    most_at_once: int = 0
 
 
 def sandbox_network(client_id: str) -> EverflowNetwork:
@@ -47,6 +67,7 @@ def sandbox_network(client_id: str) -> EverflowNetwork:
         affiliates={affiliate.id: affiliate.label for affiliate in market.affiliates},
         advertisers={market.advertiser_id: market.advertiser_label},
         offers={market.offer_id: market.offer_name},
+        offer_advertisers={market.offer_id: market.advertiser_id},
     )
     stats: dict[tuple[date, int, int], dict[str, Any]] = defaultdict(lambda: dict.fromkeys(FIGURES, 0))
     sold = {sale.click.id for sale in sales_of(client_id)}

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from starlette.routing import BaseRoute
 
-from signalroom_dagster.sandbox import everflow, redtrack
+from signalroom_dagster.sandbox import everflow, google_sheets, mautic, posthog, redtrack
 
 
 class Vendor(Protocol):
@@ -20,4 +20,10 @@ class Vendor(Protocol):
         ...
 
 
-VENDORS: Mapping[str, Vendor] = {"everflow": everflow, "redtrack": redtrack}
+VENDORS: Mapping[str, Vendor] = {
+    "everflow": everflow,
+    "google_sheets": google_sheets,
+    "mautic": mautic,
+    "posthog": posthog,
+    "redtrack": redtrack,
+}

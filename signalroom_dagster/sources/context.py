@@ -35,7 +35,8 @@ class SourceContext:
     `ledger` holds what the warehouse already has of the client's files, by name, `windows` what it has of each
     resource, by day; `work_dir` is the run's own scratch folder; `started_at` is UTC and stamps every row as
     `_loaded_at`. `start_date` is where the client's first loads begin. A source leaves what a person should know about
-    a resource in `notes`, by resource name: they become metadata of its asset.
+    a resource in `notes`, by resource name: they become metadata of its asset. `failures` holds, by resource, what went
+    wrong with one resource alone: the others are loaded all the same, and the load fails at its end.
     """
 
     client_id: str
@@ -49,6 +50,7 @@ class SourceContext:
     started_at: datetime
     span: Span = Span()
     notes: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    failures: dict[str, Exception] = field(default_factory=dict[str, Exception])
 
     @property
     def today(self) -> date:

@@ -33,13 +33,16 @@ def days_to_read(
 
     Without a span in the run's configuration: every day from the start that the warehouse does not have yet or read
     before it was over, and the last `lookback_days`. Days that this run has committed already are left out; so is
-    what the vendor no longer keeps, before `oldest`.
+    what the vendor no longer keeps, before `oldest`; who asked for such days finds a note on the asset.
     """
     known = context.windows.get(resource, {})
     last = min(context.today, settings.end_date or context.today)
     first = max(settings.start_date or context.start_date, oldest or date.min)
-    again = last - timedelta(days=(context.span.lookback_days or settings.lookback_days) - 1)
+    asked = context.span.lookback_days
+    again = last - timedelta(days=(settings.lookback_days if asked is None else asked) - 1)
     since, until = context.span.since, context.span.until
+    if since and oldest and since < oldest:
+        context.notes.setdefault(resource, {})["not_kept"] = f"the vendor keeps nothing from before {oldest}"
     if since or until:
         wanted = set(each_day(max(since or first, oldest or date.min), min(until or last, last)))
     else:
@@ -49,7 +52,7 @@ def days_to_read(
 
 
 def is_read(context: SourceContext, resource: str) -> bool:
-    """Whether an earlier attempt of this run has read the resource: of a list that is read whole, all of it."""
+    """Whether this run has committed something of a resource already: a list that is read whole is then done."""
     return any(window.run_id == context.run_id for window in context.windows.get(resource, {}).values())
 
 

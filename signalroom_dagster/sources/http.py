@@ -9,18 +9,24 @@ https://www.python-httpx.org/
 import logging
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import httpx
 import msgspec
 
+from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.limits import Limit
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 LONGEST_WORDS = 200
 _ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
+_HALF_CHARACTER = re.compile(
+    rb"\\u[dD][89abAB][\da-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][\da-fA-F]{2})\\u[dD][c-fC-F][\da-fA-F]{2}"
+)
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 for _logger in ("httpx", "httpcore"):  # they log every URL, and with it keys
@@ -78,24 +84,31 @@ class Api:
         limit: Limit | None = None,
         params: Mapping[str, Any] | None = None,
         body: Any = None,
+        form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Any:
-        """The decoded answer, its decimal numbers as Decimal.
+        """The decoded answer, its decimal numbers as Decimal. What is sent is JSON (`body`) or a form (`form`).
 
-        Raises VendorError for an error status, VendorUnreachableError, and VendorDataError for what is not JSON.
+        Raises VendorError for an error status, VendorUnreachableError, VendorDataError for what is not JSON, and
+        ConfigurationError for a base_url or a key that cannot be sent.
         """
         wanted = {**self.params, **{name: value for name, value in (params or {}).items() if value is not None}}
+        kind, content = _sent(body, form)
         try:
             with (limit or self.limit).turn():
                 answer = self.http.request(
                     method,
                     self.base_url.rstrip("/") + path,
                     params=wanted,
-                    content=msgspec.json.encode(body) if body is not None else None,
-                    headers={"Content-Type": "application/json", "Accept": "application/json"}
-                    | {**self.headers, **(headers or {})},
+                    content=content,
+                    headers={"Content-Type": kind, "Accept": "application/json"} | {**self.headers, **(headers or {})},
                 )
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+            raise ConfigurationError(self.about(method, path, "cannot be asked: base_url is not a URL")) from None
+        except (httpx.LocalProtocolError, UnicodeEncodeError):
+            what = f"cannot be asked: {self.key_name} holds a line end, or a letter that no key has"
+            raise ConfigurationError(self.about(method, path, what)) from None
+        except httpx.RequestError as error:
             raise VendorUnreachableError(self.about(method, path, _failure(error))) from None
         return self._checked(method, path, answer)
 
@@ -106,7 +119,7 @@ class Api:
     def _checked(self, method: str, path: str, answer: httpx.Response) -> Any:
         body = _json(answer)
         if answer.status_code >= 300:
-            said = self._scrubbed(self.words(body)) or answer.reason_phrase
+            said = self.scrubbed(self.words(body)) or answer.reason_phrase
             what = f"answered {answer.status_code}: {said}"
             if answer.status_code in (401, 403):
                 what += f"; check {self.key_name}"
@@ -116,25 +129,31 @@ class Api:
             raise VendorDataError(self.about(method, path, f"answered {kind} that is not JSON; is base_url right?"))
         return body
 
-    def _scrubbed(self, words: str) -> str:
+    def scrubbed(self, words: str) -> str:
+        """What a vendor says without secrets and mail addresses, and not at length."""
         for secret in filter(None, (*self.secrets, *self.params.values())):
-            words = words.replace(secret, "***")
+            words = words.replace(secret, "***").replace(quote(secret, safe=""), "***")
         return _ADDRESS.sub("***", words)[:LONGEST_WORDS]
 
 
 _NOT_JSON = object()
 
 
+def _sent(body: Any, form: Mapping[str, str] | None) -> tuple[str, bytes | None]:
+    if form is not None:
+        return "application/x-www-form-urlencoded", urlencode(form).encode()
+    return "application/json", msgspec.json.encode(body) if body is not None else None
+
+
 def _json(answer: httpx.Response) -> Any:
-    try:
-        return _decode(answer.content)
-    except msgspec.MsgspecError:
-        return _NOT_JSON
+    """The decoded body; half an emoji that a vendor cut off does not spoil the rest of it."""
+    for body in (answer.content, _HALF_CHARACTER.sub(rb"\\ufffd", answer.content)):
+        with suppress(ValueError):  # msgspec's, and Python's for bytes that are no UTF-8
+            return _decode(body)
+    return _NOT_JSON
 
 
 def _failure(error: Exception) -> str:
     if isinstance(error, httpx.TimeoutException):
         return f"did not answer in time ({type(error).__name__})"
-    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
-        return "cannot be asked: base_url is not a URL"
     return f"got no whole answer ({type(error).__name__})"

@@ -13,19 +13,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TextIO, TypeAlias
 
 import dlt
 from dlt.extract import DltResource
 
 from signalroom_dagster.slices import Figure, LoadSlice, Replaces
 from signalroom_dagster.sources.context import Planned, SourceContext
-from signalroom_dagster.sources.days import finished
-from signalroom_dagster.sources.http import VendorDataError
+from signalroom_dagster.sources.days import each_day, finished
+from signalroom_dagster.sources.http import VendorDataError, VendorError
 from signalroom_dagster.sources.tables import TAGS, Row, Table
 from signalroom_dagster.tickets import offer
 
 log = logging.getLogger(__name__)
+
+OF_THE_ACCOUNT = (401, 403, 429)
+"""Refusals that meet every table of an account alike: asking on would only be refused again."""
 
 
 @dataclass(slots=True)
@@ -43,12 +46,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """One piece of work: the days it covers, what it replaces, and how to read it."""
+    """One piece of work: the days it covers, which follow each other, what it replaces, and how to read it."""
 
     days: tuple[date, ...]
     read: Callable[[], Answer]
     replaces: Replaces = "days"
     why: str = "to be read"
+
+    def __post_init__(self) -> None:
+        """Refuse days with a gap: everything from the first to the last is replaced."""
+        if self.days != tuple(each_day(self.days[0], self.days[-1])):
+            raise ValueError(f"{self.what} is not one stretch of days")
 
     @property
     def what(self) -> str:
@@ -94,13 +102,30 @@ def restatements() -> Iterator[Any]:
 def _slices(table: Table, plan: Plan | None, context: SourceContext | None) -> Iterator[Any]:
     if plan is None or context is None:
         return
-    jobs = [partial(read_slice, table, piece, context) for piece in plan()]
+    jobs = [partial(_read_unless_failed, table, piece, context) for piece in plan()]
     for job in jobs or [_nothing]:  # something, so that the table comes to be
         yield dlt.mark.with_file_import(str(offer(job, context.work_dir)), "csv", 1)
 
 
 def _nothing() -> None:
     """No slice to load."""
+
+
+def _read_unless_failed(table: Table, piece: Slice, context: SourceContext) -> LoadSlice | None:
+    """Read a slice, or leave it for the next attempt when another one of its table has failed in this.
+
+    What is wrong with one table does not keep the others from being loaded; what is wrong with the account does.
+    """
+    if table.name in context.failures:
+        return None
+    try:
+        return read_slice(table, piece, context)
+    except (VendorDataError, VendorError) as error:
+        if getattr(error, "status", None) in OF_THE_ACCOUNT:
+            raise
+        log.warning("%s; its other slices wait for the next attempt", error)
+        context.failures.setdefault(table.name, error)
+        return None
 
 
 def read_slice(table: Table, piece: Slice, context: SourceContext) -> LoadSlice:
@@ -110,7 +135,7 @@ def read_slice(table: Table, piece: Slice, context: SourceContext) -> LoadSlice:
     body = context.work_dir / f"{uuid.uuid4().hex}.rows.csv"
     counted: Counter[date] = Counter()
     with body.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(_Lines(file), lineterminator="\r\n")
         days = frozenset(piece.days) if piece.replaces == "days" else None
         merged = piece.replaces == "keys"
         rows = 0
@@ -139,6 +164,17 @@ def read_slice(table: Table, piece: Slice, context: SourceContext) -> LoadSlice:
         read_at=read_at,
         run_id=context.run_id,
     )
+
+
+class _Lines:
+    """Ends lines with a line feed. The csv writer only quotes a carriage return when its own lines end with one, and
+    an unquoted one is an error to both databases."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, line: str) -> None:
+        self._file.write(line[:-2] + "\n")
 
 
 def _cells(

@@ -6,6 +6,7 @@ it has the column's own name). Kinds are dlt's data types, `epoch` (a timestamp 
 Vendors' empty text is NULL everywhere. Money is decimal with four places, rounded half up.
 """
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ Row: TypeAlias = Mapping[str, Any]
 Convert: TypeAlias = Callable[[Any], Any]
 
 PLACES = Decimal("0.0001")
+MOST_DIGITS = 40
+LARGEST_INTEGER = 2**63 - 1
+LARGEST_DECIMAL = Decimal("99999999999999.9999")
 TAGS: Mapping[str, str] = {"_client_id": "text", "_loaded_at": "timestamp"}
 """The columns that lead every row of an API table, with their dlt types."""
 
@@ -116,10 +120,10 @@ def as_integer(value: Any) -> int | None:
     """A whole number, also from text or from a decimal without a fraction."""
     if value is None or value == "":
         return None
-    if isinstance(value, int):
-        return int(value)
-    number = _decimal(value)
-    if number != number.to_integral_value():
+    number = int(value) if isinstance(value, int) else _decimal(value)
+    if abs(number) > LARGEST_INTEGER:
+        raise ValueError("longer than 64 bits")
+    if number != int(number):
         raise ValueError("not a whole number")
     return int(number)
 
@@ -128,11 +132,10 @@ def as_decimal(value: Any) -> Decimal | int | None:
     """An exact number with at most four places, rounded half up."""
     if value is None or value == "":
         return None
-    if isinstance(value, int):
-        return int(value)
-    number = _decimal(value)
-    exponent = number.as_tuple().exponent
-    return number.quantize(PLACES, ROUND_HALF_UP) if isinstance(exponent, int) and exponent < -4 else number
+    number = int(value) if isinstance(value, int) else _decimal(value)
+    if abs(number) > LARGEST_DECIMAL:
+        raise ValueError("longer than 18 digits with four places")
+    return number if isinstance(number, int) or not _is_finer(number) else number.quantize(PLACES, ROUND_HALF_UP)
 
 
 def as_bool(value: Any) -> bool | None:
@@ -161,15 +164,20 @@ def as_timestamp(value: Any) -> str | None:
         return None
     try:
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    except ValueError:
+        if moment.tzinfo is UTC and isinstance(value, str):
+            return value  # nothing to convert: the databases read it as it is
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):
         raise ValueError("not a date and time") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
 
 
 def as_moment(value: Any) -> str | None:
     """Seconds since 1970, in UTC; 0 means that it did not happen."""
     seconds = as_integer(value)
-    return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds else None
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds else None
+    except (ValueError, OverflowError, OSError):
+        raise ValueError("not seconds since 1970") from None
 
 
 def as_json(value: Any) -> str | None:
@@ -178,10 +186,10 @@ def as_json(value: Any) -> str | None:
 
 
 def as_json_text(value: Any) -> str | None:
-    """JSON that came as text, without what Postgres cannot store: NUL characters and numbers that are not numbers."""
+    """JSON that came as text, without what Postgres cannot store: NUL, half characters, numbers that are none."""
     if value is None or value == "":
         return None
-    return _cleaned(value) if "\\u0000" in value or "NaN" in value or "Infinity" in value else value
+    return _cleaned(value) if _NOT_STORABLE.search(value) else value
 
 
 CONVERTERS: Mapping[str, Convert] = {
@@ -198,29 +206,38 @@ CONVERTERS: Mapping[str, Convert] = {
 _DATA_TYPES = {"epoch": "timestamp", "jsontext": "json"}
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
+_NOT_STORABLE = re.compile(r"\\u0000|\\u[dD][89a-fA-F]|NaN|Infinity")
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 def _decimal(value: Any) -> Decimal:
     try:
-        number = Decimal(str(value).strip())
+        number = value if isinstance(value, Decimal) else Decimal(str(value).strip())
     except InvalidOperation:
         raise ValueError("not a number") from None
     if not number.is_finite():
         raise ValueError("not a finite number")
+    if number.adjusted() > MOST_DIGITS:
+        raise ValueError("longer than any number has to be")  # before arithmetic, which would take forever or overflow
     return number
+
+
+def _is_finer(number: Decimal) -> bool:
+    exponent = number.as_tuple().exponent
+    return isinstance(exponent, int) and exponent < -4
 
 
 def _cleaned(text: str) -> str:
     import json
 
-    return json.dumps(_without_nul(json.loads(text, parse_constant=lambda _: None)), ensure_ascii=False)
+    return json.dumps(_storable(json.loads(text, parse_constant=lambda _: None)), ensure_ascii=False)
 
 
-def _without_nul(value: Any) -> Any:
+def _storable(value: Any) -> Any:
     if isinstance(value, str):
-        return value.replace("\0", "")
+        return _HALF_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", value.replace("\0", ""))
     if isinstance(value, list):
-        return [_without_nul(item) for item in cast("list[Any]", value)]
+        return [_storable(item) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
-        return {_without_nul(key): _without_nul(item) for key, item in cast("dict[str, Any]", value).items()}
+        return {_storable(key): _storable(item) for key, item in cast("dict[str, Any]", value).items()}
     return value

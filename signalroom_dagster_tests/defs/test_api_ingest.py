@@ -184,3 +184,17 @@ def test_the_check_compares_with_the_vendors_own_total(
     )
     assert found["key_unique"].passed
     assert found["not_capped"].passed
+
+
+def test_what_is_wrong_with_one_table_does_not_keep_the_others_from_being_loaded(
+    instance: dg.DagsterInstance, vendor: VendorServer
+) -> None:
+    vendor.fail("/reporting/conversions", status=500, times=99)
+    result = materialize(instance)
+    assert not result.success
+    assert attempts(result) == 5
+    assert ask("SELECT count(*) FROM everflow.daily_stats") == [(4,)]
+    assert ask("SELECT count(*) FROM everflow.affiliates") == [(1,)]
+    assert told(instance, STATS)["rows_loaded"] == 4
+    assert instance.get_latest_materialization_event(CONVERSIONS) is None
+    assert len(vendor.asked("/affiliatestable")) == 1

@@ -12,7 +12,8 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 PRELOADED = [__name__, "signalroom_dagster.loading.runs", "signalroom_dagster.loading.duckdb",
-             "signalroom_dagster.loading.postgres", "signalroom_dagster.sources.s3_exports"]  # fmt: skip
+             "signalroom_dagster.loading.postgres", "signalroom_dagster.sources.s3_exports",
+             "signalroom_dagster.sources.everflow"]  # fmt: skip
 
 STAGES = ("extract", "normalize", "reading", "mid-copy", "after commit", "before state")
 """Where a load can die: while headers are read, between extract and load, after a file was read but before its
@@ -20,11 +21,13 @@ transaction, in the middle of a transaction, after a commit but before dlt notes
 package is completed."""
 
 
-def start_load(environment: Mapping[str, str], client_id: str, run_id: str, stage: str | None = None) -> BaseProcess:
-    """Start a load of s3_exports; with a stage, it kills itself there with SIGKILL."""
+def start_load(
+    environment: Mapping[str, str], client_id: str, run_id: str, stage: str | None = None, source: str = "s3_exports"
+) -> BaseProcess:
+    """Start a load; with a stage, it kills itself there with SIGKILL."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    process = context.Process(target=_load, args=(dict(environment), client_id, run_id, stage))
+    process = context.Process(target=_load, args=(dict(environment), client_id, run_id, stage, source))
     process.start()
     return process
 
@@ -38,14 +41,14 @@ def finish(process: BaseProcess, seconds: float = 120) -> int:
     return process.exitcode
 
 
-def _load(environment: Mapping[str, str], client_id: str, run_id: str, stage: str | None) -> None:
+def _load(environment: Mapping[str, str], client_id: str, run_id: str, stage: str | None, source: str) -> None:
     os.environ.update(environment)
     from signalroom_dagster.clients import get_client
     from signalroom_dagster.loading.runs import run_with_retries
 
     if stage:
         _KILLERS[stage]()
-    run_with_retries("s3_exports", get_client(client_id), run_id)
+    run_with_retries(source, get_client(client_id), run_id)
 
 
 def _die(*_: Any, **__: Any) -> None:
@@ -97,8 +100,10 @@ def _during_copy() -> None:
 
 def _after_commit() -> None:
     from signalroom_dagster.loading.file_load import FileLoadJob
+    from signalroom_dagster.loading.slice_load import SliceLoadJob
 
-    _die_at_call(FileLoadJob, "run", 2, before=False)
+    for job in (FileLoadJob, SliceLoadJob):
+        _die_at_call(job, "run", 2, before=False)
 
 
 def _before_state() -> None:

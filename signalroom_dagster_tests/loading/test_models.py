@@ -98,10 +98,10 @@ def test_the_cost_rule() -> None:
     # 750.10 = 500.00 + 250.10; cpa 75.0100 = 750.10 / 10; roas 1.3332 = 1000 / 750.10; profit 249.90 = 1000 - 750.10
     # Northwind: cpa 75.0025 = 300.01 / 4; roas 1.3336 = 400.10 / 300.01; profit 100.09
     # (unmapped): 5.75 = 2.50 + 3.25 without an advertiser; 10 with one
-    zero = Decimal(0)
+    zero, none = Decimal(0), "(unmapped)"
     assert rows == [
-        (DAY, 0, "(unmapped)", True, 0, 0, zero, zero, 3, Decimal("5.75"), Decimal("5.75"), Decimal("-5.75"), None, zero),
-        (DAY, 1, "(unmapped)", True, 0, 0, zero, zero, 5, Decimal("10"), Decimal("10"), Decimal("-10"), None, zero),
+        (DAY, 0, none, True, 0, 0, zero, zero, 3, Decimal("5.75"), Decimal("5.75"), Decimal("-5.75"), None, zero),
+        (DAY, 1, none, True, 0, 0, zero, zero, 5, Decimal("10"), Decimal("10"), Decimal("-10"), None, zero),
         (DAY, 1, "G2 - Meta", True, 200, 10, Decimal("1000"), Decimal("10"), 100, Decimal("750.10"), Decimal("750.10"),
          Decimal("249.90"), Decimal("75.01"), Decimal("1.3332")),
         (DAY, 1, "Idle", False, 100, 0, zero, zero, 0, zero, zero, zero, None, None),
@@ -136,7 +136,7 @@ def test_a_client_without_one_of_the_sources_gets_what_the_others_give(any_wareh
 
 
 def test_money_is_numeric_and_days_are_dates(any_warehouse: Project) -> None:
-    any_warehouse.add_client("713")
+    any_warehouse.add_client("713", prefixes=("orders-create", "orders-update"))
     create_models()
     found = dict(
         ask(
@@ -179,7 +179,7 @@ def test_an_order_is_what_the_newest_export_says_of_it(any_warehouse: Project) -
 def test_a_model_that_gets_a_column_keeps_every_clients_rows(
     any_warehouse: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bucket = any_warehouse.add_client("713")
+    bucket = any_warehouse.add_client("713", prefixes=("orders-create", "orders-update"))
     write_export(bucket / "orders-create/report_2026-03-01.csv", orders([1], order_date="03/01/2026"))
     runs.run_load("s3_exports", get_client("713"), "run")
     run(ORDERS)

@@ -149,17 +149,17 @@ def test_an_email_whose_run_was_killed_arrives_once_with_the_words_of_the_intent
     project: Project, sender: FileSender
 ) -> None:
     first = prepare(project)
-    for moment in ("before", "after"):
-        assert run_killed(project.environment, sender.file, moment, "email") == -signal.SIGKILL
+    assert run_killed(project.environment, sender.file, "before", "email") == -signal.SIGKILL
     earned(DAY, "Lakeside", 1, "10", "1")
-    send_report(make_report(get_client("713"), "daily_ccw", DAY), "run-2", sender, channel="email")
+    assert run_killed(project.environment, sender.file, "after", "email") == -signal.SIGKILL
     assert [item["text"] for item in sender.sent] == [first.rendered.text]
-    assert told() == [("email", 1, "sent", "id-1")]
+    send_report(make_report(get_client("713"), "daily_ccw", DAY), "run-2", sender, channel="email")
+    assert len(sender.sent) == 1 and told() == [("email", 1, "sent", "id-1")]
 
 
-def test_a_later_unknown_does_not_undo_that_it_was_sent(on_duckdb: Report, sender: FileSender) -> None:
-    """Another run finds the intent while it is being sent, and gives up on it after it was noted as sent."""
-
+def test_a_run_that_finds_an_intent_while_it_is_being_sent_sends_nothing(
+    on_duckdb: Report, sender: FileSender
+) -> None:
     class Slow(FileSender):
         def send(self, message: Message) -> str:
             other = FileSender(self.file)
@@ -170,6 +170,19 @@ def test_a_later_unknown_does_not_undo_that_it_was_sent(on_duckdb: Report, sende
     assert [item.status for item in send_report(on_duckdb, "run-1", Slow(sender.file), channel="slack")] == ["sent"]
     send_report(on_duckdb, "run-3", sender, channel="slack")
     assert len(sender.sent) == 1 and told() == [("slack", 1, "sent", "id-1")]
+
+
+def test_that_it_was_sent_stands_whatever_another_run_makes_of_it(on_duckdb: Report, sender: FileSender) -> None:
+    class AskedWhileSent(FileSender):
+        def look_up(self, message: Message) -> str | None:
+            with warehouse.exclusive(), warehouse.transaction("test") as query:
+                query("UPDATE reports.deliveries SET status = 'sent', provider_id = 'id-9'")
+            return None
+
+    sender.errors = [UnknownOutcomeError("timed out")]
+    send_report(on_duckdb, "run-1", sender, channel="slack")
+    send_report(on_duckdb, "run-2", AskedWhileSent(sender.file), channel="slack")
+    assert told() == [("slack", 1, "sent", "id-9")]
 
 
 def run_killed(environment: Mapping[str, str], file: Path, moment: str, channel: str | None = None) -> int | None:

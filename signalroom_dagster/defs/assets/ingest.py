@@ -87,8 +87,10 @@ def build_ingest_assets(source: str) -> dg.AssetsDefinition:
                 )
                 with warehouse.connected() as query:
                     for result in results:
-                        found = load_metadata(query, result, load, client.id, run_id)
-                        yield dg.MaterializeResult(asset_key=result.asset_key, metadata=found)
+                        if result.asset_key.path[-1] not in load.failures:
+                            found = load_metadata(query, result, load, client.id, run_id)
+                            yield dg.MaterializeResult(asset_key=result.asset_key, metadata=found)
+                load.check_failures()
 
     return load
 

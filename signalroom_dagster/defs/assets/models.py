@@ -13,8 +13,8 @@ from signalroom_dagster.config import destination_name
 from signalroom_dagster.defs.attempts import attempt
 from signalroom_dagster.defs.automation import of_active_clients
 from signalroom_dagster.defs.partitions import all_clients
-from signalroom_dagster.loading import warehouse
-from signalroom_dagster.loading.model_runs import ModelRun, read_columns, run_model, sources_of
+from signalroom_dagster.loading import catalog, warehouse
+from signalroom_dagster.loading.model_runs import ModelRun, read_columns, run_model
 from signalroom_dagster.loading.sql_models import Model, TableName, models
 
 OWNER = "team:data"
@@ -23,13 +23,14 @@ GROUP = "models"
 
 def build_model_assets() -> list[dg.AssetsDefinition]:
     """Every model as an asset, partitioned by all clients, and made anew when something it reads has changed."""
-    return [_asset_of(model) for model in models().values()]
+    source_of = {table: source for source in catalog.source_names() for table in catalog.tables_of(source)}
+    return [_asset_of(model, source_of) for model in models().values()]
 
 
-def _asset_of(model: Model) -> dg.AssetsDefinition:
+def _asset_of(model: Model, source_of: Mapping[TableName, str]) -> dg.AssetsDefinition:
     spec = dg.AssetSpec(
         key=[*model.name],
-        deps=[_dependency(read) for read in model.reads],
+        deps=[_dependency(read, source_of.get(read)) for read in model.reads],
         group_name=GROUP,
         kinds={"sql", destination_name()},
         owners=[OWNER],
@@ -56,13 +57,12 @@ def _asset_of(model: Model) -> dg.AssetsDefinition:
     return run
 
 
-def _dependency(read: TableName) -> dg.AssetDep:
+def _dependency(read: TableName, source: str | None) -> dg.AssetDep:
     """What a model reads; of clients that do not use the source behind it, nothing is missing."""
     key = dg.AssetKey([*read])
-    sources = sources_of([read])
-    if not sources:
+    if source is None:
         return dg.AssetDep(key)
-    return dg.AssetDep(key, partition_mapping=dg.StaticPartitionMapping({c.id: c.id for c in clients_of(sources[0])}))
+    return dg.AssetDep(key, partition_mapping=dg.StaticPartitionMapping({c.id: c.id for c in clients_of(source)}))
 
 
 def _metadata(model: Model, done: ModelRun) -> Mapping[str, Any]:

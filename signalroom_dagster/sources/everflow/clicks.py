@@ -5,14 +5,14 @@ Windows are asked for in UTC, where no hour comes twice.
 https://developers.everflow.io/docs/network/reporting/raw_clicks/
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
 from itertools import chain
 from typing import Any
 
 from signalroom_dagster.sources.days import ONE_DAY, days_to_read, midnight
-from signalroom_dagster.sources.everflow.network import Network
+from signalroom_dagster.sources.everflow.network import AT_ONCE, UTC_NAMES, Network, rows_of
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster.sources.parallel import read_ahead
 from signalroom_dagster.sources.slicing import Answer, Slice
@@ -31,10 +31,9 @@ def plan_clicks(network: Network) -> Iterator[Slice]:
 
 
 def _read(network: Network, day: date) -> Answer:
-    start, end = midnight(day, network.zone), midnight(day + ONE_DAY, network.zone)
-    parts = read_ahead(partial(_clicks, network), _windows(start, end), 4)
-    rows = network.ours(chain.from_iterable(parts), "unix_timestamp")
-    return Answer(rows)
+    start, end = midnight(day, network.context.zone), midnight(day + ONE_DAY, network.context.zone)
+    parts = read_ahead(partial(_clicks, network), _windows(start, end), AT_ONCE)
+    return Answer(network.ours(chain.from_iterable(parts), "unix_timestamp"))
 
 
 def _windows(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
@@ -43,17 +42,18 @@ def _windows(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetim
         start += WINDOW
 
 
-def _clicks(network: Network, window: tuple[datetime, datetime]) -> list[Mapping[str, Any]]:
+def _clicks(network: Network, window: tuple[datetime, datetime]) -> Sequence[Mapping[str, Any]]:
     """The clicks from the first moment up to the second, without it; asked in halves when there are too many."""
     start, end = window
     body = {
         "from": f"{start:%Y-%m-%d %H:%M:%S}",
         "to": f"{end - SECOND:%Y-%m-%d %H:%M:%S}",
-        "timezone_id": network.zone_id("UTC"),
+        "timezone_id": network.zone_id(*UTC_NAMES),
         "query": {"filters": network.filters(), "search_terms": []},
     }
-    answer = network.api.post(PATH, body)
-    rows: list[Mapping[str, Any]] = answer.get("clicks") or answer.get("table") or []
+    rows = rows_of(network, network.api.post(PATH, body), "clicks", "table")
+    if any(not start.timestamp() <= (row.get("unix_timestamp") or 0) < end.timestamp() for row in rows):
+        raise VendorDataError(network.api.about("POST", PATH, f"gives clicks that are not of {start} to {end}"))
     if len(rows) < CUT:
         return rows
     seconds = int((end - start).total_seconds())
@@ -62,4 +62,4 @@ def _clicks(network: Network, window: tuple[datetime, datetime]) -> list[Mapping
             network.api.about("POST", PATH, f"gives {len(rows)} clicks for one second: it cuts there")
         )
     middle = start + timedelta(seconds=seconds // 2)
-    return _clicks(network, (start, middle)) + _clicks(network, (middle, end))
+    return [*_clicks(network, (start, middle)), *_clicks(network, (middle, end))]

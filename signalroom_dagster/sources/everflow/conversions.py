@@ -3,12 +3,13 @@
 https://developers.everflow.io/docs/network/reporting/raw_conversions/
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
 
 from signalroom_dagster.sources.days import days_to_read
+from signalroom_dagster.sources.everflow.lists import whole_list
 from signalroom_dagster.sources.everflow.network import Network
 from signalroom_dagster.sources.slicing import Answer, Slice
 
@@ -26,16 +27,16 @@ def _read(network: Network, day: date) -> Answer:
     body = {
         "from": f"{day} 00:00:00",
         "to": f"{day} 23:59:59",
-        "timezone_id": network.zone_id(network.zone.key),
+        "timezone_id": network.zone_id(),
         "currency_id": network.context.currency,
         "show_conversions": True,
         "show_events": True,
         "query": {"filters": network.filters(), "search_terms": []},
     }
 
-    def page(number: int, size: int) -> Mapping[str, Any]:
+    def page(number: int, size: int) -> Any:
         return network.api.post(PATH, body, page=number, page_size=size)
 
-    rows, counted = network.whole_list(f"conversions of {day}", "conversions", "conversion_id", page)
-    ours = list(network.ours(rows, "conversion_unix_timestamp"))
-    return Answer(ours, totals={day: counted - (len(rows) - len(ours))})
+    found = whole_list(network, f"conversions of {day}", "conversions", "conversion_id", page)
+    ours = list(network.ours(found.rows, "conversion_unix_timestamp"))
+    return Answer(ours, totals={day: found.counted - (len(found.rows) - len(ours))})

@@ -1,5 +1,7 @@
 """Affiliates, offers and advertisers: short lists, read whole each time.
 
+Affiliates are the network's, whoever they work for; offers and advertisers are narrowed to the client's.
+
 https://developers.everflow.io/docs/network/affiliates/
 """
 
@@ -7,36 +9,41 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+from signalroom_dagster.sources.days import is_read
+from signalroom_dagster.sources.everflow.lists import whole_list
 from signalroom_dagster.sources.everflow.network import Network
 from signalroom_dagster.sources.slicing import Answer, Slice
 
 
 class Entity(NamedTuple):
-    """Where a list is read, and by what its rows are told apart."""
+    """Where a list is read, by what its rows are told apart, and what names the advertiser they belong to."""
 
     method: str
     path: str
     id_key: str
+    owner: str | None
 
 
 ENTITIES: Mapping[str, Entity] = {
-    "affiliates": Entity("POST", "/v1/networks/affiliatestable", "network_affiliate_id"),
-    "offers": Entity("GET", "/v1/networks/offers", "network_offer_id"),
-    "advertisers": Entity("GET", "/v1/networks/advertisers", "network_advertiser_id"),
+    "affiliates": Entity("POST", "/v1/networks/affiliatestable", "network_affiliate_id", None),
+    "offers": Entity("GET", "/v1/networks/offers", "network_offer_id", "network_advertiser_id"),
+    "advertisers": Entity("GET", "/v1/networks/advertisers", "network_advertiser_id", "network_advertiser_id"),
 }
 
 
 def plan_entity(network: Network, name: str) -> Iterator[Slice]:
-    """The whole list, in the place of what is there."""
-    yield Slice(days=(network.context.today,), read=partial(_read, network, name), replaces="client")
+    """The whole list, in the place of what is there; once a run."""
+    if not is_read(network.context, name):
+        yield Slice(days=(network.context.today,), read=partial(_read, network, name), replaces="client")
 
 
 def _read(network: Network, name: str) -> Answer:
     entity = ENTITIES[name]
 
-    def page(number: int, size: int) -> Mapping[str, Any]:
+    def page(number: int, size: int) -> Any:
         body = {} if entity.method == "POST" else None
         return network.api.ask(entity.method, entity.path, params={"page": number, "page_size": size}, body=body)
 
-    rows, counted = network.whole_list(name, name, entity.id_key, page)
-    return Answer(rows, totals={network.context.today: counted})
+    found = whole_list(network, name, name, entity.id_key, page)
+    ours = [row for row in found.rows if entity.owner is None or network.is_ours(row.get(entity.owner))]
+    return Answer(ours, totals={network.context.today: found.counted - (len(found.rows) - len(ours))})

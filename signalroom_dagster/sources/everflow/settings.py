@@ -1,8 +1,9 @@
 """What a client's configuration says about its Everflow network."""
 
 from typing import Annotated
+from zoneinfo import available_timezones
 
-from pydantic import ConfigDict, Field, SecretStr
+from pydantic import ConfigDict, Field, SecretStr, field_validator
 
 from signalroom_dagster.config import ClientOnly
 from signalroom_dagster.sources.days import DaySettings
@@ -24,3 +25,10 @@ class Settings(DaySettings):
     conversions_kept_days: int = 365
     clicks_kept_days: int = 90
     requests_per_minute: int = Field(default=300, gt=20)
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, name: str | None) -> str | None:
+        if name is not None and name not in available_timezones():
+            raise ValueError("must be an IANA time zone, such as America/New_York")
+        return name

@@ -5,21 +5,30 @@ https://developers.everflow.io/docs/network/reporting/aggregated_data/
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from signalroom_dagster.slices import Figure
 from signalroom_dagster.sources.days import days_to_read, stretches
-from signalroom_dagster.sources.everflow.network import Network
+from signalroom_dagster.sources.everflow.network import Network, filter_on, rows_of
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster.sources.slicing import Answer, Slice
+from signalroom_dagster.sources.tables import Row
 
 CUT = 10_000
 LONGEST = 31  # days in a request; a year is the vendor's limit
 PATH = "/v1/networks/reporting/entity/table"
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+class Report(NamedTuple):
+    """A table's rows with their dimensions by name, and whether it was cut."""
+
+    rows: Sequence[Row]
+    cut: bool
 
 
 def plan_daily_stats(network: Network) -> Iterator[Slice]:
@@ -33,11 +42,11 @@ def _read(network: Network, days: Sequence[date]) -> Answer:
     return Answer(rows, totals=_totals(network, days))
 
 
-def _rows(network: Network, days: Sequence[date]) -> Iterator[Mapping[str, Any]]:
+def _rows(network: Network, days: Sequence[date]) -> Iterator[Row]:
     """The report's rows; one that is cut is asked for again in halves, a day's by affiliate."""
-    answer = _report(network, days, ("date", "affiliate", "advertiser"))
-    if not _is_cut(answer):
-        yield from map(_flat, answer.get("table") or ())
+    report = _report(network, days, ("date", "affiliate", "advertiser"))
+    if not report.cut:
+        yield from report.rows
     elif len(days) > 1:
         middle = len(days) // 2
         yield from _rows(network, days[:middle])
@@ -46,67 +55,71 @@ def _rows(network: Network, days: Sequence[date]) -> Iterator[Mapping[str, Any]]
         yield from _by_affiliate(network, days)
 
 
-def _by_affiliate(network: Network, day: Sequence[date]) -> Iterator[Mapping[str, Any]]:
+def _by_affiliate(network: Network, day: Sequence[date]) -> Iterator[Row]:
     affiliates = _report(network, day, ("affiliate",))
-    if _is_cut(affiliates):
+    if affiliates.cut:
         raise VendorDataError(network.api.about("POST", PATH, f"cuts the list of affiliates of {day[0]}"))
-    for found in map(_flat, affiliates.get("table") or ()):
-        wanted = int(found["affiliate_id"])
-        answer = _report(network, day, ("date", "affiliate", "advertiser"), affiliate=wanted)
-        rows = list(map(_flat, answer.get("table") or ()))
-        if _is_cut(answer) or any(int(row["affiliate_id"]) != wanted for row in rows):
+    for wanted in (found["affiliate_id"] for found in affiliates.rows):
+        report = _report(network, day, ("date", "affiliate", "advertiser"), [filter_on("affiliate", wanted)])
+        if report.cut or any(row["affiliate_id"] != wanted for row in report.rows):
             raise VendorDataError(network.api.about("POST", PATH, f"cuts {day[0]} even for one affiliate ({wanted})"))
-        yield from rows
+        yield from report.rows
 
 
 def _totals(network: Network, days: Sequence[date]) -> dict[date, Figure]:
     """Everflow's own payout of each day, from a report that is not split by affiliate; no row means none."""
-    answer = _report(network, days, ("date",))
-    if _is_cut(answer):
+    report = _report(network, days, ("date", "advertiser"))
+    if report.cut:
         raise VendorDataError(network.api.about("POST", PATH, f"cuts the totals of {days[0]} to {days[-1]}"))
     totals: dict[date, Figure] = dict.fromkeys(days, 0)
-    for row in map(_flat, answer.get("table") or ()):
-        totals[row["date"]] = Decimal(str(row["payout"]))
+    for row in report.rows:
+        if network.is_ours(row["advertiser_id"]):
+            totals[row["date"]] = totals.get(row["date"], 0) + row["payout"]
     return totals
 
 
-def _report(network: Network, days: Sequence[date], columns: Sequence[str], **ids: int) -> Mapping[str, Any]:
+def _report(
+    network: Network, days: Sequence[date], columns: Sequence[str], filters: Sequence[Mapping[str, str]] | None = None
+) -> Report:
     body = {
         "from": days[0].isoformat(),
         "to": days[-1].isoformat(),
-        "timezone_id": network.zone_id(network.zone.key),
+        "timezone_id": network.zone_id(),
         "currency_id": network.context.currency,
         "columns": [{"column": name} for name in columns],
         "query": {
-            "filters": network.filters(**ids),
+            "filters": network.filters() if filters is None else filters,
             "exclusions": [],
             "metric_filters": [],
             "user_metrics": [],
             "settings": {"campaign_data_only": False, "ignore_fail_traffic": False, "only_include_fail_traffic": False},
         },
     }
-    return network.api.post(PATH, body)
+    answer = network.api.post(PATH, body)
+    rows = rows_of(network, answer, "table")
+    try:
+        flat = [_flat(row, columns, network.context.zone) for row in rows]
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):
+        raise VendorDataError(network.api.about("POST", PATH, "gives a row of another shape")) from None
+    return Report(flat, answer.get("incomplete_results") is True or len(rows) >= CUT)
 
 
-def _is_cut(answer: Mapping[str, Any]) -> bool:
-    return answer.get("incomplete_results") is True or len(answer.get("table") or ()) >= CUT
-
-
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(row: Row, columns: Sequence[str], zone: ZoneInfo) -> Row:
     """A row with its dimensions by name: their order is not promised."""
-    flat: dict[str, Any] = dict(row["reporting"])
-    for column in row["columns"]:
-        kind = column["column_type"]
+    flat: dict[str, Any] = {**row["reporting"], "payout": Decimal(str(row["reporting"]["payout"]))}
+    dimensions = {column["column_type"]: column for column in row["columns"]}
+    for kind in columns:
         if kind == "date":
-            flat["date"] = _date(column)
+            flat["date"] = _date(dimensions[kind], zone)
         else:
-            flat[f"{kind}_id"] = column.get("id") or "0"
-            flat[f"{kind}_label"] = column.get("label")
+            flat[f"{kind}_id"] = int(dimensions[kind].get("id") or 0)
+            flat[f"{kind}_label"] = dimensions[kind].get("label")
     return flat
 
 
-def _date(column: Mapping[str, Any]) -> date:
-    """The label when it is a date; else the id, which is midnight of that date in UTC, in seconds."""
+def _date(column: Mapping[str, Any], zone: ZoneInfo) -> date:
+    """The label when it is a date; else the id, in seconds: midnight of that date in UTC, or else in the zone."""
     if found := _ISO.match(column.get("label") or ""):
         return date.fromisoformat(found[0])
-    return datetime.fromtimestamp(int(column["id"]), UTC).date()
+    moment = datetime.fromtimestamp(int(column["id"]), UTC)
+    return moment.date() if moment.time() == time.min else moment.astimezone(zone).date()

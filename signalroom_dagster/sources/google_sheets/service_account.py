@@ -1,0 +1,117 @@
+"""A Google service account: its key, and the token that it is exchanged for.
+
+The key's own `token_uri` is asked, through httpx: with our timeouts, and without the retries that google-auth makes
+when an answer is an error, because an error never gets back to it.
+
+https://developers.google.com/identity/protocols/oauth2/service-account
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import httpx
+
+from signalroom_dagster.config import ConfigurationError, project_dir
+from signalroom_dagster.sources.http import TIMEOUT, VendorDataError, VendorError, VendorUnreachableError
+
+SCOPE = "https://www.googleapis.com/auth/spreadsheets.readonly"
+PASSING = frozenset({"internal_failure", "server_error", "temporarily_unavailable"})
+LONGEST_WORDS = 200
+_SECRET_OR_ADDRESS = re.compile(r"\S{40,}|\S*@\S*")
+
+
+class ServiceAccount(NamedTuple):
+    """One client's service account. Spreadsheets are shared with its `email`; `signer` is google-auth's credentials."""
+
+    client_id: str
+    email: str
+    signer: Any
+
+    @property
+    def key_name(self) -> str:
+        """The variable that holds its key."""
+        return _key_name(self.client_id)
+
+    def token(self) -> str:
+        """A new access token, good for an hour. Raises VendorError, VendorUnreachableError and VendorDataError."""
+        self.signer.refresh(self._send)
+        return self.signer.token
+
+    def _send(self, url: str, method: str = "GET", body: Any = None, headers: Any = None, **_: Any) -> "TokenAnswer":
+        """google-auth's way to its token endpoint."""
+        try:
+            answer = httpx.request(method, url, content=body, headers=headers, timeout=TIMEOUT)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise VendorUnreachableError(self._about(f"gave no whole answer ({type(error).__name__})")) from None
+        said = _decoded(answer.content)
+        if answer.status_code != HTTPStatus.OK:
+            raise self._refusal(answer, said)
+        if not isinstance(said.get("access_token"), str):
+            raise VendorDataError(self._about("answered without a token"))
+        return TokenAnswer(answer.status_code, dict(answer.headers), answer.content)
+
+    def _refusal(self, answer: httpx.Response, said: Mapping[str, Any]) -> VendorError:
+        words = ": ".join(str(said[name]) for name in ("error", "error_description") if said.get(name))
+        words = _SECRET_OR_ADDRESS.sub("***", words)[:LONGEST_WORDS] or answer.reason_phrase
+        status = None if said.get("error") in PASSING else answer.status_code
+        what = self._about(f"answered {answer.status_code}: {words}; check {self.key_name}")
+        return VendorError(what, status, answer.headers.get("Retry-After"))
+
+    def _about(self, what: str) -> str:
+        return f"client {self.client_id}, source google_sheets: the key's token_uri {what}"
+
+
+class TokenAnswer(NamedTuple):
+    """An answer as google-auth reads it."""
+
+    status: int
+    headers: Mapping[str, str]
+    data: bytes
+
+
+def open_account(credentials: str, client_id: str) -> ServiceAccount:
+    """The account of a key: its JSON, or the path of its file, relative to the project folder.
+
+    Raises ConfigurationError that names the client, the source and the key, and nothing of what stands there.
+    """
+    from google.oauth2.service_account import Credentials
+
+    text = credentials if credentials.lstrip().startswith("{") else _file(credentials, client_id)
+    key = _decoded(text.encode())
+    if key.get("type") != "service_account":
+        raise _unusable(client_id, "it is not the JSON key of a service account")
+    try:
+        signer = Credentials.from_service_account_info(key, scopes=[SCOPE])
+    except (ValueError, TypeError, AttributeError):
+        raise _unusable(client_id, "client_email, token_uri or private_key is missing or damaged") from None
+    return ServiceAccount(client_id, str(key["client_email"]), signer)
+
+
+def _file(path: str, client_id: str) -> str:
+    try:
+        return (project_dir() / Path(path.strip()).expanduser()).read_text("utf-8")
+    except (OSError, ValueError, RuntimeError):
+        raise _unusable(client_id, "it is neither JSON nor the path of a file that can be read") from None
+
+
+def _decoded(content: bytes) -> Mapping[str, Any]:
+    try:
+        found = json.loads(content)
+    except ValueError:
+        return {}
+    return cast("Mapping[str, Any]", found) if isinstance(found, dict) else {}
+
+
+def _unusable(client_id: str, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"client {client_id}, source google_sheets: credentials cannot be used: {why}; set it in "
+        f"[sources.google_sheets.clients.{client_id}] or {_key_name(client_id)}"
+    )
+
+
+def _key_name(client_id: str) -> str:
+    return f"SOURCES__GOOGLE_SHEETS__CLIENTS__{client_id.upper()}__CREDENTIALS"

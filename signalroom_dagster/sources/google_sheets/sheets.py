@@ -1,0 +1,96 @@
+"""One client's sheets in one run: each read whole, and loaded only when it still looks like what it was.
+
+The sheets of one spreadsheet are read together, once, whichever of them is loaded first: people change several tabs at
+a time, and the quota counts requests.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from signalroom_dagster.sources.context import SourceContext
+from signalroom_dagster.sources.days import is_read
+from signalroom_dagster.sources.google_sheets.guard import SheetChangedError, check_rows
+from signalroom_dagster.sources.google_sheets.header import HeaderError
+from signalroom_dagster.sources.google_sheets.once import Once
+from signalroom_dagster.sources.google_sheets.rows import read_rows
+from signalroom_dagster.sources.google_sheets.service_account import ServiceAccount
+from signalroom_dagster.sources.google_sheets.settings import Settings, Sheet
+from signalroom_dagster.sources.google_sheets.spreadsheets import Book, open_api, read_book
+from signalroom_dagster.sources.http import VendorDataError, VendorError
+from signalroom_dagster.sources.slicing import Answer, Slice
+
+log = logging.getLogger(__name__)
+
+
+class UnknownZoneError(Exception):
+    """The spreadsheet is in a time zone that cannot be looked up."""
+
+
+@dataclass(frozen=True)
+class Sheets:
+    """A client's sheets, and their spreadsheets by id, none of them asked for yet."""
+
+    settings: Settings
+    context: SourceContext
+    books: Mapping[str, Once[Book]]
+
+
+def open_sheets(account: ServiceAccount, settings: Settings, context: SourceContext) -> Sheets:
+    """The sheets of one run. One token serves it; one request reads all wanted ranges of a spreadsheet."""
+    ranges: dict[str, list[str]] = {}
+    for sheet in settings.sheets.values():
+        ranges.setdefault(sheet.spreadsheet_id, []).append(sheet.range)
+    api = Once(partial(open_api, account, settings))
+
+    def read(spreadsheet_id: str) -> Book:
+        return read_book(api(), spreadsheet_id, ranges[spreadsheet_id])
+
+    return Sheets(settings, context, {book: Once(partial(read, book)) for book in ranges})
+
+
+def plan_sheet(sheets: Sheets, name: str) -> Iterator[Slice]:
+    """The whole sheet, in the place of what is there."""
+    if not is_read(sheets.context, name):
+        read = partial(_read, sheets, name)
+        yield Slice(days=(sheets.context.today,), read=read, replaces="client", why="read whole")
+
+
+def _read(sheets: Sheets, name: str) -> Answer:
+    sheet, context = sheets.settings.sheets[name], sheets.context
+    subject = f"client {context.client_id}, source google_sheets: sheet {name}"
+    book = sheets.books[sheet.spreadsheet_id]()
+    values = book.ranges[sheet.range]
+    if isinstance(values, VendorError):
+        raise VendorError(f"{values}; sheet {name} {_misplaced(sheet, book, str(values))}", values.status)
+    try:
+        found = read_rows(values, sheet.columns, _zone(book.zone if "datetime" in sheet.columns.values() else "UTC"))
+        check_rows(found, sheets.settings.guard(name), _rows_before(context, name))
+    except (HeaderError, SheetChangedError, UnknownZoneError) as error:
+        raise VendorDataError(f"{subject} of spreadsheet {sheet.spreadsheet_id}, {sheet.range}: {error}") from None
+    if notes := found.notes():
+        context.notes[name] = notes
+        log.info("%s: %s", subject, "; ".join(f"{topic}: {text}" for topic, text in notes.items()))
+    return Answer(found.rows, totals={context.today: len(found.rows)})
+
+
+def _rows_before(context: SourceContext, name: str) -> int:
+    """How many rows the last load left."""
+    windows = context.windows.get(name, {}).values()
+    return max(windows, key=lambda window: window.loaded_at).rows if windows else 0
+
+
+def _misplaced(sheet: Sheet, book: Book, said: str) -> str:
+    tabs = ", ".join(book.tabs)
+    if "grid limits" in said:
+        return f"reads {sheet.range}, beyond its tab's last row or column: leave the end open, as in A1:Z"
+    return f"reads {sheet.range}: was its tab renamed or removed? The spreadsheet has {tabs}"
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise UnknownZoneError(f"its time zone {name} is unknown here: choose a city's in its settings") from None

@@ -1,0 +1,99 @@
+"""E-mails and campaigns: short lists whose counters change without a date of change, so they are read whole each time.
+
+A list of e-mails leaves out the variants of A/B tests; their parents name them, and they are read one by one.
+
+https://devdocs.mautic.org/en/5.x/rest_api/emails.html · https://devdocs.mautic.org/en/5.x/rest_api/campaigns.html
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import partial
+
+from signalroom_dagster.sources.days import is_read
+from signalroom_dagster.sources.http import VendorDataError, VendorError
+from signalroom_dagster.sources.mautic.instance import Instance, swept
+from signalroom_dagster.sources.mautic.mark import Mark
+from signalroom_dagster.sources.mautic.nested import entries, id_of, picked
+from signalroom_dagster.sources.mautic.pages import Listing
+from signalroom_dagster.sources.slicing import Answer, Slice
+from signalroom_dagster.sources.tables import Row
+
+PAGE_SIZE = 50  # rows come with the whole text of each e-mail
+SEGMENT = ("id", "name", "alias")
+EVENT = (
+    "id", "name", "description", "parent", "type", "eventType", "order", "decisionPath", "channel", "channelId",
+    "triggerMode", "triggerDate", "triggerInterval", "triggerIntervalUnit",
+)  # fmt: skip
+
+
+def plan_emails(instance: Instance) -> Iterator[Slice]:
+    """Every e-mail, in the place of what is there."""
+    return _whole(instance, "emails", partial(_emails, instance))
+
+
+def plan_campaigns(instance: Instance) -> Iterator[Slice]:
+    """Every campaign, in the place of what is there."""
+    return _whole(instance, "campaigns", partial(_campaigns, instance))
+
+
+def _whole(instance: Instance, resource: str, read: Callable[[], Answer]) -> Iterator[Slice]:
+    if not is_read(instance.context, resource):
+        yield Slice(days=(instance.context.today,), read=read, replaces="client", why="the whole list")
+
+
+def _campaigns(instance: Instance) -> Answer:
+    listing = Listing(instance.account, "/api/campaigns", "campaigns", PAGE_SIZE)
+    return swept(instance, listing, _campaign, Mark(datetime.now(UTC)))
+
+
+def _campaign(row: Row) -> Row:
+    """A campaign with what may be stored of its events: their properties hold addresses and keys of webhooks."""
+    events = picked(row.get("events"), EVENT)
+    for event in events:
+        event["parent"] = id_of(event.get("parent"))
+    segments, forms = picked(row.get("lists"), SEGMENT), picked(row.get("forms"), SEGMENT)
+    return {**row, "events": events, "segments": segments, "forms": forms}
+
+
+def _emails(instance: Instance) -> Answer:
+    listing = Listing(instance.account, "/api/emails", "emails", PAGE_SIZE)
+    parents: dict[int, int] = {}
+    listed: set[int] = set()
+
+    def stored(row: Row) -> Row:
+        number = int(row["id"])
+        listed.add(number)
+        parents.update({child: number for entry in entries(row.get("variantChildren")) if (child := id_of(entry))})
+        return _email(row, id_of(row.get("variantParent")))
+
+    whole = swept(instance, listing, stored, Mark(datetime.now(UTC)))
+    answer = Answer((), totals=whole.totals)
+
+    def rows() -> Iterator[Row]:
+        yield from whole.rows
+        for child, parent in parents.items():
+            if child not in listed and (row := _variant(instance, child)):
+                whole.totals[instance.context.today] += 1
+                yield _email(row, parent)
+
+    answer.rows = rows()
+    return answer
+
+
+def _variant(instance: Instance, number: int) -> Row | None:
+    """One e-mail by its id; None for one that has been deleted since its parent was read."""
+    path = f"/api/emails/{number}"
+    try:
+        found = instance.account.get(path, {}).get("email")
+    except VendorError as error:
+        if error.status == 404:
+            return None
+        raise
+    if not isinstance(found, Mapping):
+        raise VendorDataError(instance.account.api.about("GET", path, "answered without an email"))
+    return found
+
+
+def _email(row: Row, parent: int | None) -> Row:
+    segments, translated = picked(row.get("lists"), SEGMENT), id_of(row.get("translationParent"))
+    return {**row, "variant_parent_id": parent, "translation_parent_id": translated, "segments": segments}

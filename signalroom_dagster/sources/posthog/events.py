@@ -1,0 +1,127 @@
+"""Events, by the day on which PostHog took them in: so a late one is found, however old its own time is.
+
+Read page by page behind the last place, never by OFFSET, up to an instant that is fixed for the attempt. What is read
+is held against PostHog's own count of the same condition. Memory holds one page.
+
+https://posthog.com/docs/api/queries
+"""
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from signalroom_dagster.slices import Figure
+from signalroom_dagster.sources.context import SourceContext
+from signalroom_dagster.sources.days import ONE_DAY, day_of, days_to_read, midnight, stretches
+from signalroom_dagster.sources.http import VendorDataError, VendorError
+from signalroom_dagster.sources.posthog.hogql import COLUMNS, Part, Place, count_of, page_of
+from signalroom_dagster.sources.posthog.project import Found, Project
+from signalroom_dagster.sources.slicing import Answer, Slice
+
+
+def plan_events(project: Project, context: SourceContext) -> Iterator[Slice]:
+    """Stretches of days, merged by key: what PostHog deletes or no longer keeps stays as it was loaded."""
+    until = context.started_at - timedelta(minutes=project.settings.settle_minutes)
+    wanted = set(days_to_read(context, "events", project.settings)) | _broken_off(context)
+    days = sorted(day for day in wanted if midnight(day, context.zone) < until)
+    for stretch in stretches(days, project.settings.days_at_once):
+        yield Slice(days=stretch, read=partial(_read, project, context, stretch, until), replaces="keys")
+
+
+def _broken_off(context: SourceContext) -> set[date]:
+    """Days whose last minutes were still missing when they were last read, though that was on the day after."""
+    if context.span.since or context.span.until:
+        return set()
+    return {
+        day
+        for day, window in context.windows.get("events", {}).items()
+        if window.cursor
+        and datetime.fromisoformat(window.cursor) < midnight(day + ONE_DAY, context.zone)
+        and window.run_id != context.run_id
+    }
+
+
+def _read(project: Project, context: SourceContext, days: Sequence[date], until: datetime) -> Answer:
+    bounds = [(midnight(day, context.zone), midnight(day + ONE_DAY, context.zone)) for day in days]
+    start, end = bounds[0][0], min(bounds[-1][1], until)
+    recent = Part(start, end, bound=start - timedelta(days=project.settings.lateness_days))
+    parts = [recent, recent._replace(older=True)] if project.settings.read_older else [recent]
+    counts = [_count(project, part, bounds) for part in parts]
+    totals: dict[date, Figure] = {
+        day: sum(count[f"day_{number}"] for count in counts) for number, day in enumerate(days)
+    }
+    rows = (
+        {**row, "ingested_on": day_of(row["created_at"], context.zone)}
+        for part, count in zip(parts, counts, strict=True)
+        for row in _events(project, part, count["places"])
+    )
+    return Answer(rows, totals=totals, cursor=end.isoformat())
+
+
+def _count(project: Project, part: Part, days: Sequence[tuple[datetime, datetime]]) -> Mapping[str, int]:
+    columns = ("places", *(f"day_{number}" for number in range(len(days))))
+    with _hint(part):
+        found = next(project.query("count", count_of(part, days), columns).rows, {})
+    return {column: int(found.get(column) or 0) for column in columns}
+
+
+def _events(project: Project, part: Part, counted: int) -> Iterator[Mapping[str, Any]]:
+    """Every event of a part. Raises VendorDataError when they are not as many as PostHog counts."""
+    last, read, more = None, 0, counted > 0
+    while more:
+        last, fresh, full = yield from _page(project, part, last)
+        read += fresh
+        more = full or (fresh > 0 and read < counted)  # a page that PostHog shortened is not the last one
+    if read != counted:
+        raise VendorDataError(
+            _about(project, f"gives {read} events of {part.start} to {part.end}, and counts {counted}")
+        )
+
+
+def _page(
+    project: Project, part: Part, after: Place | None
+) -> Generator[Mapping[str, Any], None, tuple[Place | None, int, bool]]:
+    """One page's events, each place once; the last place, how many there were, and whether the page was full."""
+    rows = project.settings.page_rows
+    with _hint(part):
+        found = project.query("events", page_of(part, after, rows), COLUMNS)
+    last, fresh = after, 0
+    for row in found.rows:
+        event = _typed(project, found, row)
+        place = Place(event["created_at"], UUID(event["uuid"]))
+        if fresh and place == last:
+            continue  # PostHog has not yet merged an event that was sent twice
+        if last and place <= last or not part.start <= place.created_at < part.end:
+            raise VendorDataError(_about(project, "gives events that were not asked for: the cursor does not advance"))
+        last, fresh = place, fresh + 1
+        yield event
+    return last, fresh, len(found.cells) >= rows
+
+
+def _typed(project: Project, found: Found, row: dict[str, Any]) -> dict[str, Any]:
+    """A row with its times as instants and its UUID in the usual spelling."""
+    try:
+        own = found.moment(row, "timestamp") if row["timestamp"] else None
+        row |= {"uuid": str(UUID(row["uuid"])), "timestamp": own, "created_at": found.moment(row, "created_at")}
+    except (ValueError, TypeError, AttributeError):
+        raise VendorDataError(_about(project, "gives an event without a uuid or a time that can be read")) from None
+    return row
+
+
+@contextmanager
+def _hint(part: Part) -> Generator[None]:
+    """Say how to do without, when the scan for old events is too much for the project."""
+    try:
+        yield
+    except VendorError as error:
+        if not part.older or error.status in (401, 403, 429):
+            raise
+        said = f"{error} (looking for events older than {part.bound:%Y-%m-%d}: read_older = false does without)"
+        raise VendorError(said, error.status, error.retry_after) from None
+
+
+def _about(project: Project, what: str) -> str:
+    return project.api.about("POST", f"{project.path}/query/", what)

@@ -1,0 +1,76 @@
+"""Feature flags and experiments: short lists, read whole each time, so that deleted ones vanish.
+
+https://posthog.com/docs/api/feature-flags · https://posthog.com/docs/api/experiments
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from signalroom_dagster.sources.context import SourceContext
+from signalroom_dagster.sources.days import is_read
+from signalroom_dagster.sources.http import VendorDataError, VendorError
+from signalroom_dagster.sources.parallel import read_ahead
+from signalroom_dagster.sources.posthog.project import Project
+from signalroom_dagster.sources.slicing import Answer, Slice
+from signalroom_dagster.sources.tables import Row
+
+AT_ONCE = 2
+
+
+def plan_feature_flags(project: Project, context: SourceContext) -> Iterator[Slice]:
+    """The whole list, in the place of what is there."""
+    return _plan(context, "feature_flags", partial(_read_flags, project, context))
+
+
+def plan_experiments(project: Project, context: SourceContext) -> Iterator[Slice]:
+    """The whole list, in the place of what is there."""
+    return _plan(context, "experiments", partial(_read_experiments, project, context))
+
+
+def _plan(context: SourceContext, resource: str, read: Callable[[], Answer]) -> Iterator[Slice]:
+    if not is_read(context, resource):
+        yield Slice(days=(context.today,), read=read, replaces="client")
+
+
+def _read_flags(project: Project, context: SourceContext) -> Answer:
+    flags = _whole_list(project, "feature_flags")
+    return Answer(flags.values(), totals={context.today: len(flags)})
+
+
+def _read_experiments(project: Project, context: SourceContext) -> Answer:
+    """Each experiment by itself: the list leaves out what it measures, and the archived ones unless asked for them."""
+    found = _whole_list(project, "experiments") | _whole_list(project, "experiments", archived="true")
+    answer = Answer((), totals={context.today: len(found)})
+
+    def bodies() -> Iterator[Row]:
+        for body in read_ahead(partial(_experiment, project), found, AT_ONCE):
+            if body is None:
+                answer.totals[context.today] -= 1
+            else:
+                yield body
+
+    answer.rows = bodies()
+    return answer
+
+
+def _experiment(project: Project, number: int) -> Row | None:
+    """One experiment; None when it has been deleted since it was listed."""
+    try:
+        return project.ask("GET", f"{project.path}/experiments/{number}/")
+    except VendorError as error:
+        if error.status != 404:
+            raise
+        return None
+
+
+def _whole_list(project: Project, name: str, **params: str) -> dict[int, Row]:
+    """Every row of a list by its id. Raises VendorDataError when they are not as many as PostHog counts."""
+    found: dict[int, Row] = {}
+    counted: int | None = None
+    for page in project.pages(name, **params):
+        found |= {int(row["id"]): row for row in page.get("results") or ()}
+        counted = page.get("count")
+    if counted is not None and counted != len(found):
+        path = f"{project.path}/{name}/"
+        raise VendorDataError(project.api.about("GET", path, f"gives {len(found)} rows and counts {counted}"))
+    return found

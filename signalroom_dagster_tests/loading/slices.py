@@ -1,0 +1,77 @@
+"""A small source of the tests' own: its slices say what is read, and may do something while it is read."""
+
+import itertools
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dlt
+
+from signalroom_dagster.loading import runs, warehouse
+from signalroom_dagster.loading.windows import read_windows
+from signalroom_dagster.slices import Replaces
+from signalroom_dagster.sources.slicing import Answer, Slice, table_resources
+from signalroom_dagster.sources.tables import Row, Table, columns_of
+from signalroom_dagster_tests.sources.contexts import context
+
+COLUMNS = {"day": "date", "id": "text", "cost": "decimal", "note": "text", "tags": "json"}
+SPEND = Table(
+    name="spend", about="By day.", key=("day", "id"), day="day", figures=("cost",), columns=columns_of(COLUMNS)
+)
+SALES = Table(name="sales", about="By id.", key=("id",), day="day", figures=("cost",), columns=columns_of(COLUMNS))
+LISTS = Table(name="lists", about="Whole.", key=("id",), columns=columns_of(COLUMNS))
+_numbers = itertools.count(1)
+
+
+def row(day: date, number: str, cost: Any = 0, **values: Any) -> Row:
+    """A vendor's row."""
+    return {"day": day, "id": number, "cost": cost, **values}
+
+
+def put(
+    folder: Path,
+    table: Table,
+    days: Iterable[date],
+    rows: Iterable[Row],
+    *,
+    replaces: Replaces = "days",
+    client_id: str = "713",
+    meanwhile: Callable[[], None] = lambda: None,
+    **answered: Any,
+) -> str:
+    """Load one slice in a run of its own; `meanwhile` is done while it is read. The run's id."""
+    run_id = f"put-{next(_numbers)}"
+    scratch = folder / run_id
+    scratch.mkdir(parents=True)
+
+    def read() -> Answer:
+        meanwhile()
+        return Answer(rows, **answered)
+
+    with warehouse.exclusive(), warehouse.connected() as query:
+        known = read_windows(query, "shop", client_id)
+    now = context(scratch, client_id=client_id, run_id=run_id, windows=known, started_at=datetime.now(UTC))
+    piece = Slice(days=tuple(days), read=read, replaces=replaces)
+    resources = list(table_resources({table.name: table}, {table.name: lambda: [piece]}, now))
+    pipeline = dlt.pipeline(
+        f"shop__{client_id}", pipelines_dir=str(scratch / "dlt"), destination=runs.destination(), dataset_name="shop"
+    )
+    try:
+        pipeline.run(dlt.source(lambda: resources, name="shop", max_table_nesting=0)())
+    finally:
+        pipeline.deactivate()
+    for error in now.failures.values():
+        raise error
+    return run_id
+
+
+def another_run_reads(table: str, *days: date, moved: timedelta = timedelta(0)) -> None:
+    """As if another run had just read and committed these days, which may then stand under others."""
+    later = datetime.now(UTC) + timedelta(seconds=5)
+    with warehouse.connected() as query:
+        for day in days:
+            query(
+                "UPDATE shop.windows SET loaded_at = %s, run_id = 'other', day = %s WHERE resource = %s AND day = %s",
+                later, day + moved, table, day,
+            )  # fmt: skip

@@ -1,0 +1,87 @@
+"""Small Everflow networks, and reading them without a warehouse."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from signalroom_dagster.sandbox.everflow_data import FIGURES, EverflowNetwork, click_row, conversion_row
+from signalroom_dagster.slices import Figure
+from signalroom_dagster.sources.context import SourceContext
+from signalroom_dagster.sources.everflow import TABLES, api
+from signalroom_dagster.sources.everflow.clicks import plan_clicks
+from signalroom_dagster.sources.everflow.conversions import plan_conversions
+from signalroom_dagster.sources.everflow.entities import ENTITIES, plan_entity
+from signalroom_dagster.sources.everflow.network import Network
+from signalroom_dagster.sources.everflow.settings import Settings
+from signalroom_dagster.sources.everflow.stats import plan_daily_stats
+from signalroom_dagster.sources.slicing import Slice, read_slice
+
+DAY = date(2026, 3, 2)
+NEXT = date(2026, 3, 3)
+PLANS = {"daily_stats": plan_daily_stats, "conversions": plan_conversions, "clicks": plan_clicks}
+
+
+class Read(NamedTuple):
+    """What reading a resource gave: rows as they are handed to the database, and the vendor's totals."""
+
+    rows: Sequence[Mapping[str, str]]
+    totals: Mapping[date, Figure]
+    text: str
+
+    def column(self, name: str) -> list[str]:
+        """One column's cells, sorted."""
+        return sorted(row[name] for row in self.rows)
+
+
+def fresh_network(key: str) -> EverflowNetwork:
+    """A network with names and without any traffic."""
+    return EverflowNetwork(
+        key=key,
+        affiliate_key=f"affiliate-{key}",
+        affiliates={41: "Northwind Media ", 52: "Blue Harbor LLC"},
+        advertisers={1: "ACME", 2: "BETA"},
+        offers={7: "ACME Main"},
+        offer_advertisers={7: 1},
+    )
+
+
+def figures(**values: Any) -> dict[str, Any]:
+    """A day's figures of one affiliate."""
+    return {**dict.fromkeys(FIGURES, 0), **values}
+
+
+def noon(day: date = DAY) -> datetime:
+    """Noon in New York, winter time."""
+    return datetime(day.year, day.month, day.day, 17, tzinfo=UTC)
+
+
+def sale(number: str, at: datetime | None = None, advertiser: int = 1, **values: Any) -> dict[str, Any]:
+    """A conversion through affiliate 41, at noon of the first day unless said otherwise."""
+    return conversion_row(number, at or noon(), 41, "Northwind Media ", advertiser, f"A{advertiser}", **values)
+
+
+def click(number: str, at: datetime | None = None, advertiser: int = 1, **values: Any) -> dict[str, Any]:
+    """A click through affiliate 41, at noon of the first day unless said otherwise."""
+    return click_row(number, at or noon(), 41, "Northwind Media ", advertiser, f"A{advertiser}", **values)
+
+
+def plan(settings: Settings, context: SourceContext, resource: str) -> Iterator[Slice]:
+    """The slices that a load would read."""
+    network = Network(api(settings, context.client_id), settings, context)
+    yield from plan_entity(network, resource) if resource in ENTITIES else PLANS[resource](network)
+
+
+def read(settings: Settings, context: SourceContext, resource: str) -> Read:
+    """Read all slices of a resource."""
+    rows: list[Mapping[str, str]] = []
+    totals: dict[date, Figure] = {}
+    texts: list[str] = []
+    for piece in plan(settings, context, resource):
+        loaded = read_slice(TABLES[resource], piece, context)
+        texts.append(Path(loaded.body).read_text("utf-8"))
+        names = (*loaded.columns, "_ordinal")[: len(loaded.columns) + (piece.replaces == "keys")]
+        rows += csv.DictReader(texts[-1].splitlines(), names)
+        totals |= loaded.totals
+    return Read(rows, totals, "".join(texts))

@@ -1,0 +1,63 @@
+"""PostHog projects for tests, and reading them without a warehouse."""
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from signalroom_dagster import config
+from signalroom_dagster.sandbox.posthog_data import PosthogProject
+from signalroom_dagster.sandbox.vendor_server import VendorServer
+from signalroom_dagster.sources import posthog
+from signalroom_dagster.sources.context import SourceContext
+from signalroom_dagster.sources.posthog.events import plan_events
+from signalroom_dagster.sources.posthog.lists import plan_experiments, plan_feature_flags
+from signalroom_dagster.sources.slicing import read_slice
+from signalroom_dagster_tests.projects import Project
+
+DAY = date(2026, 3, 2)
+NEXT = date(2026, 3, 3)
+PLANS = {"events": plan_events, "feature_flags": plan_feature_flags, "experiments": plan_experiments}
+
+
+def noon(day: date = DAY, **later: float) -> datetime:
+    """Noon of a day in UTC, or so much later; the test's clients are in New York."""
+    return datetime(day.year, day.month, day.day, 12, tzinfo=UTC) + timedelta(**later)
+
+
+def add_project(at: Project, vendor: VendorServer, known: PosthogProject, client_id: str = "713", **more: str) -> None:
+    """A client with a project at the stand-in, for DAY and NEXT."""
+    settings = {"start_date": DAY.isoformat(), "end_date": NEXT.isoformat(), "page_rows": "3"}
+    settings |= {"api_key": known.key, "project_id": str(known.id), "host": f"{vendor.url}/posthog"}
+    at.add_api_client(client_id, "posthog", **{**settings, "queries_per_minute": "6000", **more})
+
+
+def settings_of(client_id: str = "713") -> posthog.Settings:
+    """A client's settings as they are configured."""
+    return config.source_settings(posthog.Settings, "posthog", client_id)
+
+
+def read(at: Project, resource: str = "events") -> int:
+    """Read client 713's table as a first load would; how many rows there were."""
+    settings = settings_of()
+    at.root.joinpath("read").mkdir(exist_ok=True)
+    context = SourceContext(
+        client_id="713",
+        zone=ZoneInfo("America/New_York"),
+        currency="USD",
+        start_date=DAY,
+        run_id="read",
+        work_dir=at.root / "read",
+        ledger={},
+        windows={},
+        started_at=datetime.now(UTC),
+    )
+    pieces = PLANS[resource](posthog.open_project(settings, "713"), context)
+    return sum(read_slice(posthog.TABLES[resource], piece, context).rows for piece in pieces)
+
+
+def failed_read(at: Project, resource: str = "events") -> Exception:
+    """What reading client 713's table raises."""
+    with pytest.raises(Exception) as caught:  # noqa: B017, PT011
+        read(at, resource)
+    return caught.value
