@@ -157,9 +157,7 @@ def test_an_email_whose_run_was_killed_arrives_once_with_the_words_of_the_intent
     assert len(sender.sent) == 1 and told() == [("email", 1, "sent", "id-1")]
 
 
-def test_a_run_that_finds_an_intent_while_it_is_being_sent_sends_nothing(
-    on_duckdb: Report, sender: FileSender
-) -> None:
+def test_a_run_that_finds_an_intent_while_it_is_being_sent_sends_nothing(on_duckdb: Report, sender: FileSender) -> None:
     class Slow(FileSender):
         def send(self, message: Message) -> str:
             other = FileSender(self.file)
