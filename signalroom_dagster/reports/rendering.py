@@ -134,7 +134,7 @@ def _write(
         return None
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([template.folder.parent, *templates.search_path()]),
-        autoescape=autoescape,
+        autoescape=autoescape,  # nosec B701  # off only where the words are no markup: text and text messages
         finalize=finalize,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
