@@ -12,6 +12,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -50,13 +51,13 @@ def clients() -> None:
     """List the clients, their sources, and how fresh each is."""
     from signalroom_dagster.loading.status import freshness
 
-    table = Table("client", "name", "status", "source", "files or days", "rows read", "last load")
+    table = Table("client", "status", "source", "files/days", "rows", "last load", box=SIMPLE, padding=(0, 1))
+    for column in table.columns:
+        column.no_wrap = True
     for item in freshness():
-        loaded = (
-            item.loaded_at.astimezone(item.client.zone).strftime("%Y-%m-%d %H:%M %Z") if item.loaded_at else "never"
-        )
+        loaded = item.loaded_at.astimezone(item.client.zone).strftime("%Y-%m-%d %H:%M") if item.loaded_at else "never"
         who = item.client
-        table.add_row(who.id, who.name, who.status, item.source, f"{item.pieces:,}", f"{item.rows:,}", loaded)
+        table.add_row(who.id, who.status, item.source, f"{item.pieces:,}", f"{item.rows:,}", loaded)
     out.print(table)
 
 
@@ -99,6 +100,7 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be loaded and why; load nothing.")] = False,
 ) -> None:
     """Load a source of one client now, in this process."""
+    from signalroom_dagster.alerts import telling
     from signalroom_dagster.loading import runs
     from signalroom_dagster.sources.context import Span, as_day
 
@@ -108,6 +110,7 @@ def run(
             _print_preview(name, who, runs.preview_load(name, who, span))
         else:
             runs.run_with_retries(name, who, f"cli-{uuid.uuid4().hex[:12]}", resource or (), span)
+            telling.recovered("source", name, who.id)
             out.print(f"{name} of client {who.id} is loaded")
 
 

@@ -29,6 +29,7 @@ class Client(BaseModel):
     currency: str = Field(pattern="^[A-Z]{3}$")
     sources: tuple[str, ...]
     reports: tuple[Mapping[str, Any], ...] = ()
+    notify_on_success: tuple[str, ...] = ()
     analysis: Mapping[str, Any] = Field(default_factory=dict)
 
     @field_validator("timezone")

@@ -1,4 +1,4 @@
-"""The one reader of the environment: project folder, destination, and each source's settings for a client.
+"""The one reader of the environment: project folder, destination, each source's settings for a client, and channels.
 
 Values come from dlt's providers in dlt's order: environment, `.dlt/secrets.toml`, `.dlt/config.toml`.
 What belongs to an account is read only from the client's own section, so no client can ever load with
@@ -47,6 +47,16 @@ def work_dir() -> Path:
 def reports_dir() -> Path:
     """Where reports are written as files: `SIGNALROOM_REPORTS_DIR`, else `.signalroom/reports` in the project."""
     return Path(os.environ.get("SIGNALROOM_REPORTS_DIR") or project_dir() / ".signalroom" / "reports")
+
+
+def state_dir() -> Path:
+    """Where this machine keeps what must outlive a run but is no client's data: `DAGSTER_HOME`, else `.signalroom/`."""
+    return Path(os.environ.get("DAGSTER_HOME") or project_dir() / ".signalroom")
+
+
+def ui_url() -> str:
+    """`SIGNALROOM_UI_URL`: where people open the Dagster UI; messages link to it."""
+    return (os.environ.get("SIGNALROOM_UI_URL") or "http://127.0.0.1:3000").rstrip("/")
 
 
 def secrets_dir() -> Path:
@@ -108,7 +118,20 @@ def source_settings(model: type[Model], source: str, client_id: str) -> Model:
     try:
         return model.model_validate(_found(model, source, client_id))
     except ValidationError as error:
-        raise ConfigurationError(_explain(error, source, client_id)) from None
+        told = _explain(error, "sources", source, "clients", client_id)
+        raise ConfigurationError(f"client {client_id}, source {source}: {told}") from None
+
+
+def notification_settings(model: type[Model], channel: str) -> Model:
+    """The settings of one channel (`[notifications.<channel>]`), validated; one account serves all clients.
+
+    Raises ConfigurationError naming each key that is missing or does not fit.
+    """
+    found = {key: _value(field.annotation, "notifications", channel, key) for key, field in model.model_fields.items()}
+    try:
+        return model.model_validate({key: value for key, value in found.items() if value is not None})
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error, "notifications", channel)) from None
 
 
 class ReportSettings(BaseModel):
@@ -129,10 +152,7 @@ def report_settings() -> ReportSettings:
     try:
         return ReportSettings.model_validate({key: value for key, value in found.items() if value is not None})
     except ValidationError as error:
-        key = str(error.errors()[0]["loc"][0])
-        raise ConfigurationError(
-            f"[reports] {key} is not valid; as an environment variable: REPORTS__{key.upper()}"
-        ) from None
+        raise ConfigurationError(_explain(error, "reports")) from None
 
 
 def unchecked_settings(model: type[Model], source: str, client_id: str) -> Model:
@@ -196,11 +216,11 @@ def _providers(settings: Path, secrets: Path) -> tuple["ConfigProvider", ...]:
     return (EnvironProvider(), SecretsTomlProvider(str(secrets)), ConfigTomlProvider(str(settings)))
 
 
-def _explain(error: ValidationError, source: str, client_id: str) -> str:
+def _explain(error: ValidationError, *section: str) -> str:
     problems: list[str] = []
     for item in error.errors(include_input=False, include_url=False):
         key = ".".join(str(part) for part in item["loc"]) or "settings"
-        variable = "__".join(("SOURCES", source, "CLIENTS", client_id, key.replace(".", "__"))).upper()
+        variable = "__".join((*section, key.replace(".", "__"))).upper()
         what = "is missing" if item["type"] == "missing" else f"is not valid ({item['msg']})"
-        problems.append(f"[sources.{source}.clients.{client_id}] {key} {what}; as an environment variable: {variable}")
-    return f"client {client_id}, source {source}: " + "; ".join(problems)
+        problems.append(f"[{'.'.join(section)}] {key} {what}; as an environment variable: {variable}")
+    return "; ".join(problems)

@@ -5,6 +5,8 @@ https://docs.dagster.io/guides/build/projects-and-components
 
 import dagster as dg
 
+from signalroom_dagster.defs.alert_sensors import build_alert_sensors
+from signalroom_dagster.defs.alerts import with_alerts
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
 from signalroom_dagster.defs.assets.models import build_model_assets
 from signalroom_dagster.defs.assets.reference import build_reference_assets, build_reference_checks
@@ -18,19 +20,21 @@ from signalroom_dagster.loading import catalog
 
 catalog.check_clients()
 
+assets = [
+    *map(build_ingest_assets, catalog.dlt_sources()),
+    *map(build_reference_assets, catalog.reference_sources()),
+    *build_model_assets(),
+    *build_report_assets(),
+]
+checks = [
+    *(check for source in catalog.dlt_sources() for check in build_load_checks(source)),
+    *(check for source in catalog.reference_sources() for check in build_reference_checks(source)),
+]
 defs = dg.Definitions(
-    assets=[
-        *map(build_ingest_assets, catalog.dlt_sources()),
-        *map(build_reference_assets, catalog.reference_sources()),
-        *build_model_assets(),
-        *build_report_assets(),
-    ],
-    asset_checks=[
-        *(check for source in catalog.dlt_sources() for check in build_load_checks(source)),
-        *(check for source in catalog.reference_sources() for check in build_reference_checks(source)),
-    ],
+    assets=with_alerts(assets),
+    asset_checks=with_alerts(checks),
     jobs=[*map(build_source_job, catalog.source_names())],
-    sensors=[*map(build_new_files_sensor, catalog.file_sources()), build_automation_sensor()],
+    sensors=[*map(build_new_files_sensor, catalog.file_sources()), build_automation_sensor(), *build_alert_sensors()],
     resources=RESOURCES,
     executor=dg.in_process_executor,
 )

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from signalroom_dagster.sandbox import channels
 from signalroom_dagster_tests.postgres import PostgresServer
 from signalroom_dagster_tests.projects import Project
+from signalroom_dagster_tests.providers import Providers, running_providers
 
 _names = itertools.count(1)
 
@@ -45,3 +47,17 @@ def any_warehouse(request: pytest.FixtureRequest, project: Project) -> Project:
     if request.param == "postgres":
         project.use_postgres(request.getfixturevalue("postgres_url"))
     return project
+
+
+@pytest.fixture(scope="session")
+def _providers() -> Iterator[Providers]:
+    with running_providers() as providers:
+        yield providers
+
+
+@pytest.fixture
+def providers(project: Project, _providers: Providers) -> Providers:
+    """Slack, e-mail and text messages, all configured, with nothing sent yet."""
+    _providers.forget()
+    project.set(**channels.variables(_providers.server.url))
+    return _providers

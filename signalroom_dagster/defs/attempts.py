@@ -16,6 +16,8 @@ from signalroom_dagster.retries import ATTEMPTS, decide, root_error
 
 PARENT_RUN_TAG = "dagster/parent_run_id"
 RETRY_NUMBER_TAG = "dagster/retry_number"
+ERROR, ATTEMPTS_MADE, SAID = "error", "attempts", "said"
+"""The metadata of a final failure."""
 
 
 @contextmanager
@@ -35,9 +37,15 @@ def attempt(context: dg.AssetExecutionContext, subject: str) -> Generator[None]:
         cause = root_error(error)
         said = f"{subject}: {type(cause).__name__}: {cause}"
         if decision.wait is None:
-            raise dg.Failure(f"{said} ({decision.why})", allow_retries=False) from error
+            raise dg.Failure(f"{said} ({decision.why})", metadata=_told(cause, number), allow_retries=False) from error
         context.log.warning("%s (%s, again in %.0f s)", said, decision.why, decision.wait)
         raise dg.RetryRequested(max_retries=ATTEMPTS, seconds_to_wait=decision.wait) from error
+
+
+def _told(cause: BaseException, number: int) -> dict[str, str | int]:
+    """What an alert may say of a failure: our own errors' words, of all others the class alone."""
+    ours = type(cause).__module__.startswith("signalroom_dagster.")
+    return {ERROR: type(cause).__name__, ATTEMPTS_MADE: number, **({SAID: str(cause)} if ours else {})}
 
 
 def first_run_id(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:

@@ -36,7 +36,7 @@ def build_new_files_sensor(source: str) -> dg.SensorDefinition:
         name=f"{source}_new_files",
         job_name=source,
         minimum_interval_seconds=TICK_SECONDS,
-        default_status=_initial_status(),
+        default_status=initial_status(),
         description=f"Start {source} for a client as soon as files are new, changed or gone.",
     )
     def new_files(context: dg.SensorEvaluationContext) -> dg.SensorResult:
@@ -118,7 +118,8 @@ def _one_text(digests: Mapping[str, str]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _initial_status() -> dg.DefaultSensorStatus:
+def initial_status() -> dg.DefaultSensorStatus:
+    """Running from the start in production, stopped until a person starts it elsewhere."""
     return dg.DefaultSensorStatus.RUNNING if environment() == "production" else dg.DefaultSensorStatus.STOPPED
 
 

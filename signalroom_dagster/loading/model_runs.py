@@ -16,10 +16,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ModelRun:
-    """What running a model for a client gave: rows, and how long it took in seconds."""
+    """What running a model for a client gave: rows, how long it took in seconds, and the columns' types by name."""
 
     rows: int
     seconds: float
+    types: Mapping[str, str]
 
 
 def run_model(name: TableName, client: Client) -> ModelRun:
@@ -39,8 +40,9 @@ def run_model(name: TableName, client: Client) -> ModelRun:
         select = model.select(dialect)
         query(f"INSERT INTO {target} ({columns}) {select}", *[client.id] * select.count("%s"))
         rows = int(query(f"SELECT count(*) FROM {target} WHERE _client_id = %s", client.id)[0][0])
+        types = _columns(query, *name)
     log.info("client %s: %s has %s rows", client.id, target, f"{rows:,}")
-    return ModelRun(rows, time.monotonic() - started)
+    return ModelRun(rows, time.monotonic() - started, types)
 
 
 def create_models() -> None:
@@ -79,7 +81,7 @@ def sources_of(tables: Iterable[TableName]) -> Sequence[str]:
 def read_columns(model: Model) -> Mapping[TableName, Sequence[str]]:
     """The columns of the tables that a model reads, as the warehouse has them; of one that it has not, none."""
     with connected() as query:
-        return {read: _columns(query, *read) for read in model.reads}
+        return {read: list(_columns(query, *read)) for read in model.reads}
 
 
 def _create_table(query: Query, model: Model, dialect: str) -> None:
@@ -106,6 +108,7 @@ def _create_table(query: Query, model: Model, dialect: str) -> None:
         query(f"ALTER TABLE {schema}.{made} RENAME TO {table}")
 
 
-def _columns(query: Query, schema: str, table: str) -> Sequence[str]:
-    sql = "SELECT column_name FROM information_schema.columns WHERE table_schema = %s AND table_name = %s"
-    return [str(row[0]) for row in query(sql, schema, table)]
+def _columns(query: Query, schema: str, table: str) -> Mapping[str, str]:
+    """The columns of a table as it is, with their types in the engine's words."""
+    sql = "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = %s AND table_name = %s"
+    return {str(name): str(kind).lower() for name, kind in query(sql, schema, table)}

@@ -51,6 +51,11 @@ def freshness() -> Iterator[SourceFreshness]:
 
 def _kept(query: Query, source: str) -> str | None:
     """The question that tells what a source has loaded of a client; None before its first load."""
+    if catalog.is_reference(source):
+        schema, table = catalog.tables_of(source)[0]
+        columns = "count(DISTINCT _client_id), count(*), max(updated_at)"
+        there = table_exists(query, schema, table)
+        return f"SELECT {columns} FROM {schema}.{table} WHERE _client_id = %s" if there else None
     for table, pieces, rows, loaded_at in (
         (LEDGER, "count(*)", "rows_loaded", "_loaded_at"),
         (WINDOWS, "count(DISTINCT day)", "rows", "loaded_at"),

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from signalroom_dagster.config import destination_name, duckdb_path, postgres_url
 from signalroom_dagster.files import LedgerEntry
 from signalroom_dagster.loading.errors import DestinationLostError, DestinationUnreachableError
+from signalroom_dagster.loading.locks import WAIT_SECONDS as LOCK_WAIT_SECONDS
 from signalroom_dagster.loading.locks import writer_lock
 from signalroom_dagster.loading.tables import LEDGER
 
@@ -17,9 +18,9 @@ WAIT_SECONDS = 15 * 60.0
 LONGEST_PAUSE_SECONDS = 60.0
 
 
-def exclusive() -> AbstractContextManager[None]:
+def exclusive(wait_seconds: float = LOCK_WAIT_SECONDS) -> AbstractContextManager[None]:
     """Whatever a writer must hold while it uses the warehouse: DuckDB's lock file; on Postgres nothing."""
-    return writer_lock(duckdb_path()) if destination_name() == "duckdb" else nullcontext()
+    return writer_lock(duckdb_path(), wait_seconds) if destination_name() == "duckdb" else nullcontext()
 
 
 def kept_open() -> AbstractContextManager[object]:

@@ -3,14 +3,12 @@
 The warehouse is held only while it is read or written, never while something is drawn, sent or waited for.
 """
 
-import importlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import cast
 
 from signalroom_dagster.clients import Client
 from signalroom_dagster.config import ConfigurationError, destination_name, reports_dir
@@ -150,7 +148,9 @@ def as_channel(name: str | None) -> Channel | None:
 
 def channels() -> Sender:
     """The real channels."""
-    return cast("Sender", importlib.import_module("signalroom_dagster.notifications.delivery"))
+    from signalroom_dagster.notifications import delivery
+
+    return delivery
 
 
 def write_files(report: Report, folder: Path | None = None) -> Sequence[Path]:

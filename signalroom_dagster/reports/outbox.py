@@ -99,7 +99,7 @@ def message_of(delivery: Delivery, rendered: Rendered) -> Message | None:
     return Message(
         channel=delivery.channel,
         recipient=delivery.recipient,
-        subject=rendered.subject,
+        subject=rendered.subject if delivery.channel == "email" else "",
         text=text,
         html=rendered.html if delivery.channel == "email" else None,
         pictures=(Picture(name=CHART_NAME, content=chart, alt=rendered.alt),) if chart else (),

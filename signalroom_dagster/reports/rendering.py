@@ -15,6 +15,8 @@ from typing import Any
 import jinja2
 
 from signalroom_dagster.clients import Client
+from signalroom_dagster.notifications.gsm import fitted
+from signalroom_dagster.notifications.mrkdwn import shortened
 from signalroom_dagster.reports import templates, words
 from signalroom_dagster.reports.comparison import against, last_days, total
 from signalroom_dagster.reports.figures import Figures
@@ -23,8 +25,6 @@ from signalroom_dagster.reports.templates import Template, get_template
 
 CHART_NAME = "chart.png"
 CHART_REFERENCE = f"cid:{CHART_NAME}"
-SLACK_CHARACTERS = 3_000
-"""Slack takes more in one message, but no more in one section of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +69,14 @@ def render(subscription: Subscription, client: Client, day: date, figures: Figur
     """A report of one client and day. Raises ConfigurationError for a template that is not there."""
     template = get_template(subscription.template)
     known = _known(subscription, client, day, figures, template)
-    slack = words.shortened(_slack(template, known), SLACK_CHARACTERS)
+    slack = shortened(_slack(template, known))
     found = Rendered(
         subject=f"{client.name}: {subscription.name}, {words.long_day(day)}",
         slack=slack,
         text=_write(template, templates.TEXT, known) or words.plain(slack),
     )
     if sms := _write(template, templates.SMS, known):
-        found = replace(found, sms=words.sms(sms))
+        found = replace(found, sms=fitted(" ".join(sms.split())))
     if template.chart and known["has_chart"]:
         from signalroom_dagster.reports.chart import draw
 

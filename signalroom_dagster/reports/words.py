@@ -4,7 +4,6 @@ Money is rounded half up. None is written as `n/a`, never as 0.
 """
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -15,15 +14,7 @@ from zoneinfo import ZoneInfo
 from signalroom_dagster.reports.coverage import Coverage
 
 UNKNOWN = "n/a"
-SMS_CHARACTERS = 160
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£"}
-
-GSM = frozenset(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
-    "abcdefghijklmnopqrstuvwxyzäöñüà"
-)
-GSM_TWICE = frozenset("^{}\\[~]|€")
-"""These count as two characters of a text message."""
 
 
 def money(value: Decimal | int | None, currency: str, places: int = 2) -> str:
@@ -114,30 +105,6 @@ def markdown(mrkdwn: str) -> str:
     return "\n```\n".join(part.strip("\n") for part in parts)
 
 
-def shortened(text: str, limit: int) -> str:
-    """Text that keeps a limit of characters, cut at the end of a line, which it then says; code blocks stay closed."""
-    if len(text) <= limit:
-        return text
-    kept = text[: limit - 40].rpartition("\n")[0]
-    closed = "\n```" if kept.count("```") % 2 else ""
-    return f"{kept}{closed}\n… and more: see the e-mail"
-
-
-def sms(text: str) -> str:
-    """Text that one text message holds: characters of the GSM alphabet, at most 160 of them."""
-    known = "".join(map(_in_gsm, " ".join(text.split())))
-    if gsm_length(known) <= SMS_CHARACTERS:
-        return known
-    while gsm_length(known) > SMS_CHARACTERS - 3:
-        known = known[:-1]
-    return f"{known}..."
-
-
-def gsm_length(text: str) -> int:
-    """How many characters of a text message a text takes."""
-    return sum(2 if character in GSM_TWICE else 1 for character in text)
-
-
 def filters(currency: str, zone: ZoneInfo, on: date) -> Mapping[str, Any]:
     """The filters of a template, for one client and day."""
     return {
@@ -162,13 +129,3 @@ def _rounded(value: Decimal | int, places: int) -> Decimal:
 
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
-
-
-def _in_gsm(character: str) -> str:
-    if character in GSM or character in GSM_TWICE:
-        return character
-    spelled = {"–": "-", "—": "-", "−": "-", "…": "...", "’": "'", "‘": "'", "“": '"', "”": '"', "`": "'"}
-    if character in spelled:
-        return spelled[character]
-    plain_letter = unicodedata.normalize("NFKD", character)[:1]
-    return plain_letter if plain_letter in GSM else "?"

@@ -81,11 +81,13 @@ def _s3_exports() -> Generator[Environment]:
 
 @contextmanager
 def _vendors() -> Generator[Environment]:
+    from signalroom_dagster.sandbox import channels
     from signalroom_dagster.sandbox.vendor_server import serve
     from signalroom_dagster.sandbox.vendors import VENDORS
 
-    with serve([route for vendor in VENDORS.values() for route in vendor.routes()]) as server:
-        environment: Environment = {}
+    routes = [route for vendor in VENDORS.values() for route in vendor.routes()]
+    with serve([*routes, *channels.routes()]) as server:
+        environment: Environment = dict(channels.variables(server.url))
         for source, vendor in VENDORS.items():
             for client_id in SHOPS:
                 environment |= client_variables(source, client_id, **vendor.settings(client_id, server.url))

@@ -46,7 +46,8 @@ class Asked:
 class Fault:
     """What happens to the next `times` requests whose path matches, after `skip` of them went well.
 
-    `cut` announces the whole body and breaks off in the middle of it; `delay` seconds come before the answer.
+    `cut` announces the whole body and breaks off in the middle of it; `delay` seconds come before the answer. `late`
+    lets the vendor do what it is asked, and holds its answer back for so many seconds.
     """
 
     path: str
@@ -57,6 +58,7 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict[str, str])
     cut: bool = False
     delay: float = 0.0
+    late: float = 0.0
 
     def strikes(self, path: str) -> bool:
         """Whether this request is hit; counts it."""
@@ -106,10 +108,10 @@ class VendorServer:
         fault = next((fault for fault in self.faults if fault.strikes(scope["path"])), None)
         if fault and fault.delay:
             await asyncio.sleep(fault.delay)
-        if fault and not (fault.delay and fault.status == 200):
+        if fault and not fault.late and not (fault.delay and fault.status == 200):
             await _answer(send, fault.status, fault.body.encode(), fault.headers, cut=fault.cut)
             return
-        await self._vendors(scope, _replay(body), send)
+        await self._vendors(scope, _replay(body), _held(send, fault.late) if fault else send)
 
 
 async def _answer(send: Any, status: int, body: bytes, headers: Mapping[str, str], *, cut: bool = False) -> None:
@@ -118,6 +120,15 @@ async def _answer(send: Any, status: int, body: bytes, headers: Mapping[str, str
     raw = [(name.lower().encode(), value.encode()) for name, value in sent.items()]
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _held(send: Any, seconds: float) -> Callable[[Any], Any]:
+    async def held(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            await asyncio.sleep(seconds)
+        await send(message)
+
+    return held
 
 
 def _replay(body: bytes) -> Callable[[], Any]:

@@ -51,7 +51,7 @@ class Slice:
     days: tuple[date, ...]
     read: Callable[[], Answer]
     replaces: Replaces = "days"
-    why: str = "to be read"
+    why: str = ""
 
     def __post_init__(self) -> None:
         """Refuse days with a gap: everything from the first to the last is replaced."""
@@ -80,11 +80,22 @@ def table_resources(
     yield restatements
 
 
-def planned(plans: Mapping[str, Plan]) -> Iterator[Planned]:
-    """What a load would read, for a preview."""
+def planned(plans: Mapping[str, Plan], context: SourceContext) -> Iterator[Planned]:
+    """What a load would read, and why, for a preview."""
     for resource, plan in plans.items():
         for piece in plan():
-            yield Planned(resource, piece.what, piece.why)
+            yield Planned(resource, piece.what, piece.why or _why(resource, piece, context))
+
+
+def _why(resource: str, piece: Slice, context: SourceContext) -> str:
+    if piece.replaces == "client":
+        return "the whole list"
+    if context.span.since or context.span.until:
+        return "asked for"
+    known, whole = context.windows.get(resource, {}), finished(piece.days, context, resource)
+    if any(day not in known for day in piece.days):
+        return "never read"
+    return "within the look-back" if all(day in whole for day in piece.days) else "not over when it was read"
 
 
 @dlt.resource

@@ -9,6 +9,7 @@ import pytest
 
 from signalroom_dagster.loading import warehouse
 from signalroom_dagster_tests.projects import Project, orders, write_export
+from signalroom_dagster_tests.providers import Providers
 
 ROOT = Path(__file__).parents[2]
 ROWS = 400
@@ -44,3 +45,16 @@ def test_materializations_of_two_clients_at_once_are_exact_on_both_warehouses(an
         "713": (3 * ROWS, 3 * ROWS),
         "cti": (3 * ROWS, 3 * ROWS),
     }
+
+
+@pytest.mark.slow
+def test_a_materialization_that_fails_on_the_command_line_alerts_once(project: Project, providers: Providers) -> None:
+    project.add_client("713")
+    project.configure("713", BUCKET_URL="")
+    process = materialize(project, "713", 1)
+    said, _ = process.communicate(timeout=240)
+    assert process.returncode != 0, said
+    texts = [sent.text for sent in providers.outbox.of("slack")]
+    assert len(texts) == 1
+    assert texts[0].startswith("🔴 s3_exports does not load (client 713)\nConfigurationError: client 713")
+    assert texts[0].endswith("Next: `signalroom doctor --client 713`")

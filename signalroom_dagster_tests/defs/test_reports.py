@@ -52,7 +52,7 @@ def materialize(instance: dg.DagsterInstance, **config: Any) -> dg.ExecuteInProc
     job = dg.Definitions(
         assets=[assets[REPORT]], executor=dg.in_process_executor
     ).resolve_implicit_global_asset_job_def()
-    ops = {"reports__daily_ccw": {"config": {"date": str(DAY), **config}}}
+    ops = {"report_daily_ccw": {"config": {"date": str(DAY), **config}}}
     return job.execute_in_process(instance=instance, partition_key="713", run_config={"ops": ops}, raise_on_error=False)
 
 

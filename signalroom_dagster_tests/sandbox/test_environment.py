@@ -8,6 +8,8 @@ import pytest
 from s3fs import S3FileSystem
 
 from signalroom_dagster import config
+from signalroom_dagster.notifications import delivery
+from signalroom_dagster.notifications.message import Message
 from signalroom_dagster.sandbox.environment import Environment, client_variables, sandbox_environment
 from signalroom_dagster.sandbox.exports import PREFIXES
 from signalroom_dagster.sandbox.object_store import object_store
@@ -61,6 +63,14 @@ def test_everything_it_writes_lies_below_the_folder(folder: Path, environment: E
     assert config.duckdb_path() == folder / "signalroom.duckdb"
     assert config.work_dir() == folder / "work"
     assert environment["DAGSTER_HOME"] == str(folder / "dagster")
+
+
+def test_messages_go_to_stand_ins_and_nowhere_else(environment: Environment) -> None:
+    urls = [value for name, value in environment.items() if name.startswith("NOTIFICATIONS__") and "URL" in name]
+    assert [url.startswith("http://127.0.0.1:") for url in urls] == [True] * 3
+    message = Message(channel="sms", recipient="+15550100001", text="Spend 12", key="1")
+    assert delivery.look_up(message) is None
+    assert delivery.send(message) == delivery.look_up(message)
 
 
 @pytest.fixture

@@ -70,7 +70,9 @@ def _metadata(model: Model, done: ModelRun) -> Mapping[str, Any]:
         "dagster/partition_row_count": done.rows,
         "seconds": round(done.seconds, 2),
         "dagster/column_schema": dg.TableSchema(
-            columns=[dg.TableColumn(name, description=text or None) for name, text in model.columns.items()]
+            columns=[
+                dg.TableColumn(name, done.types.get(name, ""), text or None) for name, text in model.columns.items()
+            ]
         ),
         "dagster/column_lineage": dg.TableColumnLineage(
             {

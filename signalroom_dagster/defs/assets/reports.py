@@ -48,17 +48,17 @@ def _asset_of(name: str, clients: Mapping[str, Subscription]) -> dg.AssetsDefini
     templates = sorted({item.template for item in clients.values()})
     reads = sorted({table for template in templates for table in get_template(template).reads})
 
-    @dg.asset(
-        name=name,
-        key_prefix="reports",
+    spec = dg.AssetSpec(
+        key=["reports", name],
         deps=[_dependency(read, clients) for read in reads],
         group_name=GROUP,
         kinds={"report", destination_name()},
         owners=[OWNER],
         description=f"The report {', '.join(templates)}, rendered, kept and sent. Grain: client, date, version.",
         partitions_def=dg.StaticPartitionsDefinition([*clients]),
-        op_tags={"signalroom/report": name},
     )
+
+    @dg.multi_asset(name=f"report_{name}", specs=[spec], op_tags={"signalroom/report": name})
     def report(context: dg.AssetExecutionContext, config: ReportConfig) -> dg.MaterializeResult[Any]:
         client = get_client(context.partition_key)
         with attempt(context, f"client {client.id}, report {name}"):

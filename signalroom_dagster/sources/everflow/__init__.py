@@ -53,7 +53,8 @@ def open_source(settings: Settings, context: SourceContext) -> DltSource:
 
 def preview(settings: Settings, context: SourceContext) -> Iterator[Planned]:
     """The days that a load would read, and the lists."""
-    return planned(_plans(settings, _in_zone(settings, context)))
+    now = _in_zone(settings, context)
+    return planned(_plans(settings, now), now)
 
 
 def probe(settings: Settings, client_id: str) -> str:

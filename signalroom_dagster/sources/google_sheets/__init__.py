@@ -46,7 +46,7 @@ def open_source(settings: Settings, context: SourceContext) -> DltSource:
 
 def preview(settings: Settings, context: SourceContext) -> Iterator[Planned]:
     """The sheets that a load would read."""
-    return planned(_plans(settings, context))
+    return planned(_plans(settings, context), context)
 
 
 def probe(settings: Settings, client_id: str) -> str:

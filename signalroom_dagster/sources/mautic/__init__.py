@@ -49,7 +49,7 @@ def open_source(settings: Settings, context: SourceContext) -> DltSource:
 
 def preview(settings: Settings, context: SourceContext) -> Iterator[Planned]:
     """Whether a load would read all of a table or what changed, and since when."""
-    return planned(_plans(settings, context))
+    return planned(_plans(settings, context), context)
 
 
 def probe(settings: Settings, client_id: str) -> str:

@@ -48,7 +48,7 @@ def open_source(settings: Settings, context: SourceContext) -> DltSource:
 
 def preview(settings: Settings, context: SourceContext) -> Iterator[Planned]:
     """The days that a load would read, and the lists."""
-    return planned(_plans(settings, context))
+    return planned(_plans(settings, context), context)
 
 
 def probe(settings: Settings, client_id: str) -> str:

@@ -1,0 +1,207 @@
+"""Incidents: what is broken now, since when, how often it was seen, and how much of that has been told.
+
+Kept in a SQLite file of its own (`<DAGSTER_HOME>/incidents.sqlite`): not in the warehouse, which may be what is down,
+and not in the event log, which a plain command-line run does not share. Every process of the machine writes it; each
+change is one transaction, so of many that see the same failure exactly one opens the incident.
+"""
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+Kind = Literal["source", "table", "report", "check", "step", "tick", "stale", "warehouse"]
+
+FIRST_SUMMARY_SECONDS = 30 * 60.0
+LONGEST_SUMMARY_SECONDS = 24 * 3_600.0
+CLAIM_SECONDS = 120.0
+KEPT_SECONDS = 90 * 24 * 3_600.0
+MOST_TOUCHED = 50
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS incidents (
+    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, subject TEXT NOT NULL, client TEXT NOT NULL, error TEXT NOT NULL,
+    said TEXT NOT NULL, attempts INTEGER NOT NULL, run TEXT NOT NULL, touched TEXT NOT NULL,
+    failures INTEGER NOT NULL, opened_at REAL NOT NULL, last_at REAL NOT NULL, closed_at REAL,
+    told INTEGER NOT NULL DEFAULT 0, tell_at REAL, pause REAL NOT NULL, claimed_until REAL NOT NULL DEFAULT 0,
+    in_doubt INTEGER NOT NULL DEFAULT 0
+);
+CREATE UNIQUE INDEX IF NOT EXISTS one_open ON incidents (kind, subject, client, error) WHERE closed_at IS NULL;
+CREATE TABLE IF NOT EXISTS noted (
+    run TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, client TEXT NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (run, kind, subject, client)
+) WITHOUT ROWID;
+"""
+_COLUMNS = (
+    "id, kind, subject, client, error, said, attempts, run, touched, failures, opened_at, last_at, closed_at, told, "
+    "in_doubt"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One failure. `run` is the Dagster run, or whatever else it is counted by; `said` is safe to be shown to anybody.
+
+    `client` is empty for what is not one client's; `touches` says whom it hits then, as (client, subject).
+    """
+
+    kind: Kind
+    subject: str
+    client: str
+    error: str
+    run: str
+    said: str = ""
+    attempts: int = 0
+    touches: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """Failures of one kind, from the first to the recovery; times are epoch seconds, the details are the latest's.
+
+    `told` is the number of failures that messages have covered, `in_doubt` whether the next one may be out already.
+    """
+
+    id: int
+    kind: Kind
+    subject: str
+    client: str
+    error: str
+    said: str
+    attempts: int
+    run: str
+    touched: tuple[tuple[str, str], ...]
+    failures: int
+    opened_at: float
+    last_at: float
+    closed_at: float | None
+    told: int
+    in_doubt: bool
+
+
+class Incidents:
+    """The file of incidents."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._clock = clock
+
+    def note(self, failure: Failure) -> bool:
+        """Count a failure, opening an incident when it is the first of its kind; False when the run was counted."""
+        now = self._clock()
+        key = (failure.kind, failure.subject, failure.client)
+        with self._changing() as change:
+            change("DELETE FROM noted WHERE at < ?", now - KEPT_SECONDS)
+            change("DELETE FROM incidents WHERE closed_at < ?", now - KEPT_SECONDS)
+            if not change("INSERT OR IGNORE INTO noted VALUES (?, ?, ?, ?, ?)", failure.run, *key, now).rowcount:
+                return False
+            sql = "SELECT id, touched FROM incidents WHERE (kind, subject, client, error) = (?, ?, ?, ?)"
+            found = change(sql + " AND closed_at IS NULL", *key, failure.error).fetchone()
+            touched = _touched(json.loads(found[1]) if found else [], failure)
+            details = (failure.said, failure.attempts, failure.run, touched, now)
+            if found:
+                change(
+                    "UPDATE incidents SET failures = failures + 1, said = ?, attempts = ?, run = ?, touched = ?, "
+                    "last_at = ? WHERE id = ?",
+                    *details,
+                    found[0],
+                )
+            else:
+                change(
+                    "INSERT INTO incidents (kind, subject, client, error, said, attempts, run, touched, last_at, "
+                    "opened_at, tell_at, failures, pause) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)",
+                    *key, failure.error, *details, now, now, FIRST_SUMMARY_SECONDS,
+                )  # fmt: skip
+        return True
+
+    def recovered(self, kind: Kind, subject: str, client: str, *, announce: bool = True) -> int:
+        """Close what is open of this; the number of incidents. Costs one look when nothing is open."""
+        if not any((each.kind, each.subject, each.client) == (kind, subject, client) for each in self.open()):
+            return 0
+        with self._changing() as change:
+            return change(
+                "UPDATE incidents SET closed_at = ?, tell_at = ? "
+                "WHERE (kind, subject, client) = (?, ?, ?) AND closed_at IS NULL",
+                self._clock(), self._clock() if announce else None, kind, subject, client,
+            ).rowcount  # fmt: skip
+
+    def open(self) -> list[Incident]:
+        """What is broken now, the oldest first."""
+        if not self._path.exists():
+            return []
+        with self._changing() as change:
+            rows = change(f"SELECT {_COLUMNS} FROM incidents WHERE closed_at IS NULL ORDER BY opened_at")
+            return [_incident(row) for row in rows]
+
+    def claim(self) -> Incident | None:
+        """An incident that something is to be told of, kept from other processes until it is settled or released.
+
+        It stays in doubt until then: whoever claims it after a crash has to look whether the message is out.
+        """
+        if not self._path.exists():
+            return None
+        now = self._clock()
+        with self._changing() as change:
+            row = change(
+                f"SELECT {_COLUMNS} FROM incidents WHERE tell_at <= ? AND claimed_until <= ? "
+                "AND (failures > told OR closed_at IS NOT NULL) ORDER BY tell_at LIMIT 1",
+                now,
+                now,
+            ).fetchone()
+            if row:
+                change("UPDATE incidents SET claimed_until = ?, in_doubt = 1 WHERE id = ?", now + CLAIM_SECONDS, row[0])
+        return _incident(row) if row else None
+
+    def settle(self, incident: Incident) -> None:
+        """It is told as it was claimed; repeats are summed up after a pause that doubles each time."""
+        now = self._clock()
+        with self._changing() as change:
+            change(
+                "UPDATE incidents SET told = ?, in_doubt = 0, claimed_until = 0, pause = min(pause * 2, ?), "
+                "tell_at = CASE WHEN ? THEN NULL WHEN closed_at IS NOT NULL THEN ? ELSE ? + pause END WHERE id = ?",
+                incident.failures, LONGEST_SUMMARY_SECONDS, incident.closed_at is not None, now, now, incident.id,
+            )  # fmt: skip
+
+    def release(self, incident: Incident, seconds: float, *, in_doubt: bool = False) -> None:
+        """It is not told, and to be tried again after so many seconds."""
+        with self._changing() as change:
+            change(
+                "UPDATE incidents SET claimed_until = ?, in_doubt = ? WHERE id = ?",
+                self._clock() + seconds, in_doubt, incident.id,
+            )  # fmt: skip
+
+    @contextmanager
+    def _changing(self) -> Generator[Callable[..., sqlite3.Cursor]]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self._path, timeout=30, isolation_level=None)
+        try:
+            for statement in filter(str.strip, _SCHEMA.split(";")):
+                connection.execute(statement)
+            connection.execute("BEGIN IMMEDIATE")
+            yield partial(_execute, connection)
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+
+
+def _execute(connection: sqlite3.Connection, sql: str, *values: Any) -> sqlite3.Cursor:
+    return connection.execute(sql, values)
+
+
+def _touched(known: Iterable[Any], failure: Failure) -> str:
+    """Whom an incident hits, the new one included; cut at a number that a message can name."""
+    found = [tuple(pair) for pair in known]
+    new = failure.touches or ((failure.client, failure.subject) if failure.client else None)
+    found += [new] if new and new not in found else []
+    return json.dumps(found[:MOST_TOUCHED])
+
+
+def _incident(row: tuple[Any, ...]) -> Incident:
+    found: dict[str, Any] = dict(zip(_COLUMNS.split(", "), row, strict=True))
+    found["touched"] = tuple((client, subject) for client, subject in json.loads(found["touched"]))
+    found["in_doubt"] = bool(found["in_doubt"])
+    return Incident(**found)

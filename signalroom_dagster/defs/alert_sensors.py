@@ -1,0 +1,143 @@
+"""Sensors that look at what no step can tell of itself: lost runs, failing ticks, stale sources.
+
+https://docs.dagster.io/guides/automate/run-status-sensors
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, TickStatus
+
+from signalroom_dagster.alerts import telling
+from signalroom_dagster.alerts.incidents import Failure, Kind
+from signalroom_dagster.defs.alerts import PARTITION_TAG, failure_of, subject_of
+from signalroom_dagster.defs.sensors import initial_status
+from signalroom_dagster.loading import warehouse
+from signalroom_dagster.loading.errors import DestinationUnreachableError, WarehouseBusyError
+from signalroom_dagster.loading.freshness import ages
+
+WILL_RETRY_TAG = "dagster/will_retry"
+REASON_TAG = "dagster/failure_reason"
+WATCH_SECONDS = 60
+FRESHNESS_SECONDS = 3_600
+LOCK_SECONDS = 10.0
+TICKS_LOOKED_AT = 3
+
+
+def build_alert_sensors() -> list[dg.SensorDefinition]:
+    """The three of them; running from the start in production only."""
+    return [_run_failures(), _watch(), _freshness()]
+
+
+def _run_failures() -> dg.SensorDefinition:
+    @dg.run_failure_sensor(
+        name="alert_on_run_failure",
+        minimum_interval_seconds=30,
+        default_status=initial_status(),
+        description="Alert when a run failed or was lost and is not started again.",
+    )
+    def alert_on_run_failure(context: dg.RunFailureSensorContext) -> None:
+        run = context.dagster_run
+        if run.tags.get(WILL_RETRY_TAG) == "true" and run.remote_job_origin:
+            return
+        client = run.tags.get(PARTITION_TAG, "")
+        events = context.get_step_failure_events()
+        for failure in [failure_of(event, run.run_id, client) for event in events] or [_lost(context, client)]:
+            telling.failed(failure)
+
+    return alert_on_run_failure
+
+
+def _lost(context: dg.RunFailureSensorContext, client: str) -> Failure:
+    """A run that ended without a step's saying why: by the step it was at, else by what it was to load."""
+    run = context.dagster_run
+    at = [step.step_key for step in context.instance.get_run_step_stats(run.run_id) if step.end_time is None]
+    wanted = sorted(f"load_{key.path[0]}" for key in run.asset_selection or ())
+    kind, subject = subject_of([*at, *wanted, f"load_{run.job_name}"][0])
+    if kind == "step":
+        subject = run.job_name
+    tries = int(run.tags.get("dagster/retry_number") or 0) + 1
+    reason = run.tags.get(REASON_TAG, "RUN_EXCEPTION")
+    return Failure(
+        kind=kind, subject=subject, client=client, error=f"Run lost ({reason})", run=run.run_id, attempts=tries
+    )
+
+
+def _watch() -> dg.SensorDefinition:
+    @dg.sensor(
+        name="alert_watch",
+        minimum_interval_seconds=WATCH_SECONDS,
+        default_status=initial_status(),
+        description="Alert when a sensor or schedule cannot tick; send the summaries and alerts that are due.",
+    )
+    def alert_watch(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        for state in context.instance.all_instigator_state():
+            _look_at_ticks(context.instance, state)
+        return dg.SkipReason(f"messages sent: {telling.tell()}; open incidents: {len(telling.incidents().open())}")
+
+    return alert_watch
+
+
+def _look_at_ticks(instance: dg.DagsterInstance, state: InstigatorState) -> None:
+    """By the last finished tick. Of what a person has switched off, nobody is told any more."""
+    subject = f"{state.instigator_type.value.lower().replace('_', ' ')} {state.instigator_name}"
+    kind: Kind = "tick"
+    if state.status == InstigatorStatus.STOPPED:
+        telling.incidents().recovered(kind, subject, "", announce=False)
+        return
+    ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=TICKS_LOOKED_AT)
+    last = next((tick for tick in ticks if tick.status != TickStatus.STARTED), None)
+    if last is None:
+        return
+    if last.status != TickStatus.FAILURE:
+        telling.recovered(kind, subject, "")
+        return
+    error = last.error.cause or last.error if last.error else None
+    said = (error.cls_name if error else None) or "unknown error"
+    telling.failed(Failure(kind=kind, subject=subject, client="", error=said, run=f"tick {last.tick_id}"))
+
+
+def _freshness() -> dg.SensorDefinition:
+    @dg.sensor(
+        name="alert_on_stale_sources",
+        minimum_interval_seconds=FRESHNESS_SECONDS,
+        default_status=initial_status(),
+        description="Alert when a client's source has no data as new as it should have.",
+    )
+    def alert_on_stale_sources(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        now = datetime.now(UTC)
+        try:
+            stale = list(_stale(now))
+        except WarehouseBusyError:
+            return dg.SkipReason("the warehouse is in use by another writer: looked at next time")
+        except DestinationUnreachableError as error:
+            failure = Failure(
+                kind="warehouse", subject="warehouse", client="", error=type(error).__name__, said=str(error),
+                run=f"look {now:%Y-%m-%dT%H}",
+            )  # fmt: skip
+            telling.failed(failure)
+            return dg.SkipReason("the warehouse cannot be asked")
+        return dg.SkipReason(f"stale: {', '.join(stale) or 'nothing'}")
+
+    return alert_on_stale_sources
+
+
+def _stale(now: datetime) -> Iterator[str]:
+    """Look at every source; those that are stale."""
+    with warehouse.exclusive(LOCK_SECONDS), warehouse.connected() as query:
+        found = list(ages(query))
+    telling.recovered("warehouse", "warehouse", "")
+    for age in found:
+        if not age.is_stale(now):
+            telling.recovered("stale", age.source, age.client.id)
+            continue
+        local = age.covered.astimezone(age.client.zone)
+        within = age.within.total_seconds() / 3_600
+        said = f"{age.table} has data up to {local:%d %b %H:%M %Z}, and should be no older than {within:g} h"
+        failure = Failure(
+            kind="stale", subject=age.source, client=age.client.id, error="Stale", said=said,
+            run=f"look {now:%Y-%m-%dT%H}",
+        )  # fmt: skip
+        telling.failed(failure)
+        yield f"{age.source} of client {age.client.id}"

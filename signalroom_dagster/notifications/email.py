@@ -1,0 +1,104 @@
+"""E-mail through Resend: one request per recipient, so that nobody sees who else is told.
+
+The idempotency key makes a message that may have been sent safe to send again for 24 hours.
+https://resend.com/docs/api-reference/emails/send-email · https://resend.com/docs/dashboard/emails/idempotency-keys
+"""
+
+import base64
+import hashlib
+from typing import Any
+
+import httpx
+
+from signalroom_dagster.notifications.calls import call, said, seconds_to_wait
+from signalroom_dagster.notifications.message import (
+    Message,
+    PermanentDeliveryError,
+    Picture,
+    RetryableDeliveryError,
+    UnknownOutcomeError,
+)
+from signalroom_dagster.notifications.settings import Email, configured
+
+LONGEST_KEY = 256
+PASSING = frozenset({"rate_limit_exceeded", "concurrent_idempotent_requests"})
+MEANING = {
+    "missing_api_key": "check NOTIFICATIONS__EMAIL__API_KEY",
+    "invalid_api_key": "check NOTIFICATIONS__EMAIL__API_KEY",
+    "restricted_api_key": "the API key may not send; check NOTIFICATIONS__EMAIL__API_KEY",
+    "invalid_from_address": "check NOTIFICATIONS__EMAIL__FROM_ADDRESS",
+    "validation_error": "is the domain of NOTIFICATIONS__EMAIL__FROM_ADDRESS verified, and the recipient an address?",
+    "invalid_idempotent_request": "a message with this key but other content was accepted before",
+    "daily_quota_exceeded": "the account's daily quota is used up",
+    "monthly_quota_exceeded": "the account's monthly quota is used up",
+}
+"""What to do about a refusal, by its name. Resend's own words are not repeated: they quote addresses."""
+
+
+def send(message: Message) -> str:
+    """Hand one e-mail to Resend; its id there. See `delivery.send` for what it raises."""
+    settings = configured(Email)
+    headers = {
+        "Authorization": f"Bearer {settings.api_key.get_secret_value()}",
+        "Idempotency-Key": idempotency_key(message.key),
+        "User-Agent": "signalroom",
+    }
+    url = f"{settings.base_url.rstrip('/')}/emails"
+    try:
+        answer = call("Resend", "POST", url, settings.timeout_seconds, headers=headers, json=_body(settings, message))
+    except UnknownOutcomeError as error:
+        raise RetryableDeliveryError(str(error)) from None
+    return _id(answer)
+
+
+def look_up(message: Message) -> str | None:
+    """None: Resend has no look-up by key, and does not need one."""
+    configured(Email)
+    return None
+
+
+def idempotency_key(key: str) -> str:
+    """The key as Resend takes it: at most 256 characters; a longer one by its digest."""
+    return key if len(key) <= LONGEST_KEY else hashlib.sha256(key.encode()).hexdigest()
+
+
+def _body(settings: Email, message: Message) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "from": settings.from_address,
+        "to": [message.recipient],
+        "subject": " ".join(message.subject.split()),
+        "text": message.text,
+    }
+    if message.html is not None:
+        body["html"] = message.html
+    if message.pictures:
+        body["attachments"] = [_attachment(picture) for picture in message.pictures]
+    return body
+
+
+def _attachment(picture: Picture) -> dict[str, str]:
+    return {
+        "filename": picture.name,
+        "content": base64.b64encode(picture.content).decode(),
+        "content_type": "image/png",
+        "content_id": picture.name,
+    }
+
+
+def _id(answer: httpx.Response) -> str:
+    body = said(answer)
+    if answer.status_code < 300:
+        return str(body.get("id", ""))
+    name = str(body.get("name", ""))
+    known = name if name.replace("_", "").isalpha() else "no reason"
+    told = f"Resend answered {answer.status_code} {known}"
+    if known in MEANING:
+        told += f": {MEANING[known]}"
+    if known in PASSING or answer.status_code >= 500 or answer.status_code == 408 or _limited(answer, known):
+        raise RetryableDeliveryError(told, seconds_to_wait(answer.headers.get("Retry-After")))
+    raise PermanentDeliveryError(told)
+
+
+def _limited(answer: httpx.Response, name: str) -> bool:
+    """A 429 passes by itself, unless it is a quota."""
+    return answer.status_code == 429 and not name.endswith("quota_exceeded")
