@@ -69,6 +69,7 @@ def doctor(
     """Check configuration, credentials and connections without loading anything."""
     from signalroom_dagster.loading import catalog, runs
     from signalroom_dagster.loading.status import diagnose
+    from signalroom_dagster.reports import making
 
     catalog.check_clients()
     if client:
@@ -82,6 +83,7 @@ def doctor(
     if create and not broken:
         for source in catalog.source_names():
             runs.create_tables(source)
+        making.create_tables_of_reports()
         out.print("every declared table exists")
     if broken:
         raise typer.Exit(1)
@@ -135,6 +137,31 @@ def backfill(
         out.print(f"{source} of client {who.id} is read from {since} to {until}")
 
 
+@app.command()
+def report(
+    name: Annotated[str, typer.Argument(help="The report's name, as in the client's client.toml.")],
+    client: ClientOption = None,
+    day: Annotated[str | None, typer.Option("--date", help="The reported day, YYYY-MM-DD; default: yesterday.")] = None,
+    channel: Annotated[str | None, typer.Option("--channel", help="Only slack, email or sms.")] = None,
+    send: Annotated[bool, typer.Option("--send", help="Send it to those that get it and do not have it yet.")] = False,
+    resend: Annotated[bool, typer.Option("--resend", help="With --send: also to those that have it.")] = False,
+) -> None:
+    """Write a report as files, show its text, and with --send bring it to its recipients."""
+    from signalroom_dagster.reports import making
+    from signalroom_dagster.sources.context import as_day
+
+    who, via = _client(client), making.as_channel(channel)
+    made = making.make_report(who, name, as_day(day) or making.yesterday(who))
+    out.print(made.rendered.sms if via == "sms" else made.rendered.text, markup=False, highlight=False, soft_wrap=True)
+    for path in making.write_files(made):
+        out.print(str(path), markup=False, highlight=False, soft_wrap=True)
+    if send:
+        run_id = f"cli-{uuid.uuid4().hex[:12]}"
+        for item in making.send_report(made, run_id, making.channels(), resend=resend, channel=via):
+            said = f"{item.channel} {item.recipient}: {item.status} {item.error or ''}"
+            out.print(said.rstrip(), markup=False, highlight=False, soft_wrap=True)
+
+
 mappings = typer.Typer(no_args_is_help=True, help="Reference data: CSV files in git and their tables.")
 app.add_typer(mappings, name="mappings")
 
@@ -180,11 +207,15 @@ def sandbox(context: typer.Context) -> None:
 def main() -> None:
     """The console script: errors that a person can act on are one line, not a traceback."""
     from signalroom_dagster.loading.errors import LoadError
+    from signalroom_dagster.notifications.message import PermanentDeliveryError, RetryableDeliveryError
     from signalroom_dagster.sources.http import VendorDataError, VendorError
 
     try:
         app()
-    except (ConfigurationError, LoadError, VendorError, VendorDataError, OSError) as error:
+    except (
+        ConfigurationError, LoadError, VendorError, VendorDataError, OSError, PermanentDeliveryError,
+        RetryableDeliveryError,
+    ) as error:  # fmt: skip
         err.print(f"signalroom: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise SystemExit(1) from None
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 if TYPE_CHECKING:
     from dlt.common.configuration.providers import ConfigProvider
@@ -42,6 +42,11 @@ def project_dir() -> Path:
 def work_dir() -> Path:
     """Where runs keep their scratch files; safe to delete whenever no run is active."""
     return Path(os.environ.get("SIGNALROOM_WORK_DIR") or project_dir() / ".signalroom" / "work")
+
+
+def reports_dir() -> Path:
+    """Where reports are written as files: `SIGNALROOM_REPORTS_DIR`, else `.signalroom/reports` in the project."""
+    return Path(os.environ.get("SIGNALROOM_REPORTS_DIR") or project_dir() / ".signalroom" / "reports")
 
 
 def state_dir() -> Path:
@@ -127,6 +132,27 @@ def notification_settings(model: type[Model], channel: str) -> Model:
         return model.model_validate({key: value for key, value in found.items() if value is not None})
     except ValidationError as error:
         raise ConfigurationError(_explain(error, "notifications", channel)) from None
+
+
+class ReportSettings(BaseModel):
+    """`[reports]`: whether reports are sent at all (else everything but that is done), and how long one waits for its
+    inputs, asking again every so many seconds."""
+
+    send: bool = True
+    wait_minutes: float = Field(default=60, ge=0)
+    check_seconds: float = Field(default=60, gt=0)
+
+
+def report_settings() -> ReportSettings:
+    """The settings of reports: `REPORTS__SEND`, `REPORTS__WAIT_MINUTES`, `REPORTS__CHECK_SECONDS`.
+
+    Raises ConfigurationError naming the key.
+    """
+    found = {key: _value(field.annotation, "reports", key) for key, field in ReportSettings.model_fields.items()}
+    try:
+        return ReportSettings.model_validate({key: value for key, value in found.items() if value is not None})
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error, "reports")) from None
 
 
 def unchecked_settings(model: type[Model], source: str, client_id: str) -> Model:

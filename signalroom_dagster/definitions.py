@@ -10,6 +10,7 @@ from signalroom_dagster.defs.alerts import with_alerts
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
 from signalroom_dagster.defs.assets.models import build_model_assets
 from signalroom_dagster.defs.assets.reference import build_reference_assets, build_reference_checks
+from signalroom_dagster.defs.assets.reports import build_report_assets
 from signalroom_dagster.defs.automation import build_automation_sensor
 from signalroom_dagster.defs.checks import build_load_checks
 from signalroom_dagster.defs.jobs import build_source_job
@@ -23,6 +24,7 @@ assets = [
     *map(build_ingest_assets, catalog.dlt_sources()),
     *map(build_reference_assets, catalog.reference_sources()),
     *build_model_assets(),
+    *build_report_assets(),
 ]
 checks = [
     *(check for source in catalog.dlt_sources() for check in build_load_checks(source)),

@@ -23,6 +23,7 @@ NEVER_RETRIED = frozenset(
         "ConfigFieldMissingException",
         "DestinationLostError",
         "WarehouseBusyError",
+        "PermanentDeliveryError",
         "PermissionError",
         "NoCredentialsError",
         "PartialCredentialsError",

@@ -10,6 +10,7 @@ reference data offers `Settings`, `probe` and what `reference.ReferenceModule` s
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -163,6 +164,13 @@ def describe(name: str, resource: "DltResource") -> str:
     documented = inspect.getdoc(resource._pipe.gen)  # pyright: ignore[reportPrivateUsage]
     own = resource.compute_table_schema().get("description") or documented or ""
     return f"{own}\n\n{inspect.getdoc(_import(name)) or ''}".strip()
+
+
+def title(name: str) -> str:
+    """A source's name as its vendor writes it, which is how its own text does: RedTrack for redtrack."""
+    words = name.replace("_", " ")
+    found = re.search(rf"\b{re.escape(words)}\b", inspect.getdoc(_import(name)) or "", re.IGNORECASE)
+    return found[0] if found else words.capitalize()
 
 
 def settings_for(name: str, client: Client) -> BaseModel:

@@ -57,6 +57,8 @@ def create_read_tables(model: Model) -> None:
     """The tables that a model reads, empty and typed, where nothing has created them yet."""
     with connected() as query:
         missing = [read for read in model.reads if not table_exists(query, *read)]
+    if not missing:
+        return
     for source in sources_of(missing):
         runs.create_tables(source)
     for read in missing:

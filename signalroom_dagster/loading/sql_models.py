@@ -73,11 +73,7 @@ class Model:
 
     def select(self, dialect: str) -> str:
         """The SELECT for an engine, limited to the client of the placeholder `%s`, once for each table it reads."""
-        tree = _expanded(_parsed(self.sql), dialect)
-        ctes = {cte.alias for cte in tree.find_all(exp.CTE)}
-        for table in list(tree.find_all(exp.Table)):
-            if table.db or table.name not in ctes:
-                table.replace(_of_client(table))
+        tree = limited_to_client(parsed(self.sql), dialect)
         return tree.sql(dialect=dialect, comments=False).replace(CLIENT, "%s")
 
     @property
@@ -90,7 +86,7 @@ class Model:
         known: dict[str, dict[str, dict[str, str]]] = {}
         for (db, table), columns in schema.items():
             known.setdefault(db, {})[table] = dict.fromkeys(columns, "text")
-        nodes = lineage(None, _parsed(self.sql), schema=known, dialect="postgres")
+        nodes = lineage(None, parsed(self.sql), schema=known, dialect="postgres")
         return {column: sorted(set(_sources(nodes[column]))) for column in self.columns}
 
 
@@ -119,15 +115,32 @@ def _model_files() -> Iterator[tuple[Traversable, Traversable]]:
 
 def _read(schema: str, file: Traversable) -> Model:
     text = file.read_text("utf-8")
-    tree = _parsed(text)
-    ctes = {cte.alias for cte in tree.find_all(exp.CTE)}
-    reads = {(table.db, table.name) for table in tree.find_all(exp.Table) if table.db or table.name not in ctes}
+    tree = parsed(text)
     about = " ".join(line[2:].strip() for line in re.match(r"(--.*\n)*", text)[0].splitlines())  # pyright: ignore[reportOptionalSubscript]
-    return Model((schema, file.name[:-4]), text, about, sorted(reads), _columns(tree))
+    return Model((schema, file.name[:-4]), text, about, tables_read(tree), _columns(tree))
 
 
-def _parsed(text: str) -> exp.Select:
+def parsed(text: str) -> exp.Select:
+    """The tree of one SELECT in Postgres' dialect."""
     return cast("exp.Select", sqlglot.parse_one(text, dialect="postgres"))
+
+
+def tables_read(tree: exp.Select) -> Sequence[TableName]:
+    """The tables that a SELECT reads, its own WITH queries aside."""
+    return sorted({(table.db, table.name) for table in _tables(tree)})
+
+
+def limited_to_client(tree: exp.Select, dialect: str) -> exp.Select:
+    """The SELECT for an engine, with each table that it reads limited to the client that CLIENT stands for."""
+    limited = _expanded(tree, dialect)
+    for table in _tables(limited):
+        table.replace(_of_client(table))
+    return limited
+
+
+def _tables(tree: exp.Select) -> Sequence[exp.Table]:
+    ctes = {cte.alias for cte in tree.find_all(exp.CTE)}
+    return [table for table in tree.find_all(exp.Table) if table.db or table.name not in ctes]
 
 
 def _columns(tree: exp.Select) -> Mapping[str, str]:

@@ -74,7 +74,7 @@ gone)."""
 
 def create_statements(load: str, qualified: Callable[[str], str]) -> list[str]:
     """DDL for what a load ("files" or "slices") keeps in a schema; harmless where it exists."""
-    return [_create(qualified(name), columns, key) for name, columns, key in KEPT[load]]
+    return [create_table(qualified(name), columns, key) for name, columns, key in KEPT[load]]
 
 
 def upsert(table: str, columns: Mapping[str, str], key: Sequence[str], kept: Sequence[str] = ()) -> str:
@@ -91,7 +91,8 @@ def upsert(table: str, columns: Mapping[str, str], key: Sequence[str], kept: Seq
     )
 
 
-def _create(table: str, columns: Mapping[str, str], key: Sequence[str]) -> str:
+def create_table(table: str, columns: Mapping[str, str], key: Sequence[str]) -> str:
+    """CREATE TABLE IF NOT EXISTS on both engines."""
     parts = [f"{name} {kind}" for name, kind in columns.items()]
     parts += [f"PRIMARY KEY ({', '.join(key)})"] if key else []
     return f"CREATE TABLE IF NOT EXISTS {table} ({', '.join(parts)})"

@@ -45,6 +45,7 @@ def _own_places(root: Path) -> Environment:
         "SIGNALROOM_ENV": "dev",
         "SIGNALROOM_DESTINATION": "duckdb",
         "SIGNALROOM_WORK_DIR": str(root / "work"),
+        "SIGNALROOM_REPORTS_DIR": str(root / "reports"),
         "SIGNALROOM_SECRETS_DIR": str(root),
         "DESTINATION__DUCKDB__CREDENTIALS": str(root / "signalroom.duckdb"),
         "DAGSTER_HOME": str(_dagster_home(root / "dagster")),

@@ -1,0 +1,109 @@
+"""Reports as assets: one per name that clients subscribe to, partitioned by those clients, made for one day.
+
+What a report depends on is read from its queries. No pool on DuckDB: a report waits for its inputs, which a slot in the
+pool would keep from being loaded; it takes the lock file for moments only.
+
+https://docs.dagster.io/guides/build/assets/defining-assets
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from signalroom_dagster.clients import Client, clients_of, get_client, load_clients
+from signalroom_dagster.config import destination_name, report_settings
+from signalroom_dagster.defs.attempts import attempt, first_run_id
+from signalroom_dagster.loading import warehouse
+from signalroom_dagster.loading.model_runs import sources_of
+from signalroom_dagster.loading.sql_models import TableName
+from signalroom_dagster.reports import making
+from signalroom_dagster.reports.outbox import Delivery
+from signalroom_dagster.reports.subscriptions import Subscription, subscribers
+from signalroom_dagster.reports.templates import get_template
+from signalroom_dagster.sources.context import as_day
+
+OWNER = "team:data"
+GROUP = "reports"
+
+
+class ReportConfig(dg.Config):
+    """What a run may be asked for beside the client."""
+
+    date: str | None = Field(default=None, description="The reported day, YYYY-MM-DD; default: yesterday.")
+    send: bool | None = Field(default=None, description="Whether to send it; default: the setting reports.send.")
+    resend: bool = Field(default=False, description="Send it again to those that have it already.")
+    wait_minutes: float | None = Field(
+        default=None, ge=0, description="How long to wait for complete inputs; default: the setting."
+    )
+
+
+def build_report_assets() -> list[dg.AssetsDefinition]:
+    """Every report that a client subscribes to."""
+    return [_asset_of(name, clients) for name, clients in subscribers().items()]
+
+
+def _asset_of(name: str, clients: Mapping[str, Subscription]) -> dg.AssetsDefinition:
+    templates = sorted({item.template for item in clients.values()})
+    reads = sorted({table for template in templates for table in get_template(template).reads})
+
+    spec = dg.AssetSpec(
+        key=["reports", name],
+        deps=[_dependency(read, clients) for read in reads],
+        group_name=GROUP,
+        kinds={"report", destination_name()},
+        owners=[OWNER],
+        description=f"The report {', '.join(templates)}, rendered, kept and sent. Grain: client, date, version.",
+        partitions_def=dg.StaticPartitionsDefinition([*clients]),
+    )
+
+    @dg.multi_asset(name=f"report_{name}", specs=[spec], op_tags={"signalroom/report": name})
+    def report(context: dg.AssetExecutionContext, config: ReportConfig) -> dg.MaterializeResult[Any]:
+        client = get_client(context.partition_key)
+        with attempt(context, f"client {client.id}, report {name}"):
+            return _make(context, client, name, config)
+
+    return report
+
+
+def _make(
+    context: dg.AssetExecutionContext, client: Client, name: str, config: ReportConfig
+) -> dg.MaterializeResult[Any]:
+    settings = report_settings()
+    day = as_day(config.date) or making.yesterday(client)
+    wait = settings.wait_minutes if config.wait_minutes is None else config.wait_minutes
+    warehouse.wait_until_reachable(context.log.warning)
+    if context.retry_number == 0:
+        making.wait_for_inputs(client, name, day, wait, settings.check_seconds, context.log.info)
+    made = making.make_report(client, name, day)
+    paths = making.write_files(made)
+    sends = settings.send if config.send is None else config.send
+    run_id = first_run_id(context.instance, context.run)
+    done = making.send_report(made, run_id, making.channels() if sends else None, resend=config.resend)
+    for item in made.stale:
+        context.log.warning("%s does not cover %s whole", item.title, day)
+    return dg.MaterializeResult(
+        metadata={
+            "date": str(day),
+            "preview": dg.MetadataValue.md(made.rendered.markdown()),
+            "stale_sources": ", ".join(item.title for item in made.stale) or "none",
+            "deliveries": dg.MetadataValue.md(_delivered(done)),
+            "unknown_deliveries": sum(item.status == "unknown" for item in done),
+            "files": dg.MetadataValue.md("\n".join(f"- `{path}`" for path in paths)),
+            "hash": made.rendered.hash,
+        }
+    )
+
+
+def _dependency(read: TableName, subscribed: Mapping[str, Subscription]) -> dg.AssetDep:
+    """A table that a query names; of subscribers that do not use the source behind it, nothing is missing."""
+    sources = sources_of([read])
+    upstream = [client.id for client in clients_of(sources[0])] if sources else [*load_clients()]
+    both = {client: client for client in upstream if client in subscribed}
+    return dg.AssetDep(dg.AssetKey([*read]), partition_mapping=dg.StaticPartitionMapping(both))
+
+
+def _delivered(done: Sequence[Delivery]) -> str:
+    lines = [f"| {item.channel} | {item.recipient} | {item.status} | {item.error or ''} |" for item in done]
+    return "\n".join(["| channel | recipient | status | remark |", "|---|---|---|---|", *lines])

@@ -1,0 +1,116 @@
+"""How far each source's data reach: which days a report may speak of as whole.
+
+A day is whole when its source was read after it was over, in the client's zone; begun when it was read before that.
+Read from what loads note with their data (`windows`, the ledger of files), never from when a run happened to finish.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Literal, TypeAlias
+
+from signalroom_dagster.clients import Client
+from signalroom_dagster.loading import catalog
+from signalroom_dagster.loading.sql_models import TableName, models
+from signalroom_dagster.loading.tables import LEDGER, WINDOWS
+from signalroom_dagster.loading.warehouse import Query, table_exists
+
+State: TypeAlias = Literal["whole", "begun", "missing"]
+
+SPAN_DAYS = 62
+"""How far back what is not read by day counts as read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """One source of one client: when it was last read (UTC), and which days are whole or begun."""
+
+    source: str
+    title: str
+    read_at: datetime | None = None
+    whole: frozenset[date] = frozenset()
+    begun: frozenset[date] = frozenset()
+
+    def state(self, day: date) -> State:
+        """What there is of a day."""
+        return "whole" if day in self.whole else "begun" if day in self.begun else "missing"
+
+    @property
+    def last_whole(self) -> date | None:
+        """The last day that is whole."""
+        return max(self.whole, default=None)
+
+
+def coverage(query: Query, client: Client, tables: Iterable[TableName], last: date) -> Sequence[Coverage]:
+    """How far each source reaches that the client uses and some tables come from, up to a last day.
+
+    Reference data are files in git and have no days.
+    """
+    wanted, found = {*_behind(tables)}, list[Coverage]()
+    for source in client.sources:
+        own = {table for schema, table in wanted if schema == source}
+        if own and not catalog.is_reference(source):
+            facts = {name: fact for name, fact in catalog.table_facts(source).items() if name in own and fact.load}
+            found += [_of_source(query, client, source, facts, last)] if facts else []
+    return sorted(found, key=lambda item: item.source)
+
+
+def whole_days(found: Sequence[Coverage]) -> frozenset[date]:
+    """The days that are whole in every source."""
+    return frozenset.intersection(*(item.whole for item in found)) if found else frozenset()
+
+
+def _behind(tables: Iterable[TableName]) -> Iterator[TableName]:
+    """Tables and what they are made from, where they are models."""
+    for table in tables:
+        yield table
+        if table in models():
+            yield from _behind(models()[table].reads)
+
+
+def _of_source(
+    query: Query, client: Client, source: str, facts: Mapping[str, catalog.TableFacts], last: date
+) -> Coverage:
+    title = catalog.title(source)
+    read = [_days_read(query, client, source, table, fact, last) for table, fact in facts.items()]
+    if any(not days and fact.load == "slices" for fact, days in zip(facts.values(), read, strict=True)):
+        return Coverage(source=source, title=title)
+    read = [days for days in read if days]  # a client need not have every kind of export
+    if not read:
+        return Coverage(source=source, title=title)
+    dates = [{day: moment.astimezone(client.zone).date() for day, moment in days.items()} for days in read]
+    common = [day for day in dates[0] if day <= last and all(day in other for other in dates)]
+    whole = frozenset(day for day in common if all(other[day] > day for other in dates))
+    return Coverage(
+        source=source,
+        title=title,
+        read_at=min(days.get(last) or max(days.values()) for days in read),
+        whole=whole,
+        begun=frozenset(common) - whole,
+    )
+
+
+def _days_read(
+    query: Query, client: Client, source: str, table: str, facts: catalog.TableFacts, last: date
+) -> Mapping[date, datetime]:
+    """When each day of a table was read.
+
+    What is not read by day is as of its reading; exports are written whole, so one tells of every day before it.
+    """
+    if not table_exists(query, source, LEDGER if facts.load == "files" else WINDOWS):
+        return {}
+    if facts.load == "slices" and facts.day:
+        sql = f"SELECT day, loaded_at FROM {source}.{WINDOWS} WHERE _client_id = %s AND resource = %s"
+        return {day: moment for day, moment in query(sql, client.id, table)}
+    if facts.load == "slices":
+        sql = f"SELECT max(loaded_at) FROM {source}.{WINDOWS} WHERE _client_id = %s AND resource = %s"
+    else:
+        sql = (
+            f"SELECT max(last_modified) FROM {source}.{LEDGER} WHERE _client_id = %s AND table_name = %s "
+            "AND status IN ('loaded', 'empty')"
+        )
+    newest: datetime | None = query(sql, client.id, table)[0][0]
+    if not newest:
+        return {}
+    until = min(last, newest.astimezone(client.zone).date())
+    return {until - timedelta(days=back): newest for back in range(SPAN_DAYS)}

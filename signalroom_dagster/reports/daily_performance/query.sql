@@ -1,0 +1,74 @@
+-- What a day cost and earned, by affiliate and against the days before. Spend that the mapping places nowhere is
+-- kept apart whatever the filter, so that it neither hides nor counts as an affiliate's.
+
+-- name: days
+SELECT
+  date,
+  CAST(SUM(conversions) AS BIGINT) AS conversions,
+  CAST(SUM(everflow_revenue) AS NUMERIC(18, 4)) AS revenue,
+  CAST(SUM(cost) AS NUMERIC(18, 4)) AS cost,
+  CAST(SUM(profit) AS NUMERIC(18, 4)) AS profit,
+  safe_ratio(SUM(cost), SUM(conversions)) AS cpa,
+  safe_ratio(SUM(everflow_revenue), SUM(cost)) AS roas
+FROM public.daily_performance
+WHERE date BETWEEN CAST(:date AS DATE) - 13 AND CAST(:date AS DATE)
+  AND affiliate_label <> '(unmapped)'
+  AND (CAST(:advertiser_id AS BIGINT) IS NULL OR advertiser_id = CAST(:advertiser_id AS BIGINT))
+GROUP BY date
+ORDER BY date
+
+-- name: overall
+SELECT
+  CAST(SUM(clicks) AS BIGINT) AS clicks,
+  CAST(SUM(conversions) AS BIGINT) AS conversions,
+  CAST(SUM(everflow_revenue) AS NUMERIC(18, 4)) AS revenue,
+  CAST(SUM(cost) AS NUMERIC(18, 4)) AS cost,
+  CAST(SUM(profit) AS NUMERIC(18, 4)) AS profit,
+  safe_ratio(SUM(cost), SUM(conversions)) AS cpa,
+  safe_ratio(SUM(everflow_revenue), SUM(cost)) AS roas
+FROM public.daily_performance
+WHERE date = CAST(:date AS DATE)
+  AND affiliate_label <> '(unmapped)'
+  AND (CAST(:advertiser_id AS BIGINT) IS NULL OR advertiser_id = CAST(:advertiser_id AS BIGINT))
+GROUP BY date
+
+-- name: sides
+SELECT
+  is_internal,
+  CAST(SUM(conversions) AS BIGINT) AS conversions,
+  CAST(SUM(everflow_revenue) AS NUMERIC(18, 4)) AS revenue,
+  CAST(SUM(cost) AS NUMERIC(18, 4)) AS cost,
+  CAST(SUM(profit) AS NUMERIC(18, 4)) AS profit,
+  safe_ratio(SUM(cost), SUM(conversions)) AS cpa
+FROM public.daily_performance
+WHERE date = CAST(:date AS DATE)
+  AND affiliate_label <> '(unmapped)'
+  AND (CAST(:advertiser_id AS BIGINT) IS NULL OR advertiser_id = CAST(:advertiser_id AS BIGINT))
+GROUP BY is_internal
+ORDER BY is_internal DESC
+
+-- name: affiliates
+SELECT
+  affiliate_label,
+  CAST(SUM(conversions) AS BIGINT) AS conversions,
+  CAST(SUM(everflow_revenue) AS NUMERIC(18, 4)) AS revenue,
+  CAST(SUM(cost) AS NUMERIC(18, 4)) AS cost,
+  CAST(SUM(profit) AS NUMERIC(18, 4)) AS profit,
+  safe_ratio(SUM(cost), SUM(conversions)) AS cpa
+FROM public.daily_performance
+WHERE date = CAST(:date AS DATE)
+  AND affiliate_label <> '(unmapped)'
+  AND (CAST(:advertiser_id AS BIGINT) IS NULL OR advertiser_id = CAST(:advertiser_id AS BIGINT))
+GROUP BY affiliate_label
+HAVING SUM(conversions) > 0 OR SUM(cost) > 0
+ORDER BY SUM(everflow_revenue) DESC, SUM(cost) DESC, affiliate_label
+LIMIT 10
+
+-- name: unmapped
+SELECT
+  CAST(SUM(redtrack_cost) AS NUMERIC(18, 4)) AS cost,
+  CAST(SUM(redtrack_clicks) AS BIGINT) AS clicks
+FROM public.daily_performance
+WHERE date = CAST(:date AS DATE)
+  AND affiliate_label = '(unmapped)'
+GROUP BY date

@@ -1,0 +1,75 @@
+"""The SELECTs of a report: named sections of one `query.sql`, in Postgres' dialect, for both engines.
+
+`-- name: days` begins a query; a file without sections is one query named `rows`. `:date` is the reported day, any
+other `:name` a parameter of the subscription, NULL where it gives none. Values are bound, never written into the text,
+and every table is limited to the client as in the SQL models.
+
+https://sqlglot.com/
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from signalroom_dagster.loading.sql_models import CLIENT, TableName, limited_to_client, parsed, tables_read
+
+DATE = "date"
+"""The parameter that every query has: the day that is reported."""
+
+_SECTION = re.compile(r"^-- name: *([a-z][a-z0-9_]*) *$", re.MULTILINE)
+_PLACE = re.compile(rf"{CLIENT}|__bound_([a-z0-9_]+)__")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportQuery:
+    """One SELECT of a report: the tables that it reads, the columns that it gives, the parameters that it takes."""
+
+    name: str
+    sql: str
+    reads: Sequence[TableName]
+    columns: Sequence[str]
+    parameters: frozenset[str]
+
+    def statement(self, dialect: str, client_id: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
+        """The text for an engine with `%s` for every value, and the values in their order."""
+        tree = limited_to_client(parsed(self.sql), dialect)
+        for place in list(tree.find_all(exp.Placeholder)):
+            place.replace(exp.Var(this=f"__bound_{place.name}__"))
+        text, bound = tree.sql(dialect=dialect, comments=False), list[Any]()
+        if dialect == "postgres" and _PLACE.search(text):
+            text = text.replace("%", "%%")  # the driver takes a lone one for a place
+
+        def bind(found: re.Match[str]) -> str:
+            bound.append(values.get(found[1]) if found[1] else client_id)
+            return "%s"
+
+        return _PLACE.sub(bind, text), bound
+
+
+def read_queries(text: str) -> Mapping[str, ReportQuery]:
+    """The queries of a file by name, in its order. Raises ValueError for what is not a SELECT that can be run."""
+    sections = _SECTION.split(text)
+    pairs = list(zip(sections[1::2], sections[2::2], strict=True)) or [("rows", text)]
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError("two queries have the same name")
+    return {name: _query(name, sql) for name, sql in pairs}
+
+
+def _query(name: str, sql: str) -> ReportQuery:
+    try:
+        tree = parsed(sql)
+    except SqlglotError as error:
+        raise ValueError(f"query {name}: {error}") from None
+    if tree.key not in ("select", "union"):
+        raise ValueError(f"query {name}: not a SELECT")
+    columns = tree.named_selects
+    if "*" in columns or not all(columns) or len({*columns}) < len(columns):
+        raise ValueError(f"query {name}: give every column a name of its own, and no *")
+    if "%s" in sql:
+        raise ValueError(f"query {name}: %s is what values are bound to; write the pattern otherwise")
+    places = frozenset(place.name for place in tree.find_all(exp.Placeholder))
+    return ReportQuery(name, sql, tables_read(tree), columns, places)

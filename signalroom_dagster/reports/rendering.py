@@ -1,0 +1,153 @@
+"""A report as it is sent: Slack's mrkdwn, an e-mail's HTML and text, a text message, a chart. Pure: same in, same out.
+
+https://jinja.palletsprojects.com/ and https://mjml.io/ (rendered by https://github.com/jdrouet/mrml)
+"""
+
+import base64
+import hashlib
+import html
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import partial
+from typing import Any
+
+import jinja2
+
+from signalroom_dagster.clients import Client
+from signalroom_dagster.notifications.gsm import fitted
+from signalroom_dagster.notifications.mrkdwn import shortened
+from signalroom_dagster.reports import templates, words
+from signalroom_dagster.reports.comparison import against, last_days, total
+from signalroom_dagster.reports.figures import Figures
+from signalroom_dagster.reports.subscriptions import Subscription
+from signalroom_dagster.reports.templates import Template, get_template
+
+CHART_NAME = "chart.png"
+CHART_REFERENCE = f"cid:{CHART_NAME}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """One report for every channel; a channel that it has no template for, or nothing to say on, is None or empty.
+
+    `html` shows the chart as `cid:chart.png`.
+    """
+
+    subject: str
+    slack: str
+    text: str
+    html: str | None = None
+    sms: str | None = None
+    chart: bytes | None = None
+    alt: str = ""
+
+    @property
+    def hash(self) -> str:
+        """The same for the same words; the chart is drawn from the same figures and left out."""
+        parts = (self.subject, self.slack, self.text, self.html or "", self.sms or "")
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    def html_with_chart(self, source: str | None = None) -> str | None:
+        """The HTML as a file, its chart from `source`, or within it."""
+        if self.html is None or self.chart is None:
+            return self.html
+        return self.html.replace(CHART_REFERENCE, source or self.chart_data)
+
+    def markdown(self) -> str:
+        """The report for a page that shows Markdown, with its chart within it."""
+        picture = f"\n\n![{self.alt}]({self.chart_data})" if self.chart else ""
+        return words.markdown(self.slack) + picture
+
+    @property
+    def chart_data(self) -> str:
+        """The chart as a `data:` address."""
+        return f"data:image/png;base64,{base64.b64encode(self.chart or b'').decode()}"
+
+
+def render(subscription: Subscription, client: Client, day: date, figures: Figures) -> Rendered:
+    """A report of one client and day. Raises ConfigurationError for a template that is not there."""
+    template = get_template(subscription.template)
+    known = _known(subscription, client, day, figures, template)
+    slack = shortened(_slack(template, known))
+    found = Rendered(
+        subject=f"{client.name}: {subscription.name}, {words.long_day(day)}",
+        slack=slack,
+        text=_write(template, templates.TEXT, known) or words.plain(slack),
+    )
+    if sms := _write(template, templates.SMS, known):
+        found = replace(found, sms=fitted(" ".join(sms.split())))
+    if template.chart and known["has_chart"]:
+        from signalroom_dagster.reports.chart import draw
+
+        rows = figures.rows[template.chart.query]
+        chart = draw(template.chart, rows, day, figures.whole, client.currency)
+        found = replace(found, chart=chart, alt=known["chart_alt"])
+    return _with_html(found, _write(template, templates.EMAIL, known, autoescape=True))
+
+
+def _known(
+    subscription: Subscription, client: Client, day: date, figures: Figures, template: Template
+) -> Mapping[str, Any]:
+    """What a template may use, beside the filters."""
+    chart = template.chart
+    missing = [item for item in figures.coverage if item.state(day) == "missing"]
+    begun = [item for item in figures.coverage if item.state(day) == "begun"]
+    return {
+        **figures.rows,
+        "client": client,
+        "report": subscription,
+        "params": {**dict.fromkeys(template.parameters), **subscription.params},
+        "date": day,
+        "coverage": figures.coverage,
+        "missing": missing,
+        "begun": begun,
+        "stale": [*missing, *begun],
+        "whole": figures.whole,
+        "restated": figures.restated,
+        "against": against(figures, day),
+        "total": partial(total, figures, day),
+        "last_days": partial(last_days, day),
+        "has_chart": bool(chart and figures.rows[chart.query] and figures.whole),
+        "chart": CHART_REFERENCE,
+        "chart_alt": f"{chart.title}, {chart.days} days to {words.day(day)}" if chart else "",
+        "_filters": words.filters(client.currency, client.zone, day),
+    }
+
+
+def _slack(template: Template, known: Mapping[str, Any]) -> str:
+    """Escaped as Slack asks for: like HTML, but for the quotes."""
+    text = _write(template, templates.SLACK, known, words.without_backticks, autoescape=True) or ""
+    return text.replace("&#39;", "'").replace("&#34;", '"')
+
+
+def _write(
+    template: Template,
+    file: str,
+    known: Mapping[str, Any],
+    finalize: Callable[[Any], Any] | None = None,
+    *,
+    autoescape: bool = False,
+) -> str | None:
+    """One file of a template, filled in; None where the template has no such file."""
+    if file not in template.files:
+        return None
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([template.folder.parent, *templates.search_path()]),
+        autoescape=autoescape,  # nosec B701  # off only where the words are no markup: text and text messages
+        finalize=finalize,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(known["_filters"])
+    return environment.get_template(f"{template.name}/{file}").render(known).strip()
+
+
+def _with_html(found: Rendered, mjml: str | None) -> Rendered:
+    if not mjml:
+        return found
+    import mrml
+
+    output = mrml.to_html(mjml, render_options=mrml.RenderOptions(disable_comments=False, fonts={}))
+    return replace(found, html=output.content, subject=html.unescape(output.title or found.subject))

@@ -1,0 +1,115 @@
+"""Which reports a client gets, when and where: `[[reports]]` in its `client.toml`."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from signalroom_dagster.clients import Client, load_clients
+from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.notifications.message import Channel
+from signalroom_dagster.reports.templates import FILE_OF_CHANNEL, get_template
+
+Parameter: TypeAlias = bool | int | Decimal | date | str
+
+_CRON_FIELD = re.compile(r"^[\d*,/\-A-Za-z#?]+$")
+_ADDRESS = re.compile(r"^[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>]+$")
+_NUMBER = re.compile(r"^\+[1-9]\d{6,14}$")
+
+
+class Subscription(BaseModel):
+    """One report of one client; `schedule` is a cron line in the client's time zone, None for one sent by hand."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    template: str
+    params: Mapping[str, Parameter] = Field(default_factory=dict)
+    schedule: str | None = None
+    slack: str | None = None
+    email: tuple[str, ...] = ()
+    sms: tuple[str, ...] = ()
+
+    @field_validator("schedule")
+    @classmethod
+    def _five_fields(cls, value: str | None) -> str | None:
+        fields = (value or "* * * * *").split()
+        if len(fields) != 5 or not all(map(_CRON_FIELD.match, fields)):
+            raise ValueError("not a cron line of five fields such as 0 7 * * *")
+        return value
+
+    @field_validator("email")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _all_fit(value, _ADDRESS, "an e-mail address such as ops@example.com")
+
+    @field_validator("sms")
+    @classmethod
+    def _numbers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _all_fit(value, _NUMBER, "a number such as +15550100001")
+
+    @property
+    def recipients(self) -> Sequence[tuple[Channel, str]]:
+        """Everybody that gets it, by channel; each once."""
+        found: list[tuple[Channel, str]] = [("slack", self.slack)] if self.slack else []
+        found.extend(("email", address) for address in self.email)
+        found.extend(("sms", number) for number in self.sms)
+        return list(dict.fromkeys(found))
+
+
+def subscriptions(client: Client) -> Sequence[Subscription]:
+    """A client's reports. Raises ConfigurationError naming the client's file and the key."""
+    found = [_subscription(client, number, entry) for number, entry in enumerate(client.reports)]
+    for number, item in enumerate(found):
+        if item.name in {other.name for other in found[:number]}:
+            raise _error(client, number, "name", f"there is another report {item.name}")
+    return found
+
+
+def subscription(client: Client, name: str) -> Subscription:
+    """One report of a client. Raises ConfigurationError that lists those that it has."""
+    found = {item.name: item for item in subscriptions(client)}
+    if name not in found:
+        raise ConfigurationError(f"client {client.id} has no report {name!r} (there are: {', '.join(found) or 'none'})")
+    return found[name]
+
+
+def subscribers() -> Mapping[str, Mapping[str, Subscription]]:
+    """Every report by its name, each with the clients that get it, planned ones included."""
+    found: dict[str, dict[str, Subscription]] = {}
+    for client in load_clients().values():
+        for item in subscriptions(client):
+            found.setdefault(item.name, {})[client.id] = item
+    return dict(sorted(found.items()))
+
+
+def _subscription(client: Client, number: int, entry: Mapping[str, object]) -> Subscription:
+    try:
+        found = Subscription.model_validate(entry)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise _error(client, number, ".".join(map(str, first["loc"])), first["msg"]) from None
+    try:
+        template = get_template(found.template)
+    except ConfigurationError as error:
+        raise _error(client, number, "template", str(error)) from None
+    if unknown := sorted({*found.params} - template.parameters):
+        takes = ", ".join(sorted(template.parameters)) or "no parameters"
+        raise _error(client, number, f"params.{unknown[0]}", f"{template.name} takes {takes}")
+    for channel, _ in found.recipients:
+        if FILE_OF_CHANNEL[channel] not in template.files:
+            raise _error(client, number, channel, f"{template.name} has no {FILE_OF_CHANNEL[channel]}")
+    return found
+
+
+def _all_fit(values: tuple[str, ...], pattern: re.Pattern[str], what: str) -> tuple[str, ...]:
+    if not all(map(pattern.match, values)):
+        raise ValueError(f"each has to be {what}")
+    return values
+
+
+def _error(client: Client, number: int, key: str, said: str) -> ConfigurationError:
+    return ConfigurationError(f"data/clients/{client.id}/client.toml: reports.{number}.{key}: {said}")

@@ -1,0 +1,105 @@
+"""Report templates: a folder with `query.sql` and what is written from it. A folder is all it takes to exist.
+
+`query.sql` is needed, and `slack.j2`; `email.mjml`, `sms.j2`, `text.j2` and `chart.toml` are there when a report has
+them. A project's own `reports/` folder is looked through before the package, so a project adds templates, or replaces
+one, without touching the package.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from signalroom_dagster.config import ConfigurationError, project_dir
+from signalroom_dagster.loading.sql_models import TableName
+from signalroom_dagster.reports.queries import DATE, ReportQuery, read_queries
+
+QUERIES, SLACK, EMAIL, SMS, TEXT, CHART = "query.sql", "slack.j2", "email.mjml", "sms.j2", "text.j2", "chart.toml"
+FILE_OF_CHANNEL = {"slack": SLACK, "email": EMAIL, "sms": SMS}
+
+
+class Panel(BaseModel):
+    """One row of a chart: a column over the days, as bars or as a line, in money or as a count."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    column: str
+    label: str
+    kind: Literal["bars", "line"]
+    unit: Literal["money", "count"]
+
+
+class ChartSpec(BaseModel):
+    """A chart: which query it draws, by which column of days, how many of them, and its panels from the top."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    query: str
+    title: str
+    day: str = "date"
+    days: int = 14
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One template: where it lies, its queries by name, its chart, and the files that it has."""
+
+    name: str
+    folder: Path
+    queries: Mapping[str, ReportQuery]
+    chart: ChartSpec | None
+    files: frozenset[str]
+
+    @property
+    def reads(self) -> Sequence[TableName]:
+        """Every table that one of its queries names."""
+        return sorted({table for query in self.queries.values() for table in query.reads})
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        """What a subscription may set."""
+        return frozenset(name for query in self.queries.values() for name in query.parameters) - {DATE}
+
+
+def search_path() -> Sequence[Path]:
+    """Where templates lie, the project's own first."""
+    return [project_dir() / "reports", Path(__file__).parent]
+
+
+def template_names() -> Sequence[str]:
+    """Every template there is."""
+    return sorted({file.parent.name for root in search_path() for file in root.glob(f"*/{QUERIES}")})
+
+
+def get_template(name: str) -> Template:
+    """The template of that name. Raises ConfigurationError that lists the known ones, or says what is wrong."""
+    for root in search_path():
+        if name in template_names() and (root / name / QUERIES).is_file():
+            return _read(root / name)
+    raise ConfigurationError(f"no report template {name!r} (there are: {', '.join(template_names())})")
+
+
+def _read(folder: Path) -> Template:
+    files = frozenset(path.name for path in folder.iterdir() if path.is_file())
+    if SLACK not in files:
+        raise ConfigurationError(f"{folder}: a report needs {SLACK}")
+    try:
+        queries = read_queries((folder / QUERIES).read_text("utf-8"))
+    except ValueError as error:
+        raise ConfigurationError(f"{folder / QUERIES}: {error}") from None
+    return Template(folder.name, folder, queries, _chart(folder, queries) if CHART in files else None, files)
+
+
+def _chart(folder: Path, queries: Mapping[str, ReportQuery]) -> ChartSpec:
+    try:
+        chart = ChartSpec.model_validate(tomllib.loads((folder / CHART).read_text("utf-8")))
+    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        raise ConfigurationError(f"{folder / CHART}: {error}") from None
+    columns = queries[chart.query].columns if chart.query in queries else ()
+    if missing := [name for name in (chart.day, *(panel.column for panel in chart.panels)) if name not in columns]:
+        raise ConfigurationError(f"{folder / CHART}: query {chart.query} has no column {', '.join(missing)}")
+    return chart

@@ -1,0 +1,142 @@
+"""Reports as assets: one per subscription, what they depend on, what a materialization shows, and when it sends."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from signalroom_dagster.defs.assets.reports import build_report_assets
+from signalroom_dagster.notifications.message import PermanentDeliveryError, RetryableDeliveryError
+from signalroom_dagster.reports import making
+from signalroom_dagster.reports.templates import get_template
+from signalroom_dagster_tests.loads import ask
+from signalroom_dagster_tests.projects import Project
+from signalroom_dagster_tests.reports.morning import DAY, FileSender, create_tables, earned, read, subscribe
+
+REPORT = dg.AssetKey(["reports", "daily_ccw"])
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test() as made:
+        yield made
+
+
+@pytest.fixture
+def sender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileSender:
+    found = FileSender(tmp_path / "sent.jsonl")
+    monkeypatch.setattr(making, "channels", lambda: found)
+    return found
+
+
+@pytest.fixture
+def morning(project: Project) -> Project:
+    """Two clients with a report of the same name, of which one has another report too."""
+    subscribe(project)
+    subscribe(project, "cti")
+    with (project.root / "data" / "clients" / "cti" / "client.toml").open("a") as file:
+        file.write('[[reports]]\nname = "places"\ntemplate = "affiliate_leaderboard"\n')
+    create_tables()
+    earned(DAY, "Northwind", 4, "400.10", "300.01")
+    for source in ("everflow", "redtrack"):
+        read(source, DAY - timedelta(days=13), DAY)
+    project.set(SIGNALROOM_REPORTS_DIR=str(project.root / "written"), REPORTS__WAIT_MINUTES="0")
+    return project
+
+
+def materialize(instance: dg.DagsterInstance, **config: Any) -> dg.ExecuteInProcessResult:
+    assets = {asset.key: asset for asset in build_report_assets()}
+    job = dg.Definitions(
+        assets=[assets[REPORT]], executor=dg.in_process_executor
+    ).resolve_implicit_global_asset_job_def()
+    ops = {"report_daily_ccw": {"config": {"date": str(DAY), **config}}}
+    return job.execute_in_process(instance=instance, partition_key="713", run_config={"ops": ops}, raise_on_error=False)
+
+
+def told(instance: dg.DagsterInstance) -> dict[str, Any]:
+    record = instance.get_latest_materialization_event(REPORT)
+    assert record and record.asset_materialization
+    return {name: value.value for name, value in record.asset_materialization.metadata.items()}
+
+
+@pytest.mark.usefixtures("morning")
+def test_a_report_is_one_asset_of_those_that_get_it_and_depends_on_what_its_queries_name() -> None:
+    specs = {spec.key.path[-1]: spec for asset in build_report_assets() for spec in asset.specs}
+    assert {name: spec.partitions_def.get_partition_keys() for name, spec in specs.items() if spec.partitions_def} == {
+        "daily_ccw": ["713", "cti"],
+        "places": ["cti"],
+    }
+    for name, template in (("daily_ccw", "daily_performance"), ("places", "affiliate_leaderboard")):
+        assert {tuple(dep.asset_key.path) for dep in specs[name].deps} == {*get_template(template).reads}
+        assert specs[name].group_name == "reports" and specs[name].owners == ["team:data"]
+
+
+@pytest.mark.usefixtures("morning")
+def test_a_materialization_sends_once_and_shows_what_it_sent(
+    instance: dg.DagsterInstance, sender: FileSender, morning: Project
+) -> None:
+    assert materialize(instance).success
+    assert sorted(item["channel"] for item in sender.sent) == ["email", "slack", "sms"]
+    found = told(instance)
+    assert found["date"] == str(DAY) and found["stale_sources"] == "none"
+    assert "**713: daily performance**" in found["preview"] and "data:image/png;base64," in found["preview"]
+    assert found["deliveries"].count("| sent |") == 3
+    assert (morning.root / "written" / "713" / f"daily_ccw-{DAY}.html").is_file()
+    assert materialize(instance).success
+    assert len(sender.sent) == 3
+    assert materialize(instance, resend=True).success
+    assert len(sender.sent) == 6
+
+
+@pytest.mark.usefixtures("morning")
+def test_sending_can_be_switched_off_for_all_reports_and_on_for_one_run(
+    instance: dg.DagsterInstance, sender: FileSender, morning: Project
+) -> None:
+    morning.set(REPORTS__SEND="false")
+    assert materialize(instance).success
+    assert sender.sent == [] and "reports.send is false" in told(instance)["deliveries"]
+    assert ask("SELECT count(*) FROM reports.reports") == [(1,)]
+    assert materialize(instance, send=True).success
+    assert len(sender.sent) == 3
+
+
+@pytest.mark.usefixtures("morning")
+def test_what_may_be_tried_again_is_and_what_was_sent_is_not_repeated(
+    instance: dg.DagsterInstance, sender: FileSender
+) -> None:
+    sender.errors = [RetryableDeliveryError("busy")]
+    result = materialize(instance)
+    assert result.success
+    assert len([event for event in result.all_events if event.is_step_up_for_retry]) == 1
+    assert sorted(item["channel"] for item in sender.sent) == ["email", "slack", "sms"]
+
+
+@pytest.mark.usefixtures("morning")
+def test_a_refused_message_fails_the_report_at_once(instance: dg.DagsterInstance, sender: FileSender) -> None:
+    sender.errors = [PermanentDeliveryError("channel_not_found")]
+    result = materialize(instance)
+    assert not result.success
+    failure = next(event for event in result.all_events if event.is_step_failure)
+    assert "client 713, report daily_ccw: PermanentDeliveryError" in failure.step_failure_data.error_display_string
+    assert not [event for event in result.all_events if event.is_step_up_for_retry]
+    assert len(sender.sent) == 2
+
+
+@pytest.mark.usefixtures("morning", "sender")
+def test_inputs_that_do_not_come_are_waited_for_and_then_named(instance: dg.DagsterInstance, morning: Project) -> None:
+    morning.set(REPORTS__CHECK_SECONDS="0.1")
+    later = str(DAY + timedelta(days=1))
+    assert materialize(instance, date=later, wait_minutes=0.01).success
+    assert told(instance)["stale_sources"] == "Everflow, RedTrack"
+    assert "No complete figures for 3 Mar" in told(instance)["preview"]
+
+
+@pytest.mark.usefixtures("morning", "sender")
+def test_a_date_that_is_none_fails_at_once(instance: dg.DagsterInstance) -> None:
+    result = materialize(instance, date="yesterday")
+    failure = next(event for event in result.all_events if event.is_step_failure)
+    assert "write it as YYYY-MM-DD" in failure.step_failure_data.error_display_string
+    assert not [event for event in result.all_events if event.is_step_up_for_retry]

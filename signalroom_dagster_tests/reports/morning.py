@@ -1,0 +1,120 @@
+"""A client's morning: two weeks of figures that can be added up by hand, and a sender that writes into a file."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from signalroom_dagster.loading import runs, warehouse
+from signalroom_dagster.notifications.message import Message
+from signalroom_dagster_tests.loads import ask
+from signalroom_dagster_tests.projects import Project
+
+DAY = date(2026, 3, 2)
+READ_AT = datetime(2026, 3, 3, 11, 15, tzinfo=UTC)  # 06:15 in New York, the day after
+SOURCES = ("everflow", "redtrack", "affiliate_mapping")
+REPORT = """
+[[reports]]
+name = "{name}"
+template = "{template}"
+params = {params}
+schedule = "0 7 * * *"
+slack = "#reporting"
+email = ["ops@example.com"]
+sms = ["+15550100001"]
+"""
+
+
+def subscribe(
+    project: Project, client_id: str = "713", name: str = "daily_ccw", template: str = "daily_performance",
+    params: str = "{ advertiser_id = 1 }",
+) -> None:  # fmt: skip
+    """One more report of a client."""
+    for source in SOURCES:
+        project.add_api_client(client_id, source)
+    with (project.root / "data" / "clients" / client_id / "client.toml").open("a") as file:
+        file.write(REPORT.format(name=name, template=template, params=params))
+
+
+def create_tables() -> None:
+    """What the sources of a morning bring, empty."""
+    for source in SOURCES:
+        runs.create_tables(source)
+
+
+def insert(table: str, *rows: dict[str, Any]) -> None:
+    with warehouse.exclusive(), warehouse.transaction("test") as query:
+        for row in rows:
+            places = ", ".join(["%s"] * len(row))
+            query(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", *row.values())
+
+
+def earned(day: date, label: str, conversions: int, revenue: str, payout: str, client: str = "713") -> None:
+    """One affiliate's day, as Everflow tells it."""
+    insert("everflow.daily_stats", {
+        "_client_id": client, "_loaded_at": READ_AT, "date": day, "affiliate_id": sum(map(ord, label)),
+        "affiliate_label": label, "advertiser_id": 1, "advertiser_label": "ACME", "clicks": 100,
+        "conversions": conversions, "revenue": revenue, "payout": payout,
+    })  # fmt: skip
+
+
+def spent(day: date, source: str, clicks: int, cost: str, client: str = "713") -> None:
+    """One channel's day, as RedTrack tells it."""
+    insert("redtrack.daily_spend", {
+        "_client_id": client, "_loaded_at": READ_AT, "date": day, "source_id": source, "source_name": source,
+        "clicks": clicks, "cost": cost,
+    })  # fmt: skip
+
+
+def mapped(source: str, label: str, client: str = "713") -> None:
+    """One line of the mapping; on DuckDB the client's tag is a column of its own."""
+    row = {"client_id": client, "redtrack_source_id": source, "everflow_affiliate_label": label,
+           "everflow_advertiser_id": 1, "everflow_affiliate_id": 1}  # fmt: skip
+    generated = ask("SELECT is_generated FROM information_schema.columns WHERE column_name = '_client_id' "
+                    "AND table_name = 'affiliate_mapping'")[0][0]  # fmt: skip
+    insert("public.affiliate_mapping", row if generated == "ALWAYS" else {**row, "_client_id": client})
+
+
+def read(source: str, first: date, last: date, at: datetime = READ_AT, client: str = "713") -> None:
+    """Days that a source's daily table was read for, at an instant."""
+    table = {"everflow": "daily_stats", "redtrack": "daily_spend"}[source]
+    with warehouse.exclusive(), warehouse.transaction("test") as query:
+        query(f"DELETE FROM {source}.windows WHERE _client_id = %s AND day BETWEEN %s AND %s", client, first, last)
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    insert(f"{source}.windows", *({
+        "_client_id": client, "resource": table, "day": day, "rows": 1, "loaded_at": at, "run_id": "run",
+    } for day in days))  # fmt: skip
+
+
+class FileSender:
+    """Writes what it sends into a file, one JSON a line, as a provider that remembers: the same e-mail key, once."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.errors: list[Exception] = []
+        self.looks_up = False
+
+    def send(self, message: Message) -> str:
+        """Append the message, or raise what the test wants raised."""
+        if self.errors:
+            raise self.errors.pop(0)
+        if message.channel == "email" and (found := self._id_of(message)):
+            return found
+        with self.file.open("a") as file:
+            file.write(json.dumps({"channel": message.channel, "to": message.recipient, "key": message.key,
+                                   "text": message.text, "pictures": len(message.pictures)}) + "\n")  # fmt: skip
+        return f"id-{len(self.sent)}"
+
+    def look_up(self, message: Message) -> str | None:
+        """The message's id, when this provider can tell."""
+        return self._id_of(message) if self.looks_up else None
+
+    @property
+    def sent(self) -> Sequence[dict[str, Any]]:
+        """What arrived, in order."""
+        return [json.loads(line) for line in self.file.read_text().splitlines()] if self.file.exists() else []
+
+    def _id_of(self, message: Message) -> str | None:
+        keys = [item["key"] for item in self.sent]
+        return f"id-{keys.index(message.key) + 1}" if message.key in keys else None

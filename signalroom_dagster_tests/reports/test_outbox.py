@@ -1,0 +1,205 @@
+"""Sent once: whoever runs, and whatever is killed between sending and noting it."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from signalroom_dagster.clients import get_client
+from signalroom_dagster.loading import warehouse
+from signalroom_dagster.notifications.message import (
+    Message,
+    NotConfiguredError,
+    PermanentDeliveryError,
+    RetryableDeliveryError,
+    UnknownOutcomeError,
+)
+from signalroom_dagster.reports.making import Report, make_report, send_report
+from signalroom_dagster_tests.loads import ask
+from signalroom_dagster_tests.projects import Project
+from signalroom_dagster_tests.reports.morning import DAY, FileSender, create_tables, earned, read, subscribe
+
+ALL = ["email", "slack", "sms"]
+
+
+@pytest.fixture
+def sender(tmp_path: Path) -> FileSender:
+    return FileSender(tmp_path / "sent.jsonl")
+
+
+@pytest.fixture
+def report(any_warehouse: Project) -> Report:
+    return prepare(any_warehouse)
+
+
+@pytest.fixture
+def on_duckdb(project: Project) -> Report:
+    return prepare(project)
+
+
+def prepare(project: Project) -> Report:
+    subscribe(project)
+    create_tables()
+    earned(DAY, "Northwind", 4, "400.10", "300.01")
+    for source in ("everflow", "redtrack"):
+        read(source, DAY - timedelta(days=13), DAY)
+    return make_report(get_client("713"), "daily_ccw", DAY)
+
+
+def told() -> list[tuple[Any, ...]]:
+    """What the outbox holds."""
+    return ask("SELECT channel, number, status, provider_id FROM reports.deliveries ORDER BY channel, number")
+
+
+def test_a_report_is_sent_once_to_everybody_and_again_only_when_asked(report: Report, sender: FileSender) -> None:
+    assert {item.status for item in send_report(report, "run-1", sender)} == {"sent"}
+    send_report(report, "run-2", sender)
+    assert sorted(item["channel"] for item in sender.sent) == ALL
+    assert [item["pictures"] for item in sender.sent if item["channel"] != "sms"] == [1, 1]
+    assert told() == [("email", 1, "sent", "id-2"), ("slack", 1, "sent", "id-1"), ("sms", 1, "sent", "id-3")]
+    send_report(report, "run-3", sender, resend=True, channel="slack")
+    assert told()[1:3] == [("slack", 1, "sent", "id-1"), ("slack", 2, "sent", "id-4")]
+    assert len({item["key"] for item in sender.sent}) == 4
+    assert "ops@example.com" not in str([item["key"] for item in sender.sent])
+
+
+def test_what_was_made_is_kept_with_its_inputs_and_a_new_version_is_made_of_other_words(report: Report) -> None:
+    send_report(report, "run-1", None)
+    send_report(report, "run-2", None)
+    kept = ask("SELECT version, slack, html, hash, run_id, inputs FROM reports.reports")
+    assert [row[:5] for row in kept] == [
+        (1, report.rendered.slack, report.rendered.html, report.rendered.hash, "run-1")
+    ]
+    assert "400.1000" in str(kept[0][5])
+    earned(DAY, "Lakeside", 1, "10", "1")
+    send_report(make_report(get_client("713"), "daily_ccw", DAY), "run-3", None)
+    assert ask("SELECT version, run_id FROM reports.reports ORDER BY 1") == [(1, "run-1"), (2, "run-3")]
+
+
+def test_in_shadow_everything_is_done_but_the_sending(on_duckdb: Report, sender: FileSender) -> None:
+    send_report(on_duckdb, "run-1", None)
+    assert [row[2] for row in told()] == ["skipped"] * 3
+    assert ask("SELECT DISTINCT error FROM reports.deliveries") == [("reports.send is false",)]
+    send_report(on_duckdb, "run-2", sender)
+    assert [row[:3] for row in told()] == [(channel, 1, "sent") for channel in ALL]
+
+
+def test_of_an_outcome_that_nobody_knows_only_email_is_sent_again(on_duckdb: Report, sender: FileSender) -> None:
+    sender.errors = [UnknownOutcomeError("timed out")] * 3
+    assert {item.status for item in send_report(on_duckdb, "run-1", sender)} == {"unknown"}
+    done = {item.channel: item.status for item in send_report(on_duckdb, "run-2", sender)}
+    assert done == {"slack": "unknown", "email": "sent", "sms": "unknown"}
+    assert [item["channel"] for item in sender.sent] == ["email"]
+    send_report(on_duckdb, "run-3", sender, resend=True, channel="sms")
+    assert [item["channel"] for item in sender.sent] == ["email", "sms"]
+
+
+def test_an_email_is_not_sent_again_once_its_provider_has_forgotten_the_key(
+    on_duckdb: Report, sender: FileSender
+) -> None:
+    sender.errors = [UnknownOutcomeError("timed out")]
+    send_report(on_duckdb, "run-1", sender, channel="email")
+    with warehouse.exclusive(), warehouse.transaction("test") as query:
+        query("UPDATE reports.deliveries SET intent_at = %s", datetime.now(UTC) - timedelta(hours=25))
+    assert [item.status for item in send_report(on_duckdb, "run-2", sender, channel="email")] == ["unknown"]
+    assert sender.sent == []
+
+
+def test_a_refused_message_and_one_to_try_again_stop_no_other(on_duckdb: Report, sender: FileSender) -> None:
+    sender.errors = [PermanentDeliveryError("no such channel"), RetryableDeliveryError("busy", 3)]
+    with pytest.raises(RetryableDeliveryError, match="busy"):
+        send_report(on_duckdb, "run-1", sender)
+    assert [row[:3] for row in told()] == [("email", 1, "failed"), ("slack", 1, "failed"), ("sms", 1, "sent")]
+    send_report(on_duckdb, "run-1", sender)
+    assert [row[:3] for row in told()] == [(channel, 1, "sent") for channel in ALL]
+    assert len(sender.sent) == 3
+
+
+def test_a_channel_without_settings_is_skipped_and_taken_up_when_it_has_them(
+    on_duckdb: Report, sender: FileSender
+) -> None:
+    sender.errors = [NotConfiguredError("NOTIFICATIONS__SLACK__TOKEN is not set")]
+    assert [item.status for item in send_report(on_duckdb, "run-1", sender, channel="slack")] == ["skipped"]
+    assert [item.status for item in send_report(on_duckdb, "run-2", sender, channel="slack")] == ["sent"]
+
+
+@pytest.mark.parametrize("looks_up", [False, True])
+def test_a_run_killed_between_sending_and_noting_it_sends_nothing_twice(
+    any_warehouse: Project, sender: FileSender, looks_up: bool
+) -> None:
+    first = prepare(any_warehouse)
+    assert run_killed(any_warehouse.environment, sender.file, "after") == -signal.SIGKILL
+    assert [(row[0], row[2]) for row in told()] == [("slack", "intended")]
+    earned(DAY, "Lakeside", 1, "10", "1")  # the words are others by now; the key goes with the old ones
+    second = make_report(get_client("713"), "daily_ccw", DAY)
+    assert second.rendered.hash != first.rendered.hash
+    sender.looks_up = looks_up
+    send_report(second, "run-2", sender)
+    assert sorted(item["channel"] for item in sender.sent) == ALL
+    status = dict((row[0], row[2]) for row in told())
+    assert status == {"email": "sent", "sms": "sent", "slack": "sent" if looks_up else "unknown"}
+
+
+def test_an_email_whose_run_was_killed_arrives_once_with_the_words_of_the_intent(
+    project: Project, sender: FileSender
+) -> None:
+    first = prepare(project)
+    assert run_killed(project.environment, sender.file, "before", "email") == -signal.SIGKILL
+    earned(DAY, "Lakeside", 1, "10", "1")
+    assert run_killed(project.environment, sender.file, "after", "email") == -signal.SIGKILL
+    assert [item["text"] for item in sender.sent] == [first.rendered.text]
+    send_report(make_report(get_client("713"), "daily_ccw", DAY), "run-2", sender, channel="email")
+    assert len(sender.sent) == 1 and told() == [("email", 1, "sent", "id-1")]
+
+
+def test_a_run_that_finds_an_intent_while_it_is_being_sent_sends_nothing(on_duckdb: Report, sender: FileSender) -> None:
+    class Slow(FileSender):
+        def send(self, message: Message) -> str:
+            other = FileSender(self.file)
+            send_report(on_duckdb, "run-2", other, channel="slack")
+            assert told()[0][2] == "unknown" and other.sent == []
+            return super().send(message)
+
+    assert [item.status for item in send_report(on_duckdb, "run-1", Slow(sender.file), channel="slack")] == ["sent"]
+    send_report(on_duckdb, "run-3", sender, channel="slack")
+    assert len(sender.sent) == 1 and told() == [("slack", 1, "sent", "id-1")]
+
+
+def test_that_it_was_sent_stands_whatever_another_run_makes_of_it(on_duckdb: Report, sender: FileSender) -> None:
+    class AskedWhileSent(FileSender):
+        def look_up(self, message: Message) -> str | None:
+            with warehouse.exclusive(), warehouse.transaction("test") as query:
+                query("UPDATE reports.deliveries SET status = 'sent', provider_id = 'id-9'")
+            return None
+
+    sender.errors = [UnknownOutcomeError("timed out")]
+    send_report(on_duckdb, "run-1", sender, channel="slack")
+    send_report(on_duckdb, "run-2", AskedWhileSent(sender.file), channel="slack")
+    assert told() == [("slack", 1, "sent", "id-9")]
+
+
+def run_killed(environment: Mapping[str, str], file: Path, moment: str, channel: str | None = None) -> int | None:
+    """Send in a process that kills itself before or after its first message has gone out; its exit code."""
+    context = multiprocessing.get_context("forkserver")
+    process = context.Process(target=_send_and_die, args=(dict(environment), file, moment, channel))
+    process.start()
+    process.join(60)
+    return process.exitcode
+
+
+def _send_and_die(environment: Mapping[str, str], file: Path, moment: str, channel: Any) -> None:
+    os.environ.update(environment)
+
+    class Deadly(FileSender):
+        def send(self, message: Message) -> str:
+            if moment == "after":
+                super().send(message)
+            os.kill(os.getpid(), signal.SIGKILL)
+            return ""
+
+    send_report(make_report(get_client("713"), "daily_ccw", DAY), "run-1", Deadly(file), channel=channel)
