@@ -18,9 +18,13 @@ from signalroom_dagster.config import duckdb_path, project_dir
 from signalroom_dagster.loading.catalog import source_names, tables_of
 from signalroom_dagster.loading.sql_models import models
 from signalroom_dagster.loading.warehouse import connected, exclusive
+from signalroom_dagster.reports.making import make_report, write_files
+from signalroom_dagster.reports.subscriptions import subscriptions
 from signalroom_dagster.sandbox.environment import sandbox_environment
+from signalroom_dagster.sandbox.market import LAST_DAY
 from signalroom_dagster.sandbox.shops import SHOPS
 
+LOADED = "not group:reports"
 QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 _NOISE = re.compile(r"^.*? - dagster - (INFO|WARNING|ERROR) - [^-]+ - [0-9a-f-]{36} - (?:\S+ - )?")
 
@@ -34,11 +38,15 @@ def main() -> None:
     with sandbox_environment() as environment:
         os.environ.update(environment)
         for client in _clients():
-            screen.print(f"\n[bold]dagster asset materialize --select '*' --partition {client.id}[/]", highlight=False)
+            screen.print(
+                f"\n[bold]dagster asset materialize --select '{LOADED}' --partition {client.id}[/]", highlight=False
+            )
             if _materialize(client.id) != 0:
                 screen.print(f"[red]client {client.id} failed[/]; the lines above say why")
                 raise SystemExit(1)
         _summarize()
+        for client in _clients():
+            _write_reports(client)
     shown = duckdb_path().relative_to(project_dir())
     screen.print(f"\nDone in {time.monotonic() - started:.0f} s. The warehouse is {shown}. Next:")
     screen.print("  make dev                          the Dagster UI on this data, at http://127.0.0.1:3000")
@@ -60,7 +68,7 @@ def _clients() -> list[Client]:
 def _materialize(client_id: str) -> int:
     """Run Dagster's own command and show the lines that concern the load."""
     command = [sys.executable, "-W", "ignore", "-m", "dagster", "asset", "materialize"]
-    command += ["-m", "signalroom_dagster.definitions", "--select", "*", "--partition", client_id]
+    command += ["-m", "signalroom_dagster.definitions", "--select", LOADED, "--partition", client_id]
     command += ["--config-json", json.dumps(QUIET)]
     process = subprocess.Popen(
         command, cwd=project_dir(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
@@ -70,6 +78,16 @@ def _materialize(client_id: str) -> int:
         if found or "Error" in line:
             screen.print(text, highlight=False, markup=False, soft_wrap=True)
     return process.wait()
+
+
+def _write_reports(client: Client) -> None:
+    """Each report of a client for the last day that the sandbox has: its text here, the rest as files."""
+    for subscription in subscriptions(client):
+        screen.print(f"\n[bold]signalroom report {subscription.name} --client {client.id}[/]", highlight=False)
+        made = make_report(client, subscription.name, LAST_DAY)
+        screen.print(made.rendered.slack, markup=False, highlight=False, soft_wrap=True)
+        for path in write_files(made):
+            screen.print(f"  {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _summarize() -> None:
