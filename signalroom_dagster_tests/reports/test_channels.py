@@ -41,4 +41,5 @@ def test_slack_is_asked_before_a_message_whose_answer_was_lost_is_called_unknown
     first = send_report(report, "run-1", channels(), channel="slack")
     again = send_report(report, "run-2", channels(), channel="slack")
     assert [item.status for item in (*first, *again)] == ["unknown", "sent"]
-    assert [item.id for item in providers.outbox.sent] == [again[0].provider_id]
+    assert len(providers.outbox.sent) == 1
+    assert (again[0].provider_id or "").endswith(providers.outbox.sent[0].id)
