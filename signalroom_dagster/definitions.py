@@ -12,14 +12,13 @@ from signalroom_dagster.defs.assets.models import build_model_assets
 from signalroom_dagster.defs.assets.reference import build_reference_assets, build_reference_checks
 from signalroom_dagster.defs.assets.reports import build_report_assets
 from signalroom_dagster.defs.automation import build_automation_sensor
-from signalroom_dagster.defs.checks import build_load_checks
+from signalroom_dagster.defs.checks import build_load_checks, build_model_checks
 from signalroom_dagster.defs.jobs import build_source_job
 from signalroom_dagster.defs.resources import RESOURCES
 from signalroom_dagster.defs.sensors import build_new_files_sensor
 from signalroom_dagster.loading import catalog
 
 catalog.check_clients()
-
 assets = [
     *map(build_ingest_assets, catalog.dlt_sources()),
     *map(build_reference_assets, catalog.reference_sources()),
@@ -29,6 +28,7 @@ assets = [
 checks = [
     *(check for source in catalog.dlt_sources() for check in build_load_checks(source)),
     *(check for source in catalog.reference_sources() for check in build_reference_checks(source)),
+    *build_model_checks(),
 ]
 defs = dg.Definitions(
     assets=with_alerts(assets),

@@ -10,10 +10,12 @@ from typing import TypeAlias
 import dagster as dg
 
 from signalroom_dagster.defs.attempts import first_run_id
-from signalroom_dagster.defs.partitions import client_partitions
+from signalroom_dagster.defs.partitions import all_clients, client_partitions
 from signalroom_dagster.loading import file_checks, slice_checks, warehouse
 from signalroom_dagster.loading.catalog import tables_loaded_by
 from signalroom_dagster.loading.file_checks import Finding
+from signalroom_dagster.loading.model_checks import checks_of, run_checks
+from signalroom_dagster.loading.sql_models import TableName, models
 
 Look: TypeAlias = Callable[[warehouse.Query, str, str, str, str], Finding]
 
@@ -41,6 +43,30 @@ def build_load_checks(source: str) -> list[dg.AssetChecksDefinition]:
     ]
 
 
+def build_model_checks() -> list[dg.AssetChecksDefinition]:
+    """The checks beside the SQL models, one step a model."""
+    return [_checks_of_model(name) for name in models() if checks_of(name)]
+
+
+def _checks_of_model(model: TableName) -> dg.AssetChecksDefinition:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)  # partitioned checks: pinned by the lock, worth it
+        specs = [
+            dg.AssetCheckSpec(check.name, asset=[*model], description=check.holds, partitions_def=all_clients())
+            for check in checks_of(model).values()
+        ]
+
+    @dg.multi_asset_check(name=f"check_{'_'.join(model)}", specs=specs, can_subset=True)
+    def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        keys = {key.name: key for key in context.selected_asset_check_keys}
+        with warehouse.exclusive():
+            found = run_checks(model, context.op_execution_context.partition_key, sorted(keys))
+        for name, finding in found.items():
+            yield _result(keys[name], finding, warns=checks_of(model)[name].severity == "warn")
+
+    return check
+
+
 def _checks_of(source: str, table: str, looks: Mapping[str, Look]) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(name=f"check_{source}_{table}", specs=_specs(source, table, looks), can_subset=True)
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
@@ -48,13 +74,14 @@ def _checks_of(source: str, table: str, looks: Mapping[str, Look]) -> dg.AssetCh
         run, client = first_run_id(context.instance, step.run), step.partition_key
         with warehouse.exclusive(), warehouse.connected() as query:
             for key in sorted(context.selected_asset_check_keys):
-                yield _result(key, looks[key.name](query, source, table, client, run))
+                found = looks[key.name](query, source, table, client, run)
+                yield _result(key, found, warns=key.name in WARNINGS)
 
     return check
 
 
-def _result(key: dg.AssetCheckKey, found: Finding) -> dg.AssetCheckResult:
-    severity = dg.AssetCheckSeverity.WARN if key.name in WARNINGS else dg.AssetCheckSeverity.ERROR
+def _result(key: dg.AssetCheckKey, found: Finding, *, warns: bool) -> dg.AssetCheckResult:
+    severity = dg.AssetCheckSeverity.WARN if warns else dg.AssetCheckSeverity.ERROR
     return dg.AssetCheckResult(
         asset_key=key.asset_key,
         check_name=key.name,

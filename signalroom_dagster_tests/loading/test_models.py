@@ -1,6 +1,6 @@
 """The SQL models on both engines: the cost rule on figures added up by hand, orders as they stand, and the graph."""
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -8,6 +8,7 @@ import pytest
 
 from signalroom_dagster.clients import get_client
 from signalroom_dagster.loading import runs, warehouse
+from signalroom_dagster.loading.model_checks import checks_of, run_checks
 from signalroom_dagster.loading.model_runs import create_models, run_model
 from signalroom_dagster.loading.sql_models import models
 from signalroom_dagster_tests.loads import ask
@@ -207,3 +208,60 @@ def test_what_a_model_reads_and_gives_is_read_from_its_sql() -> None:
     for found in models().values():
         assert found.about.count("Grain: client") == 1
         assert all(found.columns.values()), f"{found.name}: a column without a description"
+
+
+BROKEN = {
+    "spend_in_is_spend_out": "UPDATE public.daily_performance SET redtrack_cost = redtrack_cost + 1",
+    "payout_in_is_payout_out": "DELETE FROM everflow.daily_stats WHERE affiliate_id = 7",
+    "key_unique": "INSERT INTO public.daily_performance SELECT * FROM public.daily_performance WHERE cost = 70",
+    "no_negative_cost": "UPDATE public.daily_performance SET cost = -1",
+    "cpa_is_cost_by_conversions": "UPDATE public.daily_performance SET cpa = 9 WHERE conversions > 0",
+    "spend_without_conversions": "UPDATE public.daily_performance SET conversions = 0",
+    "unmapped_spend": "UPDATE public.daily_performance SET affiliate_label = '(unmapped)'",
+    "volume_as_usual": "UPDATE public.daily_performance SET clicks = 9000 WHERE date = "
+    "(SELECT MAX(date) FROM public.daily_performance)",
+}
+
+
+@pytest.mark.usefixtures("tables")
+def test_each_check_finds_what_it_looks_for_and_nothing_else() -> None:
+    weeks = [date(2026, 2, 3) + timedelta(days=7 * number) for number in range(5)]
+    insert("everflow.daily_stats", *(earned(day, 7, "Northwind", 4, "400", "300") for day in weeks))
+    insert("everflow.daily_stats", earned(weeks[-1], 41, "G2 - Meta", 2, "100", "0", clicks=0))
+    map_sources(mapped("meta", "G2 - Meta", 1))
+    insert("redtrack.daily_spend", spent(weeks[-1], "meta", 60, "70"))
+    run(PERFORMANCE)
+    names = list(checks_of(PERFORMANCE))
+    assert set(names) == set(BROKEN)
+    for name, breaking in BROKEN.items():
+        with warehouse.exclusive():
+            assert all(found.passed for found in run_checks(PERFORMANCE, "713", names).values())
+            with warehouse.transaction("test") as query:
+                query("CREATE TABLE public.kept AS SELECT * FROM public.daily_performance")
+                query("CREATE TABLE public.kept_stats AS SELECT * FROM everflow.daily_stats")
+                query(breaking)
+            assert not run_checks(PERFORMANCE, "713", [name])[name].passed, name
+            assert run_checks(PERFORMANCE, "cti", [name])[name].passed, name
+            with warehouse.transaction("test") as query:
+                for table, kept in (("public.daily_performance", "kept"), ("everflow.daily_stats", "kept_stats")):
+                    query(f"DELETE FROM {table}")
+                    query(f"INSERT INTO {table} SELECT * FROM public.{kept}")
+                    query(f"DROP TABLE public.{kept}")
+
+
+def test_orders_are_checked_against_the_exports(any_warehouse: Project) -> None:
+    bucket = any_warehouse.add_client("713", prefixes=("orders-create", "orders-update"))
+    write_export(bucket / "orders-create/report_2026-03-01.csv", orders([1, 2], order_date="03/01/2026"))
+    runs.run_load("s3_exports", get_client("713"), "run")
+    run(ORDERS)
+    with warehouse.exclusive():
+        names = list(checks_of(ORDERS))
+        assert all(found.passed for found in run_checks(ORDERS, "713", names).values())
+        with warehouse.transaction("test") as query:
+            query("DELETE FROM public.orders WHERE orders_id = 2")
+            query("UPDATE public.orders SET unread_cells = 1")
+            query("UPDATE s3_exports.orders_create SET orders_id = 'none' WHERE orders_id = '1'")
+            query("INSERT INTO public.orders SELECT * FROM public.orders")
+        found = run_checks(ORDERS, "713", names)
+    assert {name for name, finding in found.items() if not finding.passed} == set(names)
+    assert found["every_order_is_there"].said == "orders_id 2"

@@ -1,0 +1,30 @@
+-- fail key_unique: an order is one row.
+SELECT orders_id, COUNT(*) AS rows
+FROM public.orders
+GROUP BY 1
+HAVING COUNT(*) > 1
+
+-- fail every_order_is_there: each order number of the exports is in the table.
+SELECT told.orders_id
+FROM (
+  SELECT orders_id FROM s3_exports.orders_create
+  UNION
+  SELECT orders_id FROM s3_exports.orders_update
+) AS told
+LEFT JOIN public.orders AS o ON o.orders_id = as_integer(told.orders_id)
+WHERE o.orders_id IS NULL AND as_integer(told.orders_id) IS NOT NULL
+
+-- warn every_cell_is_read: amounts and dates are what their columns say.
+SELECT orders_id, unread_cells
+FROM public.orders
+WHERE unread_cells > 0
+
+-- warn orders_have_numbers: every row of the exports names its order.
+SELECT _file_name, COUNT(*) AS rows
+FROM (
+  SELECT _file_name, orders_id FROM s3_exports.orders_create
+  UNION ALL
+  SELECT _file_name, orders_id FROM s3_exports.orders_update
+) AS told
+WHERE as_integer(orders_id) IS NULL
+GROUP BY 1
