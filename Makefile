@@ -51,8 +51,9 @@ format: $(VENV)/.ready ## Format the code
 typecheck: $(VENV)/.ready ## Check types (strict on the package)
 	@$(BIN)/basedpyright --level error
 
-bench: $(VENV)/.ready ## Measure loads against COPY and the design this replaces (10-15 minutes)
+bench: $(VENV)/.ready ## Measure loads against COPY, stock dlt and the design this replaces (15 minutes)
 	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench.api_load
 
 up: ## Start the containers
 	docker compose up --build --detach

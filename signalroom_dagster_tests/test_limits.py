@@ -101,6 +101,7 @@ def test_a_place_is_free_again_after_an_error() -> None:
 
 def test_no_more_are_in_flight_than_allowed_and_as_many_as_allowed_are() -> None:
     limit, lock, counts = Limit("a", 1_000_000, burst=1_000, at_once=3), threading.Lock(), [0, 0]
+    meeting = threading.Barrier(3, timeout=20)
 
     def work() -> None:
         for _ in range(4):
@@ -108,7 +109,7 @@ def test_no_more_are_in_flight_than_allowed_and_as_many_as_allowed_are() -> None
                 with lock:
                     counts[0] += 1
                     counts[1] = max(counts)
-                time.sleep(0.01)
+                meeting.wait()  # nobody gets on before three are here
                 with lock:
                     counts[0] -= 1
 
