@@ -57,6 +57,7 @@ def _serve(started: Any) -> None:
 
     class Vendor(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # head and body are two writes: the second would wait for the first's receipt
 
         def do_GET(self) -> None:
             asked = urlsplit(self.path)

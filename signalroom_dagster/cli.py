@@ -8,6 +8,7 @@ import os
 import subprocess
 import threading
 import uuid
+from collections.abc import Callable, Iterable
 from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,22 +68,25 @@ def doctor(
     create: Annotated[bool, typer.Option("--create", help="Also create every declared table that is missing.")] = False,
 ) -> None:
     """Check configuration, credentials and connections without loading anything."""
-    from signalroom_dagster.loading import catalog, runs
+    from signalroom_dagster.loading import catalog, model_runs, runs, warehouse
     from signalroom_dagster.loading.status import diagnose
     from signalroom_dagster.reports import making
 
     catalog.check_clients()
     if client:
         get_client(client)
-    broken = False
+    broken, reachable = False, True
     for found in diagnose(client):
+        reachable = reachable and not (found.problem and found.subject == "warehouse")
         broken = broken or bool(found.problem and found.blocks)
         mark = "[green]ok[/]" if not found.problem else "[red]FAIL[/]" if found.blocks else "[yellow]later[/]"
         out.print(f"{mark:>16}  {found.subject}: ", end="")
         out.print(found.problem or found.what, markup=False, highlight=False)
-    if create and not broken:
+    if create and reachable:
         for source in catalog.source_names():
             runs.create_tables(source)
+        with warehouse.exclusive():
+            model_runs.create_models()
         making.create_tables_of_reports()
         out.print("every declared table exists")
     if broken:
@@ -101,13 +105,17 @@ def run(
 ) -> None:
     """Load a source of one client now, in this process."""
     from signalroom_dagster.alerts import telling
-    from signalroom_dagster.loading import runs
+    from signalroom_dagster.loading import catalog, runs
     from signalroom_dagster.sources.context import Span, as_day
 
+    if every and resource:
+        raise ConfigurationError("--resource goes with one source, not with --all")
     who, span = _client(client), Span(as_day(since), as_day(until))
     for name in _sources(who, source, every):
-        if dry_run:
-            _print_preview(name, who, runs.preview_load(name, who, span))
+        if every and span.is_asked and not catalog.is_read_by_day(name):
+            out.print(f"{name} is not read by day: left out")
+        elif dry_run:
+            _print_preview(name, who, runs.preview_load(name, who, resource or (), span))
         else:
             runs.run_with_retries(name, who, f"cli-{uuid.uuid4().hex[:12]}", resource or (), span)
             telling.recovered("source", name, who.id)
@@ -124,17 +132,21 @@ def backfill(
     again: Annotated[bool, typer.Option("--again", help="Also days that today's backfill has read already.")] = False,
 ) -> None:
     """Read a span of days again; one that was interrupted goes on where it stopped when it is started again."""
-    from signalroom_dagster.loading import runs
+    from signalroom_dagster.loading import catalog, runs
     from signalroom_dagster.sources.context import Span, as_day
 
     span = Span(as_day(since), as_day(until))
+    catalog.check_span(source, span)
     if every == bool(client):
         raise ConfigurationError("name one client with --client, or give --all (not both)")
     active = [who for who in clients_of(source) if who.status == "active"]
-    for who in active if every else [_client(client)]:
+
+    def read(who: Client) -> None:
         name = f"{since}-{until}-{uuid.uuid4().hex[:12] if again else date.today()}"
         runs.run_with_retries(source, who, f"backfill-{name}", (), span)
         out.print(f"{source} of client {who.id} is read from {since} to {until}")
+
+    _for_each(active if every else [_client(client)], read)
 
 
 @app.command()
@@ -179,12 +191,16 @@ def load_mappings(
 
     if every == bool(client):
         raise ConfigurationError("name one client with --client, or give --all (not both)")
-    for source in catalog.reference_sources():
-        for who in clients_of(source) if every else [_client(client)]:
+
+    def load(who: Client) -> None:
+        for source in catalog.reference_sources():
             with warehouse.exclusive():
                 found = load_reference(source, who, dry_run)
             for line in difference_lines(who.id, found):
                 out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    using = {who.id: who for source in catalog.reference_sources() for who in clients_of(source)}
+    _for_each(using.values() if every else [_client(client)], load)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -206,18 +222,39 @@ def sandbox(context: typer.Context) -> None:
 
 def main() -> None:
     """The console script: errors that a person can act on are one line, not a traceback."""
+    try:
+        app()
+    except _told() as error:
+        _tell(error)
+        raise SystemExit(1) from None
+
+
+def _told() -> tuple[type[Exception], ...]:
+    """The errors whose message says all there is to say."""
     from signalroom_dagster.loading.errors import LoadError
+    from signalroom_dagster.loading.load_warehouse import RowCountError
     from signalroom_dagster.notifications.message import PermanentDeliveryError, RetryableDeliveryError
     from signalroom_dagster.sources.http import VendorDataError, VendorError
 
-    try:
-        app()
-    except (
-        ConfigurationError, LoadError, VendorError, VendorDataError, OSError, PermanentDeliveryError,
-        RetryableDeliveryError,
-    ) as error:  # fmt: skip
-        err.print(f"signalroom: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        raise SystemExit(1) from None
+    ours = (ConfigurationError, LoadError, RowCountError, VendorError, VendorDataError)
+    return (*ours, PermanentDeliveryError, RetryableDeliveryError, OSError)
+
+
+def _tell(error: Exception) -> None:
+    err.print(f"signalroom: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def _for_each(clients: Iterable[Client], work: Callable[[Client], None]) -> None:
+    """Do something for every client; one that fails is told and does not keep the others from it."""
+    failed = False
+    for client in clients:
+        try:
+            work(client)
+        except _told() as error:
+            failed = True
+            _tell(error)
+    if failed:
+        raise typer.Exit(1)
 
 
 def _client(client_id: str | None) -> Client:

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from signalroom_dagster.config import work_dir
 
 POLL_SECONDS = 0.02
+LOOK_SECONDS = 0.001  # the file is held for as long as it takes to write a number
 
 
 def account_name(source: str, *identity: str) -> str:
@@ -54,7 +55,7 @@ class Limit:
         """Take the next free moment; seconds until it comes."""
         step = 60.0 / max(1, self.per_minute - self.burst + 1)
         file = folder / "next"
-        with FileLock(folder / "next.lock"):
+        with FileLock(folder / "next.lock").acquire(poll_interval=LOOK_SECONDS):
             now = time.time()  # processes share no other clock
             booked = _stored(file)
             if booked > now + max(60.0, step * (self.at_once + 1)):

@@ -53,7 +53,7 @@ def decide(error: BaseException, attempt: int) -> Decision:
         return Decision(None, f"{name} is not retried")
     if (status := http_status(cause)) in REFUSED_STATUS:
         return Decision(None, f"the vendor refused the credentials ({status})")
-    if status is not None and 400 <= status < 500 and status not in PASSING_STATUS:
+    if status is not None and 300 <= status < 500 and status not in PASSING_STATUS:
         return Decision(None, f"the vendor refused the request ({status}): asking again would not help")
     asked = retry_after(cause)
     if asked is not None and asked > LONGEST_WAIT_SECONDS:

@@ -4,7 +4,7 @@ A slice is some days of one table, or all of it, for one client. The hand-over b
 `files` for files.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -38,7 +38,8 @@ class LoadSlice:
     `body` is a CSV file without a header under `columns`, whose dlt types are `kinds`; an unquoted empty cell is NULL.
     Rows that replace by key end with their number, so that of two with one key the later stands.
     `days` are the days it covers, also those without rows; `read_at` (UTC) is when reading began. `totals` is what
-    the vendor itself says of a day, in the unit that the table's `total` names.
+    the vendor itself says of a day, in the unit that the table's `total` names. A load that fails for this table alone
+    is noted in `failures`, so that the other tables are loaded all the same.
     """
 
     client_id: str
@@ -58,3 +59,4 @@ class LoadSlice:
     finished_days: frozenset[date] = frozenset()
     read_at: datetime
     run_id: str
+    failures: MutableMapping[str, Exception] = field(default_factory=dict[str, Exception])

@@ -101,14 +101,14 @@ def table_facts(name: str) -> Mapping[str, TableFacts]:
     if is_reference(name):
         return {}
     configured = _configured(name)
-    key = (name, repr(configured))
+    key = (name, hash(repr(configured)))  # settings as they are, secrets included: not to be kept
     if key not in _facts_of:  # asked for again and again while definitions are made, and slow to make out
         resources = source_module(name).outline(configured).resources
         _facts_of[key] = {table: _facts(resource.compute_table_schema()) for table, resource in resources.items()}
     return _facts_of[key]
 
 
-_facts_of: dict[tuple[str, str], Mapping[str, TableFacts]] = {}
+_facts_of: dict[tuple[str, int], Mapping[str, TableFacts]] = {}
 
 
 def _configured(name: str) -> list[BaseModel]:
@@ -135,9 +135,14 @@ def file_sources() -> list[str]:
     return [name for name in source_names() if tables_loaded_by(name, "files")]
 
 
+def is_read_by_day(name: str) -> bool:
+    """Whether a source is read by day, so that days can be asked for."""
+    return any(facts.day for facts in table_facts(name).values())
+
+
 def check_span(name: str, span: "Span") -> None:
     """Raises ConfigurationError when days are asked for of a source that is not read by day."""
-    if (span.since or span.until or span.lookback_days) and not any(facts.day for facts in table_facts(name).values()):
+    if span.is_asked and not is_read_by_day(name):
         raise ConfigurationError(f"{name} is not read by day: it always loads whatever is new, leave out the dates")
 
 

@@ -42,6 +42,9 @@ class SignalRoomDuckDbClient(DuckDbClient):
             return job(file_path)
         return super().create_load_job(table, file_path, load_id, restore)
 
+    def renew_connection(self) -> None:
+        """Nothing to do: the file does not go away."""
+
     def lock(self, name: str) -> None:
         """Nothing to do: the writer's file lock already keeps every other load out."""
 

@@ -13,6 +13,10 @@ class LoadWarehouse(Protocol):
 
     sql_client: Any
 
+    def renew_connection(self) -> None:
+        """See that there is a connection after a while in which it was not used."""
+        ...
+
     def lock(self, name: str) -> None:
         """Hold other loads of the same thing off until the transaction ends."""
         ...

@@ -46,8 +46,15 @@ def run_model(name: TableName, client: Client) -> ModelRun:
 
 
 def create_models() -> None:
-    """Every model's table, empty where it is not there yet."""
+    """Every model's table, empty where it is not there yet; but for models of tables that no client's sources bring.
+
+    The caller holds `warehouse.exclusive()`.
+    """
+    there = {table for source in catalog.source_names() for table in catalog.tables_of(source)}
     for model in models().values():
+        if not there.issuperset(model.reads):
+            continue
+        there.add(model.name)
         create_read_tables(model)
         with transaction(f"model {'.'.join(model.name)}") as query:
             _create_table(query, model, config.destination_name())

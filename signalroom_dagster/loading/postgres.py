@@ -28,19 +28,27 @@ from signalroom_dagster.retries import causes
 
 CONNECT_SECONDS = 10
 COPY_BYTES = 1024 * 1024
+CANCELLED, TOO_MANY_CONNECTIONS = "57014", "53300"
+_NO_URL = ("connection option", "invalid dsn", "invalid URI", "invalid port")
 _REFUSALS = ("authentication failed", "does not exist", "no pg_hba.conf entry", "Tenant or user not found")
 
 
 def connect(url: str) -> "psycopg2.extensions.connection":
     """Open a connection in autocommit mode, with no session state.
 
-    Raises DestinationUnreachableError when the server does not answer, ConfigurationError when it refuses the login.
+    Raises DestinationUnreachableError when the server does not answer, ConfigurationError when it refuses the login or
+    the URL is none. The driver quotes what it cannot read of a URL, and with it the password: so it is not quoted here.
     """
     try:
         connection = psycopg2.connect(
             url, connect_timeout=CONNECT_SECONDS, keepalives_idle=30, keepalives_interval=10, keepalives_count=3
         )
-    except psycopg2.OperationalError as error:
+    except psycopg2.Error as error:
+        if not isinstance(error, psycopg2.OperationalError) or any(part in str(error) for part in _NO_URL):
+            raise ConfigurationError(
+                "connecting to Postgres: DESTINATION__POSTGRES__CREDENTIALS is not a URL that can be read (as in "
+                "postgresql://user:password@host:port/database; write special characters of the password as %XX)"
+            ) from None
         raise explain(error, "connecting to Postgres") from None
     connection.autocommit = True
     return connection
@@ -56,8 +64,12 @@ def explain(error: Exception, what: str) -> Exception:
     if error.pgcode is None and any(refusal in text for refusal in _REFUSALS):
         return ConfigurationError(f"{what}: Postgres refused the login; check DESTINATION__POSTGRES__CREDENTIALS")
     code = error.pgcode or ""
-    if code[:2] in ("08", "57") or (
-        not code and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+    if code == CANCELLED:
+        return LoadError(f"{what}: Postgres cancelled a statement: it ran into statement_timeout, or somebody ended it")
+    if (
+        code[:2] in ("08", "57")
+        or code == TOO_MANY_CONNECTIONS
+        or (not code and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError))
     ):
         return DestinationUnreachableError(f"{what}: Postgres is not reachable ({code or text.rpartition(': ')[2]})")
     return LoadError(f"{what}: Postgres refused it: {type(error).__name__} {code}")
@@ -137,6 +149,16 @@ class SignalRoomPostgresClient(PostgresClient):
         if file_path.endswith(".csv") and (job := LOAD_JOBS.get(table.get("x-load"))):
             return job(file_path)
         return super().create_load_job(table, file_path, load_id, restore)
+
+    def renew_connection(self) -> None:
+        """Open another connection when the one that stood idle while a vendor was asked is gone."""
+        try:
+            self.sql_client.execute_sql("SELECT 1")
+        except Exception:  # however a lost connection shows: what comes next tells whether the server is there
+            self.sql_client.close_connection()
+            if self.sql_client.connections:
+                self.sql_client.connections.close()  # those that wait have been idle for as long
+            self.sql_client.open_connection()
 
     def lock(self, name: str) -> None:
         """Hold other loads of the same thing off until the transaction ends."""

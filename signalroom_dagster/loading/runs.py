@@ -50,8 +50,8 @@ class Load:
     failures: Mapping[str, Exception]
 
     def check_failures(self) -> None:
-        """Raises the first failure of a single resource, after the others were loaded."""
-        for error in self.failures.values():
+        """Raises what went wrong with a single resource, after the others were loaded; what may pass comes first."""
+        for error in sorted(self.failures.values(), key=lambda error: decide(error, 1).wait is None):
             raise error
 
 
@@ -124,14 +124,16 @@ def run_with_retries(
             time.sleep(decision.wait)
 
 
-def preview_load(source: str, client: Client, span: Span = WHOLE) -> list[Planned]:
-    """What a load would do now, and why; loads nothing."""
+def preview_load(source: str, client: Client, resources: Sequence[str] = (), span: Span = WHOLE) -> list[Planned]:
+    """What a load would do now, and why; loads nothing. Raises ConfigurationError as the load would."""
+    catalog.check_span(source, span)
     if catalog.is_reference(source):
         with exclusive():
             differences = load_reference(source, client, dry_run=True)
         return [Planned(found.table, found.summary, "as the file says") for found in differences]
     with exclusive(), connected() as query, scratch_folder(pipeline_name(source, client.id)) as folder:
-        return list(catalog.preview(source, client, _context(source, client, "preview", folder, query, span)))
+        planned = list(catalog.preview(source, client, _context(source, client, "preview", folder, query, span)))
+        return [item for item in planned if not resources or item.resource in resources]
 
 
 def create_tables(source: str) -> None:

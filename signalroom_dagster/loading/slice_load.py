@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from dlt.common.destination.client import RunnableLoadJob
 from typing_extensions import override
 
+from signalroom_dagster.loading.errors import LoadError
 from signalroom_dagster.loading.load_warehouse import LoadWarehouse, expect_rows
 from signalroom_dagster.loading.tables import (
     RESTATEMENTS,
@@ -33,11 +34,11 @@ Figures: TypeAlias = Mapping[tuple[Any, ...], Mapping[str, Any]]
 ORDINAL = "_ordinal"
 
 
-class NewerReadError(Exception):
+class NewerReadError(LoadError):
     """Another run has loaded some of the slice's days from a later reading: this one has to be read again."""
 
 
-class RepeatedKeyError(Exception):
+class RepeatedKeyError(LoadError):
     """The vendor sent two rows with one key where each should come once: its paging slipped."""
 
 
@@ -50,11 +51,16 @@ class SliceLoadJob(RunnableLoadJob):
         if piece is None:
             return
         warehouse: Any = self._job_client
+        warehouse.renew_connection()
         try:
             with warehouse.sql_client.begin_transaction():
                 _load(warehouse, piece)
         except Exception as error:
-            raise warehouse.explain(error, _subject(piece)) from None
+            told = warehouse.explain(error, _subject(piece))
+            if not isinstance(told, LoadError):  # says nothing of the other tables
+                raise told from None
+            log.warning("%s; the other tables are loaded all the same", told)
+            piece.failures.setdefault(piece.table, told)
         finally:
             Path(piece.body).unlink(missing_ok=True)
 
@@ -83,9 +89,16 @@ def _is_newest(warehouse: LoadWarehouse, piece: LoadSlice) -> bool:
 
     A table that is replaced whole is the same on every day: a later reading may stand under tomorrow, after midnight.
     """
-    if piece.replaces == "keys":
-        return True  # what is merged by key does not undo what another run brought
     sql = warehouse.sql_client
+    if piece.replaces == "keys":
+        newer = sql.execute_sql(
+            f"SELECT count(*) FROM {sql.make_qualified_table_name(WINDOWS)} WHERE _client_id = %s AND resource = %s "
+            "AND (swept_at > %s OR (day BETWEEN %s AND %s AND loaded_at > %s))",
+            piece.client_id, piece.table, piece.read_at, piece.days[0], piece.days[-1], piece.read_at,
+        )[0][0]  # fmt: skip
+        if newer:
+            raise NewerReadError(f"{_subject(piece)}: another run has loaded later rows since: to be read again")
+        return True
     where, parameters = _place(piece)
     newer = sql.execute_sql(
         f"SELECT count(*) FROM {sql.make_qualified_table_name(WINDOWS)} {where.format(day='day')} "

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from signalroom_dagster.config import destination_name, duckdb_path, postgres_url
 from signalroom_dagster.files import LedgerEntry
-from signalroom_dagster.loading.errors import DestinationLostError, DestinationUnreachableError
+from signalroom_dagster.loading.errors import DestinationLostError, DestinationUnreachableError, WarehouseBusyError
 from signalroom_dagster.loading.locks import WAIT_SECONDS as LOCK_WAIT_SECONDS
 from signalroom_dagster.loading.locks import writer_lock
 from signalroom_dagster.loading.tables import LEDGER
@@ -120,7 +120,12 @@ def _duckdb() -> Generator[Query]:
 
     path = duckdb_path()
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = duckdb.connect(str(path))
+    try:
+        connection = duckdb.connect(str(path))
+    except duckdb.IOException:
+        raise WarehouseBusyError(
+            f"{path.name} cannot be opened: another program has it open (a DuckDB shell, a notebook); close it there"
+        ) from None
 
     def query(sql: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
         return connection.execute(sql.replace("%s", "?"), parameters or None).fetchall()

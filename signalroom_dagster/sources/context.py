@@ -19,6 +19,18 @@ class Span:
     until: date | None = None
     lookback_days: int | None = None
 
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError for a span that ends before it begins."""
+        if self.since and self.until and self.since > self.until:
+            raise ConfigurationError(
+                f"the days from {self.since} to {self.until} are none: the first is after the last"
+            )
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether anything was asked for."""
+        return bool(self.since or self.until or self.lookback_days is not None)
+
 
 def as_day(text: str | None) -> date | None:
     """A day as it is written in run configuration and on the command line. Raises ConfigurationError for others."""

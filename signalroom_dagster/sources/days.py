@@ -12,34 +12,41 @@ from pydantic import BaseModel
 from signalroom_dagster.sources.context import SourceContext
 
 ONE_DAY = timedelta(days=1)
+LOOKBACK_DAYS = 2
 
 
 class DaySettings(BaseModel):
     """What every source that is read by day lets its configuration say.
 
-    `lookback_days` are read again each time, today included; `start_date` is where a first load begins (the client's
-    own by default), `end_date` the last day there is, for an account that was closed.
+    `lookback_days` are read again each time, today included: one number, or one by resource. `start_date` is where a
+    first load begins (the client's own by default), `end_date` the last day there is, for an account that was closed.
     """
 
-    lookback_days: int = 2
+    lookback_days: int | dict[str, int] = 2
     start_date: date | None = None
     end_date: date | None = None
 
+    def lookback_of(self, resource: str) -> int:
+        """How many days of a resource are read again each time."""
+        days = self.lookback_days
+        return days.get(resource, LOOKBACK_DAYS) if isinstance(days, dict) else days
+
 
 def days_to_read(
-    context: SourceContext, resource: str, settings: DaySettings, *, oldest: date | None = None
+    context: SourceContext, resource: str, settings: DaySettings, *, oldest: date | None = None, deepens: bool = True
 ) -> list[date]:
     """The days to read now, in order.
 
     Without a span in the run's configuration: every day from the start that the warehouse does not have yet or read
     before it was over, and the last `lookback_days`. Days that this run has committed already are left out; so is
     what the vendor no longer keeps, before `oldest`; who asked for such days finds a note on the asset.
+    A run that looks back deeper than configured does so only where a resource `deepens`: where old rows change.
     """
     known = context.windows.get(resource, {})
     last = min(context.today, settings.end_date or context.today)
     first = max(settings.start_date or context.start_date, oldest or date.min)
-    asked = context.span.lookback_days
-    again = last - timedelta(days=(settings.lookback_days if asked is None else asked) - 1)
+    asked = context.span.lookback_days if deepens else None
+    again = last - timedelta(days=(settings.lookback_of(resource) if asked is None else asked) - 1)
     since, until = context.span.since, context.span.until
     if since and oldest and since < oldest:
         context.notes.setdefault(resource, {})["not_kept"] = f"the vendor keeps nothing from before {oldest}"

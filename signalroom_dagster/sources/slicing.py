@@ -21,13 +21,13 @@ from dlt.extract import DltResource
 from signalroom_dagster.slices import Figure, LoadSlice, Replaces
 from signalroom_dagster.sources.context import Planned, SourceContext
 from signalroom_dagster.sources.days import each_day, finished
-from signalroom_dagster.sources.http import VendorDataError, VendorError
-from signalroom_dagster.sources.tables import TAGS, Row, Table
+from signalroom_dagster.sources.http import VendorDataError, VendorError, VendorUnreachableError
+from signalroom_dagster.sources.tables import TAGS, Row, Table, cells_of
 from signalroom_dagster.tickets import offer
 
 log = logging.getLogger(__name__)
 
-OF_THE_ACCOUNT = (401, 403, 429)
+OF_THE_ACCOUNT = (401, 429)
 """Refusals that meet every table of an account alike: asking on would only be refused again."""
 
 
@@ -131,7 +131,7 @@ def _read_unless_failed(table: Table, piece: Slice, context: SourceContext) -> L
         return None
     try:
         return read_slice(table, piece, context)
-    except (VendorDataError, VendorError) as error:
+    except (VendorDataError, VendorError, VendorUnreachableError) as error:
         if getattr(error, "status", None) in OF_THE_ACCOUNT:
             raise
         log.warning("%s; its other slices wait for the next attempt", error)
@@ -174,6 +174,7 @@ def read_slice(table: Table, piece: Slice, context: SourceContext) -> LoadSlice:
         finished_days=finished(piece.days, context, table.name),
         read_at=read_at,
         run_id=context.run_id,
+        failures=context.failures,
     )
 
 
@@ -193,13 +194,13 @@ def _cells(
 ) -> Iterator[tuple[list[Any], date | None]]:
     """Each row's cells in the table's order, and its day; checked against the key and the days that were asked for."""
     names = [column.name for column in table.columns]
-    values = [column.value for column in table.columns]
+    values = cells_of(table.columns)
     keys = [names.index(name) for name in table.key]
     at = names.index(table.day) if table.day else None
     tags = [context.client_id, context.loaded_at]
     for row in rows:
         try:
-            found = [value(row) for value in values]
+            found = values(row)
         except ValueError as error:
             raise VendorDataError(_subject(table, context, _bad_cell(table, row, error))) from None
         if any(found[key] is None for key in keys):
@@ -207,11 +208,7 @@ def _cells(
         day = date.fromisoformat(found[at][:10]) if at is not None and found[at] else None
         if days is not None and day not in days:
             raise VendorDataError(_subject(table, context, f"a row of {day} among those of {min(days)} to {max(days)}"))
-        yield tags + [_without_nul(cell) for cell in found], day
-
-
-def _without_nul(cell: Any) -> Any:
-    return cell.replace("\0", "") if type(cell) is str and "\0" in cell else cell
+        yield tags + found, day
 
 
 def _bad_cell(table: Table, row: Row, error: ValueError) -> str:

@@ -8,7 +8,7 @@ Vendors' empty text is NULL everywhere. Money is decimal with four places, round
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
@@ -90,6 +90,20 @@ def columns_of(described: Mapping[str, str]) -> tuple[Column, ...]:
     return tuple(found)
 
 
+def cells_of(columns: Sequence[Column]) -> Callable[[Row], list[Any]]:
+    """A function from a vendor's row to all its cells; raises ValueError for what a kind cannot hold."""
+    if all(len(column.path) == 1 for column in columns):
+        plain = [(CONVERTERS[column.kind], column.path[0]) for column in columns]
+
+        def flat(row: Row) -> list[Any]:
+            get = row.get
+            return [convert(get(name)) for convert, name in plain]
+
+        return flat
+    values = [column.value for column in columns]
+    return lambda row: [value(row) for value in values]
+
+
 def _table(name: str, described: dict[str, Any]) -> Table:
     lists = {key: tuple(described.get(key, ())) for key in ("key", "figures")}
     rest = {key: described[key] for key in ("about", "day", "total") if key in described}
@@ -111,8 +125,10 @@ def _down(row: Any, path: tuple[str, ...]) -> Any:
 
 def as_text(value: Any) -> str | None:
     """Text as it is; numbers and flags as text; an empty one is NULL."""
-    if value is None or isinstance(value, str):
-        return value or None
+    if type(value) is str:
+        return (value.replace("\0", "") if "\0" in value else value) or None
+    if value is None:
+        return None
     return as_json(value) if isinstance(value, Mapping | list) else str(value)
 
 

@@ -186,6 +186,37 @@ def test_the_check_compares_with_the_vendors_own_total(
     assert found["not_capped"].passed
 
 
+@pytest.mark.parametrize(
+    ("fault", "tries"),
+    [
+        ({"status": 403}, 1),
+        ({"status": 404}, 1),
+        ({"status": 200, "body": "{", "cut": True}, 5),
+    ],
+)
+def test_a_table_that_is_refused_or_breaks_off_leaves_the_others_alone(
+    instance: dg.DagsterInstance, vendor: VendorServer, fault: dict[str, Any], tries: int
+) -> None:
+    vendor.fail("/networks/offers", times=99, **fault)
+    result = materialize(instance)
+    assert not result.success
+    assert attempts(result) == tries
+    for table, rows in {"daily_stats": 4, "conversions": 4, "affiliates": 1, "advertisers": 1, "offers": 0}.items():
+        assert ask(f"SELECT count(*) FROM everflow.{table}") == [(rows,)]
+    assert instance.get_latest_materialization_event(STATS)
+
+
+def test_a_failure_that_may_pass_is_tried_again_beside_one_that_stays(
+    instance: dg.DagsterInstance, vendor: VendorServer
+) -> None:
+    vendor.fail("/networks/offers", times=99, status=400)
+    vendor.fail("/affiliatestable", times=1, status=503)
+    result = materialize(instance)
+    assert not result.success
+    assert attempts(result) == 2
+    assert ask("SELECT count(*) FROM everflow.affiliates") == [(1,)]
+
+
 def test_what_is_wrong_with_one_table_does_not_keep_the_others_from_being_loaded(
     instance: dg.DagsterInstance, vendor: VendorServer
 ) -> None:

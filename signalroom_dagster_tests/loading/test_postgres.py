@@ -5,7 +5,9 @@ import signal
 import subprocess
 import threading
 import time
+import traceback
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import psycopg2
@@ -18,6 +20,7 @@ from signalroom_dagster.loading.errors import DestinationLostError, DestinationU
 from signalroom_dagster.loading.postgres import IdleConnections, connect, explain
 from signalroom_dagster.loading.runs import run_load, run_with_retries
 from signalroom_dagster_tests.loading.processes import finish, start_load
+from signalroom_dagster_tests.loading.slices import LISTS, put, row
 from signalroom_dagster_tests.postgres import NOBODY, PASSWORD, PostgresServer, free_port
 from signalroom_dagster_tests.projects import Project, orders, write_export
 
@@ -85,6 +88,31 @@ def test_a_transaction_pooler_is_enough_also_for_two_clients_at_once(
     running = [start_load(project.environment, client, f"run-{client}") for client in ("713", "cti", "713")]
     assert [finish(process) for process in running] == [0, 0, 0]
     assert counted() == (4 * ROWS, 4 * ROWS)
+
+
+@pytest.mark.parametrize("password", ["S3cr%zzRET", "S3cr/et@word", "S3cr et"])
+def test_a_password_that_makes_the_url_unreadable_is_not_told(project: Project, password: str) -> None:
+    project.use_postgres(f"postgresql://somebody:{password}@127.0.0.1:1/warehouse")
+    project.add_client("713")
+    with pytest.raises((ConfigurationError, DestinationUnreachableError)) as failed, warehouse.connected():
+        pytest.fail("it connected all the same")
+    assert "S3cr" not in "".join(traceback.format_exception(failed.value))
+
+
+def test_a_connection_that_was_lost_while_the_vendor_was_asked_is_opened_again(
+    project: Project, postgres_url: str, tmp_path: Path
+) -> None:
+    project.use_postgres(postgres_url)
+
+    def end_all_other_sessions() -> None:
+        with warehouse.connected() as query:
+            query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                  "AND pid <> pg_backend_pid()")  # fmt: skip
+
+    put(tmp_path, LISTS, [date(2026, 3, 2)], [row(date(2026, 3, 2), "a")], replaces="client",
+        meanwhile=end_all_other_sessions)  # fmt: skip
+    with warehouse.connected() as query:
+        assert query("SELECT id FROM shop.lists") == [("a",)]
 
 
 def test_a_load_waits_for_a_postgres_that_comes_back(

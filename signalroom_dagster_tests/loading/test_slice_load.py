@@ -176,3 +176,11 @@ def test_two_loads_of_the_same_equal_one(tmp_path: Path, any_warehouse: Project)
             put(tmp_path, table, days, [row(MON, "a"), row(TUE, "b")], replaces=replaces)
         assert ask(f"SELECT id FROM shop.{table.name} ORDER BY 1") == [("a",), ("b",)]
     assert ask("SELECT count(*) FROM shop.restatements") == [(0,)]
+
+
+def test_what_is_merged_by_key_does_not_undo_what_another_run_read_later(tmp_path: Path) -> None:
+    put(tmp_path, SALES, [MON], [row(MON, "a", 9)], replaces="client")
+    older = [row(MON, "a", 1), row(MON, "b", 1)]
+    with pytest.raises(NewerReadError):
+        put(tmp_path, SALES, [MON], older, replaces="keys", meanwhile=lambda: another_run_reads("sales", MON))
+    assert ask("SELECT id, cost FROM shop.sales") == [("a", 9)]

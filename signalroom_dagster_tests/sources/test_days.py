@@ -75,7 +75,6 @@ def test_a_run_that_asks_for_days_gets_these_and_no_others(tmp_path: Path) -> No
     assert days(date(2026, 3, 9), None) == march([9, 10])
     assert days(date(2026, 3, 9), date(2026, 12, 31)) == march([9, 10])
     assert days(None, date(2026, 3, 2)) == march([1, 2])
-    assert days(date(2026, 3, 6), date(2026, 3, 4)) == []
 
 
 def test_what_the_vendor_no_longer_keeps_is_never_read_even_when_asked_for(tmp_path: Path) -> None:

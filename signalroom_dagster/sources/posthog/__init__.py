@@ -16,7 +16,7 @@ from functools import partial
 import dlt
 from dlt.extract import DltResource, DltSource
 
-from signalroom_dagster.limits import Limit
+from signalroom_dagster.limits import Limit, account_name
 from signalroom_dagster.sources.context import Planned, SourceContext
 from signalroom_dagster.sources.http import Api
 from signalroom_dagster.sources.posthog.events import plan_events
@@ -65,13 +65,18 @@ def open_project(settings: Settings, client_id: str) -> Project:
         client_id=client_id,
         base_url=settings.host,
         key_name=f"SOURCES__POSTHOG__CLIENTS__{client_id.upper()}__API_KEY",
-        limit=Limit(f"posthog__{client_id}__lists", LISTS_PER_MINUTE, burst=20, at_once=AT_ONCE),
+        limit=Limit(f"{_account(settings)}__lists", LISTS_PER_MINUTE, burst=20, at_once=AT_ONCE),
         secrets=(key,),
         headers={"Authorization": f"Bearer {key}"},
         words=said_by,
     )
     pace = settings.queries_per_minute
-    return Project(api, Limit(f"posthog__{client_id}__queries", pace, burst=max(1, pace // 10)), settings)
+    return Project(api, Limit(f"{_account(settings)}__queries", pace, burst=max(1, pace // 10)), settings)
+
+
+def _account(settings: Settings) -> str:
+    """The name that the pace is kept under: PostHog counts by project."""
+    return account_name("posthog", settings.host, str(settings.project_id))
 
 
 def _plans(settings: Settings, context: SourceContext) -> Mapping[str, Plan]:

@@ -1,8 +1,8 @@
 """What a client's configuration says about its PostHog project."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, SecretStr, field_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from signalroom_dagster.config import ClientOnly
 from signalroom_dagster.sources.days import DaySettings
@@ -24,12 +24,20 @@ class Settings(DaySettings):
     api_key: Annotated[SecretStr, ClientOnly()] = Field(min_length=1)
     project_id: Annotated[int, ClientOnly()] = Field(gt=0)
     host: str = "https://us.posthog.com"
+    lookback: int | None = Field(default=None, ge=1)
     lateness_days: int = Field(default=30, ge=1)
     read_older: bool = True
     settle_minutes: int = Field(default=3, ge=0)
     days_at_once: int = Field(default=7, ge=1, le=31)
     page_rows: int = Field(default=10_000, ge=1, le=LARGEST_PAGE)
     queries_per_minute: int = Field(default=100, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _two_names(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """`lookback` is another name of `lookback_days`."""
+        days = values.get("lookback")
+        return values if days is None else {**values, "lookback_days": days}
 
     @field_validator("api_key")
     @classmethod

@@ -17,7 +17,7 @@ from functools import partial
 import dlt
 from dlt.extract import DltResource, DltSource
 
-from signalroom_dagster.limits import Limit
+from signalroom_dagster.limits import Limit, account_name
 from signalroom_dagster.sources.context import Planned, SourceContext
 from signalroom_dagster.sources.http import Api
 from signalroom_dagster.sources.redtrack.account import Account
@@ -68,15 +68,20 @@ def api(settings: Settings, client_id: str) -> Api:
         client_id=client_id,
         base_url=settings.base_url,
         key_name=f"SOURCES__REDTRACK__CLIENTS__{client_id.upper()}__API_KEY",
-        limit=Limit(f"redtrack__{client_id}", per_minute, burst=min(10, per_minute), at_once=2),
+        limit=Limit(_account(settings), per_minute, burst=min(10, per_minute), at_once=2),
         secrets=(key,),
         params={"api_key": key},
     )
 
 
+def _account(settings: Settings) -> str:
+    """The name that the pace is kept under, for every client of the account."""
+    return account_name("redtrack", settings.base_url, settings.api_key.get_secret_value())
+
+
 def _plans(settings: Settings, context: SourceContext) -> Mapping[str, Plan]:
     per_minute = settings.reports_per_minute
-    reports = Limit(f"redtrack__{context.client_id}__reports", per_minute, burst=min(5, per_minute))
+    reports = Limit(f"{_account(settings)}__reports", per_minute, burst=min(5, per_minute))
     account = Account(api(settings, context.client_id), reports, settings, context)
     return {
         "daily_spend": partial(plan_daily_spend, account, AMOUNTS),

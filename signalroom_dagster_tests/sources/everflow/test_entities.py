@@ -22,7 +22,7 @@ LISTS = ("affiliates", "offers", "advertisers")
 def test_a_list_takes_the_place_of_the_clients_rows_also_when_it_is_empty(
     any_warehouse: Project, network: EverflowNetwork, other: EverflowNetwork, add: Callable[..., None]
 ) -> None:
-    rows = "SELECT _client_id, affiliate_id, name FROM everflow.affiliates ORDER BY 1, 2"
+    rows = "SELECT _client_id, id, name FROM everflow.affiliates ORDER BY 1, 2"
     add("713")
     add("cti")
     other.affiliates = {41: "Other"}
