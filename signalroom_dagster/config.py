@@ -33,10 +33,20 @@ class ClientOnly:
 
 def project_dir() -> Path:
     """The folder that holds `data/` and `.dlt/`: `SIGNALROOM_PROJECT_DIR`, else the checkout, else here."""
-    if chosen := os.environ.get("SIGNALROOM_PROJECT_DIR"):
-        return Path(chosen).resolve()
-    checkout = Path(__file__).resolve().parent.parent
-    return checkout if (checkout / "data" / "clients").is_dir() else Path.cwd()
+    chosen = os.environ.get("SIGNALROOM_PROJECT_DIR")
+    return _resolved(chosen) if chosen else _checkout() or Path.cwd()
+
+
+@functools.cache
+def _resolved(folder: str) -> Path:
+    return Path(folder).resolve()
+
+
+@functools.cache
+def _checkout() -> Path | None:
+    """The folder that the package lies in, when it is a project."""
+    folder = Path(__file__).resolve().parent.parent
+    return folder if (folder / "data" / "clients").is_dir() else None
 
 
 def work_dir() -> Path:
