@@ -147,9 +147,10 @@ def _sent(body: Any, form: Mapping[str, str] | None) -> tuple[str, bytes | None]
 
 def _json(answer: httpx.Response) -> Any:
     """The decoded body; half an emoji that a vendor cut off does not spoil the rest of it."""
-    for body in (answer.content, _HALF_CHARACTER.sub(rb"\\ufffd", answer.content)):
-        with suppress(ValueError):  # msgspec's, and Python's for bytes that are no UTF-8
-            return _decode(body)
+    with suppress(ValueError):  # msgspec's, and Python's for bytes that are no UTF-8
+        return _decode(answer.content)
+    with suppress(ValueError):
+        return _decode(_HALF_CHARACTER.sub(rb"\\ufffd", answer.content))
     return _NOT_JSON
 
 
