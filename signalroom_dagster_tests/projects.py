@@ -67,6 +67,11 @@ class Project:
         )
         return bucket
 
+    def register(self, client_id: str, *, sources: Sequence[str], status: str = "active") -> None:
+        """Write a client's registry entry anew."""
+        folder = self.root / "data" / "clients" / client_id
+        (folder / "client.toml").write_text(client_toml(client_id, status=status, sources=sources))
+
     def add_api_client(self, client_id: str, source: str, /, **settings: str) -> None:
         """A client that uses one more source, with its settings."""
         folder = self.root / "data" / "clients" / client_id
