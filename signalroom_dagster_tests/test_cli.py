@@ -9,6 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from signalroom_dagster import cli
+from signalroom_dagster.sandbox import everflow
+from signalroom_dagster.sandbox.everflow_data import EverflowNetwork
+from signalroom_dagster.sandbox.vendor_server import serve
 from signalroom_dagster_tests.projects import Project, orders, write_export
 
 FILE = "orders-create/report_2026-03-01.csv"
@@ -109,3 +112,32 @@ def test_the_demo_flag_works_on_the_sandbox_alone(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "713/s3_exports: reachable" in done.stdout
     assert "cti/s3_exports: reachable" in done.stdout
+
+
+def test_a_client_that_fails_does_not_keep_the_others_from_a_backfill(project: Project) -> None:
+    with serve(everflow.routes([EverflowNetwork(key="good")])) as vendor:
+        for client_id, key in (("713", "bad"), ("cti", "good")):
+            project.add_api_client(
+                client_id, "everflow", api_key=key, base_url=f"{vendor.url}/everflow", start_date="2026-03-01",
+                end_date="2026-03-02", conversions_kept_days="10000",
+            )  # fmt: skip
+        code, said = signalroom("backfill", "everflow", "--all", "--since", "2026-03-01", "--until", "2026-03-02")
+    assert code == 1
+    assert "SOURCES__EVERFLOW__CLIENTS__713__API_KEY" in said
+    assert "everflow of client cti is read from 2026-03-01 to 2026-03-02" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["backfill", "evrflow", "--all", "--since", "2026-03-01", "--until", "2026-03-02"], "no source 'evrflow'"),
+        (["run", "s3_exports", "--client", "713", "--since", "2026-03-01", "--dry-run"], "is not read by day"),
+        (["run", "s3_exports", "--client", "713", "--since", "2026-03-02", "--until", "2026-03-01"], "are none"),
+        (["run", "--all", "--client", "713", "-r", "orders_create"], "--resource goes with one source"),
+    ],
+)
+def test_days_and_resources_that_do_not_fit_are_refused(project: Project, arguments: list[str], expected: str) -> None:
+    project.add_client("713")
+    code, said = signalroom(*arguments)
+    assert code == 1
+    assert expected in said
