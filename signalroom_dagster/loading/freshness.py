@@ -65,11 +65,12 @@ def ages(query: Query) -> Iterator[Age]:
 
 def _covered(query: Query, source: str, client: Client) -> Iterator[tuple[str, datetime]]:
     if table_exists(query, source, LEDGER):
-        yield from query(
+        files = query(
             f"SELECT table_name, max(last_modified) FROM {source}.{LEDGER} "
             "WHERE _client_id = %s AND status <> 'deleted' AND last_modified IS NOT NULL GROUP BY 1",
             client.id,
-        )  # pyright: ignore[reportReturnType]
+        )
+        yield from ((table, moment) for table, moment in files)
     if table_exists(query, source, WINDOWS):
         rows = query(
             f"SELECT resource, day, max(loaded_at) FROM {source}.{WINDOWS} WHERE _client_id = %s GROUP BY 1, 2",

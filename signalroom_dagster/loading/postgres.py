@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.impl.postgres.factory import postgres
 from dlt.destinations.impl.postgres.postgres import PostgresClient
 from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
@@ -154,7 +155,7 @@ class SignalRoomPostgresClient(PostgresClient):
         """Open another connection when the one that stood idle while a vendor was asked is gone."""
         try:
             self.sql_client.execute_sql("SELECT 1")
-        except Exception:  # however a lost connection shows: what comes next tells whether the server is there
+        except (DatabaseException, psycopg2.Error):  # what is done next tells whether the server is there
             self.sql_client.close_connection()
             if self.sql_client.connections:
                 self.sql_client.connections.close()  # those that wait have been idle for as long
