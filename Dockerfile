@@ -1,5 +1,6 @@
 # One image for every role: webserver, daemon, code server, gateway. The role is the command: see docker-compose.yml.
 #   docker build --target dev|prod|prod-browser|fly .      without a target: prod
+#   docker build --build-arg EXTRAS=kubernetes .           for Kubernetes: with what launches pods
 # BASE is any Debian with Python 3.11 to 3.13 as python3, and its venv module.
 ARG BASE=python:3.12-slim-bookworm
 
@@ -12,8 +13,10 @@ RUN python3 -m venv /tools \
 # pyproject.toml says what production needs, the lock which version and hash: what the lock does not hold fails.
 # Bytecode is compiled here, because a run is a process of its own that may not write into the image.
 FROM tools AS packages
+ARG EXTRAS=
 RUN python3 -m venv --without-pip /venv \
  && /tools/bin/uv pip install -q --no-cache --python /venv/bin/python --require-hashes -c requirements.lock -r pyproject.toml \
+      ${EXTRAS:+--extra ${EXTRAS}} \
  && rm -f /venv/.lock && find /venv/lib -type d -name tests -prune -exec rm -rf {} + \
  && python3 -m compileall -q -j 0 /venv/lib
 
@@ -22,6 +25,14 @@ COPY signalroom_dagster signalroom_dagster
 RUN /tools/bin/uv build -q --no-cache --wheel --require-hashes --build-constraints requirements.lock --python /tools/bin/python --out-dir /wheel . \
  && /tools/bin/uv pip install -q --no-cache --no-deps --python /venv/bin/python --compile-bytecode --target /package /wheel/*.whl \
  && rm -f /package/.lock
+
+# The project beside the package: settings, clients, and report templates of its own where there are any.
+FROM ${BASE} AS project
+COPY . /context
+WORKDIR /context
+RUN install -d /project/.dlt /project/deploy && cp .dlt/config.toml /project/.dlt \
+ && cp -r workspace.yaml dagster.yaml data $(ls -d reports 2> /dev/null) /project \
+ && cp deploy/entrypoint.sh deploy/one-machine.sh deploy/storage.yaml deploy/workspace.yaml /project/deploy
 
 FROM ${BASE} AS dev
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends git make && rm -rf /var/lib/apt/lists/* \
@@ -41,10 +52,7 @@ RUN useradd --uid 10001 --user-group --no-create-home --home-dir /var/lib/signal
 WORKDIR /app
 COPY --from=packages /venv /venv
 COPY --from=package /package /app/package
-COPY workspace.yaml dagster.yaml ./
-COPY .dlt/config.toml .dlt/config.toml
-COPY deploy/entrypoint.sh deploy/one-machine.sh deploy/storage.yaml deploy/workspace.yaml deploy/
-COPY data data
+COPY --from=project /project ./
 # What changes stands under /var/lib/signalroom, the volume, and under /tmp; the rest may be read-only.
 ENV PATH=/app/package/bin:/venv/bin:$PATH PYTHONPATH=/app/package PYTHONUNBUFFERED=1 HOME=/var/lib/signalroom \
     DAGSTER_HOME=/var/lib/signalroom DAGSTER_DISABLE_TELEMETRY=1 MPLCONFIGDIR=/tmp/matplotlib \

@@ -71,7 +71,7 @@ image-check: $(VENV)/.ready ## Build the image and run its roles without a conta
 
 lock: $(VENV)/.ready ## Resolve the dependencies anew into requirements.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
-	  --no-header --no-annotate pyproject.toml --extra sandbox --group dev -o requirements.lock
+	  --no-header --no-annotate pyproject.toml --extra sandbox --extra kubernetes --group dev -o requirements.lock
 
 clean: ## Remove what the demo, the tests and the benchmarks left
 	rm -rf .demo .bench .signalroom .pytest_cache .ruff_cache

@@ -137,6 +137,7 @@ def test_fly_has_one_machine_that_never_sleeps_with_its_state_on_a_volume() -> N
 def test_kubernetes_runs_our_image_with_the_settings_of_dagster_yaml() -> None:
     deployment = HELM["dagster-user-deployments"]["deployments"][0]
     assert deployment["image"]["repository"].endswith("/signalroom")
+    assert deployment["image"] == HELM["dagsterWebserver"]["image"] == HELM["dagsterDaemon"]["image"]
     assert HELM["runLauncher"]["type"] == "K8sRunLauncher"
     settings = yaml.safe_load((PROJECT / "dagster.yaml").read_text())
     del settings["run_launcher"], settings["telemetry"]  # the chart's own
@@ -154,12 +155,13 @@ def tiny() -> None:
     load()
 
 
-def test_a_run_in_a_pod_does_not_need_what_launches_pods(tmp_path: Path) -> None:
+def test_a_run_works_under_the_settings_that_the_chart_makes_of_them(tmp_path: Path) -> None:
     launcher = {"module": "dagster_k8s", "class": "K8sRunLauncher", "config": {"service_account_name": "signalroom"}}
     settings = {**HELM["additionalInstanceConfig"], "run_launcher": launcher}
     (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(settings))
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         assert tiny.execute_in_process(instance=instance).success
+        assert type(instance.run_coordinator).__name__ == "SignalRoomRunCoordinator"
 
 
 def test_the_entrypoint_gives_dagster_the_settings_of_the_image_and_postgres_where_it_is_named(

@@ -9,14 +9,15 @@ from signalroom_dagster.loading import warehouse
 from signalroom_dagster.reports import making
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
-from signalroom_dagster_tests.reports.morning import DAY, create_tables, earned, insert, read, subscribe
+from signalroom_dagster_tests.reports.morning import DAY, FileSender, create_tables, earned, insert, read, subscribe
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "CUTOVER.md"
 
 
-def test_the_guides_sql_tells_which_days_differ_from_the_old_systems(project: Project, postgres_url: str) -> None:
+def test_the_guides_sql_tells_which_days_differ_from_the_old_systems(
+    project: Project, postgres_url: str, tmp_path: Path
+) -> None:
     project.use_postgres(postgres_url)
-    project.set(REPORTS__SEND="false")
     subscribe(project)
     create_tables()
     days = [DAY - timedelta(days=number) for number in range(3)]
@@ -26,7 +27,7 @@ def test_the_guides_sql_tells_which_days_differ_from_the_old_systems(project: Pr
         read(source, DAY - timedelta(days=13), DAY)
     for day in days:
         made = making.make_report(get_client("713"), "daily_ccw", day)
-        making.send_report(made, "run", making.channels())
+        making.send_report(made, "run", None)  # as the asset does it with `reports.send` off
     _, words, tables, difference = re.findall(r"```sql\n(.+?)```", GUIDE.read_text(), re.DOTALL)
     with warehouse.transaction("test") as query:
         for statement in filter(str.strip, tables.split(";")):
@@ -38,4 +39,7 @@ def test_the_guides_sql_tells_which_days_differ_from_the_old_systems(project: Pr
     told = ask(difference.rstrip().rstrip(";"))
     assert [(row[0], row[-1]) for row in told] == list(zip(days, ("same", "differs", "only new"), strict=True))
     assert str(told[1][6]) == "-300.0100"
+    sender = FileSender(tmp_path / "sent.jsonl")
+    making.send_report(making.make_report(get_client("713"), "daily_ccw", DAY), "switch", sender, channel="slack")
+    assert [item["channel"] for item in sender.sent] == ["slack"], "what was not sent then can be sent after the switch"
     assert [row[0] for row in ask(words.rstrip().rstrip(";"))] == days
