@@ -58,7 +58,7 @@ bench: $(VENV)/.ready ## Measure loads against COPY, stock dlt and the design th
 up: ## Build the image and start the containers (docs/DEPLOYMENT.md)
 	@test -f .env || { echo "No .env: copy .env.example to .env and fill it in"; exit 1; }
 	@test -e .dlt/secrets.toml || install -m 644 /dev/null .dlt/secrets.toml  # mounted, and may be empty
-	docker compose up --build --detach --wait
+	docker compose up --build --detach
 
 down: ## Stop the containers
 	docker compose down

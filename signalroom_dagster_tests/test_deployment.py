@@ -77,6 +77,17 @@ def test_no_secret_stands_in_a_file_and_each_setting_of_compose_is_explained() -
     assert "postgresqlPassword" not in HELM["postgresql"]
 
 
+def test_every_variable_of_the_old_system_is_told_what_replaces_it() -> None:
+    example = (PROJECT / ".env.example").read_text()
+    old = """SUPABASE_DB_HOST SUPABASE_DB_PORT SUPABASE_DB_NAME SUPABASE_DB_USER SUPABASE_DB_PASSWORD AWS_ACCESS_KEY_ID
+        AWS_SECRET_ACCESS_KEY AWS_REGION S3_BUCKET_NAME S3_PREFIX EVERFLOW_API_KEY REDTRACK_API_KEY POSTHOG_API_KEY
+        POSTHOG_PROJECT_ID POSTHOG_HOST MAUTIC_BASE_URL MAUTIC_CLIENT_ID MAUTIC_CLIENT_SECRET
+        GOOGLE_SHEETS_CREDENTIALS_PATH GOOGLE_SHEETS_CREDENTIALS_JSON SLACK_ RESEND_ TWILIO_ TEMPORAL_"""
+    assert [name for name in old.split() if not re.search(rf"\b{name}", example)] == []
+    empty = re.findall(r"^((?:SOURCES|NOTIFICATIONS|EVENTS|DESTINATION)__\w+)=", example, re.MULTILINE)
+    assert empty == [], "an empty key is a key: these stay comments until somebody fills them in"
+
+
 def roles() -> dict[str, list[str]]:
     """The command of each role, wherever it stands."""
     found = {name: service["command"] for name, service in SERVICES.items() if "command" in service}
