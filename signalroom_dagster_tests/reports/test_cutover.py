@@ -4,6 +4,8 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from signalroom_dagster.clients import get_client
 from signalroom_dagster.loading import warehouse
 from signalroom_dagster.reports import making
@@ -24,6 +26,7 @@ from signalroom_dagster_tests.reports.morning import (
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "CUTOVER.md"
 
 
+@pytest.mark.slow  # every table of a morning on Postgres
 def test_the_guides_sql_tells_which_days_differ_from_the_old_systems(
     project: Project, postgres_url: str, tmp_path: Path
 ) -> None:
