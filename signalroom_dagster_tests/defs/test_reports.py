@@ -115,6 +115,16 @@ def test_what_may_be_tried_again_is_and_what_was_sent_is_not_repeated(
 
 
 @pytest.mark.usefixtures("morning")
+def test_a_report_that_is_sent_again_goes_out_once_more_however_often_that_is_tried(
+    instance: dg.DagsterInstance, sender: FileSender
+) -> None:
+    assert materialize(instance).success
+    sender.errors = [RetryableDeliveryError("busy")]
+    assert materialize(instance, resend=True).success
+    assert sorted(item["channel"] for item in sender.sent) == ["email"] * 2 + ["slack"] * 2 + ["sms"] * 2
+
+
+@pytest.mark.usefixtures("morning")
 def test_a_refused_message_fails_the_report_at_once(instance: dg.DagsterInstance, sender: FileSender) -> None:
     sender.errors = [PermanentDeliveryError("channel_not_found")]
     result = materialize(instance)
