@@ -169,9 +169,12 @@ def report(
         out.print(str(path), markup=False, highlight=False, soft_wrap=True)
     if send:
         run_id = f"cli-{uuid.uuid4().hex[:12]}"
-        for item in making.send_report(made, run_id, making.channels(), resend=resend, channel=via):
+        done = making.send_report(made, run_id, making.channels(), resend=resend, channel=via)
+        for item in done:
             said = f"{item.channel} {item.recipient}: {item.status} {item.error or ''}"
             out.print(said.rstrip(), markup=False, highlight=False, soft_wrap=True)
+        if any(item.status == "unknown" for item in done):
+            raise typer.Exit(1)
 
 
 mappings = typer.Typer(no_args_is_help=True, help="Reference data: CSV files in git and their tables.")

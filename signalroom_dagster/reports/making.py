@@ -14,7 +14,7 @@ from signalroom_dagster.clients import Client
 from signalroom_dagster.config import ConfigurationError, destination_name, reports_dir
 from signalroom_dagster.loading.model_runs import run_model, sources_of
 from signalroom_dagster.loading.runs import create_tables
-from signalroom_dagster.loading.sql_models import TableName, models
+from signalroom_dagster.loading.sql_models import made_from, models
 from signalroom_dagster.loading.warehouse import connected, exclusive, table_exists, transaction
 from signalroom_dagster.notifications.message import Channel, PermanentDeliveryError, RetryableDeliveryError
 from signalroom_dagster.reports.archive import last_inputs, store
@@ -58,12 +58,14 @@ def make_report(client: Client, name: str, day: date) -> Report:
     wanted = subscription(client, name)
     template = get_template(wanted.template)
     with exclusive():
+        with connected() as query:  # before the models: what is loaded meanwhile must not count as told
+            reach = coverage(query, client, template.reads, day)
         _bring_up_to_date(client, template)
         with transaction(f"client {client.id}, report {name}") as query:
             if destination_name() == "postgres":
                 query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")  # all queries see one state
             last = last_inputs(query, client.id, name, day)
-            found = figures(query, client, template, day, wanted.params, last)
+            found = figures(query, client, template, day, wanted.params, reach, last)
     return Report(
         client=client, subscription=wanted, day=day, figures=found, rendered=render(wanted, client, day, found)
     )
@@ -187,9 +189,9 @@ def create_tables_of_reports() -> None:
 
 def _bring_up_to_date(client: Client, template: Template) -> None:
     """Models follow their sources within a minute or two; a report does not tell yesterday's."""
-    behind = set(_models_behind(template.reads))
+    wanted = {*made_from(template.reads)}
     for name in models():
-        if name in behind:
+        if name in wanted:
             run_model(name, client)
     with connected() as query:
         missing = [read for read in template.reads if not table_exists(query, *read)]
@@ -201,8 +203,3 @@ def _bring_up_to_date(client: Client, template: Template) -> None:
         )
     for source in sources_of(missing):
         create_tables(source)
-
-
-def _models_behind(tables: Sequence[TableName]) -> Sequence[TableName]:
-    found = [table for table in tables if table in models()]
-    return [*found, *(name for table in found for name in _models_behind(models()[table].reads))]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from signalroom_dagster.clients import get_client
+from signalroom_dagster.reports import making
 from signalroom_dagster.reports.making import keep_report, make_report, wait_for_inputs, yesterday
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.reports.morning import (
@@ -123,6 +124,20 @@ def test_a_day_that_a_source_has_not_is_no_day_of_zeros() -> None:
     assert "*Cost*" not in said and "$0.00" not in said
     sms = make_report(get_client("713"), "daily_ccw", after).rendered.sms
     assert sms == "713 3 Mar: no complete figures, RedTrack stale (last whole day 2 Mar)"
+
+
+@pytest.mark.usefixtures("on_duckdb")
+def test_what_is_loaded_while_the_models_are_made_does_not_count_as_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    after, real = DAY + timedelta(days=1), making.run_model
+    read("everflow", after, after, READ_AT + timedelta(days=1))
+
+    def run_model(name: Any, client: Any) -> Any:
+        done = real(name, client)
+        read("redtrack", after, after, READ_AT + timedelta(days=1))
+        return done
+
+    monkeypatch.setattr(making, "run_model", run_model)
+    assert "No complete figures for 3 Mar. RedTrack: nothing of 3 Mar" in slack(after)
 
 
 @pytest.mark.usefixtures("on_duckdb")
