@@ -175,8 +175,35 @@ def test_a_setting_that_is_wrong_is_answered_with_the_doctor(providers: Provider
 
 
 @pytest.mark.parametrize(
+    ("kind", "subject", "touched"),
+    [
+        ("source", "everflow", "daily_ccw"),
+        ("stale", "affiliate_mapping", "daily_ccw"),
+        ("check", "redtrack/daily_spend: reconciled", "daily_ccw"),
+        ("table", "public/daily_performance", "daily_ccw"),
+        ("table", "public/orders", ""),
+        ("check", "redtrack/campaigns: key_unique", ""),
+        ("source", "mautic", ""),
+        ("report", "weekly", "weekly"),
+        ("check", "reports/weekly: delivered", "weekly"),
+        ("step", "something_new", "daily_ccw"),
+    ],
+)
+def test_an_alert_names_the_reports_that_are_made_from_what_broke(
+    kind: Any, subject: str, touched: str, providers: Providers, project: Project
+) -> None:
+    for source in ("everflow", "redtrack", "affiliate_mapping"):
+        project.add_api_client("713", source)
+    report_to(project, "713", "daily_ccw")
+    telling.failed(replace(DOWN, kind=kind, subject=subject))
+    said = texts(providers)[0]
+    assert (f"Reports that may be incomplete: {touched}.\n" in said) if touched else ("Reports" not in said)
+
+
+@pytest.mark.parametrize(
     ("kind", "subject", "expected"),
     [
+        ("check", "reports/daily_ccw: delivered", "signalroom report daily_ccw --client 713 --send"),
         ("table", "public/orders", "--select public/orders --partition 713"),
         ("check", "everflow/daily_stats: reconciled", "--select everflow/daily_stats --partition 713"),
         ("report", "daily_ccw", "signalroom report daily_ccw --client 713 --send"),
