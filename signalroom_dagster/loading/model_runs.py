@@ -92,10 +92,10 @@ def read_columns(model: Model) -> Mapping[TableName, Sequence[str]]:
 
 
 def _create_table(query: Query, model: Model, dialect: str) -> None:
-    """The model's table with the types that its SELECT gives; when the model has other columns by now, so does the table.
+    """The model's table with the types that its SELECT gives; it follows when the model has other columns by now.
 
-    It is altered, not made anew: it keeps its rights, its row-level security, the views on it and every client's rows.
-    Columns that are new are empty until each client's next run.
+    It is altered then, not made anew: it keeps its rights, its row-level security, the views on it and every client's
+    rows. Columns that are new are empty until each client's next run.
     """
     schema, table = model.name
     lock(query, f"ddl|{schema}.{table}")

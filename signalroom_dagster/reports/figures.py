@@ -73,8 +73,8 @@ def figures(
 ) -> Figures:
     """Everything that a report of one client says of a day.
 
-    `reach` is what the sources covered before the models were made; `last` are the inputs of the report before this one. The caller holds `warehouse.exclusive()`, and the tables that
-    the template reads exist.
+    `reach` is what the sources covered before the models were made; `last` are the inputs of the report before this one.
+    The caller holds `warehouse.exclusive()`, and the tables that the template reads exist.
     """
     values = {**params, "date": day}
     rows: dict[str, Sequence[Row]] = {}

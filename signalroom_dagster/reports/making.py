@@ -12,6 +12,7 @@ from pathlib import Path
 
 from signalroom_dagster.clients import Client
 from signalroom_dagster.config import ConfigurationError, destination_name, reports_dir
+from signalroom_dagster.loading.catalog import is_reference
 from signalroom_dagster.loading.model_runs import run_model, sources_of
 from signalroom_dagster.loading.runs import create_tables
 from signalroom_dagster.loading.sql_models import made_from, models
@@ -53,10 +54,15 @@ def yesterday(client: Client, now: datetime | None = None) -> date:
 def make_report(client: Client, name: str, day: date) -> Report:
     """A report from the warehouse as it is now, after the models behind it have been made anew for the client.
 
-    Raises ConfigurationError for a report that the client does not have.
+    Raises ConfigurationError for a report that the client does not have, or has no source for.
     """
     wanted = subscription(client, name)
     template = get_template(wanted.template)
+    needed = [each for each in sources_of(made_from(template.reads)) if not is_reference(each)]
+    if needed and not {*needed} & {*client.sources}:
+        raise ConfigurationError(
+            f"client {client.id}, report {name}: it is made from {', '.join(needed)}, and the client uses none of them"
+        )
     with exclusive():
         with connected() as query:  # before the models: what is loaded meanwhile must not count as told
             reach = coverage(query, client, template.reads, day)

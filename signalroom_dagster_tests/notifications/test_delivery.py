@@ -136,6 +136,12 @@ def test_an_answer_that_breaks_off_is_uncertain(channel: Channel, providers: Pro
         send(message(channel))
 
 
+def test_an_answer_that_cannot_be_unpacked_is_uncertain(providers: Providers) -> None:
+    providers.fail("Messages.json", status=200, headers={"Content-Encoding": "gzip"}, body="not packed")
+    with pytest.raises(UnknownOutcomeError, match="DecodingError"):
+        send(message("sms"))
+
+
 @pytest.mark.parametrize("channel", ["slack", "sms"])
 def test_a_look_up_that_fails_is_no_proof_of_anything(channel: Channel, providers: Providers) -> None:
     path = {"slack": "conversations.list", "sms": "Messages.json"}[channel]
