@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from signalroom_dagster import cli
+from signalroom_dagster.commands import terminal
 from signalroom_dagster.sandbox import everflow
 from signalroom_dagster.sandbox.everflow_data import EverflowNetwork
 from signalroom_dagster.sandbox.vendor_server import serve
@@ -26,7 +27,7 @@ def signalroom(*arguments: str) -> tuple[int, str]:
 
 @pytest.fixture(autouse=True)
 def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli.out, "_width", 200)
+    monkeypatch.setattr(terminal.out, "_width", 200)
 
 
 def test_a_dry_run_lists_what_would_be_loaded_and_why_then_run_loads_it(project: Project) -> None:

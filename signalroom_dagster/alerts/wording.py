@@ -106,7 +106,7 @@ def _clients(incident: Incident) -> list[Client]:
 def _reports(incident: Incident, client: Client) -> Collection[str]:
     """The reports of a client that are made from what is broken; all of them where that cannot be told."""
     from signalroom_dagster.loading import catalog
-    from signalroom_dagster.loading.sql_models import made_from
+    from signalroom_dagster.loading.sql_models import behind
     from signalroom_dagster.reports.subscriptions import subscriptions
     from signalroom_dagster.reports.templates import get_template
 
@@ -121,7 +121,7 @@ def _reports(incident: Incident, client: Client) -> Collection[str]:
             broken = {(schema, table)}
         else:
             return [str(report.get("name")) for report in client.reports]
-        made = {item.name: made_from(get_template(item.template).reads) for item in subscriptions(client)}
+        made = {item.name: behind(get_template(item.template).reads) for item in subscriptions(client)}
     except ConfigurationError:
         return [str(report.get("name")) for report in client.reports]
     return [name for name, tables in made.items() if not broken.isdisjoint(tables)]

@@ -110,12 +110,12 @@ def models() -> Mapping[TableName, Model]:
     return ordered
 
 
-def made_from(tables: Iterable[TableName]) -> Iterator[TableName]:
-    """Some tables and, where they are models, whatever is behind them."""
+def behind(tables: Iterable[TableName]) -> Iterator[TableName]:
+    """Tables, and all that they are made from where they are models."""
     for table in tables:
         yield table
         if table in models():
-            yield from made_from(models()[table].reads)
+            yield from behind(models()[table].reads)
 
 
 def _model_files() -> Iterator[tuple[Traversable, Traversable]]:

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 from signalroom_dagster.clients import Client
 from signalroom_dagster.loading import catalog
-from signalroom_dagster.loading.sql_models import TableName, made_from
+from signalroom_dagster.loading.sql_models import TableName, behind
 from signalroom_dagster.loading.tables import LEDGER, WINDOWS
 from signalroom_dagster.loading.warehouse import Query, table_exists
 
@@ -46,7 +46,7 @@ def coverage(query: Query, client: Client, tables: Iterable[TableName], last: da
 
     Reference data are files in git and have no days.
     """
-    wanted, found = {*made_from(tables)}, list[Coverage]()
+    wanted, found = {*behind(tables)}, list[Coverage]()
     for source in client.sources:
         own = {table for schema, table in wanted if schema == source}
         if own and not catalog.is_reference(source):

@@ -15,7 +15,7 @@ from signalroom_dagster.config import ConfigurationError, destination_name, repo
 from signalroom_dagster.loading.catalog import is_reference
 from signalroom_dagster.loading.model_runs import run_model, sources_of
 from signalroom_dagster.loading.runs import create_tables
-from signalroom_dagster.loading.sql_models import made_from, models
+from signalroom_dagster.loading.sql_models import behind, models
 from signalroom_dagster.loading.warehouse import connected, exclusive, table_exists, transaction
 from signalroom_dagster.notifications.message import Channel, PermanentDeliveryError, RetryableDeliveryError
 from signalroom_dagster.reports.archive import last_inputs, store
@@ -58,7 +58,7 @@ def make_report(client: Client, name: str, day: date) -> Report:
     """
     wanted = subscription(client, name)
     template = get_template(wanted.template)
-    needed = [each for each in sources_of(made_from(template.reads)) if not is_reference(each)]
+    needed = [each for each in sources_of(behind(template.reads)) if not is_reference(each)]
     if needed and not {*needed} & {*client.sources}:
         raise ConfigurationError(
             f"client {client.id}, report {name}: it is made from {', '.join(needed)}, and the client uses none of them"
@@ -195,7 +195,7 @@ def create_tables_of_reports() -> None:
 
 def _bring_up_to_date(client: Client, template: Template) -> None:
     """Models follow their sources within a minute or two; a report does not tell yesterday's."""
-    wanted = {*made_from(template.reads)}
+    wanted = {*behind(template.reads)}
     for name in models():
         if name in wanted:
             run_model(name, client)
