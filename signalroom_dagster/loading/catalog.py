@@ -204,7 +204,7 @@ def check_clients() -> None:
         for name in client.notify_on_success:
             if name not in client.sources:
                 raise ConfigurationError(
-                    f"data/clients/{client.id}/client.toml: notify_on_success: {name!r} is not among the client's sources"
+                    f"data/clients/{client.id}/client.toml: notify_on_success: {name!r} is not in `sources`"
                 )
 
 

@@ -73,7 +73,7 @@ def figures(
 ) -> Figures:
     """Everything that a report of one client says of a day.
 
-    `reach` is what the sources covered before the models were made; `last` are the inputs of the report before this one.
+    `reach` is what the sources covered before the models were made, `last` the inputs of the report before this one.
     The caller holds `warehouse.exclusive()`, and the tables that the template reads exist.
     """
     values = {**params, "date": day}

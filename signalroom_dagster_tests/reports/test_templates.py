@@ -57,7 +57,7 @@ ROWS: Mapping[str, Sequence[dict[str, Any]]] = {
 def sample(
     template: str, *, stale: bool = False, begun: bool = False, rows: Mapping[str, Any] = ROWS, client: Client = CLIENT
 ) -> Rendered:
-    """A template with the sample rows; `stale`: RedTrack was last read two days ago; `begun`: before the day was over."""
+    """A template with the sample rows; `stale`: RedTrack was last read two days ago; `begun`: too early."""
     whole = frozenset(DAYS[:-2] if stale else DAYS[:-1] if begun else DAYS)
     read_at = datetime(2026, 3, 1, 15, tzinfo=UTC) if stale else READ_AT
     reach = [
