@@ -158,8 +158,8 @@ def test_an_order_is_what_the_newest_export_says_of_it(any_warehouse: Project) -
     write_export(bucket / "orders-create/report_2026-03-01.csv", [
         *orders([1, 2], **made), *orders([3], **{**made, "is_test_cc": "YES"}),
         *orders([4], **{**made, "order_status": "DECLINED", "total_amount": "a lot", "order_date": "02/30/2026"}),
-        *orders(["05"], **{**made, "refund_flag": "Y", "campaign_id": "12x", "acquisition_date": "01/01/0000"}),
-        *orders([5], **{**made, "order_status": "", "refund_flag": "Y", "offer_id": "12x", "void_date": "0000-00-00"}),
+        *orders(["05"], **made),
+        *orders([5], **{**made, "order_status": "", "refund_flag": "Y", "campaign_id": "1x", "void_date": "01/01/0000"}),
     ])  # fmt: skip
     changed = {**made, "order_status": "VOID/REFUNDED", "refund_flag": "YES", "refund_amount": "95"}
     write_export(bucket / "orders-update/report_2026-03-01.csv", orders([1], **made))
