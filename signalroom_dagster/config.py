@@ -83,6 +83,11 @@ def ui_url() -> str:
     return (os.environ.get("SIGNALROOM_UI_URL") or "http://127.0.0.1:3000").rstrip("/")
 
 
+def webserver_url() -> str:
+    """`SIGNALROOM_WEBSERVER_URL`: where processes reach Dagster's webserver, when that is not where people do."""
+    return (os.environ.get("SIGNALROOM_WEBSERVER_URL") or ui_url()).rstrip("/")
+
+
 def secrets_dir() -> Path:
     """The folder of `secrets.toml`: `SIGNALROOM_SECRETS_DIR` (a mounted secret, or the sandbox's own), else `.dlt/`."""
     return Path(os.environ.get("SIGNALROOM_SECRETS_DIR") or project_dir() / ".dlt")
