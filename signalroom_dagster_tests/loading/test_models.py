@@ -159,7 +159,7 @@ def test_an_order_is_what_the_newest_export_says_of_it(any_warehouse: Project) -
         *orders([1, 2], **made), *orders([3], **{**made, "is_test_cc": "YES"}),
         *orders([4], **{**made, "order_status": "DECLINED", "total_amount": "a lot", "order_date": "02/30/2026"}),
         *orders(["05"], **made),
-        *orders([5], **{**made, "order_status": "", "refund_flag": "Y", "campaign_id": "1x", "void_date": "01/01/0000"}),
+        *orders([5], **{**made, "order_status": "", "refund_flag": "Y", "affid": "x", "void_date": "01/01/0000"}),
     ])  # fmt: skip
     changed = {**made, "order_status": "VOID/REFUNDED", "refund_flag": "YES", "refund_amount": "95"}
     write_export(bucket / "orders-update/report_2026-03-01.csv", orders([1], **made))
