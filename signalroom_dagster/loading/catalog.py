@@ -198,13 +198,19 @@ def settings_for(name: str, client: Client) -> BaseModel:
 
 
 def check_clients() -> None:
-    """Raises ConfigurationError for a client that names a source that does not exist."""
+    """Raises ConfigurationError for a client that names a source that does not exist, or wants to hear of one that it
+    does not use."""
     known = source_names()
     for client in load_clients().values():
         for name in client.sources:
             if name not in known:
                 raise ConfigurationError(
                     f"data/clients/{client.id}/client.toml: sources: no source {name!r} (there are: {', '.join(known)})"
+                )
+        for name in client.notify_on_success:
+            if name not in client.sources:
+                raise ConfigurationError(
+                    f"data/clients/{client.id}/client.toml: notify_on_success: {name!r} is not in `sources`"
                 )
 
 
