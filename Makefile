@@ -54,6 +54,7 @@ typecheck: $(VENV)/.ready ## Check types (strict on the package)
 bench: $(VENV)/.ready ## Measure loads against COPY, stock dlt and the design this replaces (15 minutes)
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench.api_load
+	@$(BIN)/python -m bench.code_location
 
 up: ## Build the image and start the containers (docs/DEPLOYMENT.md)
 	@test -f .env || { echo "No .env: copy .env.example to .env and fill it in"; exit 1; }
