@@ -23,12 +23,6 @@ STATS, CONVERSIONS = dg.AssetKey(["everflow", "daily_stats"]), dg.AssetKey(["eve
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
-        yield made
-
-
-@pytest.fixture
 def network() -> EverflowNetwork:
     days = [FIRST + timedelta(days=number) for number in range(4)]
     return EverflowNetwork(

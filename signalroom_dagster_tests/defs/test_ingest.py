@@ -20,12 +20,6 @@ DAY_1 = "orders-create/report_2026-03-01.csv"
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
-        yield made
-
-
-@pytest.fixture
 def bucket(any_warehouse: Project) -> Path:
     any_warehouse.add_client("cti", prefixes=["orders-create", "prospects-create"])
     return any_warehouse.add_client("713")

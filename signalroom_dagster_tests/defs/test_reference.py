@@ -23,12 +23,6 @@ PRICES = dg.AssetKey(["public", "price_list"])
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
-        yield made
-
-
-@pytest.fixture
 def files(project: Project) -> Project:
     """Two clients with a mapping each, one of them with prices too."""
     return with_files(project)

@@ -20,12 +20,6 @@ REPORT = dg.AssetKey(["reports", "daily_ccw"])
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
-        yield made
-
-
-@pytest.fixture
 def sender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileSender:
     found = FileSender(tmp_path / "sent.jsonl")
     monkeypatch.setattr(making, "channels", lambda: found)
