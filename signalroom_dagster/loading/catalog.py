@@ -164,6 +164,12 @@ def probe(name: str, client: Client) -> str:
     return source_module(name).probe(settings_for(name, client), client.id)
 
 
+def requests_per_minute(name: str, client: Client) -> int | None:
+    """How many requests a minute a client's account takes: the tightest of the limits in its settings."""
+    limits = [value for key, value in settings_for(name, client) if key.endswith("_per_minute")]
+    return min(limits, default=None)
+
+
 def describe(name: str, resource: "DltResource") -> str:
     """What the asset page says of a resource: its own docstring, then its source's."""
     documented = inspect.getdoc(resource._pipe.gen)  # pyright: ignore[reportPrivateUsage]

@@ -2,14 +2,14 @@
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from signalroom_dagster import config
 from signalroom_dagster.clients import Client
 from signalroom_dagster.loading import catalog, runs
-from signalroom_dagster.loading.sql_models import Model, TableName, models
-from signalroom_dagster.loading.warehouse import Query, connected, lock, table_exists, transaction
+from signalroom_dagster.loading.sql_models import Model, TableName, behind, models
+from signalroom_dagster.loading.warehouse import Query, connected, exclusive, lock, table_exists, transaction
 
 log = logging.getLogger(__name__)
 
@@ -45,19 +45,37 @@ def run_model(name: TableName, client: Client) -> ModelRun:
     return ModelRun(rows, time.monotonic() - started, types)
 
 
+def run_models_of(sources: Iterable[str], client: Client) -> Sequence[TableName]:
+    """Make every model of a client anew that reads one of the sources, also through other models; which they are.
+
+    For loads outside Dagster, whose automation does the same. Raises what running a model raises.
+    """
+    changed = {table for source in sources for table in catalog.tables_of(source)}
+    affected = [name for name in _makeable() if changed.intersection(behind(models()[name].reads))]
+    for name in affected:
+        with exclusive():
+            run_model(name, client)
+    return affected
+
+
 def create_models() -> None:
     """Every model's table, empty where it is not there yet; but for models of tables that no client's sources bring.
 
     The caller holds `warehouse.exclusive()`.
     """
+    for name in _makeable():
+        create_read_tables(models()[name])
+        with transaction(f"model {'.'.join(name)}") as query:
+            _create_table(query, models()[name], config.destination_name())
+
+
+def _makeable() -> Iterator[TableName]:
+    """Every model that reads only what some client's source brings, and other such models."""
     there = {table for source in catalog.source_names() for table in catalog.tables_of(source)}
     for model in models().values():
-        if not there.issuperset(model.reads):
-            continue
-        there.add(model.name)
-        create_read_tables(model)
-        with transaction(f"model {'.'.join(model.name)}") as query:
-            _create_table(query, model, config.destination_name())
+        if there.issuperset(model.reads):
+            there.add(model.name)
+            yield model.name
 
 
 def create_read_tables(model: Model) -> None:

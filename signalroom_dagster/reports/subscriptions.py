@@ -9,13 +9,14 @@ from typing import TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from signalroom_dagster.clients import Client, load_clients
-from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.config import ConfigurationError, CronLine
+from signalroom_dagster.loading.model_runs import sources_of
+from signalroom_dagster.loading.sql_models import behind
 from signalroom_dagster.notifications.message import Channel
 from signalroom_dagster.reports.templates import FILE_OF_CHANNEL, get_template
 
 Parameter: TypeAlias = bool | int | Decimal | date | str
 
-_CRON_FIELD = re.compile(r"^[\d*,/\-A-Za-z#?]+$")
 _ADDRESS = re.compile(r"^[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>]+$")
 _NUMBER = re.compile(r"^\+[1-9]\d{6,14}$")
 
@@ -28,18 +29,10 @@ class Subscription(BaseModel):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     template: str
     params: Mapping[str, Parameter] = Field(default_factory=dict)
-    schedule: str | None = None
+    schedule: CronLine | None = None
     slack: str | None = None
     email: tuple[str, ...] = ()
     sms: tuple[str, ...] = ()
-
-    @field_validator("schedule")
-    @classmethod
-    def _five_fields(cls, value: str | None) -> str | None:
-        fields = (value or "* * * * *").split()
-        if len(fields) != 5 or not all(map(_CRON_FIELD.match, fields)):
-            raise ValueError("not a cron line of five fields such as 0 7 * * *")
-        return value
 
     @field_validator("email")
     @classmethod
@@ -84,6 +77,13 @@ def subscribers() -> Mapping[str, Mapping[str, Subscription]]:
         for item in subscriptions(client):
             found.setdefault(item.name, {})[client.id] = item
     return dict(sorted(found.items()))
+
+
+def reports_reading(client: Client, source: str) -> Sequence[str]:
+    """A client's reports that read a source's tables, through models or directly."""
+    return [
+        item.name for item in subscriptions(client) if source in sources_of(behind(get_template(item.template).reads))
+    ]
 
 
 def _subscription(client: Client, number: int, entry: Mapping[str, object]) -> Subscription:

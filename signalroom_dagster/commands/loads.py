@@ -1,0 +1,172 @@
+"""Commands that load: now, for days again, and reference data.
+
+What they do stands in `loading`; they read arguments and print.
+"""
+
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from signalroom_dagster.clients import Client, clients_of
+from signalroom_dagster.commands.terminal import (
+    ClientOption,
+    SinceOption,
+    UntilOption,
+    client_named,
+    err,
+    for_each,
+    out,
+    say,
+)
+from signalroom_dagster.config import ConfigurationError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from signalroom_dagster.loading.quotes import Quote
+    from signalroom_dagster.sources.context import Planned
+
+
+def run(
+    source: Annotated[str | None, typer.Argument(help="The source to load; leave out with --all.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every source of the client.")] = False,
+    client: ClientOption = None,
+    resource: Annotated[list[str] | None, typer.Option("-r", "--resource", help="Only this resource.")] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be loaded and why; load nothing.")] = False,
+) -> None:
+    """Load a source of one client now, in this process, and make the models anew that read it."""
+    from signalroom_dagster.alerts import telling
+    from signalroom_dagster.loading import catalog, runs
+    from signalroom_dagster.sources.context import Span, as_day
+
+    if every and resource:
+        raise ConfigurationError("--resource goes with one source, not with --all")
+    who, span = client_named(client), Span(as_day(since), as_day(until))
+    loaded: list[str] = []
+    for name in _sources(who, source, every):
+        if every and span.is_asked and not catalog.is_read_by_day(name):
+            out.print(f"{name} is not read by day: left out")
+        elif dry_run:
+            _print_preview(name, who, runs.preview_load(name, who, resource or (), span))
+        else:
+            runs.run_with_retries(name, who, f"cli-{uuid.uuid4().hex[:12]}", resource or (), span)
+            telling.recovered("source", name, who.id)
+            out.print(f"{name} of client {who.id} is loaded")
+            loaded.append(name)
+    _make_models(loaded, who)
+
+
+def backfill(
+    source: Annotated[str, typer.Argument(help="The source to read again.")],
+    since: Annotated[str, typer.Option("--since", help="First day, YYYY-MM-DD, in the client's time zone.")],
+    until: Annotated[str, typer.Option("--until", help="Last day, YYYY-MM-DD.")],
+    client: ClientOption = None,
+    every: Annotated[bool, typer.Option("--all", help="Every active client that uses the source.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also days that today's backfill has read already.")] = False,
+) -> None:
+    """Read a span of days again; one that was interrupted goes on where it stopped when it is started again."""
+    from rich.progress import Progress
+
+    from signalroom_dagster.loading import catalog, commits, quotes, runs
+    from signalroom_dagster.sources.context import Span, as_day
+
+    span = Span(as_day(since), as_day(until))
+    catalog.check_span(source, span)
+    if every == bool(client):
+        raise ConfigurationError("name one client with --client, or give --all (not both)")
+    active = [who for who in clients_of(source) if who.status == "active"]
+
+    def read(who: Client) -> None:
+        name = f"backfill-{since}-{until}-{uuid.uuid4().hex[:12] if again else date.today()}"
+        found = quotes.quote(source, who, span, name)
+        _print_quote(source, who, found)
+        with Progress(console=err, transient=True) as progress, commits.heard_by(_advance(progress, found.pieces)):
+            runs.run_with_retries(source, who, name, (), span)
+        out.print(f"{source} of client {who.id} is read from {since} to {until}")
+        _make_models([source], who)
+
+    for_each(active if every else [client_named(client)], read)
+
+
+mappings = typer.Typer(no_args_is_help=True, help="Reference data: CSV files in git and their tables.")
+
+
+@mappings.command("load")
+def load_mappings(
+    client: ClientOption = None,
+    every: Annotated[bool, typer.Option("--all", help="Every client that has reference data.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the difference; change nothing.")] = False,
+) -> None:
+    """Make a client's rows those of its files, and print what that changes."""
+    from signalroom_dagster.loading import catalog, warehouse
+    from signalroom_dagster.loading.reference import load_reference
+    from signalroom_dagster.reference import difference_lines
+
+    if every == bool(client):
+        raise ConfigurationError("name one client with --client, or give --all (not both)")
+
+    def load(who: Client) -> None:
+        for source in catalog.reference_sources():
+            with warehouse.exclusive():
+                found = load_reference(source, who, dry_run)
+            for line in difference_lines(who.id, found):
+                say(line)
+
+    using = {who.id: who for source in catalog.reference_sources() for who in clients_of(source)}
+    for_each(using.values() if every else [client_named(client)], load)
+
+
+def _sources(client: Client, source: str | None, every: bool) -> list[str]:
+    if every == bool(source):
+        raise ConfigurationError("name one source, or give --all (not both)")
+    return list(client.sources) if every else [source or ""]
+
+
+def _make_models(sources: Sequence[str], client: Client) -> None:
+    """What Dagster's automation does after a load of its own."""
+    from signalroom_dagster.loading.model_runs import run_models_of
+
+    if made := run_models_of(sources, client):
+        say(f"made anew: {', '.join('.'.join(name) for name in made)}")
+
+
+def _print_quote(source: str, client: Client, found: "Quote") -> None:
+    from signalroom_dagster.reports.subscriptions import reports_reading
+
+    if not found.pieces:
+        say(f"{source} of client {client.id}: all of it has been read today; --again reads it once more")
+        return
+    took = "" if found.minutes is None else f", {max(0.1, found.minutes):.1f} minutes at {found.per_minute} a minute"
+    say(
+        f"{source} of client {client.id}: {found.pieces} pieces of {', '.join(found.tables)}; "
+        f"at least {found.requests} requests{took}"
+    )
+    if reports := reports_reading(client, source):
+        say(f"reports that read it: {', '.join(reports)}")
+
+
+def _advance(progress: "Progress", pieces: int) -> Callable[[str], None]:
+    """Moves a bar on by one for each piece that is in the warehouse."""
+    task = progress.add_task("reading", total=pieces)
+
+    def advance(table: str) -> None:
+        progress.update(task, advance=1, description=table)
+
+    return advance
+
+
+def _print_preview(source: str, client: Client, planned: list["Planned"]) -> None:
+    if not planned:
+        out.print(f"{source} of client {client.id}: nothing to load")
+        return
+    table = Table("resource", "what", "why", "bytes", title=f"{source} of client {client.id} would load")
+    table.columns[1].overflow = "fold"
+    for item in planned:
+        table.add_row(item.resource, item.what, item.why, f"{item.size:,}" if item.size is not None else "")
+    out.print(table)

@@ -1,0 +1,59 @@
+"""What every command shares: its options, where it prints, and how it tells an error that a person can act on."""
+
+from collections.abc import Callable, Iterable
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from signalroom_dagster.clients import Client, get_client, load_clients
+from signalroom_dagster.config import ConfigurationError
+
+out = Console()
+err = Console(stderr=True)
+
+SinceOption = Annotated[str | None, typer.Option("--since", help="First day to read again, YYYY-MM-DD.")]
+UntilOption = Annotated[str | None, typer.Option("--until", help="Last day to read, YYYY-MM-DD.")]
+ClientOption = Annotated[str | None, typer.Option("--client", help="The client's id, as in data/clients/.")]
+
+
+def say(line: object) -> None:
+    """Print a line as it is: unwrapped, so that paths and addresses can be copied."""
+    out.print(str(line), markup=False, highlight=False, soft_wrap=True)
+
+
+def told() -> tuple[type[Exception], ...]:
+    """The errors whose message says all there is to say."""
+    from signalroom_dagster.loading.errors import LoadError
+    from signalroom_dagster.loading.load_warehouse import RowCountError
+    from signalroom_dagster.notifications.message import PermanentDeliveryError, RetryableDeliveryError
+    from signalroom_dagster.sources.http import VendorDataError, VendorError
+    from signalroom_dagster.triggers import DagsterUnreachableError
+
+    ours = (ConfigurationError, LoadError, RowCountError, VendorError, VendorDataError)
+    return (*ours, PermanentDeliveryError, RetryableDeliveryError, DagsterUnreachableError, OSError)
+
+
+def tell(error: Exception) -> None:
+    """Print one red line on stderr."""
+    err.print(f"signalroom: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def for_each(clients: Iterable[Client], work: Callable[[Client], None]) -> None:
+    """Do something for every client; one that fails is told and does not keep the others from it."""
+    failed = False
+    for client in clients:
+        try:
+            work(client)
+        except told() as error:
+            failed = True
+            tell(error)
+    if failed:
+        raise typer.Exit(1)
+
+
+def client_named(client_id: str | None) -> Client:
+    """The client of `--client`. Raises ConfigurationError that lists those there are."""
+    if not client_id:
+        raise ConfigurationError(f"say which client: --client {' | --client '.join(load_clients())}")
+    return get_client(client_id)
