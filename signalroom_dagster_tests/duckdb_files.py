@@ -22,10 +22,9 @@ def warehouse_kept_open(project: Project, monkeypatch: pytest.MonkeyPatch) -> Ge
     kept: list[duckdb.DuckDBPyConnection] = []
 
     def connect_and_keep(database: str = ":memory:", **options: Any) -> duckdb.DuckDBPyConnection:
-        connection = connect(database, **options)
         if Path(database).is_relative_to(project.root) and not kept and not project.shared:
-            kept.append(connection.duplicate())
-        return connection
+            kept.append(connect(database, **options))  # a duplicate of the other would not keep the file open
+        return connect(database, **options)
 
     def let_go() -> None:
         while kept:
