@@ -110,9 +110,10 @@ def read_columns(model: Model) -> Mapping[TableName, Sequence[str]]:
 
 
 def _create_table(query: Query, model: Model, dialect: str) -> None:
-    """The model's table with the types that its SELECT gives; remade when the model has other columns by now.
+    """The model's table with the types that its SELECT gives; it follows when the model has other columns by now.
 
-    A remade table keeps every client's rows; columns that are new are empty in them until each client's next run.
+    It is altered then, not made anew: it keeps its rights, its row-level security, the views on it and every client's
+    rows. Columns that are new are empty until each client's next run.
     """
     schema, table = model.name
     lock(query, f"ddl|{schema}.{table}")
@@ -123,17 +124,23 @@ def _create_table(query: Query, model: Model, dialect: str) -> None:
     made = f"{table}__made" if there else table
     select = model.select(dialect)
     query(f"CREATE TABLE {schema}.{made} AS {select} LIMIT 0", *[""] * select.count("%s"))
-    if dialect == "postgres":
-        query(f"CREATE INDEX ON {schema}.{made} (_client_id)")
     if there:
         log.info("%s.%s gets the columns that its model has now", schema, table)
-        kept = ", ".join(name for name in there if name in model.columns)
-        query(f"INSERT INTO {schema}.{made} ({kept}) SELECT {kept} FROM {schema}.{table}")
-        query(f"DROP TABLE {schema}.{table}")
-        query(f"ALTER TABLE {schema}.{made} RENAME TO {table}")
+        wanted = _columns(query, schema, made)
+        query(f"DROP TABLE {schema}.{made}")
+        for name in (name for name in wanted if name not in there):
+            query(f"ALTER TABLE {schema}.{table} ADD COLUMN {name} {wanted[name]}")
+        for name in (name for name in there if name not in wanted):
+            query(f"ALTER TABLE {schema}.{table} DROP COLUMN {name}")
+    elif dialect == "postgres":
+        query(f"CREATE INDEX ON {schema}.{table} (_client_id)")
 
 
 def _columns(query: Query, schema: str, table: str) -> Mapping[str, str]:
     """The columns of a table as it is, with their types in the engine's words."""
-    sql = "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = %s AND table_name = %s"
+    sql = (
+        "SELECT column_name, CASE data_type WHEN 'numeric' THEN "
+        "data_type || coalesce('(' || numeric_precision || ', ' || numeric_scale || ')', '') ELSE data_type END "
+        "FROM information_schema.columns WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position"
+    )
     return {str(name): str(kind).lower() for name, kind in query(sql, schema, table)}
