@@ -12,6 +12,7 @@ from signalroom_dagster_tests.postgres import PostgresServer
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.providers import Providers, running_providers
 
+
 @pytest.fixture(autouse=True)
 def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = ("SIGNALROOM_", "DESTINATION__", "SOURCES__", "SUPABASE_", "REPORTS__", "NOTIFICATIONS__", "DAGSTER_HOME")

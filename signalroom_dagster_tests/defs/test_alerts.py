@@ -17,7 +17,6 @@ from dagster._core.scheduler.instigation import (
 from dagster._core.test_utils import create_run_for_test
 from dagster._utils.error import SerializableErrorInfo
 
-from signalroom_dagster import retries
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.defs import alert_sensors
 from signalroom_dagster.defs.alert_sensors import build_alert_sensors
@@ -48,8 +47,7 @@ def daemons_instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture
-def vendor(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[VendorServer]:
-    monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 0.01)
+def vendor(project: Project) -> Iterator[VendorServer]:
     figures = {**dict.fromkeys(FIGURES, 0), "cv": 45, "payout": 3375}
     network = EverflowNetwork(key=KEY, affiliates={41: "N"}, advertisers={1: "A"}, stats={(DAY, 41, 1): figures})
     with serve(everflow.routes([network])) as server:

@@ -1,7 +1,6 @@
 """A source's assets through Dagster itself: materializations, checks, retries, and what a person sees of them."""
 
 import io
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 

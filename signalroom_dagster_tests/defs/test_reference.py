@@ -1,6 +1,5 @@
 """Reference tables as assets: one per table, one partition per client, with what a load changed."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg

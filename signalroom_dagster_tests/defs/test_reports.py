@@ -1,6 +1,5 @@
 """Reports as assets: one per subscription, what they depend on, what a materialization shows, and when it sends."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
