@@ -32,7 +32,7 @@ dev: $(VENV)/.ready ## Open the Dagster UI on the demo's data, at http://127.0.0
 	@$(BIN)/signalroom sandbox $(BIN)/python -W ignore -m dagster dev -h 127.0.0.1 -p 3000 -w workspace.yaml
 
 test: $(VENV)/.ready ## Run the tests (real Postgres, real DuckDB, S3 over HTTP)
-	@$(BIN)/python -m pytest -n 2 $(WITHOUT_LEAK_LIST)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(WITHOUT_LEAK_LIST)
 
 test-slow: $(VENV)/.ready ## Run the crash and fault matrices
 	@$(BIN)/python -m pytest -m slow --timeout 600 $(WITHOUT_LEAK_LIST)
