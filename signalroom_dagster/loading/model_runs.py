@@ -9,7 +9,7 @@ from signalroom_dagster import config
 from signalroom_dagster.clients import Client
 from signalroom_dagster.loading import catalog, runs
 from signalroom_dagster.loading.sql_models import Model, TableName, models
-from signalroom_dagster.loading.warehouse import Query, connected, lock, table_exists, transaction
+from signalroom_dagster.loading.warehouse import Query, connected, lock, secure_table, table_exists, transaction
 
 log = logging.getLogger(__name__)
 
@@ -101,12 +101,14 @@ def _create_table(query: Query, model: Model, dialect: str) -> None:
     query(f"CREATE SCHEMA IF NOT EXISTS {schema}")
     there = _columns(query, schema, table)
     if set(there) == set(model.columns):
+        secure_table(query, f"{schema}.{table}")
         return
     made = f"{table}__made" if there else table
     select = model.select(dialect)
     query(f"CREATE TABLE {schema}.{made} AS {select} LIMIT 0", *[""] * select.count("%s"))
     if dialect == "postgres":
         query(f"CREATE INDEX ON {schema}.{made} (_client_id)")
+    secure_table(query, f"{schema}.{made}")
     if there:
         log.info("%s.%s gets the columns that its model has now", schema, table)
         kept = ", ".join(name for name in there if name in model.columns)

@@ -24,8 +24,9 @@ from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.loading.errors import DestinationUnreachableError, LoadError
 from signalroom_dagster.loading.load_jobs import LOAD_JOBS
 from signalroom_dagster.loading.resolved_once import ResolvedOnce
-from signalroom_dagster.loading.tables import REJECTED, create_statements
+from signalroom_dagster.loading.tables import REJECTED, create_statements, kept_beside
 from signalroom_dagster.retries import causes
+from signalroom_dagster.row_security import secure
 
 CONNECT_SECONDS = 10
 COPY_BYTES = 1024 * 1024
@@ -184,12 +185,21 @@ class SignalRoomPostgresClient(PostgresClient):
     @override
     def _get_table_update_sql(self, table_name: str, new_columns: Any, generate_alter: bool) -> list[str]:
         statements = super()._get_table_update_sql(table_name, new_columns, generate_alter)
+        if generate_alter:
+            return statements
         table = self.prepare_load_table(table_name)
         load = str(table.get("x-load"))
-        if generate_alter or load not in LOAD_JOBS:
-            return statements
         qualified = self.sql_client.make_qualified_table_name
-        return [*statements, *create_statements(load, qualified), *_indexes(load, table_name, table, qualified)]
+        if load in LOAD_JOBS:
+            statements += [*create_statements(load, qualified), *_indexes(load, table_name, table, qualified)]
+        return [*statements, *(secure(qualified(name)) for name in (table_name, *kept_beside(load)))]
+
+    def secure_tables(self) -> None:
+        """Secure every table of the schema, also those that are there from before."""
+        qualified = self.sql_client.make_qualified_table_name
+        loads = {str(table.get("x-load")) for table in self.schema.tables.values()}
+        for name in (*self.schema.tables, *(kept for load in sorted(loads) for kept in kept_beside(load))):
+            self.sql_client.execute_sql(secure(qualified(name)))
 
     def _lock(self, name: str) -> None:
         self.sql_client.execute_sql("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", name)

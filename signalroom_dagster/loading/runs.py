@@ -148,6 +148,7 @@ def create_tables(source: str) -> None:
         with warehouse.client(schema, dataset) as client:
             client.initialize_storage()
             client.update_stored_schema()
+            client.secure_tables()
 
 
 def destination() -> Any:

@@ -77,6 +77,11 @@ def create_statements(load: str, qualified: Callable[[str], str]) -> list[str]:
     return [create_table(qualified(name), columns, key) for name, columns, key in KEPT[load]]
 
 
+def kept_beside(load: str) -> list[str]:
+    """The names of the tables that a load ("files" or "slices") keeps in a schema; of any other load none."""
+    return [name for name, _, _ in KEPT.get(load, ())]
+
+
 def upsert(table: str, columns: Mapping[str, str], key: Sequence[str], kept: Sequence[str] = ()) -> str:
     """INSERT … ON CONFLICT for one row, with %s for every column in order; NULL does not overwrite what is `kept`."""
     names = list(columns)
