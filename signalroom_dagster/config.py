@@ -69,6 +69,12 @@ def ui_url() -> str:
     return (os.environ.get("SIGNALROOM_UI_URL") or "http://127.0.0.1:3000").rstrip("/")
 
 
+def plain_http_hosts() -> frozenset[str]:
+    """`SIGNALROOM_PLAIN_HTTP_HOSTS`: hosts beside this machine that may be asked without https, as `a,b`."""
+    named = os.environ.get("SIGNALROOM_PLAIN_HTTP_HOSTS") or ""
+    return frozenset(host.strip().lower() for host in named.split(",") if host.strip())
+
+
 def secrets_dir() -> Path:
     """The folder of `secrets.toml`: `SIGNALROOM_SECRETS_DIR` (a mounted secret, or the sandbox's own), else `.dlt/`."""
     return Path(os.environ.get("SIGNALROOM_SECRETS_DIR") or project_dir() / ".dlt")

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, cast
 
 import httpx
 
+from signalroom_dagster.addresses import checked_address
 from signalroom_dagster.config import ConfigurationError, project_dir
 from signalroom_dagster.sources.http import TIMEOUT, VendorDataError, VendorError, VendorUnreachableError
 
@@ -86,8 +87,11 @@ def open_account(credentials: str, client_id: str) -> ServiceAccount:
         raise _unusable(client_id, "it is not the JSON key of a service account")
     try:
         signer = Credentials.from_service_account_info(key, scopes=[SCOPE])
+        checked_address(str(key["token_uri"]))
     except (ValueError, TypeError, AttributeError):
-        raise _unusable(client_id, "client_email, token_uri or private_key is missing or damaged") from None
+        raise _unusable(
+            client_id, "client_email, private_key or token_uri (an https address) is missing or damaged"
+        ) from None
     return ServiceAccount(client_id, str(key["client_email"]), signer)
 
 
