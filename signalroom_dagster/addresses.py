@@ -17,9 +17,9 @@ def checked_address(url: str) -> str:
     """The address as it is. Raises ValueError, which quotes nothing of it, when nothing secret should go there."""
     try:
         parts = urlsplit(url)
-        host = parts.hostname
     except ValueError:
-        host = None
+        parts = urlsplit("")
+    host = parts.hostname
     if not host or parts.scheme not in ("https", "http"):
         raise ValueError("it must be an address that starts with https://")
     if parts.username is not None or parts.password is not None:

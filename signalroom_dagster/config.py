@@ -10,17 +10,22 @@ https://dlthub.com/docs/general-usage/credentials/setup
 import functools
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args, get_origin
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError
+
+from signalroom_dagster.redaction import keep_secret
 
 if TYPE_CHECKING:
     from dlt.common.configuration.providers import ConfigProvider
 
 Model = TypeVar("Model", bound=BaseModel)
 DestinationName = Literal["duckdb", "postgres"]
+
+_SECRET_NAME = re.compile(r"(PASSWORD|SECRET|TOKEN|API_KEY|ACCESS_KEY(_ID)?|HASH_KEY)$")
 
 
 class ConfigurationError(Exception):
@@ -106,6 +111,7 @@ def duckdb_path() -> Path:
 def postgres_url() -> str:
     """The Postgres URL: `DESTINATION__POSTGRES__CREDENTIALS`, else composed from `SUPABASE_DB_*`."""
     if stored := _value(str, "destination", "postgres", "credentials"):
+        keep_password(str(stored))
         return str(stored)
     if not (host := os.environ.get("SUPABASE_DB_HOST")):
         raise ConfigurationError(
@@ -114,10 +120,26 @@ def postgres_url() -> str:
         )
     from urllib.parse import quote
 
+    keep_secret(os.environ.get("SUPABASE_DB_PASSWORD") or "")
     part = {name: quote(os.environ.get(f"SUPABASE_DB_{name}") or "", safe="") for name in ("USER", "PASSWORD")}
     port = os.environ.get("SUPABASE_DB_PORT") or "6543"
     database = os.environ.get("SUPABASE_DB_NAME") or "postgres"
     return f"postgresql://{part['USER'] or 'postgres'}:{part['PASSWORD']}@{host}:{port}/{database}"
+
+
+def keep_password(url: str) -> None:
+    """Have a database URL's password kept out of logs and errors."""
+    user, _, _ = url.partition("://")[2].rpartition("@")
+    keep_secret(user.partition(":")[2])
+
+
+def keep_environments_secrets() -> None:
+    """Have what the environment's names call a secret kept out of logs and errors, also what nobody has read yet."""
+    for name, value in os.environ.items():
+        if _SECRET_NAME.search(name.upper()):
+            keep_secret(value)
+        elif name.upper().endswith(("CREDENTIALS", "_URL", "EVENTS__STORE")):
+            keep_password(value)
 
 
 def anchor_dlt() -> None:
@@ -201,9 +223,17 @@ def _value(kind: Any, *path: str) -> Any:
     for provider in _providers(project_dir() / ".dlt", secrets_dir()):
         value, _ = provider.get_value(key, str, "", *sections)
         if value is not None:
-            return _parsed(kind, value) if isinstance(value, str) else value
+            return _closed(kind, _parsed(kind, value)) if isinstance(value, str) else value
     parts = {name: _value(field.annotation, *path, name) for name, field in _table_keys(kind).items()}
     return {name: part for name, part in parts.items() if part is not None} or None
+
+
+def _closed(kind: Any, value: Any) -> Any:
+    """A secret as what it is from the moment that it is read: in no log and no repr."""
+    if not isinstance(value, str) or SecretStr not in (kind, *get_args(kind)):
+        return value
+    keep_secret(value)
+    return SecretStr(value)
 
 
 def _parsed(kind: Any, text: str) -> Any:

@@ -2,8 +2,8 @@
 
 Every table is secured in the transaction that creates it, so that it is never seen without. A client's readers are the
 members of the role `signalroom_client_<id>`: no session state, so that poolers do. Members of `signalroom_agency` see
-all. The owner, which loads, is held to nothing. What has no `_client_id` is closed to all but its owner. The roles are
-made by `deploy/postgres/roles.sql`; without them, and for Supabase's `anon` and `authenticated`, there is nothing to see.
+all. The owner, which loads, is held to nothing. What has no `_client_id` is closed to all but its owner. The roles
+are made by `deploy/postgres/roles.sql`; who has none of them, as Supabase's `anon` and `authenticated`, sees nothing.
 
 https://www.postgresql.org/docs/current/ddl-rowsecurity.html
 """

@@ -27,8 +27,8 @@ CLIENTS = ("713", "cti")
 EXPORTS = ("orders-create", "orders-update", "prospects-create")
 MON, TUE = march([2, 3])
 CATALOG = (
-    "SELECT c.oid::regclass::text, c.relowner, c.relacl::text, c.relrowsecurity, array_agg(p.polname ORDER BY p.polname) "
-    "FROM pg_class c LEFT JOIN pg_policy p ON p.polrelid = c.oid "
+    "SELECT c.oid::regclass::text, c.relowner, c.relacl::text, c.relrowsecurity, "
+    "array_agg(p.polname ORDER BY p.polname) FROM pg_class c LEFT JOIN pg_policy p ON p.polrelid = c.oid "
     "WHERE c.relnamespace::regnamespace::text !~ '^(pg_|information)' GROUP BY c.oid ORDER BY 1"
 )
 FILLED = {

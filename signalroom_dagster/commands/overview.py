@@ -8,6 +8,7 @@ from rich.table import Table
 
 from signalroom_dagster.clients import get_client
 from signalroom_dagster.commands.terminal import ClientOption, out
+from signalroom_dagster.redaction import redact
 
 
 def clients() -> None:
@@ -42,7 +43,7 @@ def doctor(
         broken = broken or bool(found.problem and found.blocks)
         mark = "[green]ok[/]" if not found.problem else "[red]FAIL[/]" if found.blocks else "[yellow]later[/]"
         out.print(f"{mark:>16}  {found.subject}: ", end="")
-        out.print(found.problem or found.what, markup=False, highlight=False)
+        out.print(redact(found.problem or found.what), markup=False, highlight=False)
     if create and reachable:
         for source in catalog.source_names():
             runs.create_tables(source)

@@ -101,7 +101,7 @@ def table_facts(name: str) -> Mapping[str, TableFacts]:
     if is_reference(name):
         return {}
     configured = _configured(name)
-    key = (name, hash(repr(configured)))  # settings as they are, secrets included: not to be kept
+    key = (name, hash(repr(configured)))
     if key not in _facts_of:  # asked for again and again while definitions are made, and slow to make out
         resources = source_module(name).outline(configured).resources
         _facts_of[key] = {table: _facts(resource.compute_table_schema()) for table, resource in resources.items()}

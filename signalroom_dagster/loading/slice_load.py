@@ -24,6 +24,7 @@ from signalroom_dagster.loading.tables import (
     WINDOWS_KEY,
     upsert,
 )
+from signalroom_dagster.logs import about
 from signalroom_dagster.slices import LoadSlice
 from signalroom_dagster.tickets import redeem
 
@@ -53,7 +54,7 @@ class SliceLoadJob(RunnableLoadJob):
         warehouse: Any = self._job_client
         warehouse.renew_connection()
         try:
-            with warehouse.sql_client.begin_transaction():
+            with about(client=piece.client_id, table=piece.table), warehouse.sql_client.begin_transaction():
                 _load(warehouse, piece)
         except Exception as error:
             told = warehouse.explain(error, _subject(piece))

@@ -17,6 +17,7 @@ import httpx
 
 from signalroom_dagster.addresses import checked_address
 from signalroom_dagster.config import ConfigurationError, project_dir
+from signalroom_dagster.redaction import keep_secret
 from signalroom_dagster.sources.http import TIMEOUT, VendorDataError, VendorError, VendorUnreachableError
 
 SCOPE = "https://www.googleapis.com/auth/spreadsheets.readonly"
@@ -40,6 +41,7 @@ class ServiceAccount(NamedTuple):
     def token(self) -> str:
         """A new access token, good for an hour. Raises VendorError, VendorUnreachableError and VendorDataError."""
         self.signer.refresh(self._send)
+        keep_secret(self.signer.token)
         return self.signer.token
 
     def _send(self, url: str, method: str = "GET", body: Any = None, headers: Any = None, **_: Any) -> "TokenAnswer":
@@ -83,6 +85,7 @@ def open_account(credentials: str, client_id: str) -> ServiceAccount:
 
     text = credentials if credentials.lstrip().startswith("{") else _file(credentials, client_id)
     key = _decoded(text.encode())
+    keep_secret(str(key.get("private_key", "")))
     if key.get("type") != "service_account":
         raise _unusable(client_id, "it is not the JSON key of a service account")
     try:
