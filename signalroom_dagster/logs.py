@@ -16,8 +16,8 @@ from typing import Any
 
 from typing_extensions import override
 
-from signalroom_dagster.config import environment, keep_environments_secrets
-from signalroom_dagster.redaction import redact, redact_logs
+from signalroom_dagster.config import environment
+from signalroom_dagster.redaction import keep_environments_secrets, redact, redact_logs
 
 _bound: ContextVar[Mapping[str, Any]] = ContextVar("signalroom_log_fields")
 

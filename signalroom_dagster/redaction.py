@@ -6,6 +6,8 @@ they are made: every handler, Dagster's own included, gets them clean. What is p
 
 import json
 import logging
+import os
+import re
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,6 +16,7 @@ from urllib.parse import quote, unquote
 SHORTEST = 6
 """Shorter secrets are left standing: they would take parts out of common words."""
 GONE = "***"
+_SECRET_NAME = re.compile(r"(PASSWORD|SECRET|TOKEN|API_KEY|ACCESS_KEY(_ID)?|HASH_KEY)$")
 
 _known: set[str] = set()
 
@@ -23,6 +26,21 @@ def keep_secret(*secrets: str) -> None:
     for secret in secrets:
         if len(secret.strip()) >= SHORTEST:
             _known.update((secret, secret.strip(), quote(secret, safe=""), unquote(secret), json.dumps(secret)[1:-1]))
+
+
+def keep_password(url: str) -> None:
+    """Remember a database URL's password."""
+    user, _, _ = url.partition("://")[2].rpartition("@")
+    keep_secret(user.partition(":")[2])
+
+
+def keep_environments_secrets() -> None:
+    """Remember what the environment's names call a secret, also what nobody has read yet."""
+    for name, value in os.environ.items():
+        if _SECRET_NAME.search(name.upper()):
+            keep_secret(value)
+        elif name.upper().endswith(("CREDENTIALS", "_URL", "EVENTS__STORE")):
+            keep_password(value)
 
 
 def redact(text: str) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from signalroom_dagster.addresses import checked_address
-from signalroom_dagster.config import ConfigurationError, notification_settings, source_settings
+from signalroom_dagster.config import ConfigurationError, section_settings, source_settings
 from signalroom_dagster.loading import catalog
 from signalroom_dagster.notifications import settings as channels
 from signalroom_dagster_tests.projects import Project
@@ -72,4 +72,4 @@ def test_every_channels_address_is_checked(project: Project, model: type) -> Non
     name = model.__name__.lower()
     project.set(**{f"NOTIFICATIONS__{name.upper()}__BASE_URL": "http://vendor.test"})
     with pytest.raises(ConfigurationError, match=rf"\[notifications.{name}\] base_url is not valid .*start with https"):
-        notification_settings(model, name)
+        section_settings(model, "notifications", name)

@@ -59,7 +59,7 @@ def test_every_secret_setting_is_closed_in_its_repr_and_known_from_the_moment_it
             assert value not in repr(settings) + str(settings)
             assert redaction.redact(f"<{value}>") == "<***>"
     project.set(NOTIFICATIONS__SLACK__TOKEN="xoxb-slack-token")
-    assert "xoxb" not in repr(config.notification_settings(channels.Slack, "slack"))
+    assert "xoxb" not in repr(config.section_settings(channels.Slack, "notifications", "slack"))
     assert redaction.redact("xoxb-slack-token") == "***"
 
 
