@@ -41,12 +41,11 @@ BEGIN
   END IF;
 END $secure$"""
 
-UNSECURED = f"""
+UNSECURED = """
 SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attname = '_client_id' AND NOT a.attisdropped
-WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT (c.relrowsecurity AND EXISTS (
-  SELECT FROM pg_catalog.pg_policy AS p WHERE p.polrelid = c.oid AND p.polname = '{POLICY}'))
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT c.relrowsecurity
 ORDER BY 1
 """
 """The tables that hold clients' rows and show them to whoever may read the table."""

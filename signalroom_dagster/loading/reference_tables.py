@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from signalroom_dagster.config import ConfigurationError, destination_name
+from signalroom_dagster.loading.tables import move_aside
 from signalroom_dagster.loading.warehouse import Query, lock, secure_table
 from signalroom_dagster.reference import Kind, ReferenceSchema
 
@@ -102,7 +103,8 @@ def check_fits(schema: ReferenceSchema, found: Mapping[str, StoredColumn]) -> No
     if lacks or other or wants:
         raise ConfigurationError(
             f"{SCHEMA}.{schema.name} is there, but is not the table of this reference data: "
-            f"{'; '.join(lacks + other + wants)}. Nothing was changed; rename one of the two tables"
+            f"{'; '.join(lacks + other + wants)}. Nothing was changed; keep it under another "
+            f"name with {move_aside(SCHEMA, schema.name)}"
         )
 
 
