@@ -8,7 +8,9 @@ from typing import Any
 import psycopg2
 import pytest
 from psycopg2 import errors
+from typer.testing import CliRunner
 
+from signalroom_dagster.cli import app
 from signalroom_dagster.clients import get_client
 from signalroom_dagster.loading import warehouse
 from signalroom_dagster.loading.model_runs import run_model
@@ -164,6 +166,24 @@ def test_what_another_login_loaded_before_the_roles_is_handed_over(
     two_clients.use_postgres(postgres_url.replace("//postgres:", "//signalroom_loader:"))
     put(tmp_path, SPEND, [TUE], [row(TUE, "b", 1)])
     assert ask("SELECT count(*) FROM shop.spend") == [(2,)]
+
+
+def test_doctor_names_tables_without_it_and_puts_it_on_them_when_asked(two_clients: Project, as_admin: Ask) -> None:
+    with warehouse.connected() as query:
+        query("CREATE TABLE public.other (_client_id text)")
+    create = CliRunner().invoke(app, ["doctor", "--create"], env={"COLUMNS": "1000"})
+    assert create.exit_code == 0, create.output
+    made = [name for (name,) in as_admin(TAGGED) if name != "public.other"]
+    assert "reports.deliveries" in made and "public.orders" in made and "s3_exports.files" in made
+    for name in [*made, "s3_exports._dlt_version"]:
+        as_admin(f"ALTER TABLE {name} DISABLE ROW LEVEL SECURITY; DROP POLICY IF EXISTS signalroom_client ON {name}; "
+                 f"DROP POLICY IF EXISTS signalroom_agency ON {name}")  # fmt: skip
+    told = " ".join(CliRunner().invoke(app, ["doctor"]).output.split())
+    assert "row level security: without it: everflow.advertisers, " in told
+    assert ", public.other, " in told
+    CliRunner().invoke(app, ["doctor", "--create"])
+    assert as_admin(UNSECURED) == [("public.other",)]
+    assert as_admin(UNPROTECTED) == [("other",)]
 
 
 @pytest.mark.usefixtures("two_clients")

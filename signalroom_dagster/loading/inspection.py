@@ -50,7 +50,8 @@ def inspect(query: Query) -> Iterator[Diagnosis]:
 
 def _source_tables(query: Query, source: str) -> Iterator[Diagnosis]:
     """Tables of an earlier system in a source's schema: aside with the whole schema while nothing in it is ours."""
-    there = {table: columns for table, columns in query(_COLUMNS, source) if table in catalog.table_facts(source)}
+    loaded = {table for table, facts in catalog.table_facts(source).items() if facts.load}
+    there = {table: columns for table, columns in query(_COLUMNS, source) if table in loaded}
     others = sorted(table for table, columns in there.items() if not set(columns) >= OURS)
     if others:
         command = (

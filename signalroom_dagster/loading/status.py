@@ -10,6 +10,7 @@ from signalroom_dagster.loading import catalog
 from signalroom_dagster.loading.errors import DestinationUnreachableError
 from signalroom_dagster.loading.inspection import Diagnosis, inspect
 from signalroom_dagster.loading.tables import LEDGER, WINDOWS
+from signalroom_dagster.loading.unread_settings import unread_settings
 from signalroom_dagster.loading.warehouse import Query, connected, exclusive, table_exists
 
 
@@ -58,10 +59,12 @@ def _kept(query: Query, source: str) -> str | None:
 
 
 def diagnose(only: str | None = None) -> Iterator[Diagnosis]:
-    """Look at the destination and the tables in it, then at each client's sources, without loading anything.
+    """Look at settings, the warehouse and the tables in it, then at each client's sources; load nothing.
 
     A problem of a planned client is named but blocks nothing.
     """
+    for where, problem in unread_settings():
+        yield Diagnosis(where, "", problem, blocks=False)
     yield (warehouse := _diagnose_destination())
     if not warehouse.problem:
         with exclusive(), connected() as query:
