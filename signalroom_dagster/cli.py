@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from signalroom_dagster.commands import loads, overview, reports
+from signalroom_dagster.commands import loads, operation, overview, reports
 from signalroom_dagster.commands.terminal import err, say, tell, told
 from signalroom_dagster.redaction import redact_error
 
@@ -39,6 +39,8 @@ COMMANDS = (
     loads.run,
     loads.backfill,
     reports.report,
+    operation.trigger,
+    operation.status,
 )
 for command in COMMANDS:
     app.command()(command)

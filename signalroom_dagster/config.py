@@ -13,10 +13,11 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from signalroom_dagster.cron_lines import CronLine
 from signalroom_dagster.redaction import keep_password, keep_secret
 
 if TYPE_CHECKING:
@@ -29,18 +30,6 @@ DestinationName = Literal["duckdb", "postgres"]
 
 class ConfigurationError(Exception):
     """Something a person has to set or correct; never retried. Names the key, never its value."""
-
-
-def _as_cron_line(value: str) -> str:
-    from croniter import croniter
-
-    if len(value.split()) != 5 or not croniter.is_valid(value):
-        raise ValueError("not a cron line of five fields such as 15 7-23 * * *")
-    return value
-
-
-CronLine: TypeAlias = Annotated[str, AfterValidator(_as_cron_line)]
-"""A cron line of five fields; the time zone is the client's."""
 
 
 class ClientOnly:
@@ -76,8 +65,10 @@ def reports_dir() -> Path:
 
 
 def state_dir() -> Path:
-    """Where this machine keeps what must outlive a run but is no client's data: `DAGSTER_HOME`, else `.signalroom/`."""
-    return Path(os.environ.get("DAGSTER_HOME") or project_dir() / ".signalroom")
+    """Where what must outlive a run but is no client's data is kept: `SIGNALROOM_STATE_DIR` (a volume that several
+    machines share), else `DAGSTER_HOME`, else `.signalroom/` in the project."""
+    chosen = os.environ.get("SIGNALROOM_STATE_DIR") or os.environ.get("DAGSTER_HOME")
+    return Path(chosen) if chosen else project_dir() / ".signalroom"
 
 
 def ui_url() -> str:
@@ -85,10 +76,14 @@ def ui_url() -> str:
     return (os.environ.get("SIGNALROOM_UI_URL") or "http://127.0.0.1:3000").rstrip("/")
 
 
+def webserver_url() -> str:
+    """`SIGNALROOM_WEBSERVER_URL`: where processes reach Dagster's webserver, when that is not where people do."""
+    return (os.environ.get("SIGNALROOM_WEBSERVER_URL") or ui_url()).rstrip("/")
+
+
 def plain_http_hosts() -> frozenset[str]:
     """`SIGNALROOM_PLAIN_HTTP_HOSTS`: hosts beside this machine that may be asked without https, as `a,b`."""
-    named = os.environ.get("SIGNALROOM_PLAIN_HTTP_HOSTS") or ""
-    return frozenset(host.strip().lower() for host in named.split(",") if host.strip())
+    return frozenset((os.environ.get("SIGNALROOM_PLAIN_HTTP_HOSTS") or "").lower().replace(" ", "").split(","))
 
 
 def secrets_dir() -> Path:
@@ -256,10 +251,10 @@ def _value(kind: Any, *path: str) -> Any:
 
 def _closed(kind: Any, value: Any) -> Any:
     """A secret as what it is from the moment that it is read: in no log and no repr."""
-    if not isinstance(value, str) or SecretStr not in (kind, *get_args(kind)):
-        return value
-    keep_secret(value)
-    return SecretStr(value)
+    is_secret = isinstance(value, str) and SecretStr in (kind, *get_args(kind))
+    if is_secret:
+        keep_secret(value)
+    return SecretStr(value) if is_secret else value
 
 
 def _parsed(kind: Any, text: str) -> Any:
