@@ -13,7 +13,9 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from signalroom_dagster.addresses import checked_address
 from signalroom_dagster.config import ConfigurationError, project_dir
+<<<<<<< HEAD
 from signalroom_dagster.sources.http import (
     TIMEOUT_SECONDS,
     VendorDataError,
@@ -24,6 +26,10 @@ from signalroom_dagster.sources.http import (
 
 if TYPE_CHECKING:
     import httpx
+=======
+from signalroom_dagster.redaction import keep_secret
+from signalroom_dagster.sources.http import TIMEOUT, VendorDataError, VendorError, VendorUnreachableError
+>>>>>>> e5ce31ace264b9609d9307778270747bf3dbcfa2
 
 SCOPE = "https://www.googleapis.com/auth/spreadsheets.readonly"
 PASSING = frozenset({"internal_failure", "server_error", "temporarily_unavailable"})
@@ -46,6 +52,7 @@ class ServiceAccount(NamedTuple):
     def token(self) -> str:
         """A new access token, good for an hour. Raises VendorError, VendorUnreachableError and VendorDataError."""
         self.signer.refresh(self._send)
+        keep_secret(self.signer.token)
         return self.signer.token
 
     def _send(self, url: str, method: str = "GET", body: Any = None, headers: Any = None, **_: Any) -> "TokenAnswer":
@@ -92,12 +99,16 @@ def open_account(credentials: str, client_id: str) -> ServiceAccount:
 
     text = credentials if credentials.lstrip().startswith("{") else _file(credentials, client_id)
     key = _decoded(text.encode())
+    keep_secret(str(key.get("private_key", "")))
     if key.get("type") != "service_account":
         raise _unusable(client_id, "it is not the JSON key of a service account")
     try:
         signer = Credentials.from_service_account_info(key, scopes=[SCOPE])
+        checked_address(str(key["token_uri"]))
     except (ValueError, TypeError, AttributeError):
-        raise _unusable(client_id, "client_email, token_uri or private_key is missing or damaged") from None
+        raise _unusable(
+            client_id, "client_email, private_key or token_uri (an https address) is missing or damaged"
+        ) from None
     return ServiceAccount(client_id, str(key["client_email"]), signer)
 
 
