@@ -15,14 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args, get_origin
 
-<<<<<<< HEAD
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
-=======
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from signalroom_dagster.cron_lines import CronLine
 from signalroom_dagster.redaction import keep_password, keep_secret
->>>>>>> e5ce31ace264b9609d9307778270747bf3dbcfa2
 
 if TYPE_CHECKING:
     from dlt.common.configuration.providers import ConfigProvider
@@ -165,20 +161,6 @@ def section_settings(model: type[Model], *section: str) -> Model:
         return model.model_validate({key: value for key, value in found.items() if value is not None})
     except ValidationError as error:
         raise ConfigurationError(_explain(error, *section)) from None
-
-
-class ReportSettings(BaseModel):
-    """`[reports]`: whether reports are sent at all (else everything but that is done), and how long one waits for its
-    inputs, asking again every so many seconds."""
-
-    send: bool = True
-    wait_minutes: float = Field(default=60, ge=0)
-    check_seconds: float = Field(default=60, gt=0)
-
-
-def report_settings() -> ReportSettings:
-    """The settings of reports: `REPORTS__SEND`, `REPORTS__WAIT_MINUTES`, `REPORTS__CHECK_SECONDS`."""
-    return section_settings(ReportSettings, "reports")
 
 
 class IngestSettings(BaseModel):

@@ -106,18 +106,7 @@ def outline(name: str) -> "DltSource":
 
 def table_facts(name: str) -> Mapping[str, TableFacts]:
     """The tables of a source's own schema, by name; of reference data none."""
-<<<<<<< HEAD
     return {} if is_reference(name) else _facts_as(name, _clients(name), settings_state())
-=======
-    if is_reference(name):
-        return {}
-    configured = _configured(name)
-    key = (name, hash(repr(configured)))
-    if key not in _facts_of:  # asked for again and again while definitions are made, and slow to make out
-        resources = source_module(name).outline(configured).resources
-        _facts_of[key] = {table: _facts(resource.compute_table_schema()) for table, resource in resources.items()}
-    return _facts_of[key]
->>>>>>> e5ce31ace264b9609d9307778270747bf3dbcfa2
 
 
 @functools.lru_cache(maxsize=64)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from signalroom_dagster.addresses import checked_address
 from signalroom_dagster.config import ConfigurationError, project_dir
-<<<<<<< HEAD
+from signalroom_dagster.redaction import keep_secret
 from signalroom_dagster.sources.http import (
     TIMEOUT_SECONDS,
     VendorDataError,
@@ -26,10 +26,6 @@ from signalroom_dagster.sources.http import (
 
 if TYPE_CHECKING:
     import httpx
-=======
-from signalroom_dagster.redaction import keep_secret
-from signalroom_dagster.sources.http import TIMEOUT, VendorDataError, VendorError, VendorUnreachableError
->>>>>>> e5ce31ace264b9609d9307778270747bf3dbcfa2
 
 SCOPE = "https://www.googleapis.com/auth/spreadsheets.readonly"
 PASSING = frozenset({"internal_failure", "server_error", "temporarily_unavailable"})
