@@ -1,14 +1,15 @@
-"""From complete jobs to results: the one entry that every host calls, be it a resident run, a one-shot run or a process.
+"""From complete jobs to results: the one entry that every host calls, resident run, one-shot run or process.
 
 Where the warehouse is the store's own database, results are written in the transaction that claims the jobs: each once,
-whatever is killed when. Anywhere else that transaction keeps them in the store, and `publishing` brings them on. Nothing
-between a job's inputs and its result is ever written.
+whatever is killed when. Anywhere else that transaction keeps them in the store, and `publishing` brings them on.
+Nothing between a job's inputs and its result is ever written.
 """
 
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import psycopg2
 
@@ -31,6 +32,16 @@ class Counts:
     late: int = 0
     failed: int = 0
     lag_seconds: float = 0.0
+
+    def figures(self) -> dict[str, float]:
+        """What Dagster is told of them."""
+        return {
+            "jobs": self.jobs,
+            "events": self.events,
+            "late_jobs": self.late,
+            "failed_attempts": self.failed,
+            "lag_seconds": round(self.lag_seconds, 2),
+        }
 
     def plus(self, other: "Counts") -> "Counts":
         """Both together."""
@@ -92,10 +103,14 @@ def _write(cursor: "psycopg2.extensions.cursor", results: Sequence[Result]) -> d
     """Write results in the claim's transaction; those that Postgres refuses, found by halving, with its reason."""
     if not results:
         return {}
+
+    def execute(sql: str, *values: Any) -> None:
+        cursor.execute(sql, values)
+
     cursor.execute("SAVEPOINT results")
     try:
-        write(lambda sql, *values: cursor.execute(sql, values), results, datetime.now(UTC))
-    except (psycopg2.DataError, psycopg2.IntegrityError) as error:
+        write(execute, results, datetime.now(UTC))
+    except (psycopg2.DataError, psycopg2.IntegrityError, ValueError) as error:
         cursor.execute("ROLLBACK TO SAVEPOINT results")
         if len(results) == 1:
             return {results[0].key: f"Postgres refused the row: {type(error).__name__}"}

@@ -19,7 +19,7 @@ def lag(store: Store, tenant: str, stats: TenantStats) -> Finding:
     said = f"{stats.ready} jobs wait for their analysis, the oldest for {stats.lag_seconds:.0f} s"
     figures = {
         "ready": stats.ready,
-        "lag_seconds": round(stats.lag_seconds, 1),
+        "lag_seconds": round(stats.lag_seconds),
         "open": stats.open,
         "done": stats.done,
         "unpublished": stats.unpublished,

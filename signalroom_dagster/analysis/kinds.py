@@ -55,8 +55,8 @@ Entry: TypeAlias = Attributed | Audience | Creative
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One type of analysis: its entries, the figures that are summed per campaign, pairs (part, whole) of which the part
-    cannot be more, and how good a campaign is by its figures: what speaks for it and what against it, of a weight."""
+    """One type of analysis: its entries, the figures that are summed per campaign, pairs (part, whole) of which the
+    part cannot be more, and how good a campaign is: what speaks for it and what against it, and with what weight."""
 
     entry: type[Entry]
     figures: tuple[str, ...]

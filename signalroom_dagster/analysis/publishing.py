@@ -20,7 +20,7 @@ MOST_REFUSED = 3
 
 
 def is_direct(store: Store) -> bool:
-    """Whether results are written in the store's own transaction: its database is the warehouse, and no files are due."""
+    """Whether results are written in the store's own transaction: its database is the warehouse, no files are due."""
     if destination_name() != "postgres" or not store.database or is_exporting():
         return False
     return _address(store.database) == _address(postgres_url())
@@ -30,6 +30,12 @@ def create_table_of_results() -> None:
     """Create `analysis.results` where it is missing."""
     with warehouse.exclusive(), warehouse.transaction("creating analysis.results") as query:
         create_results(query)
+
+
+def count_results(client_id: str) -> int:
+    """How many results a client has in the warehouse."""
+    with warehouse.exclusive(), warehouse.connected() as query:
+        return int(query(f"SELECT count(*) FROM {RESULTS} WHERE _client_id = %s", client_id)[0][0])
 
 
 def publish_once(store: Store, limit: int = BATCH, wait_seconds: float = WAREHOUSE_SECONDS) -> int:

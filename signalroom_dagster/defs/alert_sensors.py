@@ -18,6 +18,8 @@ from signalroom_dagster.loading.errors import DestinationUnreachableError, Wareh
 from signalroom_dagster.loading.freshness import ages
 
 WILL_RETRY_TAG = "dagster/will_retry"
+SUPERVISED_TAG = "signalroom/supervised"
+"""On runs that a sensor looks after: it starts the next one, and tells when that does not help."""
 REASON_TAG = "dagster/failure_reason"
 WATCH_SECONDS = 60
 FRESHNESS_SECONDS = 3_600
@@ -39,6 +41,8 @@ def _run_failures() -> dg.SensorDefinition:
     )
     def alert_on_run_failure(context: dg.RunFailureSensorContext) -> None:
         run = context.dagster_run
+        if SUPERVISED_TAG in run.tags:
+            return
         if run.tags.get(WILL_RETRY_TAG) == "true" and run.remote_job_origin:
             return
         client = run.tags.get(PARTITION_TAG, "")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from signalroom_dagster.clients import get_client
+from signalroom_dagster.defs.event_consumer import build_consumer_jobs
 from signalroom_dagster.defs.in_flight import PARTITION_TAG, in_flight
 from signalroom_dagster.defs.partitions import all_clients
 from signalroom_dagster.loading import catalog
@@ -24,7 +25,7 @@ STARTED_BY_TAG = "signalroom/started_by"
 def build_jobs() -> list["UnresolvedAssetJobDefinition | dg.JobDefinition"]:
     """Every job there is."""
     reports = map(build_report_job, subscribers())
-    return [*map(build_source_job, catalog.source_names()), *reports, build_daily_sync()]
+    return [*map(build_source_job, catalog.source_names()), *reports, build_daily_sync(), *build_consumer_jobs()]
 
 
 def build_source_job(source: str) -> "UnresolvedAssetJobDefinition":
