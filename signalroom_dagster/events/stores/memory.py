@@ -184,7 +184,8 @@ class MemoryStore:
             own = [job for job in self._jobs.values() if job.tenant_id == tenant_id]
             asked = [job for job in own if _is_asked(job, job_ids, since, until)]
             statuses = ("failed",) if dead_letters else ("done", "failed")
-            replays.check_jobs(tenant_id, job_ids, {job.job_id: job.pruned_at is not None for job in asked})
+            named = {job.job_id: job.pruned_at is not None for job in own if job_ids and job.job_id in job_ids}
+            replays.check_jobs(tenant_id, job_ids, named)
             found = [job for job in asked if job.status in statuses and not job.pruned_at]
             for job in found:
                 job.status, job.attempts, job.due_at, job.last_error = "ready", 0, job.last_at, None
@@ -200,7 +201,7 @@ class MemoryStore:
         with self._lock:
             found = [letter for letter in self._letters.values() if tenant_id in (None, letter.tenant_id)]
             found = [letter for letter in found if letter.id not in self._replayed]
-            return sorted(found, key=attrgetter("received_at"))[:limit]
+            return sorted(found, key=attrgetter("received_at", "job_id", "id"))[:limit]
 
     def replayed(self, letter_ids: Collection[str]) -> None:
         """See Store."""
