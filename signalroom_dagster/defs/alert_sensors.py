@@ -12,14 +12,13 @@ from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatu
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure, Kind
 from signalroom_dagster.defs.alerts import PARTITION_TAG, failure_of, subject_of
+from signalroom_dagster.defs.resident_run import SUPERVISED_TAG
 from signalroom_dagster.defs.sensors import initial_status
 from signalroom_dagster.loading import warehouse
 from signalroom_dagster.loading.errors import DestinationUnreachableError, WarehouseBusyError
 from signalroom_dagster.loading.freshness import ages
 
 WILL_RETRY_TAG = "dagster/will_retry"
-SUPERVISED_TAG = "signalroom/supervised"
-"""On runs that a sensor looks after: it starts the next one, and tells when that does not help."""
 REASON_TAG = "dagster/failure_reason"
 WATCH_SECONDS = 60
 FRESHNESS_SECONDS = 3_600

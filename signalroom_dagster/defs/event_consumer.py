@@ -1,71 +1,36 @@
-"""The resident run that turns complete jobs into results within a second, and the sensor that sees to it.
+"""The sensor that keeps one consumer of events running, and tells what is wrong with them.
 
-The run loops for some minutes under the store's lease; shortly before it ends, the sensor starts its successor, which
-waits for the lease. A run whose lease has run out is dead, whatever its status says. The run has neither retries nor
-failure alerts: the sensor starts the next one, and tells when that does not help.
+Shortly before a resident run ends, its successor is started, which waits for the lease. A run whose lease has run out
+is dead, whatever its status says. What decides stands in `consumer_watch`.
 
 https://docs.dagster.io/guides/automate/sensors
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import msgspec
-from dagster._core.storage.tags import MAX_RETRIES_TAG, PRIORITY_TAG
 
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure
 from signalroom_dagster.clients import load_clients
-from signalroom_dagster.defs import consumer_watch
-from signalroom_dagster.defs.alert_sensors import SUPERVISED_TAG
-from signalroom_dagster.defs.assets.analysis import evaluation, materialization, tenants
+from signalroom_dagster.defs.assets.analysis import evaluation, tenants
 from signalroom_dagster.defs.consumer_watch import ResidentRun, Step, Watch, next_step
 from signalroom_dagster.defs.in_flight import UNFINISHED
+from signalroom_dagster.defs.resident_run import JOB, TAGS
 from signalroom_dagster.defs.sensors import initial_status
 
 if TYPE_CHECKING:
-    from signalroom_dagster.analysis.drain import Counts
     from signalroom_dagster.events.stores.contract import Store
     from signalroom_dagster.loading.file_checks import Finding
 
-JOB = "analysis_consumer"
-FIRST = "30"
 TICK_SECONDS = 5
-WAIT_SECONDS = 180.0
 LOOK_SECONDS = 60.0
 RECORD_SECONDS = 600.0
-TAGS = {SUPERVISED_TAG: "true", MAX_RETRIES_TAG: "0", PRIORITY_TAG: FIRST}
-
-
-def build_consumer_jobs() -> list[dg.JobDefinition]:
-    """`analysis_consumer`, the resident run; none where no client has a contract for events."""
-
-    @dg.op(description="Analyse complete jobs as they come, and report what came of them every ten seconds.")
-    def consume_events(context: dg.OpExecutionContext) -> None:
-        from signalroom_dagster.analysis.consumer import Consumer
-        from signalroom_dagster.analysis.publishing import create_table_of_results
-        from signalroom_dagster.analysis.store import opened_store
-
-        def report(counts: Mapping[str, "Counts"]) -> None:
-            for client, found in counts.items():
-                context.log_event(materialization(client, found))
-
-        create_table_of_results()
-        consumer = Consumer(opened_store(), context.run_id, report)
-        if not consumer.wait_for_lease(WAIT_SECONDS):
-            context.log.info("another consumer holds the lease: nothing to do")
-            return
-        context.log.info("ended: %s", consumer.run(consumer_watch.RUN_SECONDS, resident=True))
-
-    @dg.job(name=JOB, description="Turn complete jobs of events into analysis/results, for some minutes.", tags=TAGS)
-    def analysis_consumer() -> None:
-        consume_events()
-
-    return [analysis_consumer] if tenants() else []
 
 
 def build_supervisors() -> list[dg.SensorDefinition]:
@@ -101,7 +66,13 @@ def build_supervisors() -> list[dg.SensorDefinition]:
 
 def _unfinished(instance: dg.DagsterInstance) -> list[ResidentRun]:
     records = instance.get_run_records(dg.RunsFilter(job_name=JOB, statuses=[*UNFINISHED]))
-    return [ResidentRun(record.dagster_run.run_id, record.start_time) for record in records]
+    return [ResidentRun(record.dagster_run.run_id, _began(record)) for record in records]
+
+
+def _began(record: dg.RunRecord) -> float | None:
+    if record.start_time is None and record.dagster_run.status == dg.DagsterRunStatus.STARTED:
+        return record.create_timestamp.timestamp()
+    return record.start_time
 
 
 def _bury(instance: dg.DagsterInstance, step: Step) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from signalroom_dagster.clients import get_client
-from signalroom_dagster.defs.event_consumer import build_consumer_jobs
 from signalroom_dagster.defs.in_flight import PARTITION_TAG, in_flight
 from signalroom_dagster.defs.partitions import all_clients
+from signalroom_dagster.defs.resident_run import build_consumer_jobs
 from signalroom_dagster.loading import catalog
 from signalroom_dagster.reports.subscriptions import subscribers
 

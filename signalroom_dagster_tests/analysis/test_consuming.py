@@ -80,9 +80,7 @@ POINTS = {
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_kill_at_any_point_loses_nothing_and_writes_nothing_twice(
-    point: str, store: Store, project: Project
-) -> None:
+def test_a_kill_at_any_point_loses_nothing_and_writes_nothing_twice(point: str, store: Store, project: Project) -> None:
     store.append(whole([f"j{number}" for number in range(20)]))
     process = run(DIE + DRAIN.format(die=POINTS[point]), project)
     direct = is_direct(store)
@@ -99,7 +97,7 @@ def test_a_kill_at_any_point_loses_nothing_and_writes_nothing_twice(
 def test_a_row_that_postgres_refuses_fails_its_job_alone(in_postgres: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("signalroom_dagster.analysis.steps.MOST_ROWS_HOLD", 10**30)
     tiny = b'{"campaigns": [{"campaign": "a", "conversions": "0.0001", "revenue": 1, "cost": 1000000000}]}'
-    bad = tiny.replace(b'}]}', b'}, ' + b", ".join([tiny[15:-2].replace(b"0.0001", b"0")] * 999) + b"]}")
+    bad = tiny.replace(b"}]}", b"}, " + b", ".join([tiny[15:-2].replace(b"0.0001", b"0")] * 999) + b"]}")
     in_postgres.append([*whole(["j1", "j2"]), event("bad", "attribution", bad), *whole(["bad"])[1:]])
     counts = drain.drain_once(in_postgres)["713"]
     assert (counts.jobs, counts.failed) == (2, 1)
@@ -129,11 +127,12 @@ def wait_for(store: Store, jobs: int, seconds: float = 60) -> None:
 
 
 def test_two_consumers_on_one_postgres_analyse_every_job_once(in_postgres: Store, project: Project) -> None:
-    written = "CREATE TABLE written AS SELECT job_id FROM analysis.results WHERE false; " \
-        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS " \
-        "$$ BEGIN INSERT INTO written VALUES (NEW.job_id); RETURN NULL; END $$; " \
-        "CREATE TRIGGER note AFTER INSERT OR UPDATE ON analysis.results FOR EACH ROW EXECUTE FUNCTION note()"  # fmt: skip
-    ask(written)
+    ask(
+        "CREATE TABLE written AS SELECT job_id FROM analysis.results WHERE false; "
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN INSERT INTO written VALUES (NEW.job_id); RETURN NULL; END $$; CREATE TRIGGER note "
+        "AFTER INSERT OR UPDATE ON analysis.results FOR EACH ROW EXECUTE FUNCTION note()"
+    )
     consumers = [consumer(project), consumer(project)]
     for _ in feed(in_postgres, [f"j{number}" for number in range(600)]):
         time.sleep(0.02)
@@ -183,9 +182,7 @@ def test_a_resident_consumer_ends_when_another_holds_the_lease(beside_duckdb: St
     assert beside_duckdb.leased(LEASE) is None
 
 
-def test_a_store_that_is_away_for_a_moment_is_waited_for(
-    in_postgres: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_that_is_away_for_a_moment_is_waited_for(in_postgres: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("signalroom_dagster.analysis.consumer.Outage.pause", lambda *_: 0.05)
     in_postgres.append(whole(["j1"]))
     gone = iter([psycopg2.OperationalError("gone"), psycopg2.OperationalError("gone"), None])
