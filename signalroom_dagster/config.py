@@ -10,21 +10,35 @@ https://dlthub.com/docs/general-usage/credentials/setup
 import functools
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, cast, get_args, get_origin
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 if TYPE_CHECKING:
     from dlt.common.configuration.providers import ConfigProvider
 
 Model = TypeVar("Model", bound=BaseModel)
+SCHEDULE_NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 DestinationName = Literal["duckdb", "postgres"]
 
 
 class ConfigurationError(Exception):
     """Something a person has to set or correct; never retried. Names the key, never its value."""
+
+
+def _as_cron_line(value: str) -> str:
+    from croniter import croniter
+
+    if len(value.split()) != 5 or not croniter.is_valid(value):
+        raise ValueError("not a cron line of five fields such as 15 7-23 * * *")
+    return value
+
+
+CronLine: TypeAlias = Annotated[str, AfterValidator(_as_cron_line)]
+"""A cron line of five fields; the time zone is the client's."""
 
 
 class ClientOnly:
@@ -132,16 +146,16 @@ def source_settings(model: type[Model], source: str, client_id: str) -> Model:
         raise ConfigurationError(f"client {client_id}, source {source}: {told}") from None
 
 
-def notification_settings(model: type[Model], channel: str) -> Model:
-    """The settings of one channel (`[notifications.<channel>]`), validated; one account serves all clients.
+def section_settings(model: type[Model], *section: str) -> Model:
+    """The settings of one section that belongs to no client, such as `[notifications.slack]`, validated.
 
     Raises ConfigurationError naming each key that is missing or does not fit.
     """
-    found = {key: _value(field.annotation, "notifications", channel, key) for key, field in model.model_fields.items()}
+    found = {key: _value(field.annotation, *section, key) for key, field in model.model_fields.items()}
     try:
         return model.model_validate({key: value for key, value in found.items() if value is not None})
     except ValidationError as error:
-        raise ConfigurationError(_explain(error, "notifications", channel)) from None
+        raise ConfigurationError(_explain(error, *section)) from None
 
 
 class ReportSettings(BaseModel):
@@ -154,15 +168,45 @@ class ReportSettings(BaseModel):
 
 
 def report_settings() -> ReportSettings:
-    """The settings of reports: `REPORTS__SEND`, `REPORTS__WAIT_MINUTES`, `REPORTS__CHECK_SECONDS`.
+    """The settings of reports: `REPORTS__SEND`, `REPORTS__WAIT_MINUTES`, `REPORTS__CHECK_SECONDS`."""
+    return section_settings(ReportSettings, "reports")
 
-    Raises ConfigurationError naming the key.
+
+class IngestSettings(BaseModel):
+    """`[ingest]`: how long one load may take before it is ended; it then goes on where it stopped."""
+
+    max_minutes: float = Field(default=30, gt=0)
+
+
+def ingest_settings() -> IngestSettings:
+    """The settings of loads: `INGEST__MAX_MINUTES`."""
+    return section_settings(IngestSettings, "ingest")
+
+
+class Cadence(BaseModel):
+    """When a source is read: a cron line in the clients' time zone; and how many days again, today included."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cron: CronLine
+    lookback_days: int | None = Field(default=None, gt=0)
+
+
+def schedule_settings(source: str) -> Mapping[str, Cadence]:
+    """`[sources.<source>.schedules]`: the times at which a source is read, by a name of one's own.
+
+    Each is a cron line, or a table with `cron` and `lookback_days`. Raises ConfigurationError naming the key.
     """
-    found = {key: _value(field.annotation, "reports", key) for key, field in ReportSettings.model_fields.items()}
-    try:
-        return ReportSettings.model_validate({key: value for key, value in found.items() if value is not None})
-    except ValidationError as error:
-        raise ConfigurationError(_explain(error, "reports")) from None
+    found: Mapping[str, Any] = _value(dict[str, Any], "sources", source, "schedules") or {}
+    made: dict[str, Cadence] = {}
+    for name, entry in found.items():
+        if not SCHEDULE_NAME.match(name):
+            raise ConfigurationError(f"[sources.{source}.schedules] {name}: a name is lower case with underscores")
+        try:
+            made[name] = Cadence.model_validate({"cron": entry} if isinstance(entry, str) else entry)
+        except ValidationError as error:
+            raise ConfigurationError(_explain(error, "sources", source, "schedules", name)) from None
+    return made
 
 
 def unchecked_settings(model: type[Model], source: str, client_id: str) -> Model:

@@ -9,12 +9,13 @@ from signalroom_dagster.defs.alert_sensors import build_alert_sensors
 from signalroom_dagster.defs.alerts import with_alerts
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
 from signalroom_dagster.defs.assets.models import build_model_assets
-from signalroom_dagster.defs.assets.reference import build_reference_assets, build_reference_checks
+from signalroom_dagster.defs.assets.reference import build_reference_assets
 from signalroom_dagster.defs.assets.reports import build_report_assets
 from signalroom_dagster.defs.automation import build_automation_sensor
-from signalroom_dagster.defs.checks import build_load_checks, build_model_checks
-from signalroom_dagster.defs.jobs import build_source_job
+from signalroom_dagster.defs.checks import build_checks
+from signalroom_dagster.defs.jobs import build_jobs
 from signalroom_dagster.defs.resources import RESOURCES
+from signalroom_dagster.defs.schedules import build_schedules
 from signalroom_dagster.defs.sensors import build_new_files_sensor
 from signalroom_dagster.loading import catalog
 
@@ -25,15 +26,11 @@ assets = [
     *build_model_assets(),
     *build_report_assets(),
 ]
-checks = [
-    *(check for source in catalog.dlt_sources() for check in build_load_checks(source)),
-    *(check for source in catalog.reference_sources() for check in build_reference_checks(source)),
-    *build_model_checks(),
-]
 defs = dg.Definitions(
     assets=with_alerts(assets),
-    asset_checks=with_alerts(checks),
-    jobs=[*map(build_source_job, catalog.source_names())],
+    asset_checks=with_alerts(build_checks()),
+    jobs=build_jobs(),
+    schedules=build_schedules(),
     sensors=[*map(build_new_files_sensor, catalog.file_sources()), build_automation_sensor(), *build_alert_sensors()],
     resources=RESOURCES,
     executor=dg.in_process_executor,

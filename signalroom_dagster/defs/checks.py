@@ -9,10 +9,10 @@ from typing import TypeAlias
 
 import dagster as dg
 
+from signalroom_dagster.defs.assets.reference import build_reference_checks
 from signalroom_dagster.defs.attempts import first_run_id
 from signalroom_dagster.defs.partitions import all_clients, client_partitions
-from signalroom_dagster.loading import file_checks, slice_checks, warehouse
-from signalroom_dagster.loading.catalog import tables_loaded_by
+from signalroom_dagster.loading import catalog, file_checks, slice_checks, warehouse
 from signalroom_dagster.loading.file_checks import Finding
 from signalroom_dagster.loading.model_checks import checks_of, run_checks
 from signalroom_dagster.loading.sql_models import TableName, models
@@ -36,10 +36,21 @@ CHECKS: Mapping[str, Mapping[str, Look]] = {
 WARNINGS = {"all_rows_read", "not_capped"}
 
 
+def build_checks() -> list[dg.AssetChecksDefinition]:
+    """Every check of every source and model."""
+    return [
+        *(check for source in catalog.dlt_sources() for check in build_load_checks(source)),
+        *(check for source in catalog.reference_sources() for check in build_reference_checks(source)),
+        *build_model_checks(),
+    ]
+
+
 def build_load_checks(source: str) -> list[dg.AssetChecksDefinition]:
     """All checks of each loaded table of a source, one step a table: a client without the table skips its step."""
     return [
-        _checks_of(source, table, looks) for load, looks in CHECKS.items() for table in tables_loaded_by(source, load)
+        _checks_of(source, table, looks)
+        for load, looks in CHECKS.items()
+        for table in catalog.tables_loaded_by(source, load)
     ]
 
 

@@ -13,6 +13,8 @@ import dagster as dg
 
 from signalroom_dagster.clients import Client, clients_of
 from signalroom_dagster.config import environment
+from signalroom_dagster.defs.in_flight import in_flight
+from signalroom_dagster.defs.jobs import DAILY_SYNC
 from signalroom_dagster.loading import catalog
 
 TICK_SECONDS = 60
@@ -54,6 +56,7 @@ def build_new_files_sensor(source: str) -> dg.SensorDefinition:
 def _requests(context: dg.SensorEvaluationContext, source: str, asked: dict[str, Asked]) -> Iterator[dg.RunRequest]:
     """The runs to ask for now; keeps `asked` up to date."""
     now = time.time()
+    busy = in_flight(context.instance)
     for client in clients_of(source):
         if client.status != "active":
             continue
@@ -64,14 +67,10 @@ def _requests(context: dg.SensorEvaluationContext, source: str, asked: dict[str,
             asked.pop(client.id, None)
             continue
         due = _due(asked.get(client.id), _one_text(listed), now)
-        if due is None or _in_flight(context, source, client):
+        if due is None or {(source, client.id), (DAILY_SYNC, client.id)} & busy:
             continue
         asked[client.id] = due
-        yield dg.RunRequest(
-            run_key=f"{client.id}:{due.digest}:{now:.0f}",
-            partition_key=client.id,
-            tags={"signalroom/account": f"{source}:{client.id}"},
-        )
+        yield dg.RunRequest(run_key=f"{client.id}:{due.digest}:{now:.0f}", partition_key=client.id)
 
 
 def _due(before: Asked | None, digest: str, now: float) -> Asked | None:
@@ -106,13 +105,6 @@ def _last_loaded(
     return found
 
 
-def _in_flight(context: dg.SensorEvaluationContext, source: str, client: Client) -> bool:
-    """Whether a run of this source and client is queued or going on."""
-    filters = dg.RunsFilter(statuses=_UNFINISHED, tags={"dagster/partition": client.id})
-    runs = context.instance.get_runs(filters)
-    return any(source in {key.path[0] for key in run.asset_selection or ()} or run.job_name == source for run in runs)
-
-
 def _one_text(digests: Mapping[str, str]) -> str:
     text = json.dumps(digests, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -121,12 +113,3 @@ def _one_text(digests: Mapping[str, str]) -> str:
 def initial_status() -> dg.DefaultSensorStatus:
     """Running from the start in production, stopped until a person starts it elsewhere."""
     return dg.DefaultSensorStatus.RUNNING if environment() == "production" else dg.DefaultSensorStatus.STOPPED
-
-
-_UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]

@@ -9,7 +9,7 @@ https://sqlglot.com/
 
 import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -102,6 +102,14 @@ def models() -> Mapping[TableName, Model]:
             raise ValueError(f"models read each other in a circle: {sorted(set(found) - set(ordered))}")
         ordered.update({model.name: model for model in ready})
     return ordered
+
+
+def behind(tables: Iterable[TableName]) -> Iterator[TableName]:
+    """Tables, and all that they are made from where they are models."""
+    for table in tables:
+        yield table
+        if table in models():
+            yield from behind(models()[table].reads)
 
 
 def _model_files() -> Iterator[tuple[Traversable, Traversable]]:

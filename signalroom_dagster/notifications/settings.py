@@ -4,7 +4,7 @@ from typing import Annotated, TypeAlias, TypeVar
 
 from pydantic import BaseModel, Field, SecretStr
 
-from signalroom_dagster.config import ConfigurationError, notification_settings
+from signalroom_dagster.config import ConfigurationError, section_settings
 from signalroom_dagster.notifications.message import NotConfiguredError
 
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
@@ -46,6 +46,6 @@ def configured(model: type[Settings]) -> Settings:
     """The settings of a channel. Raises NotConfiguredError naming what to set."""
     channel = model.__name__.lower()
     try:
-        return notification_settings(model, channel)
+        return section_settings(model, "notifications", channel)
     except ConfigurationError as error:
         raise NotConfiguredError(f"{channel} is not configured: {error}") from None

@@ -4,14 +4,14 @@ A day is whole when its source was read after it was over, in the client's zone;
 Read from what loads note with their data (`windows`, the ledger of files), never from when a run happened to finish.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal, TypeAlias
 
 from signalroom_dagster.clients import Client
 from signalroom_dagster.loading import catalog
-from signalroom_dagster.loading.sql_models import TableName, models
+from signalroom_dagster.loading.sql_models import TableName, behind
 from signalroom_dagster.loading.tables import LEDGER, WINDOWS
 from signalroom_dagster.loading.warehouse import Query, table_exists
 
@@ -46,7 +46,7 @@ def coverage(query: Query, client: Client, tables: Iterable[TableName], last: da
 
     Reference data are files in git and have no days.
     """
-    wanted, found = {*_behind(tables)}, list[Coverage]()
+    wanted, found = {*behind(tables)}, list[Coverage]()
     for source in client.sources:
         own = {table for schema, table in wanted if schema == source}
         if own and not catalog.is_reference(source):
@@ -58,14 +58,6 @@ def coverage(query: Query, client: Client, tables: Iterable[TableName], last: da
 def whole_days(found: Sequence[Coverage]) -> frozenset[date]:
     """The days that are whole in every source."""
     return frozenset.intersection(*(item.whole for item in found)) if found else frozenset()
-
-
-def _behind(tables: Iterable[TableName]) -> Iterator[TableName]:
-    """Tables and what they are made from, where they are models."""
-    for table in tables:
-        yield table
-        if table in models():
-            yield from _behind(models()[table].reads)
 
 
 def _of_source(

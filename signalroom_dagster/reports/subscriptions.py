@@ -9,13 +9,12 @@ from typing import TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from signalroom_dagster.clients import Client, load_clients
-from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.config import ConfigurationError, CronLine
 from signalroom_dagster.notifications.message import Channel
 from signalroom_dagster.reports.templates import FILE_OF_CHANNEL, get_template
 
 Parameter: TypeAlias = bool | int | Decimal | date | str
 
-_CRON_FIELD = re.compile(r"^[\d*,/\-A-Za-z#?]+$")
 _ADDRESS = re.compile(r"^[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>]+$")
 _NUMBER = re.compile(r"^\+[1-9]\d{6,14}$")
 
@@ -28,18 +27,10 @@ class Subscription(BaseModel):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     template: str
     params: Mapping[str, Parameter] = Field(default_factory=dict)
-    schedule: str | None = None
+    schedule: CronLine | None = None
     slack: str | None = None
     email: tuple[str, ...] = ()
     sms: tuple[str, ...] = ()
-
-    @field_validator("schedule")
-    @classmethod
-    def _five_fields(cls, value: str | None) -> str | None:
-        fields = (value or "* * * * *").split()
-        if len(fields) != 5 or not all(map(_CRON_FIELD.match, fields)):
-            raise ValueError("not a cron line of five fields such as 0 7 * * *")
-        return value
 
     @field_validator("email")
     @classmethod

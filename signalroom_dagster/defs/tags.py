@@ -1,0 +1,17 @@
+"""The run tags that two parts agree on: Dagster's own, and those by which `dagster.yaml` limits runs."""
+
+PARTITION_TAG = "dagster/partition"
+BACKFILL_TAG = "dagster/backfill"
+PRIORITY_TAG = "dagster/priority"
+MAX_RUNTIME_TAG = "dagster/max_runtime"
+PARENT_RUN_TAG = "dagster/parent_run_id"
+RETRY_NUMBER_TAG = "dagster/retry_number"
+WILL_RETRY_TAG = "dagster/will_retry"
+REASON_TAG = "dagster/failure_reason"
+
+ACCOUNT_TAG = "signalroom/account"
+"""Which vendor account a run uses, as <source>:<client>: one run of each at a time."""
+QUEUE_TAG = "signalroom/queue"
+"""Which queue a run waits in: api, files, reports or browser."""
+STARTED_BY_TAG = "signalroom/started_by"
+"""The run that works this one off in its own process."""
