@@ -209,27 +209,6 @@ def schedule_settings(source: str) -> Mapping[str, Cadence]:
     return made
 
 
-class ExportSettings(BaseModel):
-    """`[events.export]`: a folder that takes each job's result as a file, too; none by default."""
-
-    folder: Path | None = None
-    format: Literal["json", "parquet"] = "json"
-
-
-def export_settings() -> ExportSettings:
-    """The settings of the export of results: `EVENTS__EXPORT__FOLDER` (below the project when it is relative) and
-    `EVENTS__EXPORT__FORMAT`.
-
-    Raises ConfigurationError naming the key.
-    """
-    path = ("events", "export")
-    found = {key: _value(field.annotation, *path, key) for key, field in ExportSettings.model_fields.items()}
-    try:
-        return ExportSettings.model_validate({key: value for key, value in found.items() if value is not None})
-    except ValidationError as error:
-        raise ConfigurationError(_explain(error, *path)) from None
-
-
 def unchecked_settings(model: type[Model], source: str, client_id: str) -> Model:
     """Whatever is configured, unvalidated and possibly incomplete: for what is known without credentials."""
     return model.model_construct(**_found(model, source, client_id))

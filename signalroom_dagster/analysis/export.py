@@ -7,25 +7,33 @@ import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+from pydantic import BaseModel
 
 from signalroom_dagster.analysis.results import COLUMNS, Result, row
-from signalroom_dagster.config import export_settings, project_dir
+from signalroom_dagster.config import project_dir, section_settings
 
 if TYPE_CHECKING:
     import duckdb
 
 
+class ExportSettings(BaseModel):
+    """`[events.export]`, or `EVENTS__EXPORT__FOLDER` (below the project when it is relative) and `…__FORMAT`."""
+
+    folder: Path | None = None
+    format: Literal["json", "parquet"] = "json"
+
+
 def is_exporting() -> bool:
     """Whether a folder is configured. Raises ConfigurationError."""
-    return export_settings().folder is not None
+    return _settings().folder is not None
 
 
 def export_files(results: Sequence[Result]) -> None:
     """Write each result as a file where a folder is configured. Raises OSError."""
-    settings = export_settings()
+    settings = _settings()
     if settings.folder is None:
         return
     write = {"json": _write_json, "parquet": _write_parquet}[settings.format]
@@ -40,6 +48,10 @@ def export_files(results: Sequence[Result]) -> None:
 
 FIELDS = tuple(name for name in COLUMNS if name != "_loaded_at")
 """When a file was written, the file system knows; without it, equal results are equal files."""
+
+
+def _settings() -> ExportSettings:
+    return section_settings(ExportSettings, "events", "export")
 
 
 def _write_json(path: Path, fields: dict[str, Any]) -> None:

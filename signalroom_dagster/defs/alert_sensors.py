@@ -11,15 +11,13 @@ from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatu
 
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure, Kind
-from signalroom_dagster.defs.alerts import PARTITION_TAG, failure_of, subject_of
-from signalroom_dagster.defs.resident_run import SUPERVISED_TAG
+from signalroom_dagster.defs.alerts import failure_of, subject_of
 from signalroom_dagster.defs.sensors import initial_status
+from signalroom_dagster.defs.tags import PARTITION_TAG, REASON_TAG, RETRY_NUMBER_TAG, SUPERVISED_TAG, WILL_RETRY_TAG
 from signalroom_dagster.loading import warehouse
 from signalroom_dagster.loading.errors import DestinationUnreachableError, WarehouseBusyError
 from signalroom_dagster.loading.freshness import ages
 
-WILL_RETRY_TAG = "dagster/will_retry"
-REASON_TAG = "dagster/failure_reason"
 WATCH_SECONDS = 60
 FRESHNESS_SECONDS = 3_600
 LOCK_SECONDS = 10.0
@@ -60,7 +58,7 @@ def _lost(context: dg.RunFailureSensorContext, client: str) -> Failure:
     kind, subject = subject_of([*at, *wanted, f"load_{run.job_name}"][0])
     if kind == "step":
         subject = run.job_name
-    tries = int(run.tags.get("dagster/retry_number") or 0) + 1
+    tries = int(run.tags.get(RETRY_NUMBER_TAG) or 0) + 1
     reason = run.tags.get(REASON_TAG, "RUN_EXCEPTION")
     return Failure(
         kind=kind, subject=subject, client=client, error=f"Run lost ({reason})", run=run.run_id, attempts=tries

@@ -14,10 +14,10 @@ from dagster._core.definitions.events import HookExecutionResult
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure, Kind
 from signalroom_dagster.defs.attempts import ATTEMPTS_MADE, ERROR, SAID
+from signalroom_dagster.defs.tags import PARTITION_TAG
 from signalroom_dagster.loading import catalog
 from signalroom_dagster.loading.sql_models import models
 
-PARTITION_TAG = "dagster/partition"
 REPORT_STEP = "report_"
 
 Assets = TypeVar("Assets", bound=dg.AssetsDefinition)

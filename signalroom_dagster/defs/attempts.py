@@ -12,10 +12,9 @@ from contextlib import contextmanager
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
+from signalroom_dagster.defs.tags import PARENT_RUN_TAG, RETRY_NUMBER_TAG
 from signalroom_dagster.retries import ATTEMPTS, decide, root_error
 
-PARENT_RUN_TAG = "dagster/parent_run_id"
-RETRY_NUMBER_TAG = "dagster/retry_number"
 ERROR, ATTEMPTS_MADE, SAID = "error", "attempts", "said"
 """The metadata of a final failure."""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Set
 
 import dagster as dg
 
-PARTITION_TAG = "dagster/partition"
+from signalroom_dagster.defs.tags import PARTITION_TAG
 
 UNFINISHED = (
     dg.DagsterRunStatus.QUEUED,

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from signalroom_dagster.clients import get_client
-from signalroom_dagster.defs.in_flight import PARTITION_TAG, in_flight
+from signalroom_dagster.defs.in_flight import in_flight
 from signalroom_dagster.defs.partitions import all_clients
 from signalroom_dagster.defs.resident_run import build_consumer_jobs
+from signalroom_dagster.defs.tags import PARTITION_TAG, STARTED_BY_TAG
 from signalroom_dagster.loading import catalog
 from signalroom_dagster.reports.subscriptions import subscribers
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 DAILY_SYNC = "daily_sync"
-STARTED_BY_TAG = "signalroom/started_by"
 
 
 def build_jobs() -> list["UnresolvedAssetJobDefinition | dg.JobDefinition"]:

@@ -21,6 +21,8 @@ from dagster._grpc.client import DagsterGrpcClient
 from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult, GetCurrentRunsResult
 from dagster._serdes import deserialize_value
 
+from signalroom_dagster.defs.tags import STARTED_BY_TAG
+
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 ANSWER_SECONDS = 10
 CLOCK_SLACK_SECONDS = 2.0
@@ -37,14 +39,24 @@ class HealthCheckingRunLauncher(dg.DefaultRunLauncher):
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """RUNNING, or FAILED when the worker is certainly gone.
 
-        Runs of the command line have no code server, and their machine is unknown: they are never judged.
+        Runs of the command line have no code server, and their machine is unknown: they are never judged. A run that
+        another one works off lives as long as that does.
         """
         server = self._get_grpc_client_for_termination(run.run_id)
+        if server is None and (parent := run.tags.get(STARTED_BY_TAG)):
+            return self._check_with(parent)
         if server is None:
             return CheckRunHealthResult(WorkerStatus.RUNNING, "not started by a code server: not judged")
         if server.host in LOCAL_HOSTS:
             return self._check_here(server, run.run_id)
         return _check_elsewhere(server, run.run_id)
+
+    def _check_with(self, parent: str) -> CheckRunHealthResult:
+        """The health of a run by that of the run which works it off in its own process."""
+        found = self._instance.get_run_by_id(parent)
+        if found is None or found.is_finished:
+            return CheckRunHealthResult(WorkerStatus.FAILED, f"run {parent}, which worked it off, has ended")
+        return CheckRunHealthResult(WorkerStatus.RUNNING, f"run {parent} works it off")
 
     def _check_here(self, server: DagsterGrpcClient, run_id: str) -> CheckRunHealthResult:
         """The server's word when it vouches for the run, else the process table.

@@ -10,17 +10,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.storage.tags import MAX_RETRIES_TAG, PRIORITY_TAG
 
 from signalroom_dagster.defs import consumer_watch
 from signalroom_dagster.defs.assets.analysis import materialization, tenants
+from signalroom_dagster.defs.tags import MAX_RETRIES_TAG, PRIORITY_TAG, SUPERVISED_TAG
 
 if TYPE_CHECKING:
     from signalroom_dagster.analysis.drain import Counts
 
 JOB = "analysis_consumer"
 FIRST = "30"
-SUPERVISED_TAG = "signalroom/supervised"
 TAGS = {SUPERVISED_TAG: "true", MAX_RETRIES_TAG: "0", PRIORITY_TAG: FIRST}
 WAIT_SECONDS = 180.0
 

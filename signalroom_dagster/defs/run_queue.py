@@ -16,19 +16,21 @@ from typing_extensions import override
 
 from signalroom_dagster.clients import load_clients
 from signalroom_dagster.config import ConfigurationError, ingest_settings
-from signalroom_dagster.defs.in_flight import PARTITION_TAG
 from signalroom_dagster.defs.jobs import DAILY_SYNC
+from signalroom_dagster.defs.tags import (
+    ACCOUNT_TAG,
+    BACKFILL_TAG,
+    MAX_RUNTIME_TAG,
+    PARTITION_TAG,
+    PRIORITY_TAG,
+    QUEUE_TAG,
+)
 from signalroom_dagster.loading import catalog
 from signalroom_dagster.loading.model_runs import sources_of
 from signalroom_dagster.loading.sql_models import behind
 from signalroom_dagster.reports.subscriptions import subscriptions
 from signalroom_dagster.reports.templates import get_template
 
-ACCOUNT_TAG = "signalroom/account"
-QUEUE_TAG = "signalroom/queue"
-PRIORITY_TAG = "dagster/priority"
-RUNTIME_TAG = "dagster/max_runtime"
-BACKFILL_TAG = "dagster/backfill"
 REPORTS, FOR_REPORTS, BACKFILLS = "20", "10", "-10"
 """Priorities; what has none counts as 0."""
 
@@ -59,7 +61,10 @@ def tags_of(run: dg.DagsterRun) -> Mapping[str, str]:
     sources = groups & {*catalog.source_names(), DAILY_SYNC}
     if not sources:
         return backfill
-    tags = {QUEUE_TAG: "files" if sources <= {*catalog.file_sources()} else "api", RUNTIME_TAG: _longest(run, sources)}
+    tags = {
+        QUEUE_TAG: "files" if sources <= {*catalog.file_sources()} else "api",
+        MAX_RUNTIME_TAG: _longest(run, sources),
+    }
     if len(sources) == 1 and (client := run.tags.get(PARTITION_TAG)):
         tags[ACCOUNT_TAG] = f"{min(sources)}:{client}"
     return {**tags, **({PRIORITY_TAG: FOR_REPORTS} if sources & _feeding_reports() else {}), **backfill}

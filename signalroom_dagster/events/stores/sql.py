@@ -5,9 +5,10 @@ from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 
-from signalroom_dagster.events.stores import leases, letters, replays, retention
+from signalroom_dagster.events.stores import leases, replays, retention
 from signalroom_dagster.events.stores.claims import SqlBatch
 from signalroom_dagster.events.stores.contract import DeadLetter, Incomplete, Kept, Lease, Retention, TenantStats
+from signalroom_dagster.events.stores.letters import bury, open_letters, replayed
 from signalroom_dagster.events.stores.sessions import Session
 
 EXPIRED_AT_ONCE = 500
@@ -47,11 +48,11 @@ class SqlStore(ABC):
         with self.transaction() as session:
             session.run("DELETE FROM events.lease WHERE name = ?", "")
 
-    def bury(self, letters_: Sequence[DeadLetter]) -> None:
+    def bury(self, letters: Sequence[DeadLetter]) -> None:
         """See Store."""
-        if letters_:
+        if letters:
             with self.transaction() as session:
-                letters.bury(session, letters_)
+                bury(session, letters)
 
     @contextmanager
     def claim(self, limit: int, now: datetime | None = None) -> Generator[SqlBatch]:
@@ -106,12 +107,12 @@ class SqlStore(ABC):
     def letters(self, tenant_id: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
         """See Store."""
         with self.transaction(reads_only=True) as session:
-            return letters.open_letters(session, tenant_id, limit)
+            return open_letters(session, tenant_id, limit)
 
     def replayed(self, letter_ids: Collection[str]) -> None:
         """See Store."""
         with self.transaction() as session:
-            letters.replayed(session, letter_ids)
+            replayed(session, letter_ids)
 
     def unpublished(self, limit: int) -> Sequence[Kept]:
         """See Store."""
