@@ -25,7 +25,7 @@ BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What came of a tenant's jobs; `lag_seconds` is the longest from a job's last event to its result."""
+    """What came of a tenant's jobs; `lag_seconds` is the longest from when a job was due to its result."""
 
     jobs: int = 0
     events: int = 0
@@ -124,7 +124,7 @@ def _counted(jobs: Sequence[Ready], reasons: Mapping[JobKey, str]) -> Mapping[st
     now = datetime.now(UTC)
     total: dict[str, Counts] = {}
     for job in jobs:
-        lag = (now - job.last_at).total_seconds()
+        lag = (now - job.due_at).total_seconds()
         found = Counts(failed=1) if job.key in reasons else Counts(1, len(job.payloads), job.late, 0, lag)
         add(total, {job.tenant_id: found})
     return total

@@ -77,7 +77,7 @@ def _report(counts: Mapping[str, "Counts"]) -> None:
     for client, found in counts.items():
         say(
             f"{client}: {found.jobs:,} jobs from {found.events:,} events, {found.failed} failed attempts, "
-            f"{found.lag_seconds:.1f} s from the last event to the result"
+            f"{found.lag_seconds:.1f} s to the last result"
         )
     if os.environ.get("DAGSTER_HOME"):
         import dagster as dg

@@ -98,3 +98,13 @@ def test_a_job_that_is_completed_after_its_deadline_is_analysed_and_marked_late(
     assert drain_once(store)["713"].late == 1
     assert results(store)["j1"].late
     assert examine(store, ["713"])["713"]["incomplete_jobs"].passed
+
+
+def test_a_replay_of_old_jobs_is_no_lag() -> None:
+    store = MemoryStore()
+    store.append(whole(["j1"], at=datetime.now(UTC) - timedelta(hours=3)))
+    assert not examine(store, ["713"])["713"]["lag"].passed
+    assert drain_once(store)["713"].lag_seconds > 10_000
+    store.replay("713")
+    assert examine(store, ["713"])["713"]["lag"].passed
+    assert drain_once(store)["713"].lag_seconds < 60
