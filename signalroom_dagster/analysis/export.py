@@ -7,12 +7,12 @@ import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from pydantic import BaseModel
 
-from signalroom_dagster.analysis.results import COLUMNS, Result, row
+from signalroom_dagster.analysis.results import Result, given_rows, row
 from signalroom_dagster.config import project_dir, section_settings
 
 if TYPE_CHECKING:
@@ -42,27 +42,25 @@ def export_files(results: Sequence[Result]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{result.job_id}.{settings.format}"
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        write(unfinished, {name: value for name, value in row(result, result.last_event_at).items() if name in FIELDS})
+        fields = row(result, result.last_event_at)
+        del fields["_loaded_at"]  # when a file was written, the file system knows; so equal results are equal files
+        write(unfinished, msgspec.json.encode(fields))
         unfinished.replace(path)
-
-
-FIELDS = tuple(name for name in COLUMNS if name != "_loaded_at")
-"""When a file was written, the file system knows; without it, equal results are equal files."""
 
 
 def _settings() -> ExportSettings:
     return section_settings(ExportSettings, "events", "export")
 
 
-def _write_json(path: Path, fields: dict[str, Any]) -> None:
-    nested = {name: msgspec.Raw(fields[name].encode()) for name in FIELDS if COLUMNS[name].startswith("json")}
-    path.write_bytes(msgspec.json.encode({**fields, **nested}))
+def _write_json(path: Path, fields: bytes) -> None:
+    path.write_bytes(fields)
 
 
-def _write_parquet(path: Path, fields: dict[str, Any]) -> None:
-    columns = ", ".join(f"CAST(? AS {COLUMNS[name].removesuffix(' NOT NULL')}) AS {name}" for name in FIELDS)
+def _write_parquet(path: Path, fields: bytes) -> None:
+    rows = given_rows("duckdb").replace("%s", "?")
     target = str(path).replace("'", "''")
-    _engine().execute(f"COPY (SELECT {columns}) TO '{target}' (FORMAT parquet)", list(fields.values()))
+    statement = f"COPY (SELECT * EXCLUDE (_loaded_at) FROM {rows}) TO '{target}' (FORMAT parquet)"
+    _engine().execute(statement, [f"[{fields.decode()}]"])
 
 
 @functools.cache

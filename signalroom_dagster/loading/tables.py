@@ -77,20 +77,16 @@ def create_statements(load: str, qualified: Callable[[str], str]) -> list[str]:
     return [create_table(qualified(name), columns, key) for name, columns, key in KEPT[load]]
 
 
-def upsert(
-    table: str, columns: Mapping[str, str], key: Sequence[str], kept: Sequence[str] = (), *, rows: int = 1
-) -> str:
-    """INSERT … ON CONFLICT for so many rows of distinct keys, with %s for every column of every row in order; NULL does
-    not overwrite what is `kept`."""
+def upsert(table: str, columns: Mapping[str, str], key: Sequence[str], kept: Sequence[str] = ()) -> str:
+    """INSERT … ON CONFLICT for one row, with %s for every column in order; NULL does not overwrite what is `kept`."""
     names = list(columns)
     updates = ", ".join(
         f"{name} = coalesce(EXCLUDED.{name}, old.{name})" if name in kept else f"{name} = EXCLUDED.{name}"
         for name in names
         if name not in key
     )
-    values = f"({', '.join(['%s'] * len(names))})"
     return (
-        f"INSERT INTO {table} AS old ({', '.join(names)}) VALUES {', '.join([values] * rows)} "
+        f"INSERT INTO {table} AS old ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))}) "
         f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates}"
     )
 
