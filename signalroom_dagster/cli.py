@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from signalroom_dagster.commands import analysis, loads, overview, reports
+from signalroom_dagster.commands import analysis, events, loads, overview, reports
 from signalroom_dagster.commands.terminal import err, say, tell, told
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
@@ -42,10 +42,9 @@ COMMANDS = (
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(loads.mappings, name="mappings")
-events = typer.Typer(no_args_is_help=True, help="Push events: gateway, consumer, simulator.")
 for command in (analysis.consume, analysis.replay, analysis.status):
-    events.command()(command)
-app.add_typer(events, name="events")
+    events.events.command()(command)
+app.add_typer(events.events, name="events")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -24,12 +24,14 @@ def say(line: object) -> None:
 
 def told() -> tuple[type[Exception], ...]:
     """The errors whose message says all there is to say."""
+    from signalroom_dagster.events.stores.contract import RetentionError, StoreError
     from signalroom_dagster.loading.errors import LoadError
     from signalroom_dagster.loading.load_warehouse import RowCountError
     from signalroom_dagster.notifications.message import PermanentDeliveryError, RetryableDeliveryError
     from signalroom_dagster.sources.http import VendorDataError, VendorError
 
     ours = (ConfigurationError, LoadError, RowCountError, VendorError, VendorDataError)
+    ours = (*ours, StoreError, RetentionError)
     return (*ours, PermanentDeliveryError, RetryableDeliveryError, OSError)
 
 
