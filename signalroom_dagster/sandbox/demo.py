@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -109,8 +110,8 @@ def _summarize() -> None:
 
 def _show_results() -> None:
     """The best results of each client's jobs."""
-    columns = ("_client_id", "job_id", "score", "best_campaign", "conversions", "revenue", "cost", "roas", "click_rate")
-    table = Table(*columns, title="The best of analysis.results, from events")
+    columns = ("_client_id", "job_id", "score", "best_campaign", "revenue", "cost", "roas")
+    table = Table(*columns, title="The best of analysis.results, from events", box=SIMPLE, padding=(0, 1))
     with exclusive(), connected() as query:
         for client in _clients():
             best = "WHERE _client_id = %s ORDER BY score DESC, job_id LIMIT 3"

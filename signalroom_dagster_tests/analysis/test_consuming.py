@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import dagster as dg
 import psycopg2
 import pytest
 
@@ -162,11 +163,18 @@ def test_a_consumer_that_is_killed_again_and_again_under_load(kills: int, store:
     assert ask(COUNT) == [(len(jobs), len(jobs))]
 
 
-def test_once_analyses_what_is_ready_and_ends(beside_duckdb: Store, project: Project) -> None:
+def test_once_analyses_what_is_ready_tells_dagster_and_ends(beside_duckdb: Store, project: Project) -> None:
+    home = project.root / "dagster"
+    home.mkdir()
+    project.set(DAGSTER_HOME=str(home))
     beside_duckdb.append([*whole(["j1", "j2"]), event("j3", "audience"), event("bad", "audience", BAD)])
     assert consumer(project, "--once").wait(60) == 0
     assert ask(COUNT) == [(2, 2)]
     assert beside_duckdb.stats()["713"].open == 2
+    with dg.DagsterInstance.get() as instance:
+        told = instance.get_latest_materialization_event(dg.AssetKey(["analysis", "results"]))
+    assert told and told.asset_materialization and told.asset_materialization.partition == "713"
+    assert told.asset_materialization.metadata["jobs"].value == 2
 
 
 def test_a_resident_consumer_ends_when_another_holds_the_lease(beside_duckdb: Store) -> None:
