@@ -16,9 +16,10 @@ from signalroom_dagster.analysis import drain, publishing
 from signalroom_dagster.analysis.consumer import LEASE, Consumer
 from signalroom_dagster.analysis.publishing import create_table_of_results, is_direct
 from signalroom_dagster.analysis.store import opened_store
-from signalroom_dagster.events.stores.contract import Store
+from signalroom_dagster.events.stores.contract import Received, Store, StoreError
 from signalroom_dagster_tests.analysis.events import BAD, event, whole
 from signalroom_dagster_tests.loads import ask
+from signalroom_dagster_tests.postgres import PostgresServer
 from signalroom_dagster_tests.projects import Project
 
 COUNT = "SELECT count(*), count(DISTINCT job_id) FROM analysis.results"
@@ -161,6 +162,43 @@ def test_a_consumer_that_is_killed_again_and_again_under_load(kills: int, store:
     process.terminate()
     assert process.wait(30) == 0
     assert ask(COUNT) == [(len(jobs), len(jobs))]
+
+
+@pytest.mark.slow
+def test_a_consumer_outlives_postgres(project: Project) -> None:
+    server = PostgresServer({"fsync": "on"}).start()
+    try:
+        url = server.create_database("events")
+        project.use_postgres(url)
+        project.set(EVENTS__STORE=url)
+        create_table_of_results()
+        store = opened_store()
+        process = consumer(project)
+        jobs = [f"j{number}" for number in range(1_000)]
+        batches = whole(jobs)
+        for start in range(0, len(batches), 60):
+            if start in (900, 1_800):
+                server.stop(signal.SIGQUIT)
+                server.start()
+            append_again(store, batches[start : start + 60])
+            time.sleep(0.1)
+        wait_for(store, len(jobs), 60)
+        process.terminate()
+        assert process.wait(30) == 0
+        assert ask(COUNT) == [(len(jobs), len(jobs))]
+    finally:
+        server.remove()
+
+
+def append_again(store: Store, events: Sequence[Received]) -> None:
+    """As a sender does that gets no answer."""
+    for _ in range(20):
+        try:
+            store.append(events)
+            return
+        except StoreError:
+            time.sleep(0.3)
+    raise AssertionError("the store does not come back")
 
 
 def test_once_analyses_what_is_ready_tells_dagster_and_ends(beside_duckdb: Store, project: Project) -> None:
