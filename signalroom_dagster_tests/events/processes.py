@@ -94,7 +94,7 @@ def running_gateway(project: Project) -> Generator[GatewayProcess]:
 class Load(threading.Thread):
     """A sending under way; `sent` shows how far it is, `join` waits for its end."""
 
-    def __init__(self, url: str, messages: Sequence[Message], rate: float, attempts: int = 60) -> None:
+    def __init__(self, url: str, messages: Sequence[Message], rate: float | None, attempts: int = 60) -> None:
         super().__init__(daemon=True)
         self._work = (url, messages, rate, attempts)
         self.sent = Sent(len(messages))

@@ -80,12 +80,12 @@ def test_a_gateway_without_tokens_refuses_an_address_that_others_can_reach(proje
 @pytest.mark.slow
 def test_nothing_acknowledged_is_lost_when_the_gateway_is_killed_under_load(project: Project, store_url: str) -> None:
     tenants(project, store_url)
-    messages = simulator.planned(CONTRACTS, 500, duplicates=0.15, shuffle=300)
+    messages = simulator.planned(CONTRACTS, 1_000, duplicates=0.15, shuffle=300)
     with running_gateway(project) as gateway:
-        load = Load(gateway.url, messages, rate=400)
+        load = Load(gateway.url, messages, rate=None)
         load.start()
         for killed in range(1, 4):
-            wait_for(load, killed * 600)
+            wait_for(load, killed * 1_200)
             gateway.stop(signal.SIGKILL)
             gateway.start()
         load.join(120)
@@ -93,7 +93,7 @@ def test_nothing_acknowledged_is_lost_when_the_gateway_is_killed_under_load(proj
     assert load.sent.acknowledged - stored(store_url) == set()
     assert load.sent.repeated > 0
     assert (load.sent.acknowledged, stored(store_url)) == (everything, everything)
-    assert ready_jobs(store_url) == {"713": 500, "cti": 500}
+    assert ready_jobs(store_url) == {"713": 1_000, "cti": 1_000}
 
 
 @pytest.mark.slow
@@ -102,12 +102,12 @@ def test_nothing_acknowledged_is_lost_when_postgres_is_killed_or_stopped_under_l
 ) -> None:
     store_url = own_postgres.create_database("events")
     tenants(project, store_url)
-    messages = simulator.planned(CONTRACTS, 500, duplicates=0.15, shuffle=300)
+    messages = simulator.planned(CONTRACTS, 1_000, duplicates=0.15, shuffle=300)
     with running_gateway(project) as gateway:
-        load = Load(gateway.url, messages, rate=400)
+        load = Load(gateway.url, messages, rate=None)
         load.start()
         for number, how in enumerate((signal.SIGKILL, signal.SIGINT, signal.SIGQUIT), start=1):
-            wait_for(load, number * 600)
+            wait_for(load, number * 1_200)
             own_postgres.stop(how)
             sleep(0.5)
             assert not gateway.is_ready()
@@ -118,7 +118,7 @@ def test_nothing_acknowledged_is_lost_when_postgres_is_killed_or_stopped_under_l
     assert load.sent.acknowledged - stored(store_url) == set()
     assert load.sent.repeated > 0
     assert (load.sent.acknowledged, stored(store_url)) == (everything, everything)
-    assert ready_jobs(store_url) == {"713": 500, "cti": 500}
+    assert ready_jobs(store_url) == {"713": 1_000, "cti": 1_000}
 
 
 @pytest.mark.slow
