@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from signalroom_dagster.commands import events, loads, operation, overview, reports
+from signalroom_dagster.commands import analysis, events, loads, operation, overview, reports
 from signalroom_dagster.commands.terminal import err, say, tell, told
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
@@ -44,6 +44,8 @@ COMMANDS = (
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(loads.mappings, name="mappings")
+for command in (analysis.consume, analysis.replay, analysis.status):
+    events.events.command()(command)
 app.add_typer(events.events, name="events")
 
 

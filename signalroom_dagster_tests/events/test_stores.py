@@ -247,6 +247,9 @@ def test_the_figures_of_each_tenant(store: Store) -> None:
     assert found["713"].lag_seconds >= 90
     assert (found["713"].ready, found["713"].done, found["713"].expired) == (1, 1, 1)
     assert found["cti"] == TenantStats(expired=1, dead_letters=1)
+    claimed(store)
+    store.replay("713")
+    assert (store.stats()["713"].ready, store.stats()["713"].lag_seconds < 60) == (2, True)  # due since the replay
 
 
 def test_a_dead_letter_is_kept_once_and_opens_again_when_it_comes_back(store: Store) -> None:

@@ -11,7 +11,7 @@ from signalroom_dagster.events.stores.letters import bury
 from signalroom_dagster.events.stores.sessions import Session, pieces, values_of
 
 _DUE = """
-SELECT tenant_id, job_id, contract_version, attempts, late, first_at, last_at FROM events.job
+SELECT tenant_id, job_id, contract_version, attempts, late, first_at, last_at, due_at FROM events.job
 WHERE status = 'ready' AND due_at <= ? ORDER BY due_at LIMIT ? {locked}
 """
 _PAYLOADS = "SELECT tenant_id, job_id, analysis_type, payload FROM events.inbox WHERE (tenant_id, job_id) IN ({keys})"
@@ -77,6 +77,6 @@ def _due(session: Session, limit: int, now: datetime) -> list[Ready]:
             payloads[JobKey(tenant, job)][analysis_type] = bytes(payload)
     return [
         Ready(tenant, job, payloads[JobKey(tenant, job)], version, attempts, bool(late),
-              session.time(first_at), session.time(last_at))
-        for tenant, job, version, attempts, late, first_at, last_at in found
+              *map(session.time, times))
+        for tenant, job, version, attempts, late, *times in found
     ]  # fmt: skip

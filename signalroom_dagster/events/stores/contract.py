@@ -78,7 +78,10 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """A complete job: everything that its analysis takes. `payloads` are by analysis type."""
+    """A complete job: everything that its analysis takes. `payloads` are by analysis type.
+
+    It is due since its last event, or since it was asked for again.
+    """
 
     tenant_id: str
     job_id: str
@@ -88,6 +91,7 @@ class Ready(msgspec.Struct, frozen=True):
     late: bool
     first_at: datetime
     last_at: datetime
+    due_at: datetime
 
     @property
     def key(self) -> JobKey:
@@ -115,7 +119,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class TenantStats(msgspec.Struct, frozen=True):
-    """How many jobs of a tenant stand where, and how long the oldest that is ready has waited."""
+    """How many jobs of a tenant stand where, and for how long the oldest that is ready has been due."""
 
     open: int = 0
     ready: int = 0

@@ -120,7 +120,16 @@ class MemoryStore:
 
     def _ready(self, job: Job) -> Ready:
         payloads = {name: self._inbox[job.tenant_id, job.job_id, name] for name in job.arrived}
-        return Ready(*job.key, payloads, job.contract_version, job.attempts, job.late, job.first_at, job.last_at)
+        return Ready(
+            *job.key,
+            payloads,
+            job.contract_version,
+            job.attempts,
+            job.late,
+            job.first_at,
+            job.last_at,
+            job.due_at,
+        )
 
     def _apply(self, batch: MemoryBatch, now: datetime) -> None:
         for key in batch.finished:
@@ -162,7 +171,7 @@ class MemoryStore:
         own = [job for job in self._jobs.values() if job.tenant_id == tenant]
         count = {status: sum(job.status == status for job in own) for status in ("open", "ready", "done")}
         count |= {status: sum(job.status == status for job in own) for status in ("failed", "expired")}
-        oldest = min((job.last_at for job in own if job.status == "ready"), default=now)
+        oldest = min((job.due_at for job in own if job.status == "ready"), default=now)
         return TenantStats(
             **count,
             dead_letters=sum(letter.tenant_id == tenant for letter in open_letters),
@@ -187,8 +196,9 @@ class MemoryStore:
             named = {job.job_id: job.pruned_at is not None for job in own if job_ids and job.job_id in job_ids}
             replays.check_jobs(tenant_id, job_ids, named)
             found = [job for job in asked if job.status in statuses and not job.pruned_at]
+            now = datetime.now(UTC)
             for job in found:
-                job.status, job.attempts, job.due_at, job.last_error = "ready", 0, job.last_at, None
+                job.status, job.attempts, job.due_at, job.last_error = "ready", 0, now, None
             again = {job.key for job in found}
             self._replayed |= {
                 letter.id for letter in self._letters.values()

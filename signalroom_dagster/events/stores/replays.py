@@ -9,7 +9,7 @@ from signalroom_dagster.events.stores.sessions import Session, pieces, values_of
 
 _FOUND = "SELECT job_id, pruned_at IS NOT NULL FROM events.job WHERE tenant_id = ? AND (job_id) IN ({ids})"
 _READY = """
-UPDATE events.job SET status = 'ready', attempts = 0, due_at = last_at, last_error = NULL
+UPDATE events.job SET status = 'ready', attempts = 0, due_at = ?, last_error = NULL
 WHERE tenant_id = ? AND pruned_at IS NULL AND status IN ({statuses}){where} RETURNING job_id
 """
 _LETTERS = """
@@ -54,7 +54,7 @@ def make_ready(
     where = "".join(f" AND last_at {sign} ?" for sign, at in zip((">=", "<"), span, strict=True) if at)
     times: list[Any] = [at for at in span if at]
     if job_ids is None:
-        again = session.rows(_READY.format(statuses=statuses, where=where), tenant_id, *times)
+        again = session.rows(_READY.format(statuses=statuses, where=where), datetime.now(UTC), tenant_id, *times)
     else:
         named = list(pieces([(job,) for job in sorted(job_ids)]))
         check_jobs(
@@ -64,7 +64,7 @@ def make_ready(
         for ids in named:
             marks, values = values_of(ids)
             chosen = _READY.format(statuses=statuses, where=f"{where} AND (job_id) IN ({marks})")
-            again += session.rows(chosen, tenant_id, *times, *values)
+            again += session.rows(chosen, datetime.now(UTC), tenant_id, *times, *values)
     now = session.now()
     for ids in pieces(again):
         marks, values = values_of(ids)

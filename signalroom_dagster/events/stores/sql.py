@@ -27,7 +27,7 @@ SELECT tenant_id, status, count(*), 0 FROM events.job GROUP BY tenant_id, status
 UNION ALL SELECT tenant_id, 'dead_letters', count(*), 0 FROM events.dead_letter WHERE replayed_at IS NULL GROUP BY 1
 UNION ALL SELECT tenant_id, 'unpublished', count(*), 0 FROM events.result WHERE published_at IS NULL GROUP BY 1
 """
-_OLDEST = "SELECT tenant_id, min(last_at) FROM events.job WHERE status = 'ready' GROUP BY tenant_id"
+_OLDEST = "SELECT tenant_id, min(due_at) FROM events.job WHERE status = 'ready' GROUP BY tenant_id"
 _UNPUBLISHED = """
 SELECT tenant_id, job_id, body, version FROM events.result WHERE published_at IS NULL ORDER BY kept_at LIMIT ?
 """
