@@ -55,7 +55,9 @@ bench: $(VENV)/.ready ## Measure loads against COPY, stock dlt and the design th
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench.api_load
 
-up: ## Start the containers
+up: ## Build the image and start the containers (docs/DEPLOYMENT.md)
+	@test -f .env || { echo "No .env: copy .env.example to .env and fill it in"; exit 1; }
+	@test -e .dlt/secrets.toml || install -m 644 /dev/null .dlt/secrets.toml  # mounted, and may be empty
 	docker compose up --build --detach
 
 down: ## Stop the containers
@@ -64,11 +66,14 @@ down: ## Stop the containers
 logs: ## Follow the containers' logs
 	docker compose logs --follow
 
+image-check: $(VENV)/.ready ## Build the image and run its roles without a container engine (root, Debian; 5 minutes)
+	@PYTHONPATH=. $(BIN)/python deploy/image_check.py
+
 lock: $(VENV)/.ready ## Resolve the dependencies anew into requirements.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
-	  --no-header --no-annotate pyproject.toml --extra sandbox --group dev -o requirements.lock
+	  --no-header --no-annotate pyproject.toml --extra sandbox --extra kubernetes --group dev -o requirements.lock
 
 clean: ## Remove what the demo, the tests and the benchmarks left
 	rm -rf .demo .bench .signalroom .pytest_cache .ruff_cache
 
-.PHONY: help demo dev test test-slow lint format typecheck bench up down logs lock clean
+.PHONY: help demo dev test test-slow lint format typecheck bench up down logs image-check lock clean

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from signalroom_dagster.commands import analysis, events, loads, overview, reports
+from signalroom_dagster.commands import analysis, events, loads, operation, overview, reports
 from signalroom_dagster.commands.terminal import err, say, tell, told
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
@@ -38,6 +38,8 @@ COMMANDS = (
     loads.run,
     loads.backfill,
     reports.report,
+    operation.trigger,
+    operation.status,
 )
 for command in COMMANDS:
     app.command()(command)

@@ -74,13 +74,20 @@ def reports_dir() -> Path:
 
 
 def state_dir() -> Path:
-    """Where this machine keeps what must outlive a run but is no client's data: `DAGSTER_HOME`, else `.signalroom/`."""
-    return Path(os.environ.get("DAGSTER_HOME") or project_dir() / ".signalroom")
+    """Where what must outlive a run but is no client's data is kept: `SIGNALROOM_STATE_DIR` (a volume that several
+    machines share), else `DAGSTER_HOME`, else `.signalroom/` in the project."""
+    chosen = os.environ.get("SIGNALROOM_STATE_DIR") or os.environ.get("DAGSTER_HOME")
+    return Path(chosen) if chosen else project_dir() / ".signalroom"
 
 
 def ui_url() -> str:
     """`SIGNALROOM_UI_URL`: where people open the Dagster UI; messages link to it."""
     return (os.environ.get("SIGNALROOM_UI_URL") or "http://127.0.0.1:3000").rstrip("/")
+
+
+def webserver_url() -> str:
+    """`SIGNALROOM_WEBSERVER_URL`: where processes reach Dagster's webserver, when that is not where people do."""
+    return (os.environ.get("SIGNALROOM_WEBSERVER_URL") or ui_url()).rstrip("/")
 
 
 def secrets_dir() -> Path:

@@ -3,13 +3,19 @@
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
+from dlt.common.exceptions import DltException
 from typer.testing import CliRunner
 
 from signalroom_dagster import cli
+from signalroom_dagster.alerts import telling
+from signalroom_dagster.alerts.incidents import Failure
+from signalroom_dagster.clients import get_client
 from signalroom_dagster.commands import terminal
+from signalroom_dagster.loading import runs
 from signalroom_dagster.sandbox import everflow
 from signalroom_dagster.sandbox.everflow_data import EverflowNetwork
 from signalroom_dagster.sandbox.vendor_server import serve
@@ -126,6 +132,60 @@ def test_a_client_that_fails_does_not_keep_the_others_from_a_backfill(project: P
     assert code == 1
     assert "SOURCES__EVERFLOW__CLIENTS__713__API_KEY" in said
     assert "everflow of client cti is read from 2026-03-01 to 2026-03-02" in said
+
+
+def test_a_backfill_says_what_it_takes_and_what_reads_it_and_makes_the_models_anew(project: Project) -> None:
+    with serve([*everflow.routes([EverflowNetwork(key="good")])]) as vendor:
+        project.add_api_client(
+            "713", "everflow", api_key="good", base_url=f"{vendor.url}/everflow", conversions_kept_days="10000",
+            requests_per_minute="30",
+        )  # fmt: skip
+        project.add_api_client("713", "affiliate_mapping")
+        entry = project.root / "data" / "clients" / "713" / "client.toml"
+        entry.write_text(entry.read_text() + '[[reports]]\nname = "morning"\ntemplate = "daily_performance"\n')
+        arguments = ("backfill", "everflow", "--client", "713", "--since", "2026-03-01", "--until", "2026-03-02")
+        code, said = signalroom(*arguments)
+        assert code == 0
+        # a stretch of daily_stats with its totals, conversions of two days, three lists; clicks are kept no more
+        assert "6 pieces of advertisers, affiliates, conversions, daily_stats, offers" in said
+        assert "at least 7 requests, 0.2 minutes at 30 a minute" in said
+        assert "reports that read it: morning" in said
+        assert "made anew: public.daily_performance" in said
+        code, said = signalroom(*arguments)
+    assert code == 0 and "all of it has been read today; --again reads it once more" in said
+
+
+def test_status_tells_age_and_what_is_broken(project: Project) -> None:
+    with serve(everflow.routes([EverflowNetwork(key="good")])) as vendor:
+        project.add_api_client(
+            "713", "everflow", api_key="good", base_url=f"{vendor.url}/everflow", start_date="2026-03-01",
+            end_date="2026-03-02", conversions_kept_days="10000",
+        )  # fmt: skip
+        assert signalroom("run", "everflow", "--client", "713")[0] == 0
+    failure = Failure(kind="source", subject="redtrack", client="713", error="VendorError", run="r1")
+    telling.incidents().note(failure)
+    code, said = signalroom("status")
+    assert code == 0
+    [line] = [line for line in said.splitlines() if "everflow" in line]
+    assert "0 min ago" in line and "2026-03-0" in line
+    assert "open incidents: 1" in said and "redtrack of client 713: VendorError, 1 times since" in said
+
+
+def test_an_error_that_is_no_persons_fault_ends_with_a_traceback_and_not_in_a_circle(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        try:
+            raise ValueError("the root")
+        except ValueError as root:
+            raise DltException("a wrapper") from root
+
+    monkeypatch.setattr(runs, "run_load", broken)
+    project.add_client("713")
+    with pytest.raises(ValueError, match="the root") as raised:
+        runs.run_with_retries("s3_exports", get_client("713"), "run")
+    assert raised.value.__cause__ is None
+    assert "the root" in "".join(traceback.format_exception(raised.value))
 
 
 @pytest.mark.parametrize(

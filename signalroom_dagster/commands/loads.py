@@ -4,6 +4,7 @@ What they do stands in `loading`; they read arguments and print.
 """
 
 import uuid
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ from signalroom_dagster.commands.terminal import (
     SinceOption,
     UntilOption,
     client_named,
+    err,
     for_each,
     out,
     say,
@@ -23,6 +25,9 @@ from signalroom_dagster.commands.terminal import (
 from signalroom_dagster.config import ConfigurationError
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from signalroom_dagster.loading.quotes import Quote
     from signalroom_dagster.sources.context import Planned
 
 
@@ -35,7 +40,7 @@ def run(
     until: UntilOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be loaded and why; load nothing.")] = False,
 ) -> None:
-    """Load a source of one client now, in this process."""
+    """Load a source of one client now, in this process, and make the models anew that read it."""
     from signalroom_dagster.alerts import telling
     from signalroom_dagster.loading import catalog, runs
     from signalroom_dagster.sources.context import Span, as_day
@@ -43,6 +48,7 @@ def run(
     if every and resource:
         raise ConfigurationError("--resource goes with one source, not with --all")
     who, span = client_named(client), Span(as_day(since), as_day(until))
+    loaded: list[str] = []
     for name in _sources(who, source, every):
         if every and span.is_asked and not catalog.is_read_by_day(name):
             out.print(f"{name} is not read by day: left out")
@@ -52,6 +58,8 @@ def run(
             runs.run_with_retries(name, who, f"cli-{uuid.uuid4().hex[:12]}", resource or (), span)
             telling.recovered("source", name, who.id)
             out.print(f"{name} of client {who.id} is loaded")
+            loaded.append(name)
+    _make_models(loaded, who)
 
 
 def backfill(
@@ -63,7 +71,9 @@ def backfill(
     again: Annotated[bool, typer.Option("--again", help="Also days that today's backfill has read already.")] = False,
 ) -> None:
     """Read a span of days again; one that was interrupted goes on where it stopped when it is started again."""
-    from signalroom_dagster.loading import catalog, runs
+    from rich.progress import Progress
+
+    from signalroom_dagster.loading import catalog, commits, quotes, runs
     from signalroom_dagster.sources.context import Span, as_day
 
     span = Span(as_day(since), as_day(until))
@@ -73,9 +83,13 @@ def backfill(
     active = [who for who in clients_of(source) if who.status == "active"]
 
     def read(who: Client) -> None:
-        name = f"{since}-{until}-{uuid.uuid4().hex[:12] if again else date.today()}"
-        runs.run_with_retries(source, who, f"backfill-{name}", (), span)
+        name = f"backfill-{since}-{until}-{uuid.uuid4().hex[:12] if again else date.today()}"
+        found = quotes.quote(source, who, span, name)
+        _print_quote(source, who, found)
+        with Progress(console=err, transient=True) as progress, commits.heard_by(_advance(progress, found.pieces)):
+            runs.run_with_retries(source, who, name, (), span)
         out.print(f"{source} of client {who.id} is read from {since} to {until}")
+        _make_models([source], who)
 
     for_each(active if every else [client_named(client)], read)
 
@@ -112,6 +126,39 @@ def _sources(client: Client, source: str | None, every: bool) -> list[str]:
     if every == bool(source):
         raise ConfigurationError("name one source, or give --all (not both)")
     return list(client.sources) if every else [source or ""]
+
+
+def _make_models(sources: Sequence[str], client: Client) -> None:
+    """What Dagster's automation does after a load of its own."""
+    from signalroom_dagster.loading.model_runs import run_models_of
+
+    if made := run_models_of(sources, client):
+        say(f"made anew: {', '.join('.'.join(name) for name in made)}")
+
+
+def _print_quote(source: str, client: Client, found: "Quote") -> None:
+    from signalroom_dagster.reports.subscriptions import reports_reading
+
+    if not found.pieces:
+        say(f"{source} of client {client.id}: all of it has been read today; --again reads it once more")
+        return
+    took = "" if found.minutes is None else f", {max(0.1, found.minutes):.1f} minutes at {found.per_minute} a minute"
+    say(
+        f"{source} of client {client.id}: {found.pieces} pieces of {', '.join(found.tables)}; "
+        f"at least {found.requests} requests{took}"
+    )
+    if reports := reports_reading(client, source):
+        say(f"reports that read it: {', '.join(reports)}")
+
+
+def _advance(progress: "Progress", pieces: int) -> Callable[[str], None]:
+    """Moves a bar on by one for each piece that is in the warehouse."""
+    task = progress.add_task("reading", total=pieces)
+
+    def advance(table: str) -> None:
+        progress.update(task, advance=1, description=table)
+
+    return advance
 
 
 def _print_preview(source: str, client: Client, planned: list["Planned"]) -> None:

@@ -29,9 +29,10 @@ def told() -> tuple[type[Exception], ...]:
     from signalroom_dagster.loading.load_warehouse import RowCountError
     from signalroom_dagster.notifications.message import PermanentDeliveryError, RetryableDeliveryError
     from signalroom_dagster.sources.http import VendorDataError, VendorError
+    from signalroom_dagster.triggers import DagsterUnreachableError
 
     ours = (ConfigurationError, LoadError, RowCountError, VendorError, VendorDataError)
-    ours = (*ours, StoreError, RetentionError)
+    ours = (*ours, StoreError, RetentionError, DagsterUnreachableError)
     return (*ours, PermanentDeliveryError, RetryableDeliveryError, OSError)
 
 

@@ -133,11 +133,8 @@ def _stale(now: datetime) -> Iterator[str]:
         if not age.is_stale(now):
             telling.recovered("stale", age.source, age.client.id)
             continue
-        local = age.covered.astimezone(age.client.zone)
-        within = age.within.total_seconds() / 3_600
-        said = f"{age.table} has data up to {local:%d %b %H:%M %Z}, and should be no older than {within:g} h"
         failure = Failure(
-            kind="stale", subject=age.source, client=age.client.id, error="Stale", said=said,
+            kind="stale", subject=age.source, client=age.client.id, error="Stale", said=age.said,
             run=f"look {now:%Y-%m-%dT%H}",
         )  # fmt: skip
         telling.failed(failure)

@@ -26,10 +26,7 @@ from signalroom_dagster.defs.tags import (
     QUEUE_TAG,
 )
 from signalroom_dagster.loading import catalog
-from signalroom_dagster.loading.model_runs import sources_of
-from signalroom_dagster.loading.sql_models import behind
-from signalroom_dagster.reports.subscriptions import subscriptions
-from signalroom_dagster.reports.templates import get_template
+from signalroom_dagster.reports.subscriptions import reports_reading
 
 REPORTS, FOR_REPORTS, BACKFILLS = "20", "10", "-10"
 """Priorities; what has none counts as 0."""
@@ -94,7 +91,8 @@ def _days(since: str | None, until: str | None) -> int:
 def _feeding_reports() -> Set[str]:
     """The sources that the clients' reports read, through models or directly."""
     try:
-        templates = {item.template for client in load_clients().values() for item in subscriptions(client)}
+        return frozenset(
+            source for client in load_clients().values() for source in client.sources if reports_reading(client, source)
+        )
     except ConfigurationError:
         return frozenset()  # the definitions say what is wrong with it
-    return frozenset(source for name in templates for source in sources_of(behind(get_template(name).reads)))

@@ -87,11 +87,12 @@ class GoogleTokens:
             claims = jwt.decode(token, certs, audience=self._audience, clock_skew_in_seconds=CLOCK_SKEW_SECONDS)
         except (exceptions.GoogleAuthError, ValueError, TypeError, KeyError) as error:
             raise UnauthorizedError(f"the token is not valid ({type(error).__name__})") from None
-        if claims.get("iss") not in ISSUERS:
+        if str(claims.get("iss")) not in ISSUERS:
             raise UnauthorizedError("the token was not issued by Google")
-        if claims.get("email_verified") is not True or claims.get("email") not in self._accounts:
+        account = self._accounts.get(str(claims.get("email")))
+        if claims.get("email_verified") is not True or account is None:
             raise UnauthorizedError("the token is of another service account")
-        return self._accounts[claims["email"]], float(claims["exp"])
+        return account, float(claims["exp"])
 
 
 class Access:

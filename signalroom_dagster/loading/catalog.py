@@ -164,6 +164,12 @@ def probe(name: str, client: Client) -> str:
     return source_module(name).probe(settings_for(name, client), client.id)
 
 
+def requests_per_minute(name: str, client: Client) -> int | None:
+    """How many requests a minute a client's account takes: the tightest of the limits in its settings."""
+    limits = [value for key, value in settings_for(name, client) if key.endswith("_per_minute")]
+    return min(limits, default=None)
+
+
 def describe(name: str, resource: "DltResource") -> str:
     """What the asset page says of a resource: its own docstring, then its source's."""
     documented = inspect.getdoc(resource._pipe.gen)  # pyright: ignore[reportPrivateUsage]
@@ -192,13 +198,19 @@ def settings_for(name: str, client: Client) -> BaseModel:
 
 
 def check_clients() -> None:
-    """Raises ConfigurationError for a client that names a source that does not exist."""
+    """Raises ConfigurationError for a client that names a source that does not exist, or wants to hear of one that it
+    does not use."""
     known = source_names()
     for client in load_clients().values():
         for name in client.sources:
             if name not in known:
                 raise ConfigurationError(
                     f"data/clients/{client.id}/client.toml: sources: no source {name!r} (there are: {', '.join(known)})"
+                )
+        for name in client.notify_on_success:
+            if name not in client.sources:
+                raise ConfigurationError(
+                    f"data/clients/{client.id}/client.toml: notify_on_success: {name!r} is not in `sources`"
                 )
 
 

@@ -2,14 +2,14 @@
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from signalroom_dagster import config
 from signalroom_dagster.clients import Client
 from signalroom_dagster.loading import catalog, runs
-from signalroom_dagster.loading.sql_models import Model, TableName, models
-from signalroom_dagster.loading.warehouse import Query, connected, lock, table_exists, transaction
+from signalroom_dagster.loading.sql_models import Model, TableName, behind, models
+from signalroom_dagster.loading.warehouse import Query, connected, exclusive, lock, table_exists, transaction
 
 log = logging.getLogger(__name__)
 
@@ -45,19 +45,37 @@ def run_model(name: TableName, client: Client) -> ModelRun:
     return ModelRun(rows, time.monotonic() - started, types)
 
 
+def run_models_of(sources: Iterable[str], client: Client) -> Sequence[TableName]:
+    """Make every model of a client anew that reads one of the sources, also through other models; which they are.
+
+    For loads outside Dagster, whose automation does the same. Raises what running a model raises.
+    """
+    changed = {table for source in sources for table in catalog.tables_of(source)}
+    affected = [name for name in _makeable() if changed.intersection(behind(models()[name].reads))]
+    for name in affected:
+        with exclusive():
+            run_model(name, client)
+    return affected
+
+
 def create_models() -> None:
     """Every model's table, empty where it is not there yet; but for models of tables that no client's sources bring.
 
     The caller holds `warehouse.exclusive()`.
     """
+    for name in _makeable():
+        create_read_tables(models()[name])
+        with transaction(f"model {'.'.join(name)}") as query:
+            _create_table(query, models()[name], config.destination_name())
+
+
+def _makeable() -> Iterator[TableName]:
+    """Every model that reads only what some client's source brings, and other such models."""
     there = {table for source in catalog.source_names() for table in catalog.tables_of(source)}
     for model in models().values():
-        if not there.issuperset(model.reads):
-            continue
-        there.add(model.name)
-        create_read_tables(model)
-        with transaction(f"model {'.'.join(model.name)}") as query:
-            _create_table(query, model, config.destination_name())
+        if there.issuperset(model.reads):
+            there.add(model.name)
+            yield model.name
 
 
 def create_read_tables(model: Model) -> None:
@@ -92,9 +110,10 @@ def read_columns(model: Model) -> Mapping[TableName, Sequence[str]]:
 
 
 def _create_table(query: Query, model: Model, dialect: str) -> None:
-    """The model's table with the types that its SELECT gives; remade when the model has other columns by now.
+    """The model's table with the types that its SELECT gives; it follows when the model has other columns by now.
 
-    A remade table keeps every client's rows; columns that are new are empty in them until each client's next run.
+    It is altered then, not made anew: it keeps its rights, its row-level security, the views on it and every client's
+    rows. Columns that are new are empty until each client's next run.
     """
     schema, table = model.name
     lock(query, f"ddl|{schema}.{table}")
@@ -105,17 +124,23 @@ def _create_table(query: Query, model: Model, dialect: str) -> None:
     made = f"{table}__made" if there else table
     select = model.select(dialect)
     query(f"CREATE TABLE {schema}.{made} AS {select} LIMIT 0", *[""] * select.count("%s"))
-    if dialect == "postgres":
-        query(f"CREATE INDEX ON {schema}.{made} (_client_id)")
     if there:
         log.info("%s.%s gets the columns that its model has now", schema, table)
-        kept = ", ".join(name for name in there if name in model.columns)
-        query(f"INSERT INTO {schema}.{made} ({kept}) SELECT {kept} FROM {schema}.{table}")
-        query(f"DROP TABLE {schema}.{table}")
-        query(f"ALTER TABLE {schema}.{made} RENAME TO {table}")
+        wanted = _columns(query, schema, made)
+        query(f"DROP TABLE {schema}.{made}")
+        for name in (name for name in wanted if name not in there):
+            query(f"ALTER TABLE {schema}.{table} ADD COLUMN {name} {wanted[name]}")
+        for name in (name for name in there if name not in wanted):
+            query(f"ALTER TABLE {schema}.{table} DROP COLUMN {name}")
+    elif dialect == "postgres":
+        query(f"CREATE INDEX ON {schema}.{table} (_client_id)")
 
 
 def _columns(query: Query, schema: str, table: str) -> Mapping[str, str]:
     """The columns of a table as it is, with their types in the engine's words."""
-    sql = "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = %s AND table_name = %s"
+    sql = (
+        "SELECT column_name, CASE data_type WHEN 'numeric' THEN "
+        "data_type || coalesce('(' || numeric_precision || ', ' || numeric_scale || ')', '') ELSE data_type END "
+        "FROM information_schema.columns WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position"
+    )
     return {str(name): str(kind).lower() for name, kind in query(sql, schema, table)}

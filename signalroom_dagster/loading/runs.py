@@ -117,22 +117,27 @@ def run_with_retries(
         except Exception as error:
             decision = decide(error, attempt)
             if decision.wait is None:
-                raise root_error(error) from error
+                raise root_error(error) from None  # from `error` would be a circle: the root is its cause
             log.warning(
                 "client %s, source %s: %s; again in %.0f s", client.id, source, root_error(error), decision.wait
             )
             time.sleep(decision.wait)
 
 
-def preview_load(source: str, client: Client, resources: Sequence[str] = (), span: Span = WHOLE) -> list[Planned]:
-    """What a load would do now, and why; loads nothing. Raises ConfigurationError as the load would."""
+def preview_load(
+    source: str, client: Client, resources: Sequence[str] = (), span: Span = WHOLE, run_id: str = "preview"
+) -> list[Planned]:
+    """What a load would do now, and why; loads nothing. Raises ConfigurationError as the load would.
+
+    What `run_id` has committed already is left out.
+    """
     catalog.check_span(source, span)
     if catalog.is_reference(source):
         with exclusive():
             differences = load_reference(source, client, dry_run=True)
         return [Planned(found.table, found.summary, "as the file says") for found in differences]
     with exclusive(), connected() as query, scratch_folder(pipeline_name(source, client.id)) as folder:
-        planned = list(catalog.preview(source, client, _context(source, client, "preview", folder, query, span)))
+        planned = list(catalog.preview(source, client, _context(source, client, run_id, folder, query, span)))
         return [item for item in planned if not resources or item.resource in resources]
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from dlt.common.destination.client import RunnableLoadJob
 from typing_extensions import override
 
+from signalroom_dagster.loading.commits import committed
 from signalroom_dagster.loading.errors import LoadError
 from signalroom_dagster.loading.load_warehouse import LoadWarehouse, expect_rows
 from signalroom_dagster.loading.tables import (
@@ -55,6 +56,7 @@ class SliceLoadJob(RunnableLoadJob):
         try:
             with warehouse.sql_client.begin_transaction():
                 _load(warehouse, piece)
+            committed(piece.table)
         except Exception as error:
             told = warehouse.explain(error, _subject(piece))
             if not isinstance(told, LoadError):  # says nothing of the other tables

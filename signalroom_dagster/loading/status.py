@@ -1,6 +1,6 @@
 """What the CLI tells about clients and their sources: how fresh each is, and whether it could load."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,6 +8,7 @@ from signalroom_dagster import config
 from signalroom_dagster.clients import Client, load_clients
 from signalroom_dagster.loading import catalog
 from signalroom_dagster.loading.errors import DestinationUnreachableError
+from signalroom_dagster.loading.freshness import Age, ages
 from signalroom_dagster.loading.tables import LEDGER, WINDOWS
 from signalroom_dagster.loading.warehouse import Query, connected, exclusive, table_exists
 
@@ -36,17 +37,36 @@ class Diagnosis:
     blocks: bool = True
 
 
-def freshness() -> Iterator[SourceFreshness]:
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a client's source stands: what was loaded, and how old the data of its oldest table is, where that counts."""
+
+    loaded: SourceFreshness
+    age: Age | None
+
+
+def freshness() -> Sequence[SourceFreshness]:
     """Every client's sources, with what the ledgers and windows say. Raises DestinationUnreachableError."""
     with exclusive(), connected() as query:
-        kept = {name: found for name in catalog.source_names() if (found := _kept(query, name))}
-        for client in load_clients().values():
-            for source in client.sources:
-                if source not in kept:
-                    yield SourceFreshness(client, source)
-                    continue
-                pieces, rows, loaded_at = query(kept[source], client.id)[0]
-                yield SourceFreshness(client, source, int(pieces), int(rows), loaded_at)
+        return list(_freshness(query))
+
+
+def standing() -> Sequence[Standing]:
+    """Every client's sources, with what was loaded and how old it is. Raises DestinationUnreachableError."""
+    with exclusive(), connected() as query:
+        aged = {(age.client.id, age.source): age for age in ages(query)}
+        return [Standing(item, aged.get((item.client.id, item.source))) for item in _freshness(query)]
+
+
+def _freshness(query: Query) -> Iterator[SourceFreshness]:
+    kept = {name: found for name in catalog.source_names() if (found := _kept(query, name))}
+    for client in load_clients().values():
+        for source in client.sources:
+            if source not in kept:
+                yield SourceFreshness(client, source)
+                continue
+            pieces, rows, loaded_at = query(kept[source], client.id)[0]
+            yield SourceFreshness(client, source, int(pieces), int(rows), loaded_at)
 
 
 def _kept(query: Query, source: str) -> str | None:

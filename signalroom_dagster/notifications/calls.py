@@ -33,7 +33,7 @@ def call(provider: str, method: str, url: str, timeout_seconds: float, **request
         raise PermanentDeliveryError(f"{provider} cannot be asked: base_url is not a URL") from None
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
         raise RetryableDeliveryError(f"{provider} cannot be reached ({type(error).__name__})") from None
-    except httpx.TransportError as error:
+    except httpx.RequestError as error:
         raise UnknownOutcomeError(f"{provider} did not answer ({type(error).__name__})") from None
 
 

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from signalroom_dagster.clients import Client, load_clients
 from signalroom_dagster.config import ConfigurationError, CronLine
+from signalroom_dagster.loading.model_runs import sources_of
+from signalroom_dagster.loading.sql_models import behind
 from signalroom_dagster.notifications.message import Channel
 from signalroom_dagster.reports.templates import FILE_OF_CHANNEL, get_template
 
@@ -75,6 +77,13 @@ def subscribers() -> Mapping[str, Mapping[str, Subscription]]:
         for item in subscriptions(client):
             found.setdefault(item.name, {})[client.id] = item
     return dict(sorted(found.items()))
+
+
+def reports_reading(client: Client, source: str) -> Sequence[str]:
+    """A client's reports that read a source's tables, through models or directly."""
+    return [
+        item.name for item in subscriptions(client) if source in sources_of(behind(get_template(item.template).reads))
+    ]
 
 
 def _subscription(client: Client, number: int, entry: Mapping[str, object]) -> Subscription:

@@ -77,9 +77,11 @@ class SourceContext:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One thing that a load would do: to which resource, with what (a file, a window), why, and how many bytes."""
+    """One thing that a load would do: to which resource, with what (a file, a window), why, and how many bytes; and how
+    many requests that takes at least."""
 
     resource: str
     what: str
     why: str
     size: int | None = None
+    requests: int = 0

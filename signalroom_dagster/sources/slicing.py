@@ -46,12 +46,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """One piece of work: the days it covers, which follow each other, what it replaces, and how to read it."""
+    """One piece of work: the days it covers, which follow each other, what it replaces, how to read it, and how many
+    requests that takes at least; how many pages there are, only the vendor knows."""
 
     days: tuple[date, ...]
     read: Callable[[], Answer]
     replaces: Replaces = "days"
     why: str = ""
+    requests: int = 1
 
     def __post_init__(self) -> None:
         """Refuse days with a gap: everything from the first to the last is replaced."""
@@ -84,7 +86,7 @@ def planned(plans: Mapping[str, Plan], context: SourceContext) -> Iterator[Plann
     """What a load would read, and why, for a preview."""
     for resource, plan in plans.items():
         for piece in plan():
-            yield Planned(resource, piece.what, piece.why or _why(resource, piece, context))
+            yield Planned(resource, piece.what, piece.why or _why(resource, piece, context), requests=piece.requests)
 
 
 def _why(resource: str, piece: Slice, context: SourceContext) -> str:

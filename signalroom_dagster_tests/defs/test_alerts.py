@@ -373,6 +373,7 @@ def test_days_are_fresh_up_to_their_end_or_when_they_were_read(
     vendor: VendorServer, providers: Providers, instance: dg.DagsterInstance, project: Project, now: list[datetime]
 ) -> None:
     assert load(instance, "everflow", STATS).success
+    project.set(SOURCES__EVERFLOW__CLIENTS__713__END_DATE="2026-03-31")
     midnight = datetime(2026, 3, 2, 5, 0, tzinfo=UTC)  # the end of 1 March in New York
     project.set(SOURCES__EVERFLOW__FRESH_WITHIN="3h")
     now[0] = midnight + timedelta(hours=2)
@@ -382,6 +383,10 @@ def test_days_are_fresh_up_to_their_end_or_when_they_were_read(
     project.set(SOURCES__EVERFLOW__CLIENTS__713__FRESH_WITHIN="2d")
     assert look(instance, "alert_on_stale_sources") == "stale: nothing"
     assert len(texts(providers)) == 2
+    now[0] = midnight + timedelta(days=60)
+    assert look(instance, "alert_on_stale_sources") == "stale: everflow of client 713"
+    project.set(SOURCES__EVERFLOW__CLIENTS__713__END_DATE=str(DAY))  # the account was closed
+    assert look(instance, "alert_on_stale_sources") == "stale: nothing"
 
 
 def test_a_warehouse_that_does_not_answer_is_told_once_by_whoever_looks(

@@ -1,7 +1,7 @@
 """What each store has to do: the same tests for memory, SQLite and Postgres."""
 
 import random
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 
 import pytest
@@ -95,6 +95,16 @@ def test_two_consumers_that_claim_at_once_get_each_job_once(store: Store) -> Non
     assert len(found) == len(set(found))
     rest = claimed(store)  # what one held when the other looked
     assert sorted(found + rest) == sorted(f"job-{number}" for number in range(60))
+
+
+def test_what_one_consumer_holds_no_other_gets(store: Store) -> None:
+    store.append(whole(*"abcdefgh"))
+    with ThreadPoolExecutor(1) as pool, store.claim(5) as batch:
+        other = pool.submit(claimed, store, 5)
+        wait([other], timeout=0.3)  # in SQLite it waits for the end of this claim, in the others it is over by then
+        mine = [job.job_id for job in batch.jobs]
+        batch.done(keys(*mine))
+    assert (len(mine), set(mine) & set(other.result())) == (5, set())
 
 
 def test_a_claim_takes_the_oldest_and_is_undone_when_it_raises(store: Store) -> None:

@@ -87,7 +87,7 @@ class MemoryStore:
         job = self._jobs.get(JobKey(*key[:2]))
         if key in self._inbox:
             return Standing(False, jobs.payload_hash(self._inbox[key]))
-        if job and (job.pruned_at or event.analysis_type in job.arrived):
+        if job and job.pruned_at:
             return Standing(False, None, too_late=event.analysis_type not in job.arrived)
         self._inbox[key] = event.payload
         job = self._jobs.setdefault(JobKey(*key[:2]), job or jobs.opened(event))

@@ -39,7 +39,7 @@ WITH incoming AS (
 ), kept AS (
     INSERT INTO events.inbox (tenant_id, job_id, analysis_type, message_id, payload, payload_hash, received_at)
     SELECT incoming.* FROM incoming LEFT JOIN events.job USING (tenant_id, job_id)
-    WHERE job.job_id IS NULL OR (job.pruned_at IS NULL AND incoming.analysis_type <> ALL (job.arrived))
+    WHERE job.pruned_at IS NULL
     ORDER BY tenant_id, job_id, analysis_type
     ON CONFLICT DO NOTHING
     RETURNING tenant_id, job_id, analysis_type, received_at

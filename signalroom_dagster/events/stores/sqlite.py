@@ -168,7 +168,7 @@ def _standing(
     if found := session.rows(_STANDS, *key):
         return Standing(False, found[0][0])
     job = touched.get(key[:2]) or _job(session, key)
-    if job and (job.pruned_at or event.analysis_type in job.arrived):
+    if job and job.pruned_at:
         return Standing(False, None, too_late=event.analysis_type not in job.arrived)
     job = touched[key[:2]] = job or jobs.opened(event)
     jobs.arrive(job, event)

@@ -27,7 +27,7 @@ def plan_clicks(network: Network) -> Iterator[Slice]:
     """One slice a day, merged: what Everflow no longer keeps stays as it was loaded."""
     oldest = network.context.today - timedelta(days=network.settings.clicks_kept_days - 1)
     for day in days_to_read(network.context, "clicks", network.settings, oldest=oldest, deepens=False):
-        yield Slice(days=(day,), read=partial(_read, network, day), replaces="keys")
+        yield Slice(days=(day,), read=partial(_read, network, day), replaces="keys", requests=ONE_DAY // WINDOW)
 
 
 def _read(network: Network, day: date) -> Answer:

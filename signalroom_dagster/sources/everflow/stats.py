@@ -34,7 +34,7 @@ class Report(NamedTuple):
 def plan_daily_stats(network: Network) -> Iterator[Slice]:
     """Stretches of days, replaced whole: rows vanish at Everflow too."""
     for days in stretches(days_to_read(network.context, "daily_stats", network.settings), LONGEST):
-        yield Slice(days=days, read=partial(_read, network, days))
+        yield Slice(days=days, read=partial(_read, network, days), requests=2)
 
 
 def _read(network: Network, days: Sequence[date]) -> Answer:

@@ -22,7 +22,7 @@ UNKNOWN = "(unknown)"
 def plan_daily_spend(account: Account, amounts: Sequence[str]) -> Iterator[Slice]:
     """Stretches of days, replaced whole; `amounts` names what is summed where several rows share a key."""
     for days in stretches(days_to_read(account.context, "daily_spend", account.settings), LONGEST):
-        yield Slice(days=days, read=partial(_read, account, amounts, days))
+        yield Slice(days=days, read=partial(_read, account, amounts, days), requests=2)
 
 
 def _read(account: Account, amounts: Sequence[str], days: Sequence[date]) -> Answer:

@@ -1,0 +1,74 @@
+"""Commands for a running system: start a load through Dagster, and see how everything stands."""
+
+import time
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE
+from rich.table import Table
+
+from signalroom_dagster.commands.terminal import ClientOption, client_named, err, out, say
+
+POLL_SECONDS = 2.0
+ENDED = {"SUCCESS": 0, "FAILURE": 1, "CANCELED": 1}
+
+
+def trigger(
+    source: Annotated[str, typer.Argument(help="The source to load.")],
+    client: ClientOption = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the run's end; exits 1 when it failed.")] = False,
+) -> None:
+    """Start a load through a running Dagster; one that is queued or going on is not started twice."""
+    from signalroom_dagster.config import ui_url
+    from signalroom_dagster.loading import catalog
+    from signalroom_dagster.triggers import run_status, trigger_run
+
+    who = client_named(client)
+    catalog.source_module(source)
+    found = trigger_run(source, who.id, by="command line")
+    say(f"{source} of client {who.id}: {'run' if found.started else 'already'} {found.status.lower()}")
+    say(f"{ui_url()}/runs/{found.run_id}")
+    status = found.status
+    while wait and status not in ENDED:
+        time.sleep(POLL_SECONDS)
+        if (now := run_status(found.run_id)) != status:
+            status = now
+            err.print(f"  {status.lower()}", highlight=False)
+    if wait and ENDED[status]:
+        raise typer.Exit(ENDED[status])
+
+
+def status() -> None:
+    """Show how fresh each client's data is, how its last loads went, and what is broken."""
+    from signalroom_dagster.alerts import telling
+    from signalroom_dagster.loading.status import standing
+
+    table = Table("client", "source", "last load", "rows", "data up to", "", box=SIMPLE, padding=(0, 1))
+    now = datetime.now(UTC)
+    for item in standing():
+        who, age = item.loaded.client, item.age
+        mark = "" if age is None else "[red]stale[/]" if age.is_stale(now) else "[green]fresh[/]"
+        table.add_row(
+            who.id,
+            item.loaded.source,
+            _ago(item.loaded.loaded_at, now) or "never",
+            f"{item.loaded.rows:,}",
+            age.covered.astimezone(who.zone).strftime("%Y-%m-%d %H:%M") if age else "",
+            mark if who.status == "active" else who.status,
+        )
+    out.print(table)
+    found = telling.incidents().open()
+    out.print("no open incidents" if not found else f"[red]open incidents: {len(found)}[/]", highlight=False)
+    for incident in found:
+        since = datetime.fromtimestamp(incident.opened_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        who = f" of client {incident.client}" if incident.client else ""
+        say(f"  {incident.subject}{who}: {incident.error}, {incident.failures} times since {since}")
+
+
+def _ago(moment: datetime | None, now: datetime) -> str:
+    if moment is None:
+        return ""
+    minutes = int((now - moment).total_seconds() // 60)
+    told = f"{minutes} min" if minutes < 120 else f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} d"
+    return f"{told} ago"
