@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from signalroom_dagster.commands.terminal import err, out, say
+from signalroom_dagster.commands.terminal import ClientOption, client_named, err, out, say
 from signalroom_dagster.config import ConfigurationError
 
 if TYPE_CHECKING:
@@ -27,6 +27,21 @@ def serve(
 
     err.print(f"The gateway listens on http://{host}:{port}; stop it with Ctrl-C.")
     serve_events(host, port)
+
+
+@events.command()
+def resubmit(client: ClientOption = None) -> None:
+    """Take a client's dead letters in again, after its contract was put right."""
+    from signalroom_dagster.events.contracts import load_contracts
+    from signalroom_dagster.events.resubmission import resubmit as take_again
+    from signalroom_dagster.events.settings import event_settings
+    from signalroom_dagster.events.stores.opening import open_store
+
+    who = client_named(client)
+    store = open_store(event_settings())
+    store.create()
+    good, bad = take_again(store, load_contracts(), who.id)
+    say(f"client {who.id}: {good:,} dead letters are events now, {bad:,} stay dead letters")
 
 
 @events.command()

@@ -29,7 +29,7 @@ from signalroom_dagster.events.intake import Contracts, ForbiddenError, Intake, 
 from signalroom_dagster.events.metrics import Metrics, More
 from signalroom_dagster.events.settings import EventSettings
 from signalroom_dagster.events.stores.contract import Store, StoreError
-from signalroom_dagster.events.triggers import Webhooks
+from signalroom_dagster.events.webhooks import Webhooks
 
 log = logging.getLogger(__name__)
 

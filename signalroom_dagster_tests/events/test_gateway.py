@@ -18,6 +18,7 @@ from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.events.access import Access, SharedTokens, check_bind
 from signalroom_dagster.events.contracts import Contract
 from signalroom_dagster.events.gateway import gateway_app
+from signalroom_dagster.events.resubmission import resubmit
 from signalroom_dagster.events.settings import EventSettings
 from signalroom_dagster.events.stores.memory import MemoryStore
 from signalroom_dagster_tests.events.gated import DownStore, GatedStore
@@ -137,6 +138,21 @@ def test_a_token_is_asked_for_and_opens_its_own_tenant_only() -> None:
         other = {"authorization": f"Bearer {TOKENS['cti']}"}
         assert client.post("/v1/events", json=both[1], headers=other).status_code == 204
     assert (stored(store), store.letters()) == ({"cti": 1}, [])
+
+
+def test_a_dead_letter_is_taken_in_again_when_the_contract_knows_its_type() -> None:
+    store = MemoryStore()
+    with gateway(store) as client:
+        client.post("/v1/events", json=[event(analysis_type="new"), event(result=7), event(), event(result={})])
+    assert sorted(one.reason for one in store.letters()) == [
+        "conflict",
+        "result is not an object",
+        "unknown analysis type",
+    ]
+    wider = {"713": Contract("713", CONTRACT.required | {"new"}, CONTRACT.deadline)}
+    assert resubmit(store, wider, "713") == (1, 2)
+    assert resubmit(store, wider, "713") == (0, 2)
+    assert {one.reason for one in store.letters()} == {"conflict", "result is not an object"}
 
 
 def test_on_loopback_without_tokens_everybody_may_send_and_an_unknown_tenant_is_a_dead_letter() -> None:

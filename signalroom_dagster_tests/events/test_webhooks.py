@@ -19,7 +19,8 @@ from signalroom_dagster.events.gateway import gateway_app
 from signalroom_dagster.events.settings import EventSettings, TriggerAccess
 from signalroom_dagster.events.sns import SnsMessages
 from signalroom_dagster.events.stores.memory import MemoryStore
-from signalroom_dagster.events.triggers import SAME_SECONDS, Started, UnreachableError, Webhooks
+from signalroom_dagster.events.webhooks import SAME_SECONDS, Webhooks
+from signalroom_dagster.triggers import DagsterUnreachableError, Triggered
 from signalroom_dagster_tests.events.signing import certificate, signature
 
 TOKEN = "trigger-token-of-713"
@@ -50,11 +51,11 @@ class World:
         webhooks = Webhooks(self._start, access, clients, sns, lambda: self.now)
         self.app = gateway_app(MemoryStore(), {}, Access(), EventSettings(), webhooks)
 
-    def _start(self, client: str, source: str) -> Started:
+    def _start(self, source: str, client: str) -> Triggered:
         if not self.is_up:
-            raise UnreachableError("no Dagster answers")
+            raise DagsterUnreachableError("no Dagster answers")
         self.runs.append((client, source))
-        return Started(f"run-{len(self.runs)}", started=not self.found)
+        return Triggered(f"run-{len(self.runs)}", "QUEUED", started=not self.found)
 
     def _amazon(self, request: httpx.Request) -> httpx.Response:
         self.fetched.append(str(request.url))

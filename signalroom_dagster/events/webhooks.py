@@ -9,7 +9,7 @@ import hmac
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from dataclasses import replace
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -20,6 +20,7 @@ from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.events.access import bearer
 from signalroom_dagster.events.settings import TriggerAccess
 from signalroom_dagster.events.sns import SnsError, SnsMessages
+from signalroom_dagster.triggers import DagsterUnreachableError, Triggered
 
 log = logging.getLogger(__name__)
 
@@ -28,20 +29,9 @@ _NOBODYS_TOKEN = "no client has this token"
 _SNS_TYPE = "x-amz-sns-message-type"
 
 
-class Started(NamedTuple):
-    """The run that loads the source, and whether this call has started it or found it under way."""
-
-    run_id: str
-    started: bool
-
-
-class UnreachableError(Exception):
-    """Dagster does not answer: nothing was started."""
-
-
-Start = Callable[[str, str], Started]
-"""From (client, source) to the run; called in a thread. Raises UnreachableError, and ConfigurationError where Dagster
-cannot start it."""
+Start = Callable[[str, str], Triggered]
+"""From (source, client) to the run; called in a thread. Raises DagsterUnreachableError, and ConfigurationError where
+Dagster cannot start it."""
 
 
 class Webhooks:
@@ -60,7 +50,7 @@ class Webhooks:
         self._clients = clients
         self._sns = sns or SnsMessages()
         self._clock = clock
-        self._recent: dict[tuple[str, str], tuple[float, Started]] = {}
+        self._recent: dict[tuple[str, str], tuple[float, Triggered]] = {}
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
         self._max_body = 0
 
@@ -107,10 +97,10 @@ class Webhooks:
         async with self._locks.setdefault(key, asyncio.Lock()):
             at, known = self._recent.get(key, (float("-inf"), None))
             if known and self._clock() - at < SAME_SECONDS:
-                return _accepted(Started(known.run_id, started=False))
+                return _accepted(replace(known, started=False))
             try:
-                found = await asyncio.to_thread(self._start, client, source)
-            except UnreachableError as error:
+                found = await asyncio.to_thread(self._start, source, client)
+            except DagsterUnreachableError as error:
                 log.warning("client %s, source %s: %s", client, source, error)
                 return PlainTextResponse("Dagster cannot be reached\n", 503, {"retry-after": "30"})
             except ConfigurationError as error:
@@ -128,5 +118,5 @@ def _problem(client: Client, source: str) -> Response | None:
     return None
 
 
-def _accepted(found: Started) -> Response:
+def _accepted(found: Triggered) -> Response:
     return JSONResponse({"run_id": found.run_id, "status": "started" if found.started else "running"}, 202)
