@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from signalroom_dagster.analysis.drain import drain_once
@@ -35,7 +35,7 @@ HASHES = {job: result.summary.hash for job, result in results(STRAIGHT).items()}
     again=st.lists(st.sampled_from(EVENTS), max_size=20),
     batches=st.lists(st.tuples(st.integers(1, 8), st.booleans(), st.integers(1, 4)), min_size=4, max_size=12),
 )
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])  # of a busy machine
 def test_any_order_any_duplication_and_any_split_into_batches_give_the_same_rows(
     kind: str, order: list[Received], again: list[Received], batches: list[tuple[int, bool, int]]
 ) -> None:
