@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from signalroom_dagster.commands import loads, operation, overview, reports
+from signalroom_dagster.commands import analysis, events, loads, operation, overview, reports
 from signalroom_dagster.commands.terminal import err, say, tell, told
 from signalroom_dagster.redaction import redact_error
 
@@ -45,6 +45,9 @@ COMMANDS = (
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(loads.mappings, name="mappings")
+for command in (analysis.consume, analysis.replay, analysis.status):
+    events.events.command()(command)
+app.add_typer(events.events, name="events")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

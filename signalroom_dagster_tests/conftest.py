@@ -15,7 +15,16 @@ from signalroom_dagster_tests.providers import Providers, running_providers
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = ("SIGNALROOM_", "DESTINATION__", "SOURCES__", "SUPABASE_", "REPORTS__", "NOTIFICATIONS__", "DAGSTER_HOME")
+    ours = (
+        "SIGNALROOM_",
+        "DESTINATION__",
+        "SOURCES__",
+        "SUPABASE_",
+        "REPORTS__",
+        "NOTIFICATIONS__",
+        "EVENTS__",
+        "DAGSTER_HOME",
+    )
     for name in [name for name in os.environ if name.startswith(ours) and name != "SIGNALROOM_TEST_PG_BIN"]:
         monkeypatch.delenv(name)
 

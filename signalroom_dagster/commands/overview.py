@@ -31,6 +31,8 @@ def doctor(
     create: Annotated[bool, typer.Option("--create", help="Also create every declared table that is missing.")] = False,
 ) -> None:
     """Check configuration, credentials and connections without loading anything."""
+    from signalroom_dagster.analysis.publishing import create_table_of_results
+    from signalroom_dagster.analysis.store import opened_store
     from signalroom_dagster.loading import catalog, model_runs, runs, warehouse
     from signalroom_dagster.loading.status import diagnose
     from signalroom_dagster.reports import making
@@ -51,6 +53,8 @@ def doctor(
         with warehouse.exclusive():
             model_runs.create_models()
         making.create_tables_of_reports()
+        opened_store()
+        create_table_of_results()
         out.print("every declared table exists")
     if broken:
         raise typer.Exit(1)

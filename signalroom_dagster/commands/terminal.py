@@ -25,6 +25,7 @@ def say(line: object) -> None:
 
 def told() -> tuple[type[Exception], ...]:
     """The errors whose message says all there is to say."""
+    from signalroom_dagster.events.stores.contract import RetentionError, StoreError
     from signalroom_dagster.loading.errors import LoadError
     from signalroom_dagster.loading.load_warehouse import RowCountError
     from signalroom_dagster.notifications.message import PermanentDeliveryError, RetryableDeliveryError
@@ -32,7 +33,8 @@ def told() -> tuple[type[Exception], ...]:
     from signalroom_dagster.triggers import DagsterUnreachableError
 
     ours = (ConfigurationError, LoadError, RowCountError, VendorError, VendorDataError)
-    return (*ours, PermanentDeliveryError, RetryableDeliveryError, DagsterUnreachableError, OSError)
+    ours = (*ours, StoreError, RetentionError, DagsterUnreachableError)
+    return (*ours, PermanentDeliveryError, RetryableDeliveryError, OSError)
 
 
 def tell(error: Exception) -> None:

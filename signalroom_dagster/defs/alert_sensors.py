@@ -13,7 +13,7 @@ from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure, Kind
 from signalroom_dagster.defs.alerts import failure_of, subject_of
 from signalroom_dagster.defs.sensors import initial_status
-from signalroom_dagster.defs.tags import PARTITION_TAG, REASON_TAG, RETRY_NUMBER_TAG, WILL_RETRY_TAG
+from signalroom_dagster.defs.tags import PARTITION_TAG, REASON_TAG, RETRY_NUMBER_TAG, SUPERVISED_TAG, WILL_RETRY_TAG
 from signalroom_dagster.loading import warehouse
 from signalroom_dagster.loading.errors import DestinationUnreachableError, WarehouseBusyError
 from signalroom_dagster.loading.freshness import ages
@@ -41,6 +41,8 @@ def _run_failures() -> dg.SensorDefinition:
     )
     def alert_on_run_failure(context: dg.RunFailureSensorContext) -> None:
         run = context.dagster_run
+        if SUPERVISED_TAG in run.tags:
+            return
         if run.tags.get(WILL_RETRY_TAG) == "true" and run.remote_job_origin:
             return
         client = run.tags.get(PARTITION_TAG, "")
