@@ -95,7 +95,8 @@ def _told(
 ) -> dict[str, Any]:  # fmt: skip
     used = psutil.Process().cpu_times()
     return {
-        "started": time.time() - seconds, "seconds": seconds, "sent": sent, "answers": answers, "acknowledged": sorted(acknowledged),
+        "started": time.time() - seconds, "seconds": seconds, "sent": sent, "answers": answers,
+        "acknowledged": sorted(acknowledged),
         "ack_p50": _share(latencies, 0.5), "ack_p99": _share(latencies, 0.99), "cpu": used.user + used.system,
     }  # fmt: skip
 
