@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, cast, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 if TYPE_CHECKING:
     from dlt.common.configuration.providers import ConfigProvider
@@ -217,14 +217,22 @@ def schedule_settings(source: str) -> Mapping[str, Cadence]:
 
 
 def unchecked_settings(model: type[Model], source: str, client_id: str) -> Model:
-    """Whatever is configured, unvalidated and possibly incomplete: for what is known without credentials."""
-    return model.model_construct(**_found(model, source, client_id))
+    """Whatever is configured but secrets, unvalidated and possibly incomplete: for what is known without them."""
+    return model.model_construct(**_found(model, source, client_id, secrets=False))
 
 
-def _found(model: type[BaseModel], source: str, client_id: str) -> dict[str, Any]:
+def settings_state() -> int:
+    """A number that is another one when sources' settings in the environment, or the project, are others."""
+    variables = frozenset(item for item in os.environ.items() if item[0].startswith("SOURCES__"))
+    return hash((project_dir(), secrets_dir(), variables))
+
+
+def _found(model: type[BaseModel], source: str, client_id: str, *, secrets: bool = True) -> dict[str, Any]:
     section = ("sources", source, "clients", client_id)
     found: dict[str, Any] = {}
     for key, field in model.model_fields.items():
+        if not secrets and SecretStr in (field.annotation, *get_args(field.annotation)):
+            continue
         value = _value(field.annotation, *section, key)
         if not any(isinstance(mark, ClientOnly) for mark in field.metadata):
             value = _merge(_value(field.annotation, "sources", source, key), value)

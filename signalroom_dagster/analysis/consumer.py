@@ -13,15 +13,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from signalroom_dagster.analysis.drain import BATCH, Counts, add, drain_once
-from signalroom_dagster.analysis.publishing import publish_all
+from signalroom_dagster.analysis.publishing import create_table_of_results, is_direct, publish_all
+from signalroom_dagster.analysis.store import opened_store
 from signalroom_dagster.events.stores.contract import Store, StoreError
 from signalroom_dagster.loading.errors import DestinationUnreachableError, LoadError, WarehouseBusyError
 
 log = logging.getLogger(__name__)
 
 LEASE = "consumer"
-LEASE_SECONDS = 15.0
-RENEW_SECONDS = 4.0
+LEASE_SECONDS = 10.0
+RENEW_SECONDS = 3.0
 PUBLISH_SECONDS = 1.0
 REPORT_SECONDS = 10.0
 TIDY_SECONDS = 60.0
@@ -29,7 +30,7 @@ EXPIRE_SECONDS = 10.0
 SHORTEST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 0.4
 LONGEST_OUTAGE_SECONDS = 15 * 60.0
-LONGEST_OUTAGE_PAUSE_SECONDS = 10.0
+LONGEST_OUTAGE_PAUSE_SECONDS = 5.0
 """Below the lease, and short enough for a result to be there within seconds after the store is back."""
 
 Report = Callable[[Mapping[str, Counts]], None]
@@ -159,7 +160,7 @@ class Outage:
     seconds: float = 0.5
 
     def pause(self, error: Exception) -> float:
-        """Seconds to wait, doubling up to ten. Raises the error when it has been gone for too long."""
+        """Seconds to wait, doubling up to five. Raises the error when it has been gone for too long."""
         now = time.monotonic()
         self.since = self.since if self.since is not None else now
         if now - self.since > LONGEST_OUTAGE_SECONDS:
@@ -171,6 +172,22 @@ class Outage:
     def over(self) -> None:
         """It answers again."""
         self.since, self.seconds = None, 0.5
+
+
+def ready_store() -> Store:
+    """The configured store, ready to be consumed; one that is away is waited for, for a quarter of an hour.
+
+    Raises ConfigurationError, then StoreError or DestinationUnreachableError.
+    """
+    outage = Outage()
+    while True:
+        try:
+            store = opened_store()
+            if is_direct(store):
+                create_table_of_results()
+            return store
+        except (StoreError, DestinationUnreachableError) as error:
+            threading.Event().wait(outage.pause(error))
 
 
 def drain_all(store: Store) -> Mapping[str, Counts]:

@@ -70,6 +70,7 @@ def _written(store: Store, limit: int) -> tuple[Sequence[Kept], Sequence[Kept]]:
     kept: Sequence[Kept] = ()
     try:
         with warehouse.transaction("publishing analysis results") as query:
+            create_results(query)  # a consumer does not wait for DuckDB before it begins
             warehouse.lock(query, RESULTS)
             kept = store.unpublished(limit)
             if kept:

@@ -24,12 +24,9 @@ def consume(
     once: Annotated[bool, typer.Option("--once", help="Analyse what is ready, and end.")] = False,
 ) -> None:
     """Turn complete jobs into results, until stopped: for where Dagster does not do it."""
-    from signalroom_dagster.analysis.consumer import Consumer, drain_all
-    from signalroom_dagster.analysis.publishing import create_table_of_results
-    from signalroom_dagster.analysis.store import opened_store
+    from signalroom_dagster.analysis.consumer import Consumer, drain_all, ready_store
 
-    store = opened_store()
-    create_table_of_results()
+    store = ready_store()
     if once:
         _report(drain_all(store))
         return

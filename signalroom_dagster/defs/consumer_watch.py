@@ -10,7 +10,7 @@ RUN_SECONDS = 20 * 60.0
 HANDOVER_SECONDS = 60.0
 """So long before its end a run's successor is started: a worker is up within seconds, and then waits for the lease."""
 BEGIN_SECONDS = 15.0
-DEAD_SECONDS = 10.0
+DEAD_SECONDS = 6.0
 SETTLED_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 300.0

@@ -29,16 +29,13 @@ def build_consumer_jobs() -> list[dg.JobDefinition]:
 
     @dg.op(description="Analyse complete jobs as they come, and report what came of them every ten seconds.")
     def consume_events(context: dg.OpExecutionContext) -> None:
-        from signalroom_dagster.analysis.consumer import Consumer
-        from signalroom_dagster.analysis.publishing import create_table_of_results
-        from signalroom_dagster.analysis.store import opened_store
+        from signalroom_dagster.analysis.consumer import Consumer, ready_store
 
         def report(counts: Mapping[str, "Counts"]) -> None:
             for client, found in counts.items():
                 context.log_event(materialization(client, found))
 
-        create_table_of_results()
-        consumer = Consumer(opened_store(), context.run_id, report)
+        consumer = Consumer(ready_store(), context.run_id, report)
         if not consumer.wait_for_lease(WAIT_SECONDS):
             context.log.info("another consumer holds the lease: nothing to do")
             return

@@ -1,12 +1,15 @@
 """Consumers in processes of their own, on real databases: killed at any point, two at once, and each job once."""
 
+import functools
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import psycopg2
@@ -16,9 +19,10 @@ from signalroom_dagster.analysis import drain, publishing
 from signalroom_dagster.analysis.consumer import LEASE, Consumer
 from signalroom_dagster.analysis.publishing import create_table_of_results, is_direct
 from signalroom_dagster.analysis.store import opened_store
-from signalroom_dagster.events.stores.contract import Store
+from signalroom_dagster.events.stores.contract import Received, Store, StoreError
 from signalroom_dagster_tests.analysis.events import BAD, event, whole
 from signalroom_dagster_tests.loads import ask
+from signalroom_dagster_tests.postgres import PostgresServer
 from signalroom_dagster_tests.projects import Project
 
 COUNT = "SELECT count(*), count(DISTINCT job_id) FROM analysis.results"
@@ -52,16 +56,24 @@ def store(request: pytest.FixtureRequest) -> Store:
     return request.getfixturevalue(request.param)
 
 
-def run(code: str, project: Project) -> subprocess.Popen[bytes]:
+def run(code: str, project: Project, **options: Any) -> subprocess.Popen[str]:
     """Python in a process of its own, in the project."""
     environment = {**os.environ, **project.environment, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, "-W", "ignore", "-c", code], env=environment)
+    return subprocess.Popen([sys.executable, "-W", "ignore", "-c", code], env=environment, text=True, **options)
 
 
-def consumer(project: Project, *options: str) -> subprocess.Popen[bytes]:
+def consumer(project: Project, *options: str) -> subprocess.Popen[str]:
     """`signalroom events consume`."""
-    return run(f"from signalroom_dagster.cli import main; import sys; "
-               f"sys.argv = ['signalroom', 'events', 'consume', *{[*options]!r}]; main()", project)  # fmt: skip
+    arguments = ["signalroom", "events", "consume", *options]
+    code = f"from signalroom_dagster.cli import main; import sys; sys.argv = {arguments!r}; main()"
+    return run(code, project, stdout=subprocess.PIPE)
+
+
+def consuming(project: Project) -> subprocess.Popen[str]:
+    """One that has begun."""
+    process = consumer(project)
+    assert process.stdout and process.stdout.readline().startswith("consuming")
+    return process
 
 
 DIE = "import os, signal; die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -73,26 +85,53 @@ store = opened_store()
 drain.drain_once(store)
 publishing.publish_all(store)
 """
-POINTS = {
-    "between claim and commit": "from signalroom_dagster.events.stores.claims import SqlBatch; SqlBatch.failed = die",
-    "between commit and publication": "publishing.publish_all = die",
-    "between publication and mark": "type(store).published = die",
-}
+WRITTEN = "from signalroom_dagster.events.stores.claims import SqlBatch; SqlBatch.failed = die"
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_a_kill_at_any_point_loses_nothing_and_writes_nothing_twice(point: str, store: Store, project: Project) -> None:
+@pytest.mark.parametrize(
+    ("host", "death", "rows"),
+    [
+        ("in_postgres", WRITTEN, 0),
+        ("beside_duckdb", WRITTEN, 0),
+        ("beside_duckdb", "publishing.publish_all = die", 0),
+        ("beside_duckdb", "type(store).published = die", 20),
+    ],
+    ids=["written, not committed", "kept, not committed", "committed, not published", "published, not marked"],
+)
+def test_a_kill_at_any_point_loses_nothing_and_writes_nothing_twice(
+    host: str, death: str, rows: int, project: Project, request: pytest.FixtureRequest
+) -> None:
+    store: Store = request.getfixturevalue(host)
     store.append(whole([f"j{number}" for number in range(20)]))
-    process = run(DIE + DRAIN.format(die=POINTS[point]), project)
-    direct = is_direct(store)
-    assert process.wait(60) == (0 if direct and point == "between publication and mark" else -signal.SIGKILL)
-    reached = 20 if direct and point != "between claim and commit" else 0
-    reached = 20 if point == "between publication and mark" else reached
-    assert ask(COUNT) == [(reached, reached)]
+    assert run(DIE + DRAIN.format(die=death), project).wait(60) == -signal.SIGKILL
+    assert ask(COUNT) == [(rows, rows)]
     drain.drain_once(store)
     publishing.publish_all(store)
     assert ask(COUNT) == [(20, 20)]
     assert (store.stats()["713"].done, store.stats()["713"].unpublished) == (20, 0)
+
+
+def test_one_bad_job_stops_no_other_and_is_a_dead_letter_after_five_attempts(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [f"j{number}" for number in range(499)]
+    store.append([*whole(jobs), event("bad", "attribution"), event("bad", "audience", BAD), event("bad", "creative")])
+    counts = drain.drain_once(store)["713"]
+    assert (counts.jobs, counts.events, counts.failed) == (499, 1_497, 1)
+    publishing.publish_all(store)
+    assert ask(COUNT) == [(499, 499)]
+    assert drain.drain_once(store) == {}  # it rests before it is tried again
+    now = datetime.now(UTC)
+    for wait in (1, 2, 4, 8):
+        assert store.stats()["713"].dead_letters == 0
+        now += timedelta(seconds=wait + 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "claim", functools.partial(store.claim, now=now))
+            drain.drain_once(store)
+    assert (store.stats()["713"].failed, store.stats()["713"].dead_letters) == (1, 1)
+    (letter,) = store.letters("713")
+    assert (letter.stage, letter.job_id) == ("analysis", "bad")
+    assert letter.reason == "audience: entry 0: reached is more than people"
 
 
 def test_a_row_that_postgres_refuses_fails_its_job_alone(in_postgres: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +173,7 @@ def test_two_consumers_on_one_postgres_analyse_every_job_once(in_postgres: Store
         "$$ BEGIN INSERT INTO written VALUES (NEW.job_id); RETURN NULL; END $$; CREATE TRIGGER note "
         "AFTER INSERT OR UPDATE ON analysis.results FOR EACH ROW EXECUTE FUNCTION note()"
     )
-    consumers = [consumer(project), consumer(project)]
+    consumers = [consuming(project), consuming(project)]
     for _ in feed(in_postgres, [f"j{number}" for number in range(600)]):
         time.sleep(0.02)
     wait_for(in_postgres, 600)
@@ -149,7 +188,7 @@ def test_two_consumers_on_one_postgres_analyse_every_job_once(in_postgres: Store
 @pytest.mark.parametrize("kills", [5])
 def test_a_consumer_that_is_killed_again_and_again_under_load(kills: int, store: Store, project: Project) -> None:
     jobs = [f"j{number}" for number in range(2_000)]
-    process = consumer(project)
+    process = consuming(project)
     for number, _ in enumerate(feed(store, jobs)):
         time.sleep(0.1)
         if number and number % 20 == 0 and kills:
@@ -161,6 +200,43 @@ def test_a_consumer_that_is_killed_again_and_again_under_load(kills: int, store:
     process.terminate()
     assert process.wait(30) == 0
     assert ask(COUNT) == [(len(jobs), len(jobs))]
+
+
+@pytest.mark.slow
+def test_a_consumer_outlives_postgres(project: Project) -> None:
+    server = PostgresServer({"fsync": "on"}).start()
+    try:
+        url = server.create_database("events")
+        project.use_postgres(url)
+        project.set(EVENTS__STORE=url)
+        create_table_of_results()
+        store = opened_store()
+        process = consumer(project)
+        jobs = [f"j{number}" for number in range(1_000)]
+        batches = whole(jobs)
+        for start in range(0, len(batches), 60):
+            if start in (900, 1_800):
+                server.stop(signal.SIGQUIT)
+                server.start()
+            append_again(store, batches[start : start + 60])
+            time.sleep(0.1)
+        wait_for(store, len(jobs), 60)
+        process.terminate()
+        assert process.wait(30) == 0
+        assert ask(COUNT) == [(len(jobs), len(jobs))]
+    finally:
+        server.remove()
+
+
+def append_again(store: Store, events: Sequence[Received]) -> None:
+    """As a sender does that gets no answer."""
+    for _ in range(20):
+        try:
+            store.append(events)
+            return
+        except StoreError:
+            time.sleep(0.3)
+    raise AssertionError("the store does not come back")
 
 
 def test_once_analyses_what_is_ready_tells_dagster_and_ends(beside_duckdb: Store, project: Project) -> None:

@@ -17,7 +17,6 @@ from dagster._core.test_utils import create_run_for_test
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.analysis import consumer as consuming
 from signalroom_dagster.analysis.consumer import LEASE
-from signalroom_dagster.analysis.publishing import create_table_of_results
 from signalroom_dagster.analysis.store import opened_store
 from signalroom_dagster.defs import consumer_watch, event_consumer
 from signalroom_dagster.defs.assets.analysis import RESULTS_KEY, build_analysis_assets, build_analysis_checks
@@ -50,7 +49,6 @@ def store(project: Project) -> Store:
         with (project.root / "data" / "clients" / client / "client.toml").open("a") as file:
             file.write('[analysis]\nrequired = ["attribution", "audience", "creative"]\n')
     project.set(EVENTS__STORE=f"sqlite:///{project.root / 'events.db'}")
-    create_table_of_results()
     return opened_store()
 
 
