@@ -5,6 +5,7 @@ https://docs.dagster.io/guides/build/projects-and-components
 
 import dagster as dg
 
+from signalroom_dagster import logs
 from signalroom_dagster.defs.alert_sensors import build_alert_sensors
 from signalroom_dagster.defs.alerts import with_alerts
 from signalroom_dagster.defs.assets.building import build_assets
@@ -17,6 +18,7 @@ from signalroom_dagster.defs.schedules import build_schedules
 from signalroom_dagster.defs.sensors import build_new_files_sensor
 from signalroom_dagster.loading import catalog
 
+logs.guard()
 catalog.check_clients()
 assets = build_assets()
 defs = dg.Definitions(
