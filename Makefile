@@ -56,6 +56,9 @@ bench: $(VENV)/.ready ## Measure loads against COPY, stock dlt and the design th
 	@$(BIN)/python -m bench.api_load
 	@$(BIN)/python -m bench.code_location
 
+bench-events: $(VENV)/.ready ## Measure events from the sender to the result, both stores (25 minutes)
+	@$(BIN)/python -m bench.events
+
 up: ## Build the image and start the containers (docs/DEPLOYMENT.md)
 	@test -f .env || { echo "No .env: copy .env.example to .env and fill it in"; exit 1; }
 	@test -e .dlt/secrets.toml || install -m 644 /dev/null .dlt/secrets.toml  # mounted, and may be empty
@@ -77,4 +80,4 @@ lock: $(VENV)/.ready ## Resolve the dependencies anew into requirements.lock
 clean: ## Remove what the demo, the tests and the benchmarks left
 	rm -rf .demo .bench .signalroom .pytest_cache .ruff_cache
 
-.PHONY: help demo dev test test-slow lint format typecheck bench up down logs image-check lock clean
+.PHONY: help demo dev test test-slow lint format typecheck bench bench-events up down logs image-check lock clean

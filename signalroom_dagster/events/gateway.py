@@ -62,7 +62,8 @@ class Gateway:
             if len(found.events) + len(found.letters) > self.settings.max_queue:
                 raise TooLargeError(f"more than {self.settings.max_queue} events in one request")
             if found.events or found.letters:
-                assert self.commits
+                if not self.commits:
+                    raise StoreError("the gateway has not started")
                 await self.commits.submit(found)
         except ClientDisconnect:
             return Response(status_code=400)

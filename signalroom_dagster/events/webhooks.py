@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 SAME_SECONDS = 10.0
 _NOBODYS_TOKEN = "no client has this token"
 _SNS_TYPE = "x-amz-sns-message-type"
+_SNS_RAW = "x-amz-sns-rawdelivery"
 
 
 Start = Callable[[str, str], Triggered]
@@ -68,7 +69,7 @@ class Webhooks:
         if problem := _problem(self._clients[client], source):
             return problem
         try:
-            if request.method == "POST" and _SNS_TYPE in request.headers and not await self._is_news(client, request):
+            if _is_wrapped(request) and not await self._is_news(client, request):
                 return Response(status_code=200)
             return await self._run(client, source)
         except SnsError as error:
@@ -108,6 +109,12 @@ class Webhooks:
                 return PlainTextResponse("Dagster cannot start this run\n", 503, {"retry-after": "300"})
             self._recent[key] = self._clock(), found
         return _accepted(found)
+
+
+def _is_wrapped(request: Request) -> bool:
+    """Whether this is a message in SNS's own envelope; one that is delivered raw is a webhook like any other."""
+    headers = request.headers
+    return request.method == "POST" and _SNS_TYPE in headers and headers.get(_SNS_RAW, "").lower() != "true"
 
 
 def _problem(client: Client, source: str) -> Response | None:

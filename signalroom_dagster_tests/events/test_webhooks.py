@@ -139,6 +139,12 @@ def test_a_notification_of_a_configured_topic_starts_the_run(world: World, http:
     assert (world.runs, world.fetched) == ([("713", "s3_exports")], [CERTIFICATE])
 
 
+def test_a_notification_that_is_delivered_raw_is_a_webhook_like_any_other(world: World, http: TestClient) -> None:
+    headers = {"x-amz-sns-message-type": "Notification", "x-amz-sns-rawdelivery": "true"}
+    assert http.post(HERE, params={"token": TOKEN}, content=NOTICE, headers=headers).status_code == 202
+    assert (world.runs, world.fetched) == ([("713", "s3_exports")], [])
+
+
 def test_a_subscription_is_confirmed_for_a_configured_topic_and_starts_nothing(world: World, http: TestClient) -> None:
     asked = message("SubscriptionConfirmation")
     assert post(http, asked).status_code == 200

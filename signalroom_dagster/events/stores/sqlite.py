@@ -177,11 +177,11 @@ def _standing(
 
 def _job(session: SqliteSession, key: EventKey) -> Job | None:
     for tenant, job, required, arrived, version, status, late, attempts, error, *times in session.rows(_JOB, *key[:2]):
-        first, last, deadline, due, done, pruned = (None if at is None else session.time(at) for at in times)
-        assert first and last and deadline and due
+        always, later = times[:4], times[4:]
         return Job(
             tenant, job, session.names(required), session.names(arrived), version, status, bool(late), attempts, error,
-            first, last, deadline, due, done, pruned,
+            *map(session.time, always),
+            *(None if at is None else session.time(at) for at in later),
         )  # fmt: skip
     return None
 
