@@ -163,20 +163,6 @@ def section_settings(model: type[Model], *section: str) -> Model:
         raise ConfigurationError(_explain(error, *section)) from None
 
 
-class ReportSettings(BaseModel):
-    """`[reports]`: whether reports are sent at all (else everything but that is done), and how long one waits for its
-    inputs, asking again every so many seconds."""
-
-    send: bool = True
-    wait_minutes: float = Field(default=60, ge=0)
-    check_seconds: float = Field(default=60, gt=0)
-
-
-def report_settings() -> ReportSettings:
-    """The settings of reports: `REPORTS__SEND`, `REPORTS__WAIT_MINUTES`, `REPORTS__CHECK_SECONDS`."""
-    return section_settings(ReportSettings, "reports")
-
-
 class IngestSettings(BaseModel):
     """`[ingest]`: how long one load may take before it is ended; it then goes on where it stopped."""
 
@@ -215,14 +201,22 @@ def schedule_settings(source: str) -> Mapping[str, Cadence]:
 
 
 def unchecked_settings(model: type[Model], source: str, client_id: str) -> Model:
-    """Whatever is configured, unvalidated and possibly incomplete: for what is known without credentials."""
-    return model.model_construct(**_found(model, source, client_id))
+    """Whatever is configured but secrets, unvalidated and possibly incomplete: for what is known without them."""
+    return model.model_construct(**_found(model, source, client_id, secrets=False))
 
 
-def _found(model: type[BaseModel], source: str, client_id: str) -> dict[str, Any]:
+def settings_state() -> int:
+    """A number that is another one when sources' settings in the environment, or the project, are others."""
+    variables = frozenset(item for item in os.environ.items() if item[0].startswith("SOURCES__"))
+    return hash((project_dir(), secrets_dir(), variables))
+
+
+def _found(model: type[BaseModel], source: str, client_id: str, *, secrets: bool = True) -> dict[str, Any]:
     section = ("sources", source, "clients", client_id)
     found: dict[str, Any] = {}
     for key, field in model.model_fields.items():
+        if not secrets and SecretStr in (field.annotation, *get_args(field.annotation)):
+            continue
         value = _value(field.annotation, *section, key)
         if not any(isinstance(mark, ClientOnly) for mark in field.metadata):
             value = _merge(_value(field.annotation, "sources", source, key), value)

@@ -5,9 +5,9 @@ https://docs.dagster.io/guides/automate/run-status-sensors
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, TickStatus
 
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure, Kind
@@ -17,6 +17,9 @@ from signalroom_dagster.defs.tags import PARTITION_TAG, REASON_TAG, RETRY_NUMBER
 from signalroom_dagster.loading import warehouse
 from signalroom_dagster.loading.errors import DestinationUnreachableError, WarehouseBusyError
 from signalroom_dagster.loading.freshness import ages
+
+if TYPE_CHECKING:
+    from dagster._core.scheduler.instigation import InstigatorState
 
 WATCH_SECONDS = 60
 FRESHNESS_SECONDS = 3_600
@@ -78,18 +81,18 @@ def _watch() -> dg.SensorDefinition:
     return alert_watch
 
 
-def _look_at_ticks(instance: dg.DagsterInstance, state: InstigatorState) -> None:
+def _look_at_ticks(instance: dg.DagsterInstance, state: "InstigatorState") -> None:
     """By the last finished tick. Of what a person has switched off, nobody is told any more."""
     subject = f"{state.instigator_type.value.lower().replace('_', ' ')} {state.instigator_name}"
     kind: Kind = "tick"
-    if state.status == InstigatorStatus.STOPPED:
+    if state.status.value == "STOPPED":
         telling.incidents().recovered(kind, subject, "", announce=False)
         return
     ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=TICKS_LOOKED_AT)
-    last = next((tick for tick in ticks if tick.status != TickStatus.STARTED), None)
+    last = next((tick for tick in ticks if tick.status.value != "STARTED"), None)
     if last is None:
         return
-    if last.status != TickStatus.FAILURE:
+    if last.status.value != "FAILURE":
         telling.recovered(kind, subject, "")
         return
     error = last.error.cause or last.error if last.error else None
