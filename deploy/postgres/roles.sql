@@ -32,6 +32,7 @@ BEGIN
   EXECUTE format('GRANT CONNECT, CREATE, TEMPORARY ON DATABASE %I TO signalroom_loader', current_database());
   EXECUTE format('GRANT CONNECT ON DATABASE %I TO signalroom_reader', current_database());
   GRANT USAGE, CREATE ON SCHEMA public TO signalroom_loader;
+  GRANT USAGE ON SCHEMA public TO signalroom_reader;
   -- Whoever runs this has to be a member to hand tables over.
   EXECUTE format('GRANT signalroom_loader TO %I', current_user);
 END $$;
