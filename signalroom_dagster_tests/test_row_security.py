@@ -157,17 +157,23 @@ def test_a_role_of_one_client_cannot_write_rows_of_another(tmp_path: Path, as_ad
 def test_what_another_login_loaded_before_the_roles_is_handed_over(
     two_clients: Project, tmp_path: Path, postgres_url: str, as_admin: Ask
 ) -> None:
-    two_clients.use_postgres(postgres_url)
+    as_admin(f"CREATE ROLE before LOGIN PASSWORD '{PASSWORD}'")
+    as_admin(f"GRANT CREATE ON DATABASE {postgres_url.rpartition('/')[2]} TO before")
+    two_clients.use_postgres(postgres_url.replace("//postgres:", "//before:"))
     put(tmp_path, SPEND, [MON], [row(MON, "a", 1)])
     as_admin("DROP POLICY signalroom_agency ON shop.spend; REVOKE ALL ON shop.spend FROM signalroom_reader; "
              "REVOKE ALL ON SCHEMA shop FROM signalroom_reader")  # fmt: skip
     as_admin(ROLES)
     assert as_admin("SELECT _client_id FROM shop.spend", "signalroom_agency") == [("713",)]
+    put(tmp_path, SPEND, [MON], [row(MON, "a", 2)])
+    put(tmp_path, LISTS, [MON], [row(MON, "a")], replaces="client")
+    as_admin(ROLES)
     two_clients.use_postgres(postgres_url.replace("//postgres:", "//signalroom_loader:"))
     put(tmp_path, SPEND, [TUE], [row(TUE, "b", 1)])
     assert ask("SELECT count(*) FROM shop.spend") == [(2,)]
 
 
+@pytest.mark.slow
 def test_doctor_names_tables_without_it_and_puts_it_on_them_when_asked(two_clients: Project, as_admin: Ask) -> None:
     with warehouse.connected() as query:
         query("CREATE TABLE public.other (_client_id text)")

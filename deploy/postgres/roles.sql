@@ -30,8 +30,10 @@ BEGIN
   END LOOP;
   ALTER ROLE signalroom_loader LOGIN;
   EXECUTE format('GRANT CONNECT, CREATE, TEMPORARY ON DATABASE %I TO signalroom_loader', current_database());
+  EXECUTE format('GRANT CONNECT ON DATABASE %I TO signalroom_reader', current_database());
   GRANT USAGE, CREATE ON SCHEMA public TO signalroom_loader;
-  -- Whoever runs this can hand tables over, and goes on loading if SignalRoom connected as that role so far.
+  GRANT USAGE ON SCHEMA public TO signalroom_reader;
+  -- Whoever runs this has to be a member to hand tables over.
   EXECUTE format('GRANT signalroom_loader TO %I', current_user);
 END $$;
 
@@ -59,11 +61,15 @@ BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA %s TO signalroom_reader', space.name);
     EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %s TO signalroom_loader', space.name);
     FOR secured IN
-      SELECT t.oid::regclass AS name FROM pg_class AS t
+      SELECT t.oid::regclass AS name, pg_get_userbyid(t.relowner) AS owner FROM pg_class AS t
       WHERE t.relnamespace = space.name AND t.relkind IN ('r', 'p') AND t.relowner <> to_regrole('signalroom_loader')
         AND (starts_with(t.relname, '_dlt_') OR EXISTS (
           SELECT FROM pg_policy AS p WHERE p.polrelid = t.oid AND p.polname = 'signalroom_client'))
     LOOP
+      -- As a member, the role that SignalRoom connected as so far goes on loading.
+      IF NOT pg_has_role(secured.owner, 'signalroom_loader', 'USAGE') THEN
+        EXECUTE format('GRANT signalroom_loader TO %I', secured.owner);
+      END IF;
       EXECUTE format('ALTER TABLE %s OWNER TO signalroom_loader', secured.name);
     END LOOP;
   END LOOP;
