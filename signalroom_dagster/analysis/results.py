@@ -15,7 +15,7 @@ from signalroom_dagster.analysis.summary import Summary
 from signalroom_dagster.config import destination_name
 from signalroom_dagster.events.stores.contract import JobKey, Kept, Ready
 from signalroom_dagster.loading.tables import create_table
-from signalroom_dagster.loading.warehouse import Query, lock
+from signalroom_dagster.loading.warehouse import Query, lock, secure_table
 
 SCHEMA = "analysis"
 RESULTS = "analysis.results"
@@ -123,3 +123,4 @@ def create_results(query: Query) -> None:
     lock(query, f"ddl|{SCHEMA}")
     query(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
     query(create_table(RESULTS, COLUMNS, KEY))
+    secure_table(query, RESULTS)

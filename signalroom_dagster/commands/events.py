@@ -23,10 +23,11 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
 ) -> None:
     """Run the gateway until it is told to stop."""
+    from signalroom_dagster.alerts.metrics import SourceFigures
     from signalroom_dagster.events.server import serve as serve_events
 
     err.print(f"The gateway listens on http://{host}:{port}; stop it with Ctrl-C.")
-    serve_events(host, port)
+    serve_events(host, port, SourceFigures())
 
 
 @events.command()

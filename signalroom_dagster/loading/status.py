@@ -10,6 +10,7 @@ from signalroom_dagster.loading import catalog
 from signalroom_dagster.loading.errors import DestinationUnreachableError
 from signalroom_dagster.loading.freshness import Age, ages
 from signalroom_dagster.loading.inspection import Diagnosis, inspect
+from signalroom_dagster.loading.locks import WAIT_SECONDS as LOCK_SECONDS
 from signalroom_dagster.loading.tables import LEDGER, WINDOWS
 from signalroom_dagster.loading.unread_settings import unread_settings
 from signalroom_dagster.loading.warehouse import Query, connected, exclusive, table_exists
@@ -43,9 +44,12 @@ def freshness() -> Sequence[SourceFreshness]:
         return list(_freshness(query))
 
 
-def standing() -> Sequence[Standing]:
-    """Every client's sources, with what was loaded and how old it is. Raises DestinationUnreachableError."""
-    with exclusive(), connected() as query:
+def standing(lock_seconds: float = LOCK_SECONDS) -> Sequence[Standing]:
+    """Every client's sources, with what was loaded and how old it is.
+
+    Raises DestinationUnreachableError, and WarehouseBusyError when DuckDB is in use for longer than `lock_seconds`.
+    """
+    with exclusive(lock_seconds), connected() as query:
         aged = {(age.client.id, age.source): age for age in ages(query)}
         return [Standing(item, aged.get((item.client.id, item.source))) for item in _freshness(query)]
 

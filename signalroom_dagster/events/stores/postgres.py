@@ -23,7 +23,10 @@ from signalroom_dagster.events.stores.contract import Outcome, Received, Retenti
 from signalroom_dagster.events.stores.jobs import EventKey, Standing
 from signalroom_dagster.events.stores.sessions import pieces, values_of
 from signalroom_dagster.events.stores.sql import SqlStore
+from signalroom_dagster.row_security import secure
 
+TABLES = ("inbox", "job", "dead_letter", "result", "lease")
+"""Closed to all but their owner: they hold what senders sent."""
 CONNECT_SECONDS = 5
 SILENT_SECONDS = 15
 """After so long without an answer to what was sent, the server counts as gone."""
@@ -124,6 +127,8 @@ class PostgresStore(SqlStore):
         with self.transaction() as session:
             session.rows("SELECT pg_advisory_xact_lock(hashtextextended('ddl|events', 0))")
             session.run(script)
+            for table in TABLES:
+                session.run(secure(f"events.{table}"))
 
     @override
     @contextmanager
