@@ -1,5 +1,6 @@
 """Fixtures that several test modules share: real Postgres, a temporary project, both destinations."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,12 @@ from signalroom_dagster_tests.duckdb_files import warehouse_kept_open
 from signalroom_dagster_tests.postgres import PostgresServer
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.providers import Providers, running_providers
+
+
+def pytest_collection_finish() -> None:
+    """What was imported by now stays: the garbage collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
