@@ -14,6 +14,7 @@ from signalroom_dagster.defs.assets.reports import build_report_assets
 from signalroom_dagster.defs.automation import build_automation_sensor
 from signalroom_dagster.defs.checks import build_checks
 from signalroom_dagster.defs.jobs import build_jobs
+from signalroom_dagster.defs.lost_runs import build_lost_runs_sensor
 from signalroom_dagster.defs.resources import RESOURCES
 from signalroom_dagster.defs.schedules import build_schedules
 from signalroom_dagster.defs.sensors import build_new_files_sensor
@@ -26,12 +27,13 @@ assets = [
     *build_model_assets(),
     *build_report_assets(),
 ]
+new_files = map(build_new_files_sensor, catalog.file_sources())
 defs = dg.Definitions(
     assets=with_alerts(assets),
     asset_checks=with_alerts(build_checks()),
     jobs=build_jobs(),
     schedules=build_schedules(),
-    sensors=[*map(build_new_files_sensor, catalog.file_sources()), build_automation_sensor(), *build_alert_sensors()],
+    sensors=[*new_files, build_automation_sensor(), build_lost_runs_sensor(), *build_alert_sensors()],
     resources=RESOURCES,
     executor=dg.in_process_executor,
 )
