@@ -4,9 +4,8 @@ The default launcher cannot: after a power cut its runs stay STARTED for ever, h
 never run again. Run monitoring asks here every poll and fails the runs called FAILED; `run_retries` in `dagster.yaml`
 starts those again. A wrong FAILED starts a second writer beside a living one, so every doubt means RUNNING.
 
-A run past its longest time is ended here, too. Monitoring would interrupt its worker and fail the run: a worker that
-waits for a vendor or a lock goes on beside the run that replaces it, and one that ends at once calls the failed run
-cancelled, which is never started again.
+A run past its longest time is ended here, too. Monitoring itself would only ask its worker to stop and fail the run: a
+worker that waits for a vendor or a lock then goes on beside the run that takes its place.
 
 https://docs.dagster.io/deployment/execution/run-monitoring
 """
