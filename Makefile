@@ -32,7 +32,7 @@ dev: $(VENV)/.ready ## Open the Dagster UI on the demo's data, at http://127.0.0
 	@$(BIN)/signalroom sandbox $(BIN)/python -W ignore -m dagster dev -h 127.0.0.1 -p 3000 -w workspace.yaml
 
 test: $(VENV)/.ready ## Run the tests (real Postgres, real DuckDB, S3 over HTTP)
-	@$(BIN)/python -m pytest -n 2 $(WITHOUT_LEAK_LIST)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(WITHOUT_LEAK_LIST)
 
 test-slow: $(VENV)/.ready ## Run the crash and fault matrices
 	@$(BIN)/python -m pytest -m slow --timeout 600 $(WITHOUT_LEAK_LIST)
@@ -54,8 +54,11 @@ typecheck: $(VENV)/.ready ## Check types (strict on the package)
 bench: $(VENV)/.ready ## Measure loads against COPY, stock dlt and the design this replaces (15 minutes)
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench.api_load
+	@$(BIN)/python -m bench.code_location
 
-up: ## Start the containers
+up: ## Build the image and start the containers (docs/DEPLOYMENT.md)
+	@test -f .env || { echo "No .env: copy .env.example to .env and fill it in"; exit 1; }
+	@test -e .dlt/secrets.toml || install -m 644 /dev/null .dlt/secrets.toml  # mounted, and may be empty
 	docker compose up --build --detach
 
 down: ## Stop the containers
@@ -64,11 +67,14 @@ down: ## Stop the containers
 logs: ## Follow the containers' logs
 	docker compose logs --follow
 
+image-check: $(VENV)/.ready ## Build the image and run its roles without a container engine (root, Debian; 5 minutes)
+	@PYTHONPATH=. $(BIN)/python deploy/image_check.py
+
 lock: $(VENV)/.ready ## Resolve the dependencies anew into requirements.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
-	  --no-header --no-annotate pyproject.toml --extra sandbox --group dev -o requirements.lock
+	  --no-header --no-annotate pyproject.toml --extra sandbox --extra kubernetes --group dev -o requirements.lock
 
 clean: ## Remove what the demo, the tests and the benchmarks left
 	rm -rf .demo .bench .signalroom .pytest_cache .ruff_cache
 
-.PHONY: help demo dev test test-slow lint format typecheck bench up down logs lock clean
+.PHONY: help demo dev test test-slow lint format typecheck bench up down logs image-check lock clean

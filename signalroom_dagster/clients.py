@@ -3,6 +3,7 @@
 What a client *is* belongs here. What a source needs to reach a client's accounts belongs in `.dlt/`.
 """
 
+import functools
 import tomllib
 from collections.abc import Mapping
 from datetime import date
@@ -52,7 +53,8 @@ def load_clients(root: Path | None = None) -> dict[str, Client]:
     Raises ConfigurationError naming the file and the key.
     """
     folder = (root or project_dir()) / "data" / "clients"
-    return {path.parent.name: _read(path) for path in sorted(folder.glob("*/client.toml"))}
+    found = sorted(folder.iterdir()) if folder.is_dir() else ()
+    return {path.name: _read(file, file.read_bytes()) for path in found if (file := path / "client.toml").is_file()}
 
 
 def get_client(client_id: str) -> Client:
@@ -69,7 +71,8 @@ def clients_of(source: str) -> list[Client]:
     return [client for client in load_clients().values() if source in client.sources]
 
 
-def _read(path: Path) -> Client:
+@functools.lru_cache(maxsize=4096)
+def _read(path: Path, text: bytes) -> Client:
     client_id = path.parent.name
     if not CLIENT_ID.match(client_id):
         raise ConfigurationError(
@@ -77,7 +80,7 @@ def _read(path: Path) -> Client:
             "underscores"
         )
     try:
-        return Client.model_validate({**tomllib.loads(path.read_text("utf-8")), "id": client_id})
+        return Client.model_validate({**tomllib.loads(text.decode("utf-8")), "id": client_id})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: not valid TOML: {error}") from None
     except ValidationError as error:

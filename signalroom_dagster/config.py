@@ -13,9 +13,12 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from signalroom_dagster.cron_lines import CronLine
+from signalroom_dagster.redaction import keep_password, keep_secret
 
 if TYPE_CHECKING:
     from dlt.common.configuration.providers import ConfigProvider
@@ -27,18 +30,6 @@ DestinationName = Literal["duckdb", "postgres"]
 
 class ConfigurationError(Exception):
     """Something a person has to set or correct; never retried. Names the key, never its value."""
-
-
-def _as_cron_line(value: str) -> str:
-    from croniter import croniter
-
-    if len(value.split()) != 5 or not croniter.is_valid(value):
-        raise ValueError("not a cron line of five fields such as 15 7-23 * * *")
-    return value
-
-
-CronLine: TypeAlias = Annotated[str, AfterValidator(_as_cron_line)]
-"""A cron line of five fields; the time zone is the client's."""
 
 
 class ClientOnly:
@@ -74,8 +65,10 @@ def reports_dir() -> Path:
 
 
 def state_dir() -> Path:
-    """Where this machine keeps what must outlive a run but is no client's data: `DAGSTER_HOME`, else `.signalroom/`."""
-    return Path(os.environ.get("DAGSTER_HOME") or project_dir() / ".signalroom")
+    """Where what must outlive a run but is no client's data is kept: `SIGNALROOM_STATE_DIR` (a volume that several
+    machines share), else `DAGSTER_HOME`, else `.signalroom/` in the project."""
+    chosen = os.environ.get("SIGNALROOM_STATE_DIR") or os.environ.get("DAGSTER_HOME")
+    return Path(chosen) if chosen else project_dir() / ".signalroom"
 
 
 def ui_url() -> str:
@@ -86,6 +79,11 @@ def ui_url() -> str:
 def webserver_url() -> str:
     """`SIGNALROOM_WEBSERVER_URL`: where processes reach Dagster's webserver, when that is not where people do."""
     return (os.environ.get("SIGNALROOM_WEBSERVER_URL") or ui_url()).rstrip("/")
+
+
+def plain_http_hosts() -> frozenset[str]:
+    """`SIGNALROOM_PLAIN_HTTP_HOSTS`: hosts beside this machine that may be asked without https, as `a,b`."""
+    return frozenset((os.environ.get("SIGNALROOM_PLAIN_HTTP_HOSTS") or "").lower().replace(" ", "").split(","))
 
 
 def secrets_dir() -> Path:
@@ -119,6 +117,7 @@ def duckdb_path() -> Path:
 def postgres_url() -> str:
     """The Postgres URL: `DESTINATION__POSTGRES__CREDENTIALS`, else composed from `SUPABASE_DB_*`."""
     if stored := _value(str, "destination", "postgres", "credentials"):
+        keep_password(str(stored))
         return str(stored)
     if not (host := os.environ.get("SUPABASE_DB_HOST")):
         raise ConfigurationError(
@@ -127,6 +126,7 @@ def postgres_url() -> str:
         )
     from urllib.parse import quote
 
+    keep_secret(os.environ.get("SUPABASE_DB_PASSWORD") or "")
     part = {name: quote(os.environ.get(f"SUPABASE_DB_{name}") or "", safe="") for name in ("USER", "PASSWORD")}
     port = os.environ.get("SUPABASE_DB_PORT") or "6543"
     database = os.environ.get("SUPABASE_DB_NAME") or "postgres"
@@ -161,20 +161,6 @@ def section_settings(model: type[Model], *section: str) -> Model:
         return model.model_validate({key: value for key, value in found.items() if value is not None})
     except ValidationError as error:
         raise ConfigurationError(_explain(error, *section)) from None
-
-
-class ReportSettings(BaseModel):
-    """`[reports]`: whether reports are sent at all (else everything but that is done), and how long one waits for its
-    inputs, asking again every so many seconds."""
-
-    send: bool = True
-    wait_minutes: float = Field(default=60, ge=0)
-    check_seconds: float = Field(default=60, gt=0)
-
-
-def report_settings() -> ReportSettings:
-    """The settings of reports: `REPORTS__SEND`, `REPORTS__WAIT_MINUTES`, `REPORTS__CHECK_SECONDS`."""
-    return section_settings(ReportSettings, "reports")
 
 
 class IngestSettings(BaseModel):
@@ -215,14 +201,22 @@ def schedule_settings(source: str) -> Mapping[str, Cadence]:
 
 
 def unchecked_settings(model: type[Model], source: str, client_id: str) -> Model:
-    """Whatever is configured, unvalidated and possibly incomplete: for what is known without credentials."""
-    return model.model_construct(**_found(model, source, client_id))
+    """Whatever is configured but secrets, unvalidated and possibly incomplete: for what is known without them."""
+    return model.model_construct(**_found(model, source, client_id, secrets=False))
 
 
-def _found(model: type[BaseModel], source: str, client_id: str) -> dict[str, Any]:
+def settings_state() -> int:
+    """A number that is another one when sources' settings in the environment, or the project, are others."""
+    variables = frozenset(item for item in os.environ.items() if item[0].startswith("SOURCES__"))
+    return hash((project_dir(), secrets_dir(), variables))
+
+
+def _found(model: type[BaseModel], source: str, client_id: str, *, secrets: bool = True) -> dict[str, Any]:
     section = ("sources", source, "clients", client_id)
     found: dict[str, Any] = {}
     for key, field in model.model_fields.items():
+        if not secrets and SecretStr in (field.annotation, *get_args(field.annotation)):
+            continue
         value = _value(field.annotation, *section, key)
         if not any(isinstance(mark, ClientOnly) for mark in field.metadata):
             value = _merge(_value(field.annotation, "sources", source, key), value)
@@ -244,9 +238,17 @@ def _value(kind: Any, *path: str) -> Any:
     for provider in _providers(project_dir() / ".dlt", secrets_dir()):
         value, _ = provider.get_value(key, str, "", *sections)
         if value is not None:
-            return _parsed(kind, value) if isinstance(value, str) else value
+            return _closed(kind, _parsed(kind, value)) if isinstance(value, str) else value
     parts = {name: _value(field.annotation, *path, name) for name, field in _table_keys(kind).items()}
     return {name: part for name, part in parts.items() if part is not None} or None
+
+
+def _closed(kind: Any, value: Any) -> Any:
+    """A secret as what it is from the moment that it is read: in no log and no repr."""
+    is_secret = isinstance(value, str) and SecretStr in (kind, *get_args(kind))
+    if is_secret:
+        keep_secret(value)
+    return SecretStr(value) if is_secret else value
 
 
 def _parsed(kind: Any, text: str) -> Any:

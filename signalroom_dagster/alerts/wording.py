@@ -5,7 +5,7 @@ Nothing but names, counts and what our own errors say: these hold no secret and 
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, tzinfo
 from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
@@ -45,6 +45,7 @@ COMMANDS: Mapping[Kind, str] = {
 SETTINGS_ERRORS = frozenset({"ConfigurationError"})
 RUN_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}\Z")
 MOST_NAMED = 8
+REPORT = "reports/"
 
 
 def moment(incident: Incident) -> Moment:
@@ -72,7 +73,7 @@ def body(incident: Incident) -> str:
             last=_clock(incident.last_at, zone),
             closed=_clock(incident.closed_at, zone) if incident.closed_at is not None else "",
             touched=_listed([f"{client} {subject}" for client, subject in incident.touched if not incident.client]),
-            reports=_listed(sorted({str(report.get("name")) for client in clients for report in client.reports})),
+            reports=_listed(sorted({name for client in clients for name in _reports(incident, client)})),
             link=f"{ui_url()}/runs/{incident.run}" if RUN_ID.match(incident.run) else "",
             command=command(incident),
         )
@@ -85,6 +86,8 @@ def command(incident: Incident) -> str:
     if incident.error in SETTINGS_ERRORS and incident.client:
         return f"signalroom doctor --client {incident.client}"
     table = incident.subject.partition(":")[0]
+    if incident.kind == "check" and table.startswith(REPORT):
+        return COMMANDS["report"].format(subject=table.removeprefix(REPORT), client=incident.client)
     wanted = COMMANDS[incident.kind]
     if not incident.client and "{client}" in wanted:
         return "signalroom doctor"
@@ -98,6 +101,30 @@ def _clients(incident: Incident) -> list[Client]:
         return [client for client in load_clients().values() if client.id in wanted]
     except ConfigurationError:
         return []
+
+
+def _reports(incident: Incident, client: Client) -> Collection[str]:
+    """The reports of a client that are made from what is broken; all of them where that cannot be told."""
+    from signalroom_dagster.loading import catalog
+    from signalroom_dagster.loading.sql_models import behind
+    from signalroom_dagster.reports.subscriptions import subscriptions
+    from signalroom_dagster.reports.templates import get_template
+
+    subject = incident.subject.partition(":")[0]
+    if incident.kind == "report" or subject.startswith(REPORT):
+        return [subject.removeprefix(REPORT)]
+    try:
+        if incident.kind in ("source", "stale"):
+            broken = set(catalog.tables_of(subject))
+        elif incident.kind in ("table", "check"):
+            schema, _, table = subject.partition("/")
+            broken = {(schema, table)}
+        else:
+            return [str(report.get("name")) for report in client.reports]
+        made = {item.name: behind(get_template(item.template).reads) for item in subscriptions(client)}
+    except ConfigurationError:
+        return [str(report.get("name")) for report in client.reports]
+    return [name for name, tables in made.items() if not broken.isdisjoint(tables)]
 
 
 def _clock(seconds: float, zone: tzinfo) -> str:

@@ -4,10 +4,12 @@ from typing import Annotated
 
 import typer
 from rich.box import SIMPLE
+from rich.markup import escape
 from rich.table import Table
 
 from signalroom_dagster.clients import get_client
 from signalroom_dagster.commands.terminal import ClientOption, out
+from signalroom_dagster.redaction import redact
 
 
 def clients() -> None:
@@ -41,8 +43,8 @@ def doctor(
         reachable = reachable and not (found.problem and found.subject == "warehouse")
         broken = broken or bool(found.problem and found.blocks)
         mark = "[green]ok[/]" if not found.problem else "[red]FAIL[/]" if found.blocks else "[yellow]later[/]"
-        out.print(f"{mark:>16}  {found.subject}: ", end="")
-        out.print(found.problem or found.what, markup=False, highlight=False)
+        out.print(f"{mark:>16}  {escape(found.subject)}: ", end="")
+        out.print(redact(found.problem or found.what), markup=False, highlight=False)
     if create and reachable:
         for source in catalog.source_names():
             runs.create_tables(source)

@@ -27,6 +27,9 @@ def report(
         say(str(path))
     if send:
         run_id = f"cli-{uuid.uuid4().hex[:12]}"
-        for item in making.send_report(made, run_id, making.channels(), resend=resend, channel=via):
+        done = making.send_report(made, run_id, making.channels(), resend=resend, channel=via)
+        for item in done:
             said = f"{item.channel} {item.recipient}: {item.status} {item.error or ''}"
             say(said.rstrip())
+        if any(item.status == "unknown" for item in done):
+            raise typer.Exit(1)

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from signalroom_dagster.clients import Client, get_client, load_clients
 from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.redaction import redact
 
 out = Console()
 err = Console(stderr=True)
@@ -36,7 +37,7 @@ def told() -> tuple[type[Exception], ...]:
 
 def tell(error: Exception) -> None:
     """Print one red line on stderr."""
-    err.print(f"signalroom: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+    err.print(redact(f"signalroom: {error}"), style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def for_each(clients: Iterable[Client], work: Callable[[Client], None]) -> None:

@@ -5,18 +5,22 @@ https://docs.dagster.io/guides/automate/run-status-sensors
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, TickStatus
 
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure, Kind
 from signalroom_dagster.defs.alerts import failure_of, subject_of
+from signalroom_dagster.defs.lost_runs import build_lost_runs_sensor
 from signalroom_dagster.defs.sensors import initial_status
 from signalroom_dagster.defs.tags import PARTITION_TAG, REASON_TAG, RETRY_NUMBER_TAG, WILL_RETRY_TAG
 from signalroom_dagster.loading import warehouse
 from signalroom_dagster.loading.errors import DestinationUnreachableError, WarehouseBusyError
 from signalroom_dagster.loading.freshness import ages
+
+if TYPE_CHECKING:
+    from dagster._core.scheduler.instigation import InstigatorState
 
 WATCH_SECONDS = 60
 FRESHNESS_SECONDS = 3_600
@@ -25,8 +29,8 @@ TICKS_LOOKED_AT = 3
 
 
 def build_alert_sensors() -> list[dg.SensorDefinition]:
-    """The three of them; running from the start in production only."""
-    return [_run_failures(), _watch(), _freshness()]
+    """All of them; running from the start in production only."""
+    return [_run_failures(), _watch(), _freshness(), build_lost_runs_sensor()]
 
 
 def _run_failures() -> dg.SensorDefinition:
@@ -78,18 +82,18 @@ def _watch() -> dg.SensorDefinition:
     return alert_watch
 
 
-def _look_at_ticks(instance: dg.DagsterInstance, state: InstigatorState) -> None:
+def _look_at_ticks(instance: dg.DagsterInstance, state: "InstigatorState") -> None:
     """By the last finished tick. Of what a person has switched off, nobody is told any more."""
     subject = f"{state.instigator_type.value.lower().replace('_', ' ')} {state.instigator_name}"
     kind: Kind = "tick"
-    if state.status == InstigatorStatus.STOPPED:
+    if state.status.value == "STOPPED":
         telling.incidents().recovered(kind, subject, "", announce=False)
         return
     ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=TICKS_LOOKED_AT)
-    last = next((tick for tick in ticks if tick.status != TickStatus.STARTED), None)
+    last = next((tick for tick in ticks if tick.status.value != "STARTED"), None)
     if last is None:
         return
-    if last.status != TickStatus.FAILURE:
+    if last.status.value != "FAILURE":
         telling.recovered(kind, subject, "")
         return
     error = last.error.cause or last.error if last.error else None
@@ -131,11 +135,8 @@ def _stale(now: datetime) -> Iterator[str]:
         if not age.is_stale(now):
             telling.recovered("stale", age.source, age.client.id)
             continue
-        local = age.covered.astimezone(age.client.zone)
-        within = age.within.total_seconds() / 3_600
-        said = f"{age.table} has data up to {local:%d %b %H:%M %Z}, and should be no older than {within:g} h"
         failure = Failure(
-            kind="stale", subject=age.source, client=age.client.id, error="Stale", said=said,
+            kind="stale", subject=age.source, client=age.client.id, error="Stale", said=age.said,
             run=f"look {now:%Y-%m-%dT%H}",
         )  # fmt: skip
         telling.failed(failure)

@@ -1,4 +1,5 @@
-"""Checks that run with a load, on that run's files or days only: nothing lost, every row tagged, every key once.
+"""Checks that run with a load, on that run's files or days only: nothing lost, every row tagged, every key once; and
+whether the data are as new as they should be.
 
 https://docs.dagster.io/guides/test/asset-checks
 """
@@ -12,7 +13,7 @@ import dagster as dg
 from signalroom_dagster.defs.assets.reference import build_reference_checks
 from signalroom_dagster.defs.attempts import first_run_id
 from signalroom_dagster.defs.partitions import all_clients, client_partitions
-from signalroom_dagster.loading import catalog, file_checks, slice_checks, warehouse
+from signalroom_dagster.loading import catalog, file_checks, freshness, slice_checks, warehouse
 from signalroom_dagster.loading.file_checks import Finding
 from signalroom_dagster.loading.model_checks import checks_of, run_checks
 from signalroom_dagster.loading.sql_models import TableName, models
@@ -25,15 +26,17 @@ CHECKS: Mapping[str, Mapping[str, Look]] = {
         "all_rows_read": file_checks.all_rows_read,
         "client_tagged": file_checks.client_tagged,
         "key_unique": file_checks.key_unique,
+        "fresh": freshness.fresh,
     },
     "slices": {
         "reconciled": slice_checks.reconciled,
         "key_unique": slice_checks.key_unique,
         "not_capped": slice_checks.not_capped,
+        "fresh": freshness.fresh,
     },
 }
 """By the kind of load; the description of a check is its function's docstring."""
-WARNINGS = {"all_rows_read", "not_capped"}
+WARNINGS = {"all_rows_read", "not_capped", "fresh"}
 
 
 def build_checks() -> list[dg.AssetChecksDefinition]:

@@ -7,11 +7,12 @@ Optional is `check_shared(client_id, configured)` (what may not stand in two cli
 reference data offers `Settings`, `probe` and what `reference.ReferenceModule` says instead. There is no list to keep.
 """
 
+import functools
 import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -20,7 +21,13 @@ from pydantic import BaseModel
 
 from signalroom_dagster import sources
 from signalroom_dagster.clients import Client, clients_of, load_clients
-from signalroom_dagster.config import ConfigurationError, project_dir, source_settings, unchecked_settings
+from signalroom_dagster.config import (
+    ConfigurationError,
+    project_dir,
+    settings_state,
+    source_settings,
+    unchecked_settings,
+)
 
 if TYPE_CHECKING:
     from dlt.extract import DltResource, DltSource
@@ -62,6 +69,7 @@ class TableFacts:
     key: tuple[str, ...]
     day: str | None
     total: str
+    about: str = ""
 
 
 def source_names() -> list[str]:
@@ -98,23 +106,32 @@ def outline(name: str) -> "DltSource":
 
 def table_facts(name: str) -> Mapping[str, TableFacts]:
     """The tables of a source's own schema, by name; of reference data none."""
-    if is_reference(name):
-        return {}
-    configured = _configured(name)
-    key = (name, hash(repr(configured)))  # settings as they are, secrets included: not to be kept
-    if key not in _facts_of:  # asked for again and again while definitions are made, and slow to make out
-        resources = source_module(name).outline(configured).resources
-        _facts_of[key] = {table: _facts(resource.compute_table_schema()) for table, resource in resources.items()}
-    return _facts_of[key]
+    return {} if is_reference(name) else _facts_as(name, _clients(name), settings_state())
 
 
-_facts_of: dict[tuple[str, int], Mapping[str, TableFacts]] = {}
+@functools.lru_cache(maxsize=64)
+def _facts_as(name: str, clients: Sequence[str], state: int) -> Mapping[str, TableFacts]:
+    """Asked for again and again while definitions are made, and slow to make out."""
+    resources = source_module(name).outline(_configured(name)).resources
+    return {table: _facts(resource) for table, resource in resources.items()}
 
 
-def _configured(name: str) -> list[BaseModel]:
-    """What each client has configured of a source, unchecked and without being complete."""
+def _configured(name: str) -> Iterator[BaseModel]:
+    """What each client has configured of a source, unchecked and without being complete; no secrets.
+
+    Read only when it is looked at: most sources have the same tables whoever uses them.
+    """
+    yield from _configured_as(name, _clients(name), settings_state())
+
+
+@functools.lru_cache(maxsize=64)
+def _configured_as(name: str, clients: Sequence[str], state: int) -> Sequence[BaseModel]:
     model = source_module(name).Settings
-    return [unchecked_settings(model, name, client.id) for client in clients_of(name)]
+    return [unchecked_settings(model, name, client) for client in clients]
+
+
+def _clients(name: str) -> Sequence[str]:
+    return tuple(client.id for client in clients_of(name))
 
 
 def tables_of(name: str) -> list[tuple[str, str]]:
@@ -172,8 +189,8 @@ def requests_per_minute(name: str, client: Client) -> int | None:
 
 def describe(name: str, resource: "DltResource") -> str:
     """What the asset page says of a resource: its own docstring, then its source's."""
-    documented = inspect.getdoc(resource._pipe.gen)  # pyright: ignore[reportPrivateUsage]
-    own = resource.compute_table_schema().get("description") or documented or ""
+    facts = table_facts(name).get(resource.name)
+    own = facts.about if facts else ""
     return f"{own}\n\n{inspect.getdoc(_import(name)) or ''}".strip()
 
 
@@ -198,7 +215,8 @@ def settings_for(name: str, client: Client) -> BaseModel:
 
 
 def check_clients() -> None:
-    """Raises ConfigurationError for a client that names a source that does not exist."""
+    """Raises ConfigurationError for a client that names a source that does not exist, or wants to hear of one that it
+    does not use."""
     known = source_names()
     for client in load_clients().values():
         for name in client.sources:
@@ -206,12 +224,20 @@ def check_clients() -> None:
                 raise ConfigurationError(
                     f"data/clients/{client.id}/client.toml: sources: no source {name!r} (there are: {', '.join(known)})"
                 )
+        for name in client.notify_on_success:
+            if name not in client.sources:
+                raise ConfigurationError(
+                    f"data/clients/{client.id}/client.toml: notify_on_success: {name!r} is not in `sources`"
+                )
 
 
 def _import(name: str) -> ModuleType:
     return importlib.import_module(f"{sources.__name__}.{name}")
 
 
-def _facts(schema: Any) -> TableFacts:
+def _facts(resource: "DltResource") -> TableFacts:
+    schema: Any = resource.compute_table_schema()
     key = tuple(name for name, hint in schema["columns"].items() if hint.get("primary_key"))
-    return TableFacts(schema.get("x-load"), key, schema.get("x-day"), schema.get("x-total") or "rows")
+    documented = inspect.getdoc(resource._pipe.gen)  # pyright: ignore[reportPrivateUsage]
+    about = schema.get("description") or documented or ""
+    return TableFacts(schema.get("x-load"), key, schema.get("x-day"), schema.get("x-total") or "rows", about)

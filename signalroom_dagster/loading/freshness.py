@@ -7,13 +7,14 @@ the end of the day that was read, in the client's zone. Of a source's tables the
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from pydantic import BaseModel
 
-from signalroom_dagster.clients import Client, load_clients
+from signalroom_dagster.clients import Client, get_client, load_clients
 from signalroom_dagster.config import ConfigurationError, source_settings
 from signalroom_dagster.loading import catalog
+from signalroom_dagster.loading.file_checks import Finding
 from signalroom_dagster.loading.tables import LEDGER, WINDOWS
 from signalroom_dagster.loading.warehouse import Query, table_exists
 
@@ -22,9 +23,13 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 class Expected(BaseModel):
-    """How fresh a source has to be, such as 26h, 90m or 3d: `fresh_within` under `[sources.<source>]` or a client's."""
+    """How fresh a source has to be, such as 26h, 90m or 3d: `fresh_within` under `[sources.<source>]` or a client's.
+
+    `end_date` is the last day there is, of an account that was closed: nothing newer is expected of it.
+    """
 
     fresh_within: str = "26h"
+    end_date: date | None = None
 
     def within(self) -> timedelta:
         """The longest age. Raises ConfigurationError."""
@@ -36,31 +41,54 @@ class Expected(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Age:
-    """How old a source's data is: its oldest table, up to when there is data (UTC-aware), and how old it may be."""
+    """How old a table's data is: up to when there is data (UTC-aware), how old it may be, and where it ends."""
 
     client: Client
     source: str
     table: str
     covered: datetime
     within: timedelta
+    ends: datetime | None = None
 
     def is_stale(self, now: datetime) -> bool:
         """Whether there should be newer data by now."""
-        return now - self.covered > self.within
+        return min(now, self.ends or now) - self.covered > self.within
+
+    @property
+    def said(self) -> str:
+        """Both in words, in the client's zone."""
+        local, hours = self.covered.astimezone(self.client.zone), self.within.total_seconds() / 3_600
+        return f"{self.table} has data up to {local:%d %b %H:%M %Z}, and should be no older than {hours:g} h"
 
 
 def ages(query: Query) -> Iterator[Age]:
-    """Every source of every active client that has been loaded at least once. Raises ConfigurationError."""
+    """The oldest table of every source of every active client that has been loaded at least once.
+
+    Raises ConfigurationError.
+    """
     for source in catalog.dlt_sources():
         tables = catalog.table_facts(source)
         for client in load_clients().values():
             if client.status != "active" or source not in client.sources:
                 continue
-            covered = {table: moment for table, moment in _covered(query, source, client) if table in tables}
-            if covered:
-                oldest = min(covered, key=lambda table: covered[table])
-                within = source_settings(Expected, source, client.id).within()
-                yield Age(client, source, oldest, covered[oldest], within)
+            found = [age for age in _ages(query, source, client) if age.table in tables]
+            if found:
+                yield min(found, key=lambda age: age.covered)
+
+
+def fresh(query: Query, source: str, table: str, client_id: str, run: str) -> Finding:
+    """There are data as new as `fresh_within` asks for, whenever they were loaded."""
+    for age in _ages(query, source, get_client(client_id)):
+        if age.table == table:
+            return Finding(not age.is_stale(datetime.now(UTC)), age.said, {"data_up_to": str(age.covered)})
+    return Finding(True, "nothing has been loaded yet", {})
+
+
+def _ages(query: Query, source: str, client: Client) -> Iterator[Age]:
+    expected = source_settings(Expected, source, client.id)
+    ends = _end(expected.end_date, client) if expected.end_date else None
+    for table, moment in _covered(query, source, client):
+        yield Age(client, source, table, moment, expected.within(), ends)
 
 
 def _covered(query: Query, source: str, client: Client) -> Iterator[tuple[str, datetime]]:
@@ -78,6 +106,11 @@ def _covered(query: Query, source: str, client: Client) -> Iterator[tuple[str, d
         )
         latest: dict[str, datetime] = {}
         for resource, day, read_at in rows:
-            ends = datetime.combine(day + timedelta(days=1), time(), client.zone).astimezone(UTC)
-            latest[resource] = max(min(read_at, ends), latest.get(resource, datetime.min.replace(tzinfo=UTC)))
+            covered = min(read_at, _end(day, client))
+            latest[resource] = max(covered, latest.get(resource, covered))
         yield from latest.items()
+
+
+def _end(day: date, client: Client) -> datetime:
+    """The moment when a day is over, where the client is."""
+    return datetime.combine(day + timedelta(days=1), time(), client.zone).astimezone(UTC)

@@ -9,7 +9,16 @@ from signalroom_dagster import config
 from signalroom_dagster.clients import Client
 from signalroom_dagster.loading import catalog, runs
 from signalroom_dagster.loading.sql_models import Model, TableName, behind, models
-from signalroom_dagster.loading.warehouse import Query, connected, exclusive, lock, table_exists, transaction
+from signalroom_dagster.loading.tables import move_aside
+from signalroom_dagster.loading.warehouse import (
+    Query,
+    connected,
+    exclusive,
+    is_secured,
+    lock,
+    secure_table,
+    transaction,
+)
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +67,23 @@ def run_models_of(sources: Iterable[str], client: Client) -> Sequence[TableName]
     return affected
 
 
+def check_is_ours(query: Query, name: TableName) -> None:
+    """Raises ConfigurationError for a table or view of a model's name that SignalRoom did not make.
+
+    A model's table is made anew when its columns change: another one would be lost with that.
+    """
+    schema, table = name
+    there = set(_columns(query, schema, table))
+    if not there or there == set(models()[name].columns):
+        return
+    unknown = config.destination_name() == "postgres" and not is_secured(query, f"{schema}.{table}")
+    if unknown or "_client_id" not in there:
+        raise config.ConfigurationError(
+            f"{schema}.{table} is there, and is not the table of the model of that name: nothing was changed. Keep it "
+            f"under another name with {move_aside(schema, table)}"
+        )
+
+
 def create_models() -> None:
     """Every model's table, empty where it is not there yet; but for models of tables that no client's sources bring.
 
@@ -79,9 +105,9 @@ def _makeable() -> Iterator[TableName]:
 
 
 def create_read_tables(model: Model) -> None:
-    """The tables that a model reads, empty and typed, where nothing has created them yet."""
+    """The tables that a model reads, empty and typed, where nothing has created or completed them yet."""
     with connected() as query:
-        missing = [read for read in model.reads if not table_exists(query, *read)]
+        missing = [read for read in model.reads if "_client_id" not in _columns(query, *read)]
     if not missing:
         return
     for source in sources_of(missing):
@@ -110,30 +136,40 @@ def read_columns(model: Model) -> Mapping[TableName, Sequence[str]]:
 
 
 def _create_table(query: Query, model: Model, dialect: str) -> None:
-    """The model's table with the types that its SELECT gives; remade when the model has other columns by now.
+    """The model's table with the types that its SELECT gives; it follows when the model has other columns by now.
 
-    A remade table keeps every client's rows; columns that are new are empty in them until each client's next run.
+    It is altered then, not made anew: it keeps its rights, its row-level security, the views on it and every client's
+    rows. Columns that are new are empty until each client's next run.
     """
     schema, table = model.name
     lock(query, f"ddl|{schema}.{table}")
     query(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    check_is_ours(query, model.name)
     there = _columns(query, schema, table)
+    secure_table(query, f"{schema}.{table}")
     if set(there) == set(model.columns):
         return
     made = f"{table}__made" if there else table
     select = model.select(dialect)
     query(f"CREATE TABLE {schema}.{made} AS {select} LIMIT 0", *[""] * select.count("%s"))
-    if dialect == "postgres":
-        query(f"CREATE INDEX ON {schema}.{made} (_client_id)")
     if there:
         log.info("%s.%s gets the columns that its model has now", schema, table)
-        kept = ", ".join(name for name in there if name in model.columns)
-        query(f"INSERT INTO {schema}.{made} ({kept}) SELECT {kept} FROM {schema}.{table}")
-        query(f"DROP TABLE {schema}.{table}")
-        query(f"ALTER TABLE {schema}.{made} RENAME TO {table}")
+        wanted = _columns(query, schema, made)
+        query(f"DROP TABLE {schema}.{made}")
+        for name in (name for name in wanted if name not in there):
+            query(f"ALTER TABLE {schema}.{table} ADD COLUMN {name} {wanted[name]}")
+        for name in (name for name in there if name not in wanted):
+            query(f"ALTER TABLE {schema}.{table} DROP COLUMN {name}")
+    elif dialect == "postgres":
+        query(f"CREATE INDEX ON {schema}.{table} (_client_id)")
+        secure_table(query, f"{schema}.{table}")
 
 
 def _columns(query: Query, schema: str, table: str) -> Mapping[str, str]:
     """The columns of a table as it is, with their types in the engine's words."""
-    sql = "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = %s AND table_name = %s"
+    sql = (
+        "SELECT column_name, CASE data_type WHEN 'numeric' THEN "
+        "data_type || coalesce('(' || numeric_precision || ', ' || numeric_scale || ')', '') ELSE data_type END "
+        "FROM information_schema.columns WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position"
+    )
     return {str(name): str(kind).lower() for name, kind in query(sql, schema, table)}

@@ -26,15 +26,19 @@ CLIENT = "__client__"
 """Stands for the client in a tree, until the statement's text has a placeholder for it."""
 
 _DAY = (
-    "CASE WHEN _1 ~ '^(0[1-9]|1[0-2])/(0[1-9]|[12]\\d|3[01])/\\d{4}' "
+    "CASE WHEN _1 ~ '^(0[1-9]|1[0-2])/(0[1-9]|[12]\\d|3[01])/[12]\\d{3}' "
     "THEN SUBSTRING(_1, 7, 4) || SUBSTRING(_1, 1, 2) || SUBSTRING(_1, 4, 2) "
-    "WHEN _1 ~ '^\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])' "
+    "WHEN _1 ~ '^[12]\\d{3}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])' "
     "THEN SUBSTRING(_1, 1, 4) || SUBSTRING(_1, 6, 2) || SUBSTRING(_1, 9, 2) END"
 )
 _MONTH = f"MAKE_DATE(CAST(SUBSTRING({_DAY}, 1, 4) AS INT), CAST(SUBSTRING({_DAY}, 5, 2) AS INT), 1)"
 _DATE = f"({_MONTH} + (CAST(SUBSTRING({_DAY}, 7, 2) AS INT) - 1))"
 
+_SPACES = "".join(filter(str.isspace, map(chr, range(0x3001))))
+"""What Python's `strip` takes away, as the mapping's load does: the engines' own TRIM differ from it and each other."""
+
 FUNCTIONS: Mapping[str, Mapping[str, str]] = {
+    "trimmed": {"postgres": f"TRIM(BOTH '{_SPACES}' FROM _1)"},
     "safe_ratio": {
         "postgres": "CAST(ROUND(CAST(_1 AS NUMERIC) / NULLIF(_2, 0), 4) AS NUMERIC(18, 4))",
         # DuckDB divides decimals as doubles: half a cent would fall to either side. So in whole ten-thousandths.
@@ -53,11 +57,13 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     "as_day": {
         "postgres": f"CASE WHEN EXTRACT(DAY FROM {_DATE}) = CAST(SUBSTRING({_DAY}, 7, 2) AS INT) THEN {_DATE} END"
     },
+    "is_unread": {"postgres": "CASE WHEN _2 IS NULL AND UPPER(TRIM(_1)) NOT IN ('', 'N/A', 'NA') THEN 1 ELSE 0 END"},
 }
 """What a model may call beside Postgres' own functions, per engine; `postgres` serves both where it stands alone.
 
-`safe_ratio(a, b)` is a / b rounded half up to four places, NULL when b is 0. `as_decimal`, `as_integer`, `as_flag`
-(YES, NO, 1, 0) and `as_day` (MM/DD/YYYY or YYYY-MM-DD, a time behind it cut off) read text and give NULL for any other.
+`safe_ratio(a, b)` is a / b rounded half up to four places, NULL when b is 0. `trimmed` takes every kind of space off a
+text's ends. `as_decimal`, `as_integer`, `as_flag` (YES, NO, 1, 0) and `as_day` (MM/DD/YYYY or YYYY-MM-DD, a time behind
+it cut off) read text and give NULL for any other; `is_unread(text, value)` is 1 where that happened, else 0.
 """
 
 
@@ -73,8 +79,7 @@ class Model:
 
     def select(self, dialect: str) -> str:
         """The SELECT for an engine, limited to the client of the placeholder `%s`, once for each table it reads."""
-        tree = limited_to_client(parsed(self.sql), dialect)
-        return tree.sql(dialect=dialect, comments=False).replace(CLIENT, "%s")
+        return limited_text(self.sql, dialect)
 
     @property
     def places(self) -> int:
@@ -138,6 +143,12 @@ def tables_read(tree: exp.Select) -> Sequence[TableName]:
     return sorted({(table.db, table.name) for table in _tables(tree)})
 
 
+@functools.lru_cache(maxsize=256)
+def limited_text(text: str, dialect: str) -> str:
+    """A SELECT's text for an engine, limited to the client of the placeholder `%s`; made once, for every client."""
+    return limited_to_client(parsed(text), dialect).sql(dialect=dialect, comments=False).replace(CLIENT, "%s")
+
+
 def limited_to_client(tree: exp.Select, dialect: str) -> exp.Select:
     """The SELECT for an engine, with each table that it reads limited to the client that CLIENT stands for."""
     limited = _expanded(tree, dialect)
@@ -176,7 +187,7 @@ def _expanded(tree: exp.Select, dialect: str) -> exp.Select:
         texts = FUNCTIONS[node.name.lower()]
         written = "duckdb" if dialect == "duckdb" and "duckdb" in texts else "postgres"
         body = sqlglot.parse_one(texts[written], dialect=written)
-        arguments = {f"_{number}": value for number, value in enumerate(node.expressions, start=1)}
+        arguments = {f"_{number}": value.transform(expand) for number, value in enumerate(node.expressions, start=1)}
         return body.transform(functools.partial(_argument, arguments=arguments))
 
     return cast("exp.Select", tree.transform(expand))

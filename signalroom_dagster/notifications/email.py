@@ -6,9 +6,7 @@ https://resend.com/docs/api-reference/emails/send-email · https://resend.com/do
 
 import base64
 import hashlib
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from signalroom_dagster.notifications.calls import call, said, seconds_to_wait
 from signalroom_dagster.notifications.message import (
@@ -20,8 +18,11 @@ from signalroom_dagster.notifications.message import (
 )
 from signalroom_dagster.notifications.settings import Email, configured
 
+if TYPE_CHECKING:
+    import httpx
+
 LONGEST_KEY = 256
-PASSING = frozenset({"rate_limit_exceeded", "concurrent_idempotent_requests"})
+BEING_SENT = "concurrent_idempotent_requests"
 MEANING = {
     "missing_api_key": "check NOTIFICATIONS__EMAIL__API_KEY",
     "invalid_api_key": "check NOTIFICATIONS__EMAIL__API_KEY",
@@ -47,7 +48,7 @@ def send(message: Message) -> str:
     try:
         answer = call("Resend", "POST", url, settings.timeout_seconds, headers=headers, json=_body(settings, message))
     except UnknownOutcomeError as error:
-        raise RetryableDeliveryError(str(error)) from None
+        raise RetryableDeliveryError(str(error), in_doubt=True) from None
     return _id(answer)
 
 
@@ -85,7 +86,7 @@ def _attachment(picture: Picture) -> dict[str, str]:
     }
 
 
-def _id(answer: httpx.Response) -> str:
+def _id(answer: "httpx.Response") -> str:
     body = said(answer)
     if answer.status_code < 300:
         return str(body.get("id", ""))
@@ -94,11 +95,9 @@ def _id(answer: httpx.Response) -> str:
     told = f"Resend answered {answer.status_code} {known}"
     if known in MEANING:
         told += f": {MEANING[known]}"
-    if known in PASSING or answer.status_code >= 500 or answer.status_code == 408 or _limited(answer, known):
-        raise RetryableDeliveryError(told, seconds_to_wait(answer.headers.get("Retry-After")))
+    wait = seconds_to_wait(answer.headers.get("Retry-After"))
+    if known == BEING_SENT or answer.status_code >= 500 or answer.status_code == 408:
+        raise RetryableDeliveryError(told, wait, in_doubt=True)
+    if answer.status_code == 429 and not known.endswith("quota_exceeded"):  # a quota does not pass by itself
+        raise RetryableDeliveryError(told, wait)
     raise PermanentDeliveryError(told)
-
-
-def _limited(answer: httpx.Response, name: str) -> bool:
-    """A 429 passes by itself, unless it is a quota."""
-    return answer.status_code == 429 and not name.endswith("quota_exceeded")

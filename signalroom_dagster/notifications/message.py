@@ -45,11 +45,15 @@ class PermanentDeliveryError(Exception):
 
 
 class RetryableDeliveryError(Exception):
-    """Certainly not sent, or safe to send again with its key. `retry_after`: seconds that the provider asks for."""
+    """Certainly not sent; `in_doubt`: it may be, and is safe to send again with the same key and words.
 
-    def __init__(self, said: str, retry_after: float | None = None) -> None:
+    `retry_after`: seconds that the provider asks for.
+    """
+
+    def __init__(self, said: str, retry_after: float | None = None, *, in_doubt: bool = False) -> None:
         super().__init__(said)
         self.retry_after = retry_after
+        self.in_doubt = in_doubt
 
 
 class UnknownOutcomeError(Exception):

@@ -138,7 +138,10 @@ def _refusal(method: str, response: Any) -> Exception:
 
 
 def _uploaded(client: "WebClient", pictures: Sequence[Picture]) -> list[dict[str, str]]:
-    """The pictures as files that nobody sees yet. Raises RetryableDeliveryError: nothing has been sent so far."""
+    """The pictures that Slack takes, as files that nobody sees yet.
+
+    Raises RetryableDeliveryError where it may take one later: nothing has been sent so far.
+    """
     found: list[dict[str, str]] = []
     for picture in pictures:
         try:
@@ -152,8 +155,11 @@ def _uploaded(client: "WebClient", pictures: Sequence[Picture]) -> list[dict[str
         except PermanentDeliveryError as error:
             log.warning("%s goes without its picture: %s", picture.name, error)
             continue
-        if answer.status_code != 200:
+        if answer.status_code >= 500 or answer.status_code in (408, 429):
             raise RetryableDeliveryError(f"Slack did not take a picture ({answer.status_code})")
+        if answer.status_code != 200:
+            log.warning("%s goes without its picture: its upload was answered %s", picture.name, answer.status_code)
+            continue
         found.append({"id": str(place["file_id"]), "title": picture.alt or picture.name})
     return found
 

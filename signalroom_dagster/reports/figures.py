@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from signalroom_dagster.clients import Client
 from signalroom_dagster.config import destination_name
 from signalroom_dagster.loading.warehouse import Query
-from signalroom_dagster.reports.coverage import Coverage, coverage, whole_days
+from signalroom_dagster.reports.coverage import Coverage, whole_days
 from signalroom_dagster.reports.templates import Template
 
 Row: TypeAlias = Mapping[str, Any]
@@ -68,12 +68,13 @@ def figures(
     template: Template,
     day: date,
     params: Mapping[str, Any],
+    reach: Sequence[Coverage],
     last: Mapping[str, Any] | None = None,
 ) -> Figures:
     """Everything that a report of one client says of a day.
 
-    `last` are the inputs of the report before this one. The caller holds `warehouse.exclusive()`, and the tables that
-    the template reads exist.
+    `reach` is what the sources covered before the models were made, `last` the inputs of the report before this one.
+    The caller holds `warehouse.exclusive()`, and the tables that the template reads exist.
     """
     values = {**params, "date": day}
     rows: dict[str, Sequence[Row]] = {}
@@ -81,7 +82,6 @@ def figures(
         text, bound = item.statement(destination_name(), client.id, values)
         found = query(text, *bound)
         rows[item.name] = [dict(zip(item.columns, map(_plain, row), strict=True)) for row in found]
-    reach = coverage(query, client, template.reads, day)
     return Figures(
         day=day,
         rows=rows,

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from signalroom_dagster.clients import Client
 from signalroom_dagster.config import ConfigurationError, destination_name, reports_dir
+from signalroom_dagster.loading.catalog import is_reference
 from signalroom_dagster.loading.model_runs import run_model, sources_of
 from signalroom_dagster.loading.runs import create_tables
-from signalroom_dagster.loading.sql_models import TableName, models
+from signalroom_dagster.loading.sql_models import behind, models
 from signalroom_dagster.loading.warehouse import connected, exclusive, table_exists, transaction
 from signalroom_dagster.notifications.message import Channel, PermanentDeliveryError, RetryableDeliveryError
 from signalroom_dagster.reports.archive import last_inputs, store
@@ -53,17 +54,24 @@ def yesterday(client: Client, now: datetime | None = None) -> date:
 def make_report(client: Client, name: str, day: date) -> Report:
     """A report from the warehouse as it is now, after the models behind it have been made anew for the client.
 
-    Raises ConfigurationError for a report that the client does not have.
+    Raises ConfigurationError for a report that the client does not have, or has no source for.
     """
     wanted = subscription(client, name)
     template = get_template(wanted.template)
+    needed = [each for each in sources_of(behind(template.reads)) if not is_reference(each)]
+    if needed and not {*needed} & {*client.sources}:
+        raise ConfigurationError(
+            f"client {client.id}, report {name}: it is made from {', '.join(needed)}, and the client uses none of them"
+        )
     with exclusive():
+        with connected() as query:  # before the models: what is loaded meanwhile must not count as told
+            reach = coverage(query, client, template.reads, day)
         _bring_up_to_date(client, template)
         with transaction(f"client {client.id}, report {name}") as query:
             if destination_name() == "postgres":
                 query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")  # all queries see one state
             last = last_inputs(query, client.id, name, day)
-            found = figures(query, client, template, day, wanted.params, last)
+            found = figures(query, client, template, day, wanted.params, reach, last)
     return Report(
         client=client, subscription=wanted, day=day, figures=found, rendered=render(wanted, client, day, found)
     )
@@ -187,9 +195,9 @@ def create_tables_of_reports() -> None:
 
 def _bring_up_to_date(client: Client, template: Template) -> None:
     """Models follow their sources within a minute or two; a report does not tell yesterday's."""
-    behind = set(_models_behind(template.reads))
+    wanted = {*behind(template.reads)}
     for name in models():
-        if name in behind:
+        if name in wanted:
             run_model(name, client)
     with connected() as query:
         missing = [read for read in template.reads if not table_exists(query, *read)]
@@ -201,8 +209,3 @@ def _bring_up_to_date(client: Client, template: Template) -> None:
         )
     for source in sources_of(missing):
         create_tables(source)
-
-
-def _models_behind(tables: Sequence[TableName]) -> Sequence[TableName]:
-    found = [table for table in tables if table in models()]
-    return [*found, *(name for table in found for name in _models_behind(models()[table].reads))]

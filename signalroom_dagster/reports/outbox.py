@@ -2,8 +2,9 @@
 
 What is about to be sent is written down first, in a transaction of its own, then sent, then noted as sent. Whoever
 finds an intent without an outcome does not know whether the provider took the message: an e-mail is sent again with the
-same key, which its provider takes for the same message for a day; of other channels the provider is asked, and what it
-cannot tell stays `unknown` and is not sent again. Only `resend` sends something twice, with a new key.
+same key and words, which its provider takes for the same message for a day; of other channels the provider is asked,
+and what it cannot tell stays `unknown` and is not sent again. Only `resend` sends something twice, with a new key, and
+once in a run, however often that is tried.
 """
 
 import hashlib
@@ -60,6 +61,7 @@ class Delivery:
     version: int
     number: int = 1
     status: Status = "intended"
+    run_id: str = ""
     intent_at: datetime | None = None
     provider_id: str | None = None
     error: str | None = None
@@ -77,7 +79,7 @@ def deliver(
     """Bring one report to one recipient, unless it is there already; what stands in the outbox afterwards.
 
     Without a sender everything is done but the sending. Raises PermanentDeliveryError and RetryableDeliveryError, which
-    are noted as `failed` first.
+    are noted first: as `failed`, or as `unknown` where the message may have arrived.
     """
     found, is_new = _intend(wanted, run_id, resend=resend, is_shadow=sender is None)
     if sender is None or found.status in ("sent", "skipped"):
@@ -86,7 +88,7 @@ def deliver(
     if message is None:
         return _settle(replace(found, status="skipped", error="nothing to say"), run_id)
     if not is_new and not _may_repeat(found):
-        return _settle(_looked_up(found, message, sender), run_id)
+        return _settle(_looked_up(found, message, sender, "interrupted while sending"), run_id)
     return _send(found, message, sender, run_id)
 
 
@@ -110,11 +112,11 @@ def message_of(delivery: Delivery, rendered: Rendered) -> Message | None:
 def deliveries(query: Query, client_id: str, report: str, day: date) -> Sequence[Delivery]:
     """What the outbox holds of a report, in order."""
     rows = query(
-        "SELECT channel, recipient, version, number, status, intent_at, provider_id, error "
+        "SELECT channel, recipient, version, number, status, run_id, intent_at, provider_id, error "
         f"FROM {DELIVERIES} WHERE _client_id = %s AND report = %s AND date = %s ORDER BY channel, recipient, number",
         client_id, report, day,
     )  # fmt: skip
-    names = ("channel", "recipient", "version", "number", "status", "intent_at", "provider_id", "error")
+    names = ("channel", "recipient", "version", "number", "status", "run_id", "intent_at", "provider_id", "error")
     return [Delivery(client_id=client_id, report=report, day=day, **dict(zip(names, row, strict=True))) for row in rows]
 
 
@@ -124,7 +126,8 @@ def _intend(wanted: Delivery, run_id: str, *, resend: bool, is_shadow: bool) -> 
         create_report_tables(query)
         _hold(query, wanted)
         last = _of_recipient(query, wanted)[-1:]
-        if last and last[0].status in ("sent", "intended", "unknown") and not resend:
+        is_asked_again = resend and bool(last) and last[0].run_id != run_id
+        if last and last[0].status in ("sent", "intended", "unknown") and not is_asked_again:
             return last[0], False
         again = bool(last) and last[0].status not in ("failed", "skipped")
         number = last[0].number + again if last else 1
@@ -142,8 +145,8 @@ def _may_repeat(delivery: Delivery) -> bool:
     return delivery.channel == "email" and age < SAME_KEY_FOR
 
 
-def _looked_up(delivery: Delivery, message: Message, sender: Sender) -> Delivery:
-    """An intent whose outcome nobody noted, after asking the provider."""
+def _looked_up(delivery: Delivery, message: Message, sender: Sender, why: str) -> Delivery:
+    """A delivery whose outcome nobody knows, after asking the provider."""
     try:
         found = sender.look_up(message)
     except Exception as error:  # whatever keeps us from asking: the outcome stays unknown
@@ -151,8 +154,8 @@ def _looked_up(delivery: Delivery, message: Message, sender: Sender) -> Delivery
         found = None
     if found:
         return replace(delivery, status="sent", provider_id=found)
-    log.warning("%s: it is not known whether this was sent; not sent again (resend does)", delivery.key)
-    return replace(delivery, status="unknown", error="interrupted while sending; not sent again")
+    log.warning("%s: it is not known whether this was sent; not sent again (resend does): %s", delivery.key, why)
+    return replace(delivery, status="unknown", error=f"{why}; not sent again")
 
 
 def _send(delivery: Delivery, message: Message, sender: Sender, run_id: str) -> Delivery:
@@ -162,10 +165,10 @@ def _send(delivery: Delivery, message: Message, sender: Sender, run_id: str) -> 
         log.warning("%s is skipped: %s", delivery.key, error)
         return _settle(replace(delivery, status="skipped", error=str(error)), run_id)
     except UnknownOutcomeError as error:
-        log.warning("%s: it is not known whether this was sent: %s", delivery.key, error)
-        return _settle(replace(delivery, status="unknown", error=str(error)), run_id)
+        return _settle(_looked_up(delivery, message, sender, str(error)), run_id)
     except (PermanentDeliveryError, RetryableDeliveryError) as error:
-        _settle(replace(delivery, status="failed", error=str(error)), run_id)
+        in_doubt = isinstance(error, RetryableDeliveryError) and error.in_doubt
+        _settle(replace(delivery, status="unknown" if in_doubt else "failed", error=str(error)), run_id)
         raise
     return _settle(replace(delivery, status="sent", provider_id=provider_id, error=None), run_id)
 

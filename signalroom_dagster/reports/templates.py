@@ -5,6 +5,7 @@ them. A project's own `reports/` folder is looked through before the package, so
 one, without touching the package.
 """
 
+import functools
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -87,16 +88,23 @@ def _read(folder: Path) -> Template:
     files = frozenset(path.name for path in folder.iterdir() if path.is_file())
     if SLACK not in files:
         raise ConfigurationError(f"{folder}: a report needs {SLACK}")
+    chart = (folder / CHART).read_text("utf-8") if CHART in files else None
+    return _parsed(folder, files, (folder / QUERIES).read_text("utf-8"), chart)
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(folder: Path, files: frozenset[str], queries: str, chart: str | None) -> Template:
+    """Parsing SQL takes long, and many clients share a template."""
     try:
-        queries = read_queries((folder / QUERIES).read_text("utf-8"))
+        read = read_queries(queries)
     except ValueError as error:
         raise ConfigurationError(f"{folder / QUERIES}: {error}") from None
-    return Template(folder.name, folder, queries, _chart(folder, queries) if CHART in files else None, files)
+    return Template(folder.name, folder, read, _chart(folder, read, chart) if chart else None, files)
 
 
-def _chart(folder: Path, queries: Mapping[str, ReportQuery]) -> ChartSpec:
+def _chart(folder: Path, queries: Mapping[str, ReportQuery], text: str) -> ChartSpec:
     try:
-        chart = ChartSpec.model_validate(tomllib.loads((folder / CHART).read_text("utf-8")))
+        chart = ChartSpec.model_validate(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, ValidationError) as error:
         raise ConfigurationError(f"{folder / CHART}: {error}") from None
     columns = queries[chart.query].columns if chart.query in queries else ()

@@ -11,7 +11,8 @@ import pytest
 
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure, Incidents
-from signalroom_dagster.config import state_dir
+from signalroom_dagster.config import ConfigurationError, state_dir
+from signalroom_dagster.loading import catalog
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.providers import Providers
 
@@ -175,8 +176,35 @@ def test_a_setting_that_is_wrong_is_answered_with_the_doctor(providers: Provider
 
 
 @pytest.mark.parametrize(
+    ("kind", "subject", "touched"),
+    [
+        ("source", "everflow", "daily_ccw"),
+        ("stale", "affiliate_mapping", "daily_ccw"),
+        ("check", "redtrack/daily_spend: reconciled", "daily_ccw"),
+        ("table", "public/daily_performance", "daily_ccw"),
+        ("table", "public/orders", ""),
+        ("check", "redtrack/campaigns: key_unique", ""),
+        ("source", "mautic", ""),
+        ("report", "weekly", "weekly"),
+        ("check", "reports/weekly: delivered", "weekly"),
+        ("step", "something_new", "daily_ccw"),
+    ],
+)
+def test_an_alert_names_the_reports_that_are_made_from_what_broke(
+    kind: Any, subject: str, touched: str, providers: Providers, project: Project
+) -> None:
+    for source in ("everflow", "redtrack", "affiliate_mapping"):
+        project.add_api_client("713", source)
+    report_to(project, "713", "daily_ccw")
+    telling.failed(replace(DOWN, kind=kind, subject=subject))
+    said = texts(providers)[0]
+    assert (f"Reports that may be incomplete: {touched}.\n" in said) if touched else ("Reports" not in said)
+
+
+@pytest.mark.parametrize(
     ("kind", "subject", "expected"),
     [
+        ("check", "reports/daily_ccw: delivered", "signalroom report daily_ccw --client 713 --send"),
         ("table", "public/orders", "--select public/orders --partition 713"),
         ("check", "everflow/daily_stats: reconciled", "--select everflow/daily_stats --partition 713"),
         ("report", "daily_ccw", "signalroom report daily_ccw --client 713 --send"),
@@ -311,6 +339,13 @@ def test_a_success_is_told_where_the_client_asks_for_it(providers: Providers, pr
     telling.loaded("everflow", "713", 5, "run-3")
     telling.loaded("s3_exports", "cti", 5, "run-4")
     assert texts(providers) == ["s3_exports 713: 1,523 rows"]
+
+
+def test_asking_to_hear_of_a_source_that_the_client_does_not_use_is_an_error(project: Project) -> None:
+    path = project.root / "data" / "clients" / "713" / "client.toml"
+    path.write_text('notify_on_success = ["s3_export"]\n' + path.read_text())
+    with pytest.raises(ConfigurationError, match="713/client.toml: notify_on_success: 's3_export' is not in `sources`"):
+        catalog.check_clients()
 
 
 def test_a_notice_that_cannot_be_sent_is_a_warning(

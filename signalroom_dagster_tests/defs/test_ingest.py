@@ -1,7 +1,6 @@
 """A source's assets through Dagster itself: materializations, checks, retries, and what a person sees of them."""
 
 import io
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,12 +16,6 @@ from signalroom_dagster_tests.projects import Project, orders, write_export
 
 ORDERS = dg.AssetKey(["s3_exports", "orders_create"])
 DAY_1 = "orders-create/report_2026-03-01.csv"
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
-        yield made
 
 
 @pytest.fixture
@@ -93,14 +86,17 @@ def test_checks_are_recorded_for_the_client_and_see_lost_rows(
         "all_rows_read": True,
         "client_tagged": True,
         "key_unique": True,
+        "fresh": True,
     }
     assert {item.partition for item in evaluations.values()} == {"713"}
     assert evaluations["row_balance"].metadata["rows_in_table"].value == 3
 
     write_export(bucket / DAY_1, orders([1, 2]), modified=datetime(2026, 4, 1, tzinfo=UTC))
     _lose_a_row_after_each_load(monkeypatch)
-    failed = {item.check_name for item in materialize(instance).get_asset_check_evaluations() if not item.passed}
-    assert failed == {"row_balance"}
+    found = {item.check_name: item for item in materialize(instance).get_asset_check_evaluations()}
+    assert {name for name, item in found.items() if not item.passed} == {"row_balance", "fresh"}
+    assert found["fresh"].severity == dg.AssetCheckSeverity.WARN
+    assert "orders_create has data up to 31 Mar 20:00 EDT, and should be no older than 26 h" in str(found["fresh"])
 
 
 def test_rejected_rows_are_a_warning_on_the_asset(instance: dg.DagsterInstance, bucket: Path) -> None:

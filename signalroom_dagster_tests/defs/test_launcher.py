@@ -1,7 +1,6 @@
 """The launcher against real instances made from the project's own dagster.yaml; real crashes stand in `running`."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -23,7 +22,6 @@ from dagster._serdes import serialize_value
 
 from signalroom_dagster.defs import launcher
 from signalroom_dagster.defs.launcher import HealthCheckingRunLauncher
-from signalroom_dagster_tests.postgres import PASSWORD, PostgresServer
 from signalroom_dagster_tests.running.dagster_dev import is_alive, wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -222,25 +220,3 @@ def test_the_beginning_of_a_process_is_read_from_proc_or_from_ps(began: Callable
     assert began(zombie.pid) is None
     zombie.wait()
     assert began(zombie.pid) is None
-
-
-def test_the_commented_postgres_storage_works_when_the_comment_signs_are_taken_off(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = (home / "dagster.yaml").read_text()
-    (block,) = re.findall(r"^# storage:\n(?:#  .+\n)+", text, re.MULTILINE)
-    (home / "dagster.yaml").write_text(text.replace(block, re.sub("^# ", "", block, flags=re.MULTILINE)))
-    server = PostgresServer()
-    try:
-        server.start().create_database("dagster")
-        for name, value in {"HOST": "127.0.0.1", "PORT": server.port, "DB": "dagster"}.items():
-            monkeypatch.setenv(f"DAGSTER_PG_{name}", str(value))
-        monkeypatch.setenv("DAGSTER_PG_USERNAME", "postgres")
-        monkeypatch.setenv("DAGSTER_PG_PASSWORD", PASSWORD)
-        with dg.DagsterInstance.from_config(str(home)) as instance:
-            run = started_run(instance, dead_process(), **gone_server(home))
-            assert type(instance.run_storage).__name__ == "PostgresRunStorage"
-            assert type(instance.event_log_storage).__name__ == "PostgresEventLogStorage"
-            assert instance.run_launcher.check_run_worker_health(run).status is WorkerStatus.FAILED
-    finally:
-        server.remove()

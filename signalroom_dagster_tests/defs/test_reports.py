@@ -1,6 +1,5 @@
 """Reports as assets: one per subscription, what they depend on, what a materialization shows, and when it sends."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import dagster as dg
 import pytest
 
 from signalroom_dagster.defs.assets.reports import build_report_assets
-from signalroom_dagster.notifications.message import PermanentDeliveryError, RetryableDeliveryError
+from signalroom_dagster.notifications.message import PermanentDeliveryError, RetryableDeliveryError, UnknownOutcomeError
 from signalroom_dagster.reports import making
 from signalroom_dagster.reports.templates import get_template
 from signalroom_dagster_tests.loads import ask
@@ -17,12 +16,6 @@ from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.reports.morning import DAY, FileSender, create_tables, earned, read, subscribe
 
 REPORT = dg.AssetKey(["reports", "daily_ccw"])
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
-        yield made
 
 
 @pytest.fixture
@@ -84,6 +77,8 @@ def test_a_materialization_sends_once_and_shows_what_it_sent(
     assert found["date"] == str(DAY) and found["stale_sources"] == "none"
     assert "**713: daily performance**" in found["preview"] and "data:image/png;base64," in found["preview"]
     assert found["deliveries"].count("| sent |") == 3
+    assert "| email | o…@example.com |" in found["deliveries"] and "| sms | …0001 |" in found["deliveries"]
+    assert not any(person in str(found) for person in ("ops@example.com", "+15550100001"))
     assert (morning.root / "written" / "713" / f"daily_ccw-{DAY}.html").is_file()
     assert materialize(instance).success
     assert len(sender.sent) == 3
@@ -112,6 +107,31 @@ def test_what_may_be_tried_again_is_and_what_was_sent_is_not_repeated(
     assert result.success
     assert len([event for event in result.all_events if event.is_step_up_for_retry]) == 1
     assert sorted(item["channel"] for item in sender.sent) == ["email", "slack", "sms"]
+
+
+@pytest.mark.usefixtures("morning")
+def test_a_report_that_is_sent_again_goes_out_once_more_however_often_that_is_tried(
+    instance: dg.DagsterInstance, sender: FileSender
+) -> None:
+    assert materialize(instance).success
+    sender.errors = [RetryableDeliveryError("busy")]
+    assert materialize(instance, resend=True).success
+    assert sorted(item["channel"] for item in sender.sent) == ["email"] * 2 + ["slack"] * 2 + ["sms"] * 2
+
+
+@pytest.mark.usefixtures("morning")
+def test_a_delivery_whose_outcome_is_unknown_fails_a_check_until_it_is_known(
+    instance: dg.DagsterInstance, sender: FileSender
+) -> None:
+    sender.errors = [UnknownOutcomeError("timed out")]
+    checks = [
+        materialize(instance).get_asset_check_evaluations(),
+        materialize(instance, resend=True).get_asset_check_evaluations(),
+    ]
+    assert [[(check.check_name, check.passed) for check in each] for each in checks] == [
+        [("delivered", False)], [("delivered", True)]
+    ]  # fmt: skip
+    assert checks[0][0].severity == dg.AssetCheckSeverity.ERROR
 
 
 @pytest.mark.usefixtures("morning")

@@ -1,5 +1,7 @@
 """The SQL models on both engines: the cost rule on figures added up by hand, orders as they stand, and the graph."""
 
+import dataclasses
+import re
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -68,7 +70,7 @@ def test_the_cost_rule() -> None:
     insert(
         "everflow.daily_stats",
         earned(DAY, 41, "G2 - Meta ", 8, "800", "10"),  # internal, with a trailing space, as Everflow sends it
-        earned(DAY, 42, "G2 - Meta", 2, "200", "0"),  # the same label under a second id
+        earned(DAY, 42, "\t G2 - Meta\u00a0\r\n", 2, "200", "0"),  # the same label under a second id, and other spaces
         earned(DAY, 7, "Northwind ", 4, "400.10", "300.01"),  # external
         earned(DAY, 9, "Idle", 0, "0", "0"),
     )
@@ -156,12 +158,14 @@ def test_an_order_is_what_the_newest_export_says_of_it(any_warehouse: Project) -
     write_export(bucket / "orders-create/report_2026-03-01.csv", [
         *orders([1, 2], **made), *orders([3], **{**made, "is_test_cc": "YES"}),
         *orders([4], **{**made, "order_status": "DECLINED", "total_amount": "a lot", "order_date": "02/30/2026"}),
+        *orders(["05"], **made),
+        *orders([5], **{**made, "order_status": "", "refund_flag": "Y", "affid": "x", "void_date": "01/01/0000"}),
     ])  # fmt: skip
     changed = {**made, "order_status": "VOID/REFUNDED", "refund_flag": "YES", "refund_amount": "95"}
     write_export(bucket / "orders-update/report_2026-03-01.csv", orders([1], **made))
     write_export(bucket / "orders-update/report_2026-03-02.csv", orders([1], **changed))
     runs.run_load("s3_exports", get_client("713"), "run")
-    assert run(ORDERS) == 4
+    assert run(ORDERS) == 5
     assert ask(
         "SELECT orders_id, order_status, order_date, total_amount, is_refunded, refund_amount, is_test, is_sale, "
         "unread_cells FROM public.orders ORDER BY 1"
@@ -170,14 +174,15 @@ def test_an_order_is_what_the_newest_export_says_of_it(any_warehouse: Project) -
         (2, "NEW", date(2026, 3, 1), Decimal(95), False, Decimal(0), False, True, 0),
         (3, "NEW", date(2026, 3, 1), Decimal(95), False, Decimal(0), True, False, 0),
         (4, "DECLINED", None, None, False, Decimal(0), False, False, 2),
+        (5, None, date(2026, 3, 1), Decimal(95), False, Decimal(0), False, False, 3),
     ]
     assert run(("public", "orders_by_campaign")) == 1
     assert ask("SELECT attempts, sales, revenue, refunds, approval_rate FROM public.orders_by_campaign") == [
-        (2, 2, Decimal(190), 1, Decimal(1))
+        (3, 2, Decimal(190), 1, Decimal("0.6667"))
     ]
 
 
-def test_a_model_that_gets_a_column_keeps_every_clients_rows(
+def test_a_model_that_gets_and_loses_a_column_keeps_every_clients_rows_and_the_views_on_it(
     any_warehouse: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket = any_warehouse.add_client("713", prefixes=("orders-create", "orders-update"))
@@ -185,16 +190,22 @@ def test_a_model_that_gets_a_column_keeps_every_clients_rows(
     runs.run_load("s3_exports", get_client("713"), "run")
     run(ORDERS)
     known = models()
-    import dataclasses
-
-    changed = known[ORDERS].sql.replace("FROM newest", ", 1 AS made_later FROM newest")
-    later = dataclasses.replace(known[ORDERS], sql=changed, columns={**known[ORDERS].columns, "made_later": ""})
+    changed = known[ORDERS].sql.replace("FROM newest", ", CAST(1 AS NUMERIC(18, 4)) AS made_later FROM newest")
+    changed = re.sub(r"  order_time,  .*\n", "", changed)
+    columns = {**{name: "" for name in known[ORDERS].columns if name != "order_time"}, "made_later": ""}
+    later = dataclasses.replace(known[ORDERS], sql=changed, columns=columns)
     monkeypatch.setattr("signalroom_dagster.loading.model_runs.models", lambda: {**known, ORDERS: later})
     any_warehouse.add_client("cti")
+    with warehouse.exclusive(), warehouse.transaction("test") as query:
+        query("CREATE VIEW public.of_users AS SELECT orders_id, total_amount FROM public.orders")
     run(ORDERS, "cti")
     assert ask("SELECT orders_id, made_later FROM public.orders") == [(1, None)]
     run(ORDERS)
     assert ask("SELECT orders_id, made_later FROM public.orders") == [(1, 1)]
+    assert ask("SELECT orders_id FROM public.of_users") == [(1,)]
+    types = ask("SELECT data_type || coalesce('/' || numeric_scale, '') FROM information_schema.columns "
+                "WHERE table_name = 'orders' AND column_name IN ('made_later', 'order_time')")  # fmt: skip
+    assert [kind.lower() for (kind,) in types] in (["numeric/4"], ["decimal(18,4)/4"])
 
 
 def test_what_a_model_reads_and_gives_is_read_from_its_sql() -> None:
@@ -219,7 +230,7 @@ BROKEN = {
     "spend_without_conversions": "UPDATE public.daily_performance SET conversions = 0",
     "unmapped_spend": "UPDATE public.daily_performance SET affiliate_label = '(unmapped)'",
     "volume_as_usual": "UPDATE public.daily_performance SET clicks = 9000 WHERE date = "
-    "(SELECT MAX(date) FROM public.daily_performance)",
+    "(SELECT MAX(date) - 1 FROM public.daily_performance)",
 }
 
 
@@ -228,6 +239,7 @@ def test_each_check_finds_what_it_looks_for_and_nothing_else() -> None:
     weeks = [date(2026, 2, 3) + timedelta(days=7 * number) for number in range(5)]
     insert("everflow.daily_stats", *(earned(day, 7, "Northwind", 4, "400", "300") for day in weeks))
     insert("everflow.daily_stats", earned(weeks[-1], 41, "G2 - Meta", 2, "100", "0", clicks=0))
+    insert("everflow.daily_stats", earned(weeks[-1] + timedelta(days=1), 7, "Northwind", 1, "9", "3", clicks=1))
     map_sources(mapped("meta", "G2 - Meta", 1))
     insert("redtrack.daily_spend", spent(weeks[-1], "meta", 60, "70"))
     run(PERFORMANCE)

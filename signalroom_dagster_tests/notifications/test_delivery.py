@@ -64,8 +64,9 @@ def test_a_provider_that_cannot_be_reached_has_sent_nothing(
     channel: Channel, providers: Providers, project: Project
 ) -> None:
     project.set(**{f"NOTIFICATIONS__{channel.upper()}__BASE_URL": "http://127.0.0.1:9/api/"})
-    with pytest.raises(RetryableDeliveryError, match="cannot be reached"):
+    with pytest.raises(RetryableDeliveryError, match="cannot be reached") as caught:
         send(message(channel))
+    assert not caught.value.in_doubt
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
@@ -120,8 +121,9 @@ def test_an_email_that_was_taken_without_an_answer_is_sent_again_and_delivered_o
 ) -> None:
     impatient(project)
     providers.fail("/emails", late=3.0)
-    with pytest.raises(RetryableDeliveryError, match="did not answer"):
+    with pytest.raises(RetryableDeliveryError, match="did not answer") as caught:
         send(message("email"))
+    assert caught.value.in_doubt
     assert look_up(message("email")) is None
     assert send(message("email")) == providers.outbox.sent[0].id
     assert len(providers.outbox.sent) == 1
@@ -132,6 +134,12 @@ def test_an_answer_that_breaks_off_is_uncertain(channel: Channel, providers: Pro
     providers.fail(PATHS[channel], status=200, cut=True, body='{"ok": tr')
     with pytest.raises(UnknownOutcomeError):
         send(message(channel))
+
+
+def test_an_answer_that_cannot_be_unpacked_is_uncertain(providers: Providers) -> None:
+    providers.fail("Messages.json", status=200, headers={"Content-Encoding": "gzip"}, body="not packed")
+    with pytest.raises(UnknownOutcomeError, match="DecodingError"):
+        send(message("sms"))
 
 
 @pytest.mark.parametrize("channel", ["slack", "sms"])
@@ -203,6 +211,13 @@ def test_a_picture_that_does_not_go_up_now_holds_the_message_back_unsent(path: s
     with pytest.raises(RetryableDeliveryError):
         send(message("slack", pictures=(PICTURE,)))
     assert providers.outbox.sent == []
+
+
+def test_a_picture_whose_upload_is_refused_does_not_keep_the_text_from_arriving(providers: Providers) -> None:
+    providers.fail("/slack/upload/", status=413)
+    send(message("slack", pictures=(PICTURE,)))
+    assert len(providers.outbox.sent) == 1
+    assert providers.outbox.shown == []
 
 
 @pytest.mark.parametrize("path", ["getUploadURLExternal", "completeUploadExternal"])

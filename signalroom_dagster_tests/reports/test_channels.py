@@ -38,6 +38,7 @@ def test_slack_is_asked_before_a_message_whose_answer_was_lost_is_called_unknown
 ) -> None:
     project.set(NOTIFICATIONS__SLACK__TIMEOUT_SECONDS="1")
     providers.fail("chat.postMessage", late=3.0)
+    providers.fail("conversations.list", status=503)
     first = send_report(report, "run-1", channels(), channel="slack")
     again = send_report(report, "run-2", channels(), channel="slack")
     assert [item.status for item in (*first, *again)] == ["unknown", "sent"]

@@ -7,8 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from signalroom_dagster import cli
-from signalroom_dagster.config import ConfigurationError, report_settings
+from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.notifications.message import UnknownOutcomeError
 from signalroom_dagster.reports import making
+from signalroom_dagster.reports.settings import report_settings
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.reports.morning import DAY, FileSender, create_tables, earned, read, subscribe
@@ -41,6 +43,9 @@ def test_a_report_is_shown_and_written_and_sent_only_when_asked(
     assert [item["channel"] for item in sender.sent] == ["sms"]
     signalroom(*asked, "--channel", "sms", "--send", "--resend")
     assert len(sender.sent) == 2
+    sender.errors = [UnknownOutcomeError("timed out")]
+    code, said = signalroom(*asked, "--channel", "slack", "--send")
+    assert code == 1 and "slack #reporting: unknown timed out; not sent again" in said
     assert "no channel 'fax'" in signalroom(*asked, "--channel", "fax")[1]
     assert "no report 'weekly' (there are: daily_ccw)" in signalroom("report", "weekly", "--client", "713")[1]
 

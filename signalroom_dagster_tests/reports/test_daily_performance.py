@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from signalroom_dagster.clients import get_client
+from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.reports import making
 from signalroom_dagster.reports.making import keep_report, make_report, wait_for_inputs, yesterday
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.reports.morning import (
@@ -98,7 +100,7 @@ def test_the_morning_report_says_what_can_be_added_up_by_hand() -> None:
     assert rendered.text.splitlines()[2] == (
         "Revenue $1,400.10 (+100.0% on the day before, +1,300.0% on the 7-day mean)"
     )
-    assert rendered.sms == "713 2 Mar: 14 conv, rev $1,400, cost $1,050, CPA $75.01, profit $350"
+    assert rendered.sms == "713 2 Mar: 14 conv, rev $1,400, cost $1,050, CPA $75.01, profit $350, $6 unmapped"
     assert rendered.subject == "713: daily performance of Mon 2 Mar 2026"
     assert rendered.html and "1,400.10" in rendered.html and "cid:chart.png" in rendered.html
     assert rendered.chart and rendered.chart.startswith(b"\x89PNG")
@@ -126,10 +128,32 @@ def test_a_day_that_a_source_has_not_is_no_day_of_zeros() -> None:
 
 
 @pytest.mark.usefixtures("on_duckdb")
+def test_what_is_loaded_while_the_models_are_made_does_not_count_as_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    after, real = DAY + timedelta(days=1), making.run_model
+    read("everflow", after, after, READ_AT + timedelta(days=1))
+
+    def run_model(name: Any, client: Any) -> Any:
+        done = real(name, client)
+        read("redtrack", after, after, READ_AT + timedelta(days=1))
+        return done
+
+    monkeypatch.setattr(making, "run_model", run_model)
+    assert "No complete figures for 3 Mar. RedTrack: nothing of 3 Mar" in slack(after)
+
+
+@pytest.mark.usefixtures("on_duckdb")
 def test_a_client_without_any_load_is_told_so() -> None:
     said = make_report(get_client("cti"), "daily_ccw", DAY).rendered.slack
     assert "No complete figures for 2 Mar. Everflow: never read; RedTrack: never read." in said
     assert "$0" not in said
+
+
+def test_a_client_that_uses_none_of_a_reports_sources_gets_no_report_of_zeros(project: Project) -> None:
+    project.add_client("713")
+    with (project.root / "data" / "clients" / "713" / "client.toml").open("a") as file:
+        file.write('[[reports]]\nname = "daily_ccw"\ntemplate = "daily_performance"\n')
+    with pytest.raises(ConfigurationError, match="made from everflow, redtrack, and the client uses none of them"):
+        make_report(get_client("713"), "daily_ccw", DAY)
 
 
 @pytest.mark.usefixtures("on_duckdb")
@@ -143,7 +167,7 @@ def test_a_day_that_was_read_before_it_was_over_is_not_compared() -> None:
 @pytest.mark.usefixtures("on_duckdb")
 def test_a_whole_day_without_anything_says_that() -> None:
     said = slack(DAY - timedelta(days=5))
-    assert "No clicks, conversions or spend on 25 Feb." in said
+    assert "No affiliate had clicks, conversions or spend on 25 Feb." in said
     assert "No complete" not in said
 
 
@@ -220,7 +244,7 @@ def test_the_unmapped_line_stands_whatever_the_filter(on_duckdb: Project) -> Non
     subscribe_other(on_duckdb)
     said = make_report(get_client("713"), "other", DAY).rendered.slack
     assert "*(unmapped)* $5.75 spent on 3 clicks" in said
-    assert "G2 - Meta" not in said
+    assert "G2 - Meta" not in said and "No affiliate had clicks, conversions or spend on 2 Mar." in said
     insert("redtrack.daily_spend", {"_client_id": "713", "_loaded_at": READ_AT, "date": DAY, "source_id": "x",
                                     "source_name": "x", "clicks": 1, "cost": "1"})  # fmt: skip
     assert "*(unmapped)* $6.75 spent on 4 clicks" in make_report(get_client("713"), "other", DAY).rendered.slack

@@ -99,6 +99,31 @@ def test_of_an_outcome_that_nobody_knows_only_email_is_sent_again(on_duckdb: Rep
     assert [item["channel"] for item in sender.sent] == ["email", "sms"]
 
 
+def test_an_email_that_may_have_arrived_is_tried_again_with_its_own_words(
+    on_duckdb: Report, sender: FileSender
+) -> None:
+    sender.errors = [RetryableDeliveryError("timed out", in_doubt=True)]
+    with pytest.raises(RetryableDeliveryError):
+        send_report(on_duckdb, "run-1", sender, channel="email")
+    assert told() == [("email", 1, "unknown", None)]
+    earned(DAY, "Lakeside", 1, "10", "1")
+    changed = make_report(get_client("713"), "daily_ccw", DAY)
+    assert [item.status for item in send_report(changed, "run-1", sender, channel="email")] == ["sent"]
+    assert [item["text"] for item in sender.sent] == [on_duckdb.rendered.text] != [changed.rendered.text]
+
+
+def test_a_message_whose_outcome_is_unknown_is_looked_up_at_once(on_duckdb: Report, sender: FileSender) -> None:
+    class TakenWithoutAnAnswer(FileSender):
+        def send(self, message: Message) -> str:
+            super().send(message)
+            raise UnknownOutcomeError("timed out")
+
+    taken = TakenWithoutAnAnswer(sender.file)
+    taken.looks_up = True
+    assert [item.status for item in send_report(on_duckdb, "run-1", taken, channel="sms")] == ["sent"]
+    assert told() == [("sms", 1, "sent", "id-1")]
+
+
 def test_an_email_is_not_sent_again_once_its_provider_has_forgotten_the_key(
     on_duckdb: Report, sender: FileSender
 ) -> None:

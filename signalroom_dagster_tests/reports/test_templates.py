@@ -48,19 +48,27 @@ ROWS: Mapping[str, Sequence[dict[str, Any]]] = {
         row(conversions, Decimal(cost), affiliate_label=label, place=n + 1, place_before=(None, 1, 2, 5, 4, 6)[n])
         for n, (label, (conversions, cost)) in enumerate(BROUGHT.items())
     ],
-    "unmapped": [{"cost": Decimal("86.40"), "clicks": 216}],
+    "unmapped": [{"cost": Decimal("86.40"), "clicks": 216, "date": DAYS[-4]}],
     "offenders": [{"affiliate_label": "Lakeside Leads", "conversions": 0, "cost": Decimal(75), "cpa": None}],
     "loaded": [{"row_count": 84, "affiliate_count": 6, "first_day": DAYS[0], "last_day": DAY, "rows_of_day": 6}],
 }  # fmt: skip
 
 
-def sample(template: str, *, stale: bool = False, rows: Mapping[str, Any] = ROWS, client: Client = CLIENT) -> Rendered:
-    """A template with the sample rows; `stale`: RedTrack was last read two days ago."""
-    whole = frozenset(DAYS[:-2] if stale else DAYS)
+def sample(
+    template: str, *, stale: bool = False, begun: bool = False, rows: Mapping[str, Any] = ROWS, client: Client = CLIENT
+) -> Rendered:
+    """A template with the sample rows; `stale`: RedTrack was last read two days ago; `begun`: too early."""
+    whole = frozenset(DAYS[:-2] if stale else DAYS[:-1] if begun else DAYS)
     read_at = datetime(2026, 3, 1, 15, tzinfo=UTC) if stale else READ_AT
     reach = [
         Coverage(source="everflow", title="Everflow", read_at=READ_AT, whole=frozenset(DAYS)),
-        Coverage(source="redtrack", title="RedTrack", read_at=read_at, whole=whole),
+        Coverage(
+            source="redtrack",
+            title="RedTrack",
+            read_at=read_at,
+            whole=whole,
+            begun=frozenset(DAYS[-1:] if begun else ()),
+        ),
     ]
     restated = [RestatedDay(DAYS[-3], {"cost": (Decimal(1573), Decimal("1601.25")), "conversions": (52, 53)})]
     queries = {name: rows[name] for name in get_template(template).queries}
@@ -91,6 +99,27 @@ def test_every_template_renders_without_any_row(template: str) -> None:
     rendered = sample(template, rows=none)
     assert rendered.chart is None
     assert "$" not in rendered.slack.split("Restated")[0]
+
+
+@pytest.mark.parametrize("template", ["daily_performance", "weekly_rollup", "affiliate_leaderboard"])
+def test_spend_that_is_placed_nowhere_has_a_line_of_its_own_on_every_channel_that_has_room(template: str) -> None:
+    rendered = sample(template)
+    for text in (rendered.slack, rendered.text, rendered.html or ""):
+        assert re.search(r"\(unmapped\)\S* \$86\.40 spent", text)
+    assert template == "affiliate_leaderboard" or ", $86 unmapped" in (rendered.sms or "")
+
+
+def test_a_week_leaves_unmapped_spend_of_days_that_are_not_whole_out_as_well() -> None:
+    late = {**ROWS, "unmapped": [{"cost": Decimal("86.40"), "date": DAY}]}
+    assert "unmapped" not in sample("weekly_rollup", rows=late, stale=True).slack
+
+
+def test_an_alert_says_when_the_day_was_not_over() -> None:
+    rendered = sample("alert", begun=True)
+    assert "Lakeside Leads: $75.00 without a conversion" in rendered.slack
+    for text in (rendered.slack, rendered.html or ""):
+        assert "The figures of 2 Mar are not final. RedTrack: read" in text
+    assert (rendered.sms or "").endswith("0 conv (not final)")
 
 
 def test_an_alert_without_anything_to_say_says_nothing() -> None:

@@ -6,26 +6,28 @@ pool would keep from being loaded; it takes the lock file for moments only.
 https://docs.dagster.io/guides/build/assets/defining-assets
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from signalroom_dagster.clients import Client, clients_of, get_client, load_clients
-from signalroom_dagster.config import destination_name, report_settings
+from signalroom_dagster.config import destination_name
 from signalroom_dagster.defs.attempts import attempt, first_run_id
 from signalroom_dagster.loading import warehouse
 from signalroom_dagster.loading.model_runs import sources_of
 from signalroom_dagster.loading.sql_models import TableName
 from signalroom_dagster.reports import making
 from signalroom_dagster.reports.outbox import Delivery
+from signalroom_dagster.reports.settings import report_settings
 from signalroom_dagster.reports.subscriptions import Subscription, subscribers
 from signalroom_dagster.reports.templates import get_template
 from signalroom_dagster.sources.context import as_day
 
 OWNER = "team:data"
 GROUP = "reports"
+DELIVERED = "delivered"
 
 
 class ReportConfig(dg.Config):
@@ -58,11 +60,15 @@ def _asset_of(name: str, clients: Mapping[str, Subscription]) -> dg.AssetsDefini
         partitions_def=dg.StaticPartitionsDefinition([*clients]),
     )
 
-    @dg.multi_asset(name=f"report_{name}", specs=[spec], op_tags={"signalroom/report": name})
-    def report(context: dg.AssetExecutionContext, config: ReportConfig) -> dg.MaterializeResult[Any]:
+    delivered = dg.AssetCheckSpec(
+        DELIVERED, asset=spec.key, description="Of each recipient it is known whether the report was sent."
+    )
+
+    @dg.multi_asset(name=f"report_{name}", specs=[spec], check_specs=[delivered], op_tags={"signalroom/report": name})
+    def report(context: dg.AssetExecutionContext, config: ReportConfig) -> Iterator[Any]:
         client = get_client(context.partition_key)
         with attempt(context, f"client {client.id}, report {name}"):
-            return _make(context, client, name, config)
+            yield _make(context, client, name, config)
 
     return report
 
@@ -81,6 +87,7 @@ def _make(
     sends = settings.send if config.send is None else config.send
     run_id = first_run_id(context.instance, context.run)
     done = making.send_report(made, run_id, making.channels() if sends else None, resend=config.resend)
+    unknown = [item for item in done if item.status == "unknown"]
     for item in made.stale:
         context.log.warning("%s does not cover %s whole", item.title, day)
     return dg.MaterializeResult(
@@ -89,10 +96,18 @@ def _make(
             "preview": dg.MetadataValue.md(made.rendered.markdown()),
             "stale_sources": ", ".join(item.title for item in made.stale) or "none",
             "deliveries": dg.MetadataValue.md(_delivered(done)),
-            "unknown_deliveries": sum(item.status == "unknown" for item in done),
+            "unknown_deliveries": len(unknown),
             "files": dg.MetadataValue.md("\n".join(f"- `{path}`" for path in paths)),
             "hash": made.rendered.hash,
-        }
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=DELIVERED,
+                passed=not unknown,
+                severity=dg.AssetCheckSeverity.ERROR,
+                description=_delivered(unknown),
+            )
+        ],
     )
 
 
@@ -105,5 +120,12 @@ def _dependency(read: TableName, subscribed: Mapping[str, Subscription]) -> dg.A
 
 
 def _delivered(done: Sequence[Delivery]) -> str:
-    lines = [f"| {item.channel} | {item.recipient} | {item.status} | {item.error or ''} |" for item in done]
+    lines = [f"| {item.channel} | {_hinted(item)} | {item.status} | {item.error or ''} |" for item in done]
     return "\n".join(["| channel | recipient | status | remark |", "|---|---|---|---|", *lines])
+
+
+def _hinted(item: Delivery) -> str:
+    """A recipient so that colleagues know who is meant; addresses and numbers stay in `reports.deliveries`."""
+    if item.channel == "email":
+        return f"{item.recipient[0]}…@{item.recipient.rpartition('@')[2]}"
+    return f"…{item.recipient[-4:]}" if item.channel == "sms" else item.recipient

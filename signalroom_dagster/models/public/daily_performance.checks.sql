@@ -48,20 +48,21 @@ WHERE date > (SELECT MAX(date) FROM public.daily_performance) - 7 AND affiliate_
 GROUP BY 1
 HAVING SUM(redtrack_cost) > 0
 
--- warn volume_as_usual: the newest day's clicks are within five deviations of the same weekdays before it.
+-- warn volume_as_usual: the last finished day's clicks are within five deviations of the same weekdays before it.
+-- The newest day may go on still, so it is the day before it that is looked at: also one of which there is nothing.
 WITH days AS (
   SELECT date, SUM(clicks) AS clicks FROM public.daily_performance GROUP BY 1
 ),
 
-newest AS (
-  SELECT MAX(date) AS date FROM days
+looked_at AS (
+  SELECT MAX(date) - 1 AS date FROM days
 ),
 
 usual AS (
   SELECT d.clicks
   FROM days AS d
-  CROSS JOIN newest AS n
-  WHERE d.date < n.date AND d.date >= n.date - 56 AND EXTRACT(DOW FROM d.date) = EXTRACT(DOW FROM n.date)
+  CROSS JOIN looked_at AS l
+  WHERE d.date < l.date AND d.date >= l.date - 56 AND EXTRACT(DOW FROM d.date) = EXTRACT(DOW FROM l.date)
 ),
 
 middle AS (
@@ -74,9 +75,9 @@ spread AS (
   CROSS JOIN middle AS m
 )
 
-SELECT d.date, d.clicks, m.clicks AS usual, s.clicks AS deviation
-FROM days AS d
-CROSS JOIN newest AS n
+SELECT l.date, COALESCE(d.clicks, 0) AS clicks, m.clicks AS usual, s.clicks AS deviation
+FROM looked_at AS l
+LEFT JOIN days AS d ON d.date = l.date
 CROSS JOIN middle AS m
 CROSS JOIN spread AS s
-WHERE d.date = n.date AND m.weeks >= 4 AND ABS(d.clicks - m.clicks) > GREATEST(5 * s.clicks, 0.3 * m.clicks)
+WHERE m.weeks >= 4 AND ABS(COALESCE(d.clicks, 0) - m.clicks) > GREATEST(5 * s.clicks, 0.3 * m.clicks)

@@ -6,7 +6,7 @@ WITH mapping AS (
   SELECT
     _client_id,
     redtrack_source_id,
-    NULLIF(TRIM(everflow_affiliate_label), '') AS affiliate_label,
+    NULLIF(trimmed(everflow_affiliate_label), '') AS affiliate_label,
     COALESCE(everflow_advertiser_id, 0) AS advertiser_id,
     everflow_advertiser_label AS advertiser_label
   FROM public.affiliate_mapping
@@ -31,7 +31,7 @@ earned AS (
     _client_id,
     date,
     advertiser_id,
-    COALESCE(NULLIF(TRIM(affiliate_label), ''), '(none)') AS affiliate_label,
+    COALESCE(NULLIF(trimmed(affiliate_label), ''), '(none)') AS affiliate_label,
     MAX(advertiser_label) AS advertiser_label,
     SUM(clicks) AS clicks,
     SUM(conversions) AS conversions,

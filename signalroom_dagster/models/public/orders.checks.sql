@@ -14,7 +14,7 @@ FROM (
 LEFT JOIN public.orders AS o ON o.orders_id = as_integer(told.orders_id)
 WHERE o.orders_id IS NULL AND as_integer(told.orders_id) IS NOT NULL
 
--- warn every_cell_is_read: amounts and dates are what their columns say.
+-- warn every_cell_is_read: numbers, dates and flags are what their columns say.
 SELECT orders_id, unread_cells
 FROM public.orders
 WHERE unread_cells > 0

@@ -30,7 +30,8 @@ newest AS (
   SELECT
     *,
     ROW_NUMBER() OVER (
-      PARTITION BY _client_id, orders_id ORDER BY _file_date DESC, newness DESC, _file_name DESC, _row_id DESC
+      PARTITION BY _client_id, as_integer(orders_id)
+      ORDER BY _file_date DESC, newness DESC, _file_name DESC, _row_id DESC
     ) AS place
   FROM told
   WHERE as_integer(orders_id) IS NOT NULL
@@ -81,22 +82,31 @@ SELECT
   NULLIF(as_integer(ancestor_id), 0) AS ancestor_order_id,          -- the first of the chain
   REGEXP_REPLACE(decline_reason, ' *REFID:[0-9]*', '') AS decline_reason, -- without the number that is never the same
   COALESCE(as_flag(is_test_cc), FALSE) AS is_test,                  -- paid with a test card
-  UPPER(TRIM(order_status)) <> 'DECLINED' AND NOT COALESCE(as_flag(is_test_cc), FALSE) AS is_sale, -- counts as revenue
+  COALESCE(UPPER(TRIM(order_status)) <> 'DECLINED', FALSE)
+  AND NOT COALESCE(as_flag(is_test_cc), FALSE) AS is_sale,          -- counts as revenue; not without a status
   as_day(acquisition_date) AS acquisition_date,                     -- the customer's first order
   _file_name,                                                       -- where the newest word about it stands
   _file_date,                                                       -- the day of that export
   _loaded_at,                                                       -- when that export was loaded (UTC)
   CAST(
-    CASE WHEN as_decimal(total_amount) IS NULL AND TRIM(total_amount) NOT IN ('', 'N/A', 'NA') THEN 1 ELSE 0 END
-    + CASE WHEN as_decimal(tax_amount) IS NULL AND TRIM(tax_amount) NOT IN ('', 'N/A', 'NA') THEN 1 ELSE 0 END
-    + CASE WHEN as_decimal(shipping_price) IS NULL AND TRIM(shipping_price) NOT IN ('', 'N/A', 'NA') THEN 1 ELSE 0 END
-    + CASE WHEN as_decimal(refund_amount) IS NULL AND TRIM(refund_amount) NOT IN ('', 'N/A', 'NA') THEN 1 ELSE 0 END
-    + CASE WHEN as_decimal(void_amount) IS NULL AND TRIM(void_amount) NOT IN ('', 'N/A', 'NA') THEN 1 ELSE 0 END
-    + CASE WHEN as_day(order_date) IS NULL AND TRIM(order_date) NOT IN ('', 'N/A', 'NA') THEN 1 ELSE 0 END
-    + CASE WHEN as_day(refund_date) IS NULL AND TRIM(refund_date) NOT IN ('', 'N/A', 'NA') THEN 1 ELSE 0 END
-    + CASE WHEN as_day(void_date) IS NULL AND TRIM(void_date) NOT IN ('', 'N/A', 'NA') THEN 1 ELSE 0 END
-    + CASE WHEN as_day(chargeback_date) IS NULL AND TRIM(chargeback_date) NOT IN ('', 'N/A', 'NA') THEN 1 ELSE 0 END
+    is_unread(total_amount, as_decimal(total_amount)) + is_unread(tax_amount, as_decimal(tax_amount))
+    + is_unread(shipping_price, as_decimal(shipping_price)) + is_unread(refund_amount, as_decimal(refund_amount))
+    + is_unread(void_amount, as_decimal(void_amount)) + is_unread(order_date, as_day(order_date))
+    + is_unread(refund_date, as_day(refund_date)) + is_unread(void_date, as_day(void_date))
+    + is_unread(chargeback_date, as_day(chargeback_date)) + is_unread(recurring_date, as_day(recurring_date))
+    + is_unread(acquisition_date, as_day(acquisition_date)) + is_unread(refund_flag, as_flag(refund_flag))
+    + is_unread(void_flag, as_flag(void_flag)) + is_unread(chargeback_flag, as_flag(chargeback_flag))
+    + is_unread(fraud_flag, as_flag(fraud_flag)) + is_unread(return_flag, as_flag(return_flag))
+    + is_unread(rma_flag, as_flag(rma_flag)) + is_unread(cancelled_flag, as_flag(cancelled_flag))
+    + is_unread(blacklisted_flag, as_flag(blacklisted_flag)) + is_unread(cascade_flag, as_flag(cascade_flag))
+    + is_unread(is_recurring, as_flag(is_recurring)) + is_unread(is_test_cc, as_flag(is_test_cc))
+    + is_unread(campaign_id, as_integer(campaign_id)) + is_unread(customers_id, as_integer(customers_id))
+    + is_unread(gateway_id, as_integer(gateway_id)) + is_unread(orig_gateway, as_integer(orig_gateway))
+    + is_unread(affid, as_integer(affid)) + is_unread(offer_id, as_integer(offer_id))
+    + is_unread(products_id, as_integer(products_id)) + is_unread(products_quantity, as_integer(products_quantity))
+    + is_unread(rebill_depth, as_integer(rebill_depth)) + is_unread(parent_order_id, as_integer(parent_order_id))
+    + is_unread(ancestor_id, as_integer(ancestor_id))
     AS BIGINT
-  ) AS unread_cells                                                 -- amounts and dates that could not be read
+  ) AS unread_cells                                                 -- cells that are not what their column says
 FROM newest
 WHERE place = 1

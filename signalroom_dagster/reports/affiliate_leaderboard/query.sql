@@ -36,3 +36,11 @@ FROM ranked AS r
 LEFT JOIN ranked AS b ON b.affiliate_label = r.affiliate_label AND NOT b.is_now
 WHERE r.is_now AND r.place <= COALESCE(CAST(:top AS INT), 10)
 ORDER BY r.place
+
+-- name: unmapped
+SELECT CAST(SUM(redtrack_cost) AS NUMERIC(18, 4)) AS cost
+FROM public.daily_performance
+WHERE date > CAST(:date AS DATE) - COALESCE(CAST(:days AS INT), 7)
+  AND date <= CAST(:date AS DATE)
+  AND affiliate_label = '(unmapped)'
+HAVING SUM(redtrack_cost) > 0

@@ -17,8 +17,11 @@ GROUP BY date
 ORDER BY date
 
 -- name: unmapped
-SELECT CAST(SUM(redtrack_cost) AS NUMERIC(18, 4)) AS cost
+SELECT
+  date,
+  CAST(SUM(redtrack_cost) AS NUMERIC(18, 4)) AS cost
 FROM public.daily_performance
 WHERE date BETWEEN CAST(:date AS DATE) - 6 AND CAST(:date AS DATE)
   AND affiliate_label = '(unmapped)'
+GROUP BY date
 HAVING SUM(redtrack_cost) > 0

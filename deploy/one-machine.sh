@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Every role in one container, for hosts that give a volume to one machine only. When one role ends, all are ended and
+# the host starts the machine anew: runs that are lost by that are started again by run monitoring.
+set -euo pipefail
+export SIGNALROOM_CODE_SERVER=127.0.0.1
+
+dagster instance migrate
+dagster api grpc --host 127.0.0.1 --port 4000 --module-name signalroom_dagster.definitions &
+trap 'kill $(jobs -p) 2> /dev/null || true; wait' EXIT
+trap 'exit 143' TERM INT
+
+for _ in $(seq 60); do
+  if dagster api grpc-health-check --port 4000 2> /dev/null; then break; fi
+  sleep 1
+done
+dagster-daemon run --workspace deploy/workspace.yaml &
+dagster-webserver --host "${SIGNALROOM_WEBSERVER_HOST:-127.0.0.1}" --port 3000 --workspace deploy/workspace.yaml &
+if [ "${SIGNALROOM_GATEWAY:-on}" = on ]; then
+  signalroom events serve --host 0.0.0.0 --port 8080 &
+fi
+wait -n || true
+echo "one role ended: ending the others" >&2
+exit 1
