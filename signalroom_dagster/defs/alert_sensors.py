@@ -12,6 +12,7 @@ import dagster as dg
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure, Kind
 from signalroom_dagster.defs.alerts import failure_of, subject_of
+from signalroom_dagster.defs.lost_runs import build_lost_runs_sensor
 from signalroom_dagster.defs.sensors import initial_status
 from signalroom_dagster.defs.tags import PARTITION_TAG, REASON_TAG, RETRY_NUMBER_TAG, SUPERVISED_TAG, WILL_RETRY_TAG
 from signalroom_dagster.loading import warehouse
@@ -28,8 +29,8 @@ TICKS_LOOKED_AT = 3
 
 
 def build_alert_sensors() -> list[dg.SensorDefinition]:
-    """The three of them; running from the start in production only."""
-    return [_run_failures(), _watch(), _freshness()]
+    """All of them; running from the start in production only."""
+    return [_run_failures(), _watch(), _freshness(), build_lost_runs_sensor()]
 
 
 def _run_failures() -> dg.SensorDefinition:

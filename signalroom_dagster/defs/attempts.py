@@ -28,6 +28,9 @@ def attempt(context: dg.AssetExecutionContext, subject: str) -> Generator[None]:
     count: five in all.
     """
     number = earlier_attempts(context) + context.retry_number + 1
+    if number > ATTEMPTS:  # the run crashed in the last of them
+        told = {ERROR: "Run lost", ATTEMPTS_MADE: ATTEMPTS}
+        raise dg.Failure(f"{subject}: {ATTEMPTS} attempts failed, the last with its run", told, allow_retries=False)
     try:
         yield
     except (dg.RetryRequested, dg.Failure, DagsterExecutionInterruptedError):
