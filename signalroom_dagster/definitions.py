@@ -11,6 +11,7 @@ from signalroom_dagster.defs.assets.ingest import build_ingest_assets
 from signalroom_dagster.defs.assets.models import build_model_assets
 from signalroom_dagster.defs.assets.reference import build_reference_assets
 from signalroom_dagster.defs.assets.reports import build_report_assets
+from signalroom_dagster.defs.assets.status import build_status_asset
 from signalroom_dagster.defs.automation import build_automation_sensor
 from signalroom_dagster.defs.checks import build_checks
 from signalroom_dagster.defs.jobs import build_jobs
@@ -25,6 +26,7 @@ assets = [
     *map(build_reference_assets, catalog.reference_sources()),
     *build_model_assets(),
     *build_report_assets(),
+    build_status_asset(),
 ]
 defs = dg.Definitions(
     assets=with_alerts(assets),
