@@ -37,6 +37,10 @@ test: $(VENV)/.ready ## Run the tests (real Postgres, real DuckDB, S3 over HTTP)
 test-slow: $(VENV)/.ready ## Run the crash and fault matrices
 	@$(BIN)/python -m pytest -m slow --timeout 600 $(WITHOUT_LEAK_LIST)
 
+test-ui: $(VENV)/.ready ## Walk through the Dagster UI in Chromium (to be installed); renew the pictures in docs
+	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements-ui.lock
+	@$(BIN)/python -m pytest -m ui --timeout 1200 $(WITHOUT_LEAK_LIST)
+
 lint: $(VENV)/.ready ## Check style, layers, size budget and the definitions
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -73,11 +77,13 @@ logs: ## Follow the containers' logs
 image-check: $(VENV)/.ready ## Build the image and run its roles without a container engine (root, Debian; 5 minutes)
 	@PYTHONPATH=. $(BIN)/python deploy/image_check.py
 
-lock: $(VENV)/.ready ## Resolve the dependencies anew into requirements.lock
+lock: $(VENV)/.ready ## Resolve the dependencies anew into requirements.lock and requirements-ui.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
 	  --no-header --no-annotate pyproject.toml --extra sandbox --extra kubernetes --group dev -o requirements.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
+	  --no-header --no-annotate --group ui -c requirements.lock -o requirements-ui.lock
 
 clean: ## Remove what the demo, the tests and the benchmarks left
 	rm -rf .demo .bench .signalroom .pytest_cache .ruff_cache
 
-.PHONY: help demo dev test test-slow lint format typecheck bench bench-events up down logs image-check lock clean
+.PHONY: help demo dev test test-slow test-ui lint format typecheck bench bench-events up down logs image-check lock clean

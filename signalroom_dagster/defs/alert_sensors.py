@@ -3,7 +3,7 @@
 https://docs.dagster.io/guides/automate/run-status-sensors
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -12,12 +12,12 @@ import dagster as dg
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure, Kind
 from signalroom_dagster.defs.alerts import failure_of, subject_of
+from signalroom_dagster.defs.assets.status import FRESHNESS, freshness_metadata
 from signalroom_dagster.defs.lost_runs import build_lost_runs_sensor
 from signalroom_dagster.defs.sensors import initial_status
 from signalroom_dagster.defs.tags import PARTITION_TAG, REASON_TAG, RETRY_NUMBER_TAG, SUPERVISED_TAG, WILL_RETRY_TAG
-from signalroom_dagster.loading import warehouse
 from signalroom_dagster.loading.errors import DestinationUnreachableError, WarehouseBusyError
-from signalroom_dagster.loading.freshness import ages
+from signalroom_dagster.loading.status import Standing, standing
 
 if TYPE_CHECKING:
     from dagster._core.scheduler.instigation import InstigatorState
@@ -108,12 +108,12 @@ def _freshness() -> dg.SensorDefinition:
         name="alert_on_stale_sources",
         minimum_interval_seconds=FRESHNESS_SECONDS,
         default_status=initial_status(),
-        description="Alert when a client's source has no data as new as it should have.",
+        description="Alert when a client's source has no data as new as it should have; fill in status/freshness.",
     )
-    def alert_on_stale_sources(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    def alert_on_stale_sources(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         now = datetime.now(UTC)
         try:
-            stale = list(_stale(now))
+            found = standing(LOCK_SECONDS)
         except WarehouseBusyError:
             return dg.SkipReason("the warehouse is in use by another writer: looked at next time")
         except DestinationUnreachableError as error:
@@ -123,17 +123,18 @@ def _freshness() -> dg.SensorDefinition:
             )  # fmt: skip
             telling.failed(failure)
             return dg.SkipReason("the warehouse cannot be asked")
-        return dg.SkipReason(f"stale: {', '.join(stale) or 'nothing'}")
+        telling.recovered("warehouse", "warehouse", "")
+        return dg.SensorResult(
+            skip_reason=dg.SkipReason(f"stale: {', '.join(_stale(found, now)) or 'nothing'}"),
+            asset_events=[dg.AssetMaterialization(FRESHNESS, metadata=freshness_metadata(found, now))],
+        )
 
     return alert_on_stale_sources
 
 
-def _stale(now: datetime) -> Iterator[str]:
-    """Look at every source; those that are stale."""
-    with warehouse.exclusive(LOCK_SECONDS), warehouse.connected() as query:
-        found = list(ages(query))
-    telling.recovered("warehouse", "warehouse", "")
-    for age in found:
+def _stale(found: Sequence[Standing], now: datetime) -> Iterator[str]:
+    """Tell of every source that is stale, or fresh again; those that are stale."""
+    for age in [item.age for item in found if item.age]:
         if not age.is_stale(now):
             telling.recovered("stale", age.source, age.client.id)
             continue

@@ -188,10 +188,12 @@ def requests_per_minute(name: str, client: Client) -> int | None:
 
 
 def describe(name: str, resource: "DltResource") -> str:
-    """What the asset page says of a resource: its own docstring, then its source's."""
+    """What the asset page says of a resource: what it holds and the key of its rows, then its source's docstring."""
     facts = table_facts(name).get(resource.name)
-    own = facts.about if facts else ""
-    return f"{own}\n\n{inspect.getdoc(_import(name)) or ''}".strip()
+    own = [facts.about] if facts else []
+    if facts and facts.key:
+        own.append(f"Grain: {', '.join(('client', *facts.key[1:]))}.")
+    return f"{' '.join(own)}\n\n{inspect.getdoc(_import(name)) or ''}".strip()
 
 
 def title(name: str) -> str:

@@ -6,14 +6,13 @@ from datetime import datetime
 
 from signalroom_dagster import config
 from signalroom_dagster.clients import Client, load_clients
-from signalroom_dagster.loading import catalog
+from signalroom_dagster.loading import catalog, warehouse
 from signalroom_dagster.loading.errors import DestinationUnreachableError
 from signalroom_dagster.loading.freshness import Age, ages
 from signalroom_dagster.loading.inspection import Diagnosis, inspect
-from signalroom_dagster.loading.locks import WAIT_SECONDS as LOCK_SECONDS
 from signalroom_dagster.loading.tables import LEDGER, WINDOWS
 from signalroom_dagster.loading.unread_settings import unread_settings
-from signalroom_dagster.loading.warehouse import Query, connected, exclusive, table_exists
+from signalroom_dagster.loading.warehouse import Query, table_exists
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +36,32 @@ class Standing:
     loaded: SourceFreshness
     age: Age | None
 
+    def state(self, now: datetime) -> str:
+        """fresh, stale or closed (no more is to come) where age counts, else loaded or never loaded.
+
+        Of a client that is not active, its status.
+        """
+        if self.loaded.client.status != "active":
+            return self.loaded.client.status
+        if self.age and self.age.is_stale(now):
+            return "stale"
+        if self.age:
+            return "closed" if self.age.ends and self.age.ends <= now else "fresh"
+        return "loaded" if self.loaded.loaded_at else "never loaded"
+
 
 def freshness() -> Sequence[SourceFreshness]:
     """Every client's sources, with what the ledgers and windows say. Raises DestinationUnreachableError."""
-    with exclusive(), connected() as query:
+    with warehouse.exclusive(), warehouse.connected() as query:
         return list(_freshness(query))
 
 
-def standing(lock_seconds: float = LOCK_SECONDS) -> Sequence[Standing]:
+def standing(wait_seconds: float = warehouse.LOCK_WAIT_SECONDS) -> Sequence[Standing]:
     """Every client's sources, with what was loaded and how old it is.
 
-    Raises DestinationUnreachableError, and WarehouseBusyError when DuckDB is in use for longer than `lock_seconds`.
+    Raises DestinationUnreachableError, and WarehouseBusyError when another writer holds DuckDB for longer than asked.
     """
-    with exclusive(lock_seconds), connected() as query:
+    with warehouse.exclusive(wait_seconds), warehouse.connected() as query:
         aged = {(age.client.id, age.source): age for age in ages(query)}
         return [Standing(item, aged.get((item.client.id, item.source))) for item in _freshness(query)]
 
@@ -102,7 +114,7 @@ def diagnose(only: str | None = None) -> Iterator[Diagnosis]:
 def _diagnose_destination() -> Diagnosis:
     name = config.destination_name()
     try:
-        with exclusive(), connected():
+        with warehouse.exclusive(), warehouse.connected():
             return Diagnosis("warehouse", f"{name} answers", None)
     except (config.ConfigurationError, DestinationUnreachableError) as error:
         return Diagnosis("warehouse", name, str(error))

@@ -12,6 +12,7 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import thumbnail
 
 from signalroom_dagster.reports.figures import Row
 from signalroom_dagster.reports.templates import ChartSpec, Panel
@@ -43,6 +44,13 @@ def draw(spec: ChartSpec, rows: Sequence[Row], last: date, whole: Set[date], cur
     return content.getvalue()
 
 
+def halved(png: bytes) -> bytes:
+    """The same picture in half its width and height."""
+    content = io.BytesIO()
+    thumbnail(io.BytesIO(png), content, scale=0.5)
+    return content.getvalue()
+
+
 def _value(row: Row | None, on: date, panel: Panel, whole: Set[date]) -> float | None:
     if on not in whole:
         return None
@@ -63,7 +71,7 @@ def _draw_panel(axis: Any, panel: Panel, values: Sequence[float | None], colour:
     known = [(place, value) for place, value in enumerate(values) if value is not None]
     if known:
         place, value = known[-1]
-        axis.annotate(_written(value, panel, currency), (place, value), xytext=(0, 3), textcoords="offset points",
+        axis.annotate(written(value, panel, currency), (place, value), xytext=(0, 3), textcoords="offset points",
                       ha="center", va="bottom", fontsize=8, color=INK, fontweight="bold")  # fmt: skip
     axis.set_xlim(-0.6, len(values) - 0.2)
     axis.margins(y=0.25)
@@ -79,10 +87,11 @@ def _draw_panel(axis: Any, panel: Panel, values: Sequence[float | None], colour:
 
 
 def _tick(value: float, _: int, *, panel: Panel, currency: str) -> str:
-    return _written(value, panel, currency)
+    return written(value, panel, currency)
 
 
-def _written(value: float, panel: Panel, currency: str) -> str:
+def written(value: float, panel: Panel, currency: str) -> str:
+    """A mark's figure as the texts write it: a float with the four places of a stored one, rounded half up."""
     if panel.unit == "count":
         return count(round(value))
-    return money(Decimal(str(round(value, 2))), currency, 2 if 0 < abs(value) < 100 else 0)
+    return money(Decimal(str(round(value, 4))), currency, 2 if 0 < abs(value) < 100 else 0)

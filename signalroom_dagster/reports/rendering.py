@@ -55,14 +55,21 @@ class Rendered:
         return self.html.replace(CHART_REFERENCE, source or self.chart_data)
 
     def markdown(self) -> str:
-        """The report for a page that shows Markdown, with its chart within it."""
-        picture = f"\n\n![{self.alt}]({self.chart_data})" if self.chart else ""
-        return words.markdown(self.slack) + picture
+        """The report for a page that shows Markdown, with its chart in it: halved, as Markdown cannot say how wide."""
+        if not self.chart:
+            return words.markdown(self.slack)
+        from signalroom_dagster.reports.chart import halved
+
+        return f"{words.markdown(self.slack)}\n\n![{self.alt}]({_data(halved(self.chart))})"
 
     @property
     def chart_data(self) -> str:
         """The chart as a `data:` address."""
-        return f"data:image/png;base64,{base64.b64encode(self.chart or b'').decode()}"
+        return _data(self.chart or b"")
+
+
+def _data(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def render(subscription: Subscription, client: Client, day: date, figures: Figures) -> Rendered:

@@ -6,6 +6,7 @@ one, without touching the package.
 """
 
 import functools
+import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,10 +48,11 @@ class ChartSpec(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One template: where it lies, its queries by name, its chart, and the files that it has."""
+    """One template: where it lies, what it says, its queries by name, its chart, and the files that it has."""
 
     name: str
     folder: Path
+    about: str
     queries: Mapping[str, ReportQuery]
     chart: ChartSpec | None
     files: frozenset[str]
@@ -99,7 +101,13 @@ def _parsed(folder: Path, files: frozenset[str], queries: str, chart: str | None
         read = read_queries(queries)
     except ValueError as error:
         raise ConfigurationError(f"{folder / QUERIES}: {error}") from None
-    return Template(folder.name, folder, read, _chart(folder, read, chart) if chart else None, files)
+    return Template(folder.name, folder, _about(queries), read, _chart(folder, read, chart) if chart else None, files)
+
+
+def _about(queries: str) -> str:
+    """The comment on top of the queries."""
+    lines = itertools.takewhile(lambda line: line.startswith("--"), queries.splitlines())
+    return " ".join(line.lstrip("- ") for line in lines if not line.startswith("-- name:"))
 
 
 def _chart(folder: Path, queries: Mapping[str, ReportQuery], text: str) -> ChartSpec:

@@ -76,7 +76,7 @@ def load(instance: dg.DagsterInstance, source: str = "everflow", *keys: dg.Asset
 
 def look(instance: dg.DagsterInstance, sensor: str) -> str:
     found: Any = SENSORS[sensor](dg.build_sensor_context(instance=instance))
-    return found.skip_message
+    return getattr(found, "skip_reason", found).skip_message
 
 
 def test_every_asset_and_check_of_the_project_tells_what_came_of_it() -> None:

@@ -1,5 +1,6 @@
 """Reports as assets: one per subscription, what they depend on, what a materialization shows, and when it sends."""
 
+from base64 import b64decode
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,8 @@ def test_a_materialization_sends_once_and_shows_what_it_sent(
     found = told(instance)
     assert found["date"] == str(DAY) and found["stale_sources"] == "none"
     assert "**713: daily performance**" in found["preview"] and "data:image/png;base64," in found["preview"]
+    chart = b64decode(found["preview"].partition("data:image/png;base64,")[2].rstrip(")\n"))
+    assert int.from_bytes(chart[16:20]) == 600  # as wide as the UI shows it: it does not scale pictures
     assert found["deliveries"].count("| sent |") == 3
     assert "| email | o…@example.com |" in found["deliveries"] and "| sms | …0001 |" in found["deliveries"]
     assert not any(person in str(found) for person in ("ops@example.com", "+15550100001"))

@@ -20,7 +20,7 @@ from signalroom_dagster.reports.making import make_report, write_report
 from signalroom_dagster.reports.queries import read_queries
 from signalroom_dagster.reports.rendering import Rendered, render
 from signalroom_dagster.reports.subscriptions import Subscription, subscriptions
-from signalroom_dagster.reports.templates import get_template, template_names
+from signalroom_dagster.reports.templates import Panel, get_template, template_names
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.reports.morning import DAY, READ_AT, create_tables, earned, read, subscribe
 
@@ -144,6 +144,13 @@ def test_many_and_long_labels_keep_slack_and_sms_within_their_limits() -> None:
 )
 def test_money_is_rounded_half_up(value: str, places: int, expected: str) -> None:
     assert words.money(Decimal(value), "USD", places) == expected
+
+
+def test_a_chart_rounds_as_the_texts_do() -> None:
+    from signalroom_dagster.reports.chart import written
+
+    panel = Panel(column="cpa", label="CPA", kind="line", unit="money")
+    assert written(float(Decimal("61.7450")), panel, "USD") == words.money(Decimal("61.7450"), "USD") == "$61.75"
 
 
 def test_what_is_not_known_is_not_zero() -> None:

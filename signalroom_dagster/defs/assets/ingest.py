@@ -55,6 +55,7 @@ class SourceTranslator(DagsterDltTranslator):
             kinds={"dlt", destination_name()},
             owners=[OWNER],
             description=catalog.describe(self._source, resource),
+            metadata={"dagster/table_name": f"{self._source}.{resource.name}"},
         )
 
 

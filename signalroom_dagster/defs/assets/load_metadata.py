@@ -12,9 +12,10 @@ from signalroom_dagster.loading import windows
 from signalroom_dagster.loading.catalog import table_facts
 from signalroom_dagster.loading.ledger import LoadedFile, files_of_run, rows_of_client
 from signalroom_dagster.loading.runs import Load
+from signalroom_dagster.loading.tables import KEPT
 from signalroom_dagster.loading.warehouse import Query
 
-FROM_DLT = ("dagster/column_schema", "dagster/table_name", "dataset_name", "destination_name")
+COLUMN_SCHEMA = "dagster/column_schema"
 SHOWN = 100
 
 
@@ -23,10 +24,38 @@ def load_metadata(
 ) -> Mapping[str, Any]:
     """Metadata of one asset after its load: what the ledger or the windows say of this run, and the source's notes."""
     dataset, table = result.asset_key.path if result.asset_key else ("", "")
-    from_dlt = {key: value for key, value in (result.metadata or {}).items() if key in FROM_DLT}
-    metadata: dict[str, Any] = {**from_dlt, **load.notes.get(table, {}), "load_ids": _load_ids(load)}
     figures = FIGURES.get(table_facts(dataset)[table].load)
-    return {**metadata, **(figures(query, load, dataset, table, client_id, run_id) if figures else {})}
+    return {
+        **(figures(query, load, dataset, table, client_id, run_id) if figures else {}),
+        **load.notes.get(table, {}),
+        "load_ids": _load_ids(load),
+        COLUMN_SCHEMA: _columns(load, table, result),
+    }
+
+
+def _columns(load: Load, table: str, result: dg.MaterializeResult[Any]) -> dg.TableSchema:
+    """The columns as dagster-dlt found them, with their types written out; of tables that the load keeps, ours."""
+    for name, columns, key in (kept for tables in KEPT.values() for kept in tables):
+        if name == table:
+            return dg.TableSchema([_column(column, kind, column in key) for column, kind in columns.items()])
+    found = (result.metadata or {}).get(COLUMN_SCHEMA)
+    if not isinstance(found, dg.TableSchema):
+        return dg.TableSchema([])
+    hints: Mapping[str, Any] = load.pipeline.default_schema.tables.get(table, {}).get("columns", {})
+    return dg.TableSchema([_of_dlt(column, hints.get(column.name, {})) for column in found.columns])
+
+
+def _of_dlt(column: dg.TableColumn, hint: Mapping[str, Any]) -> dg.TableColumn:
+    """dagster-dlt names the hints of a column, such as `precision`, without their values."""
+    places = f"({hint['precision']},{hint['scale']})" if hint.get("scale") is not None else ""
+    required = "" if column.constraints.nullable else " NOT NULL"
+    return _column(column.name, f"{column.type}{places}{required}", bool(hint.get("primary_key")))
+
+
+def _column(name: str, kind: str, is_key: bool) -> dg.TableColumn:
+    """A column from its SQL type, NOT NULL included."""
+    told = dg.TableColumnConstraints(nullable=not kind.endswith(" NOT NULL"), other=["key"] if is_key else [])
+    return dg.TableColumn(name, kind.removesuffix(" NOT NULL"), constraints=told)
 
 
 def _of_files(query: Query, load: Load, dataset: str, table: str, client_id: str, run_id: str) -> Mapping[str, Any]:
@@ -37,12 +66,12 @@ def _of_files(query: Query, load: Load, dataset: str, table: str, client_id: str
     figures: dict[str, Any] = {
         "rows_loaded": rows,
         "rows_rejected": sum(file.rows_rejected for file in files),
+        "dagster/partition_row_count": rows_of_client(query, dataset, client_id, table),
         "files_loaded": sum(file.status in ("loaded", "empty") for file in files),
         "files_quarantined": sum(file.status == "quarantined" for file in files),
         "bytes": sum(file.size for file in files),
         "seconds": round(seconds, 2),
         "rows_per_second": round(rows / seconds) if seconds else 0,
-        "dagster/partition_row_count": rows_of_client(query, dataset, client_id, table),
     }
     if notes:
         figures["remarks"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in notes[:SHOWN]))
@@ -56,9 +85,9 @@ def _of_slices(query: Query, load: Load, dataset: str, table: str, client_id: st
     counted = query(f"SELECT count(*) FROM {dataset}.{table} WHERE _client_id = %s", client_id)
     figures: dict[str, Any] = {
         "rows_loaded": sum(day.rows for day in days),
+        "dagster/partition_row_count": int(counted[0][0]),
         "days_read": len(days),
         "seconds": round(_seconds(load), 2),
-        "dagster/partition_row_count": int(counted[0][0]),
     }
     if days:
         figures |= {"first_day": str(days[0].day), "last_day": str(days[-1].day)}

@@ -35,6 +35,7 @@ def _asset_of(model: Model, source_of: Mapping[TableName, str]) -> dg.AssetsDefi
         kinds={"sql", destination_name()},
         owners=[OWNER],
         description=model.about,
+        metadata={"dagster/table_name": ".".join(model.name)},
         partitions_def=all_clients(),
         automation_condition=dg.AutomationCondition.eager().without(~dg.AutomationCondition.any_deps_missing())
         & of_active_clients(),

@@ -124,10 +124,7 @@ def _metadata(difference: Difference, file: str | None) -> Mapping[str, Any]:
 
 
 def _markdown(lines: Sequence[tuple[str, str, str]]) -> str:
-    rows = [" | ".join(_cell(part) for part in line) for line in lines[:SHOWN_ROWS]]
-    more = [f"| … | | and {len(lines) - SHOWN_ROWS} more |"] if len(lines) > SHOWN_ROWS else []
-    return "\n".join(["|  | key | row |", "|---|---|---|", *(f"| {row} |" for row in rows), *more])
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
+    """A list, because the UI does not wrap a table's cells, and a row has many columns."""
+    rows = [f"- `{sign} {key}` {' '.join(told.split())}" for sign, key, told in lines[:SHOWN_ROWS]]
+    more = [f"- and {len(lines) - SHOWN_ROWS} more"] if len(lines) > SHOWN_ROWS else []
+    return "\n".join([*rows, *more])

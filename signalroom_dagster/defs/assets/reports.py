@@ -27,6 +27,8 @@ from signalroom_dagster.sources.context import as_day
 
 OWNER = "team:data"
 GROUP = "reports"
+ABOUT = """Made for one day of a client (yesterday, or the `date` of the run's configuration), kept in
+`reports.reports`, and sent once to each of those that the client's subscription names. Grain: client, date, version."""
 DELIVERED = "delivered"
 
 
@@ -56,7 +58,7 @@ def _asset_of(name: str, clients: Mapping[str, Subscription]) -> dg.AssetsDefini
         group_name=GROUP,
         kinds={"report", destination_name()},
         owners=[OWNER],
-        description=f"The report {', '.join(templates)}, rendered, kept and sent. Grain: client, date, version.",
+        description="\n\n".join([*map(_about, templates), ABOUT]),
         partitions_def=dg.StaticPartitionsDefinition([*clients]),
     )
 
@@ -71,6 +73,10 @@ def _asset_of(name: str, clients: Mapping[str, Subscription]) -> dg.AssetsDefini
             yield _make(context, client, name, config)
 
     return report
+
+
+def _about(template: str) -> str:
+    return f"{get_template(template).about} Template: `{template}`.".lstrip()
 
 
 def _make(

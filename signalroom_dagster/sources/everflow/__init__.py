@@ -1,6 +1,6 @@
 """Everflow's network API: what affiliates brought, conversion by conversion and click by click, and who they are.
 
-Grain and refresh stand in `tables.toml`. Days are those of the account's reporting zone, the client's own. Figures and
+Columns and keys stand in `tables.toml`. Days are those of the account's reporting zone, the client's own. Figures and
 conversions change long after their day (status, payout, back-dated and removed conversions), and nothing says when: so
 whole days are read again and replaced. Clicks never change but for `has_conversion`, and are merged.
 

@@ -1,6 +1,6 @@
 """Mautic's REST API: who the contacts are, which e-mails and campaigns reached them, and what they did with them.
 
-Grain and refresh stand in `tables.toml`. Contacts and statistics are read by change and merged, and whole now and then;
+Columns and keys stand in `tables.toml`. Contacts and statistics are read by change and merged, and whole now and then;
 e-mails and campaigns are read whole each time. Times are UTC.
 
 Quirks: paging by offset loses rows, so every list is read by id; counts come as text; a collection is an object by id,

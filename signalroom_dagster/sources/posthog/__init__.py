@@ -1,6 +1,6 @@
 """PostHog's private API: what people did on the client's pages, and the flags and experiments that they met.
 
-Grain and refresh stand in `tables.toml`. Events are asked for in HogQL, by the day on which PostHog took them in. They
+Columns and keys stand in `tables.toml`. Events are asked for in HogQL, by the day on which PostHog took them in. They
 hardly ever change; what PostHog deletes leaves no trace, and stays in the warehouse. Lists are read whole.
 
 Quirks: without `force_blocking` an answer may come from a cache; a LIMIT above 50,000 is shortened without a word and

@@ -1,6 +1,6 @@
 """RedTrack: what the client's own traffic cost, by source and day, and what it brought, conversion by conversion.
 
-Grain and refresh stand in `tables.toml`. Spend is counted in the client's days, whatever zone the account is in. Cost
+Columns and keys stand in `tables.toml`. Spend is counted in the client's days, whatever zone the account is in. Cost
 is refreshed by the ad networks for days afterwards, and conversions are edited and come late, so days are read again
 and replaced whole.
 
