@@ -102,8 +102,8 @@ def diagnose(only: str | None = None) -> Iterator[Diagnosis]:
     for where, problem in unread_settings():
         yield Diagnosis(where, "", problem, blocks=False)
     yield (warehouse := _diagnose_destination())
-    if not warehouse.problem:
-        with exclusive(), connected() as query:
+    if not answer.problem:
+        with warehouse.exclusive(), warehouse.connected() as query:
             yield from inspect(query)
     for client in load_clients().values():
         if only in (None, client.id):
