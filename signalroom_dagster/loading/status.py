@@ -101,7 +101,7 @@ def diagnose(only: str | None = None) -> Iterator[Diagnosis]:
     """
     for where, problem in unread_settings():
         yield Diagnosis(where, "", problem, blocks=False)
-    yield (warehouse := _diagnose_destination())
+    yield (answer := _diagnose_destination())
     if not answer.problem:
         with warehouse.exclusive(), warehouse.connected() as query:
             yield from inspect(query)
