@@ -32,7 +32,7 @@ dev: $(VENV)/.ready ## Open the Dagster UI on the demo's data, at http://127.0.0
 	@$(BIN)/signalroom sandbox $(BIN)/python -W ignore -m dagster dev -h 127.0.0.1 -p 3000 -w workspace.yaml
 
 test: $(VENV)/.ready ## Run the tests (real Postgres, real DuckDB, S3 over HTTP)
-	@$(BIN)/python -m pytest -n 2 $(WITHOUT_LEAK_LIST)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(WITHOUT_LEAK_LIST)
 
 test-slow: $(VENV)/.ready ## Run the crash and fault matrices
 	@$(BIN)/python -m pytest -m slow --timeout 600 $(WITHOUT_LEAK_LIST)
@@ -58,6 +58,10 @@ typecheck: $(VENV)/.ready ## Check types (strict on the package)
 bench: $(VENV)/.ready ## Measure loads against COPY, stock dlt and the design this replaces (15 minutes)
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench.api_load
+	@$(BIN)/python -m bench.code_location
+
+bench-events: $(VENV)/.ready ## Measure events from the sender to the result, both stores (25 minutes)
+	@$(BIN)/python -m bench.events
 
 up: ## Build the image and start the containers (docs/DEPLOYMENT.md)
 	@test -f .env || { echo "No .env: copy .env.example to .env and fill it in"; exit 1; }
@@ -82,4 +86,4 @@ lock: $(VENV)/.ready ## Resolve the dependencies anew into requirements.lock and
 clean: ## Remove what the demo, the tests and the benchmarks left
 	rm -rf .demo .bench .signalroom .pytest_cache .ruff_cache
 
-.PHONY: help demo dev test test-slow test-ui lint format typecheck bench up down logs image-check lock clean
+.PHONY: help demo dev test test-slow test-ui lint format typecheck bench bench-events up down logs image-check lock clean

@@ -100,13 +100,14 @@ def server_cpu(server: PostgresServer) -> float:
             return ended + running  # nobody ended in between, so nobody is missed or counted twice
 
 
-def run_program(*command: str | Path, **environment: str) -> None:
-    """Run a program to its end, away from the checkout, quietly; raises with what it printed where it fails."""
+def run_program(*command: str | Path, **environment: str) -> str:
+    """Run a program to its end, away from the checkout; what it printed. Raises with that where it fails."""
     done = subprocess.run(
         command, env={**os.environ, **environment}, cwd=WORK, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise RuntimeError(f"{Path(command[0]).name} failed: {(done.stderr or done.stdout)[-2000:]}")
+    return done.stdout
 
 
 def _tell(pipe: int, work: Callable[[], Any]) -> None:

@@ -3,7 +3,6 @@
 https://typer.tiangolo.com/
 """
 
-import logging
 import os
 import subprocess
 import threading
@@ -11,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from signalroom_dagster.commands import loads, operation, overview, reports
+from signalroom_dagster.commands import analysis, events, loads, operation, overview, reports
 from signalroom_dagster.commands.terminal import err, say, tell, told
+from signalroom_dagster.redaction import redact_error
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 
@@ -24,8 +24,9 @@ def start(
     verbose: Annotated[bool, typer.Option("--verbose", help="Say more about what is going on.")] = False,
 ) -> None:
     """SignalRoom: every client's cost and revenue in one warehouse, every morning."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("signalroom_dagster").setLevel(logging.DEBUG if verbose else logging.INFO)
+    from signalroom_dagster import logs
+
+    logs.configure(verbose)
     if demo:
         from signalroom_dagster.sandbox.environment import sandbox_environment
 
@@ -44,6 +45,9 @@ COMMANDS = (
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(loads.mappings, name="mappings")
+for command in (analysis.consume, analysis.replay, analysis.status):
+    events.events.command()(command)
+app.add_typer(events.events, name="events")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -70,6 +74,9 @@ def main() -> None:
     except told() as error:
         tell(error)
         raise SystemExit(1) from None
+    except Exception as error:
+        redact_error(error)
+        raise
 
 
 if __name__ == "__main__":

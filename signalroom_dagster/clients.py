@@ -53,7 +53,8 @@ def load_clients(root: Path | None = None) -> dict[str, Client]:
     Raises ConfigurationError naming the file and the key.
     """
     folder = (root or project_dir()) / "data" / "clients"
-    return {path.parent.name: _read(path, path.read_bytes()) for path in sorted(folder.glob("*/client.toml"))}
+    found = sorted(folder.iterdir()) if folder.is_dir() else ()
+    return {path.name: _read(file, file.read_bytes()) for path in found if (file := path / "client.toml").is_file()}
 
 
 def get_client(client_id: str) -> Client:

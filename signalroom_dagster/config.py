@@ -13,9 +13,12 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from signalroom_dagster.cron_lines import CronLine
+from signalroom_dagster.redaction import keep_password, keep_secret
 
 if TYPE_CHECKING:
     from dlt.common.configuration.providers import ConfigProvider
@@ -27,18 +30,6 @@ DestinationName = Literal["duckdb", "postgres"]
 
 class ConfigurationError(Exception):
     """Something a person has to set or correct; never retried. Names the key, never its value."""
-
-
-def _as_cron_line(value: str) -> str:
-    from croniter import croniter
-
-    if len(value.split()) != 5 or not croniter.is_valid(value):
-        raise ValueError("not a cron line of five fields such as 15 7-23 * * *")
-    return value
-
-
-CronLine: TypeAlias = Annotated[str, AfterValidator(_as_cron_line)]
-"""A cron line of five fields; the time zone is the client's."""
 
 
 class ClientOnly:
@@ -90,6 +81,11 @@ def webserver_url() -> str:
     return (os.environ.get("SIGNALROOM_WEBSERVER_URL") or ui_url()).rstrip("/")
 
 
+def plain_http_hosts() -> frozenset[str]:
+    """`SIGNALROOM_PLAIN_HTTP_HOSTS`: hosts beside this machine that may be asked without https, as `a,b`."""
+    return frozenset((os.environ.get("SIGNALROOM_PLAIN_HTTP_HOSTS") or "").lower().replace(" ", "").split(","))
+
+
 def secrets_dir() -> Path:
     """The folder of `secrets.toml`: `SIGNALROOM_SECRETS_DIR` (a mounted secret, or the sandbox's own), else `.dlt/`."""
     return Path(os.environ.get("SIGNALROOM_SECRETS_DIR") or project_dir() / ".dlt")
@@ -121,6 +117,7 @@ def duckdb_path() -> Path:
 def postgres_url() -> str:
     """The Postgres URL: `DESTINATION__POSTGRES__CREDENTIALS`, else composed from `SUPABASE_DB_*`."""
     if stored := _value(str, "destination", "postgres", "credentials"):
+        keep_password(str(stored))
         return str(stored)
     if not (host := os.environ.get("SUPABASE_DB_HOST")):
         raise ConfigurationError(
@@ -129,6 +126,7 @@ def postgres_url() -> str:
         )
     from urllib.parse import quote
 
+    keep_secret(os.environ.get("SUPABASE_DB_PASSWORD") or "")
     part = {name: quote(os.environ.get(f"SUPABASE_DB_{name}") or "", safe="") for name in ("USER", "PASSWORD")}
     port = os.environ.get("SUPABASE_DB_PORT") or "6543"
     database = os.environ.get("SUPABASE_DB_NAME") or "postgres"
@@ -163,20 +161,6 @@ def section_settings(model: type[Model], *section: str) -> Model:
         return model.model_validate({key: value for key, value in found.items() if value is not None})
     except ValidationError as error:
         raise ConfigurationError(_explain(error, *section)) from None
-
-
-class ReportSettings(BaseModel):
-    """`[reports]`: whether reports are sent at all (else everything but that is done), and how long one waits for its
-    inputs, asking again every so many seconds."""
-
-    send: bool = True
-    wait_minutes: float = Field(default=60, ge=0)
-    check_seconds: float = Field(default=60, gt=0)
-
-
-def report_settings() -> ReportSettings:
-    """The settings of reports: `REPORTS__SEND`, `REPORTS__WAIT_MINUTES`, `REPORTS__CHECK_SECONDS`."""
-    return section_settings(ReportSettings, "reports")
 
 
 class IngestSettings(BaseModel):
@@ -254,9 +238,17 @@ def _value(kind: Any, *path: str) -> Any:
     for provider in _providers(project_dir() / ".dlt", secrets_dir()):
         value, _ = provider.get_value(key, str, "", *sections)
         if value is not None:
-            return _parsed(kind, value) if isinstance(value, str) else value
+            return _closed(kind, _parsed(kind, value)) if isinstance(value, str) else value
     parts = {name: _value(field.annotation, *path, name) for name, field in _table_keys(kind).items()}
     return {name: part for name, part in parts.items() if part is not None} or None
+
+
+def _closed(kind: Any, value: Any) -> Any:
+    """A secret as what it is from the moment that it is read: in no log and no repr."""
+    is_secret = isinstance(value, str) and SecretStr in (kind, *get_args(kind))
+    if is_secret:
+        keep_secret(value)
+    return SecretStr(value) if is_secret else value
 
 
 def _parsed(kind: Any, text: str) -> Any:

@@ -5,7 +5,7 @@ not started a second time: its run is the answer. https://docs.dagster.io/api/gr
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import httpx
 from signalroom_dagster.config import ConfigurationError, webserver_url
 
 TIMEOUT_SECONDS = 30.0
+ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 
 _REPOSITORIES = """{ repositoriesOrError { __typename ... on RepositoryConnection {
@@ -25,6 +26,11 @@ _LAUNCH = """mutation ($params: ExecutionParams!) { launchRun(executionParams: $
   ... on RunConfigValidationInvalid { errors { message } }
   ... on PythonError { message } } }"""
 _STATUS = """query ($id: ID!) { runOrError(runId: $id) { __typename ... on Run { status } } }"""
+
+
+_FINISHED_RUNS = """query ($filter: RunsFilter!, $limit: Int!) {
+  runsOrError(filter: $filter, limit: $limit) { __typename
+  ... on Runs { results { jobName status startTime endTime tags { key value } } } } }"""
 
 
 class DagsterUnreachableError(Exception):
@@ -73,6 +79,28 @@ def run_status(run_id: str) -> str:
     DagsterUnreachableError."""
     found = _ask(_STATUS, id=run_id)["runOrError"]
     return str(found.get("status") or found["__typename"])
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """A run that has ended: its job, its client if it has one, how it ended (SUCCESS, FAILURE, CANCELED), seconds."""
+
+    job: str
+    client: str
+    status: str
+    seconds: float
+
+
+def finished_runs(limit: int = 500) -> Sequence[FinishedRun]:
+    """The latest runs that have ended, newest first. Raises DagsterUnreachableError."""
+    found = _ask(_FINISHED_RUNS, filter={"statuses": [*ENDED]}, limit=limit)["runsOrError"]
+    return [_finished(run) for run in found.get("results", ())]
+
+
+def _finished(run: Mapping[str, Any]) -> FinishedRun:
+    tags = {tag["key"]: tag["value"] for tag in run["tags"]}
+    seconds = (run["endTime"] or 0.0) - (run["startTime"] or run["endTime"] or 0.0)
+    return FinishedRun(run["jobName"], tags.get("dagster/partition", ""), run["status"], seconds)
 
 
 def _place(job: str) -> Mapping[str, str]:

@@ -1,6 +1,6 @@
 """Fixtures that several test modules share: real Postgres, a temporary project, both destinations."""
 
-import itertools
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,16 +8,30 @@ from pathlib import Path
 import pytest
 
 from signalroom_dagster.sandbox import channels
+from signalroom_dagster_tests.duckdb_files import warehouse_kept_open
 from signalroom_dagster_tests.postgres import PostgresServer
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.providers import Providers, running_providers
 
-_names = itertools.count(1)
+
+def pytest_collection_finish() -> None:
+    """What was imported by now stays: the garbage collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = ("SIGNALROOM_", "DESTINATION__", "SOURCES__", "SUPABASE_", "REPORTS__", "NOTIFICATIONS__", "DAGSTER_HOME")
+    ours = (
+        "SIGNALROOM_",
+        "DESTINATION__",
+        "SOURCES__",
+        "SUPABASE_",
+        "REPORTS__",
+        "NOTIFICATIONS__",
+        "EVENTS__",
+        "DAGSTER_HOME",
+    )
     for name in [name for name in os.environ if name.startswith(ours) and name != "SIGNALROOM_TEST_PG_BIN"]:
         monkeypatch.delenv(name)
 
@@ -31,14 +45,16 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def postgres_url(postgres_server: PostgresServer) -> str:
-    """A new empty database."""
-    return postgres_server.create_database(f"test_{os.getpid()}_{next(_names)}")
+    """An empty database."""
+    return postgres_server.empty_database("test")
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     """A project without clients that loads into DuckDB; its environment is this process's as soon as it is set."""
-    return Project(tmp_path / "project", monkeypatch.setenv)
+    made = Project(tmp_path / "project", monkeypatch.setenv)
+    with warehouse_kept_open(made, monkeypatch):
+        yield made
 
 
 @pytest.fixture(params=["duckdb", "postgres"])

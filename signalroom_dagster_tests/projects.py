@@ -36,11 +36,13 @@ columns = { cc_num_masked = "drop", cc_expires = "drop" }
 
 
 class Project:
-    """One temporary project; `environment` is what another process needs to work in it."""
+    """One temporary project."""
 
     def __init__(self, root: Path, setenv: Callable[[str, str], None]) -> None:
         self.root = root
-        self.environment: dict[str, str] = {}
+        self.shared = False
+        self.when_shared: Callable[[], None] = lambda: None
+        self._environment: dict[str, str] = {}
         self.sources: dict[str, list[str]] = {}
         self._setenv = setenv
         self.set(
@@ -52,6 +54,13 @@ class Project:
         )
         (root / ".dlt").mkdir(parents=True)
         (root / ".dlt" / "config.toml").write_text(CONFIG)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What another process needs to work here: from now on this one is not alone with the warehouse."""
+        self.shared = True
+        self.when_shared()
+        return self._environment
 
     def add_client(
         self, client_id: str, *, status: str = "active", prefixes: Sequence[str] = ("orders-create",)
@@ -92,7 +101,7 @@ class Project:
 
     def set(self, **variables: str) -> None:
         """Set environment variables, here and for the processes that are started with `environment`."""
-        self.environment |= variables
+        self._environment |= variables
         for key, value in variables.items():
             self._setenv(key, value)
 

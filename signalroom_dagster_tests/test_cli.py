@@ -87,6 +87,27 @@ def test_doctor_names_what_is_missing_and_a_planned_client_does_not_block(projec
     assert "aws_access_key_id is missing" in said
 
 
+def test_doctor_names_settings_that_nothing_reads_and_no_value(project: Project) -> None:
+    project.add_client("713")
+    settings = project.root / ".dlt"
+    (settings / "secrets.toml").write_text(
+        "[sources.everflow]\napi_key = 'hidden'\nlookback_dayz = 3\n[sources.evrflow]\nx = 1\n"
+        "[sources.everflow.schedules]\nhourly = '15 7 * * *'\n"
+        "[sources.s3_exports]\nfresh_within = '26h'\n[sources.s3_exports.clients.713]\nhash_keey = 'hidden'\n"
+        "[sources.s3_exports.clients.714]\n"
+    )
+    code, said = signalroom("doctor")
+    said = " ".join(said.split())
+    assert code == 0
+    assert "secrets.toml [sources.everflow]: api_key is a client's own" in said
+    assert "[sources.everflow]: lookback_dayz is not read; there are: base_url, clicks_kept_days" in said
+    assert "[sources.evrflow]: there is no source evrflow" in said
+    assert "[sources.s3_exports.clients.713]: hash_keey is not read" in said
+    assert "[sources.s3_exports.clients.714]: there is no client 714 (there are: 713)" in said
+    assert said.count("later") == 5
+    assert "hidden" not in said
+
+
 def test_clients_are_listed_before_anything_was_loaded(project: Project) -> None:
     project.add_client("713")
     code, said = signalroom("clients")

@@ -63,7 +63,7 @@ def dagster(project: Project) -> Iterator[Dagster]:
         server.shutdown()
 
 
-@pytest.mark.parametrize("name", ["_REPOSITORIES", "_UNFINISHED_RUNS", "_LAUNCH", "_STATUS"])
+@pytest.mark.parametrize("name", ["_REPOSITORIES", "_UNFINISHED_RUNS", "_LAUNCH", "_STATUS", "_FINISHED_RUNS"])
 def test_every_question_is_one_that_this_dagster_understands(name: str) -> None:
     from dagster_graphql.schema import create_schema
 

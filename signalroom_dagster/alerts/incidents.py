@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-Kind = Literal["source", "table", "report", "check", "step", "tick", "stale", "warehouse"]
+Kind = Literal["source", "table", "report", "check", "step", "tick", "stale", "warehouse", "consumer"]
 
 FIRST_SUMMARY_SECONDS = 30 * 60.0
 LONGEST_SUMMARY_SECONDS = 24 * 3_600.0

@@ -30,6 +30,7 @@ HEADLINES: Mapping[Kind, tuple[str, str]] = {
     "tick": ("{subject} fails", "{subject} works again"),
     "stale": ("{subject} is stale", "{subject} is fresh again"),
     "warehouse": ("The warehouse cannot be used", "The warehouse works again"),
+    "consumer": ("Events are not analysed", "Events are analysed again"),
 }
 _MATERIALIZE = "dagster asset materialize -m signalroom_dagster.definitions --select {table} --partition {client}"
 COMMANDS: Mapping[Kind, str] = {
@@ -41,6 +42,7 @@ COMMANDS: Mapping[Kind, str] = {
     "tick": "signalroom doctor",
     "stale": "signalroom run {subject} --client {client}",
     "warehouse": "signalroom doctor",
+    "consumer": "signalroom events consume --once",
 }
 SETTINGS_ERRORS = frozenset({"ConfigurationError"})
 RUN_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}\Z")

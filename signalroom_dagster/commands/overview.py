@@ -4,10 +4,12 @@ from typing import Annotated
 
 import typer
 from rich.box import SIMPLE
+from rich.markup import escape
 from rich.table import Table
 
 from signalroom_dagster.clients import get_client
 from signalroom_dagster.commands.terminal import ClientOption, out
+from signalroom_dagster.redaction import redact
 
 
 def clients() -> None:
@@ -29,6 +31,8 @@ def doctor(
     create: Annotated[bool, typer.Option("--create", help="Also create every declared table that is missing.")] = False,
 ) -> None:
     """Check configuration, credentials and connections without loading anything."""
+    from signalroom_dagster.analysis.publishing import create_table_of_results
+    from signalroom_dagster.analysis.store import opened_store
     from signalroom_dagster.loading import catalog, model_runs, runs, warehouse
     from signalroom_dagster.loading.status import diagnose
     from signalroom_dagster.reports import making
@@ -41,14 +45,16 @@ def doctor(
         reachable = reachable and not (found.problem and found.subject == "warehouse")
         broken = broken or bool(found.problem and found.blocks)
         mark = "[green]ok[/]" if not found.problem else "[red]FAIL[/]" if found.blocks else "[yellow]later[/]"
-        out.print(f"{mark:>16}  {found.subject}: ", end="")
-        out.print(found.problem or found.what, markup=False, highlight=False)
+        out.print(f"{mark:>16}  {escape(found.subject)}: ", end="")
+        out.print(redact(found.problem or found.what), markup=False, highlight=False)
     if create and reachable:
         for source in catalog.source_names():
             runs.create_tables(source)
         with warehouse.exclusive():
             model_runs.create_models()
         making.create_tables_of_reports()
+        opened_store()
+        create_table_of_results()
         out.print("every declared table exists")
     if broken:
         raise typer.Exit(1)

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from signalroom_dagster.clients import Client, get_client, load_clients
 from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.redaction import redact
 
 out = Console()
 err = Console(stderr=True)
@@ -24,6 +25,7 @@ def say(line: object) -> None:
 
 def told() -> tuple[type[Exception], ...]:
     """The errors whose message says all there is to say."""
+    from signalroom_dagster.events.stores.contract import RetentionError, StoreError
     from signalroom_dagster.loading.errors import LoadError
     from signalroom_dagster.loading.load_warehouse import RowCountError
     from signalroom_dagster.notifications.message import PermanentDeliveryError, RetryableDeliveryError
@@ -31,12 +33,13 @@ def told() -> tuple[type[Exception], ...]:
     from signalroom_dagster.triggers import DagsterUnreachableError
 
     ours = (ConfigurationError, LoadError, RowCountError, VendorError, VendorDataError)
-    return (*ours, PermanentDeliveryError, RetryableDeliveryError, DagsterUnreachableError, OSError)
+    ours = (*ours, StoreError, RetentionError, DagsterUnreachableError)
+    return (*ours, PermanentDeliveryError, RetryableDeliveryError, OSError)
 
 
 def tell(error: Exception) -> None:
     """Print one red line on stderr."""
-    err.print(f"signalroom: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+    err.print(redact(f"signalroom: {error}"), style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def for_each(clients: Iterable[Client], work: Callable[[Client], None]) -> None:

@@ -5,18 +5,22 @@ https://docs.dagster.io/guides/automate/run-status-sensors
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, TickStatus
 
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure, Kind
 from signalroom_dagster.defs.alerts import failure_of, subject_of
 from signalroom_dagster.defs.assets.status import FRESHNESS, freshness_metadata
+from signalroom_dagster.defs.lost_runs import build_lost_runs_sensor
 from signalroom_dagster.defs.sensors import initial_status
-from signalroom_dagster.defs.tags import PARTITION_TAG, REASON_TAG, RETRY_NUMBER_TAG, WILL_RETRY_TAG
+from signalroom_dagster.defs.tags import PARTITION_TAG, REASON_TAG, RETRY_NUMBER_TAG, SUPERVISED_TAG, WILL_RETRY_TAG
 from signalroom_dagster.loading.errors import DestinationUnreachableError, WarehouseBusyError
 from signalroom_dagster.loading.status import Standing, standing
+
+if TYPE_CHECKING:
+    from dagster._core.scheduler.instigation import InstigatorState
 
 WATCH_SECONDS = 60
 FRESHNESS_SECONDS = 3_600
@@ -25,8 +29,8 @@ TICKS_LOOKED_AT = 3
 
 
 def build_alert_sensors() -> list[dg.SensorDefinition]:
-    """The three of them; running from the start in production only."""
-    return [_run_failures(), _watch(), _freshness()]
+    """All of them; running from the start in production only."""
+    return [_run_failures(), _watch(), _freshness(), build_lost_runs_sensor()]
 
 
 def _run_failures() -> dg.SensorDefinition:
@@ -38,6 +42,8 @@ def _run_failures() -> dg.SensorDefinition:
     )
     def alert_on_run_failure(context: dg.RunFailureSensorContext) -> None:
         run = context.dagster_run
+        if SUPERVISED_TAG in run.tags:
+            return
         if run.tags.get(WILL_RETRY_TAG) == "true" and run.remote_job_origin:
             return
         client = run.tags.get(PARTITION_TAG, "")
@@ -78,18 +84,18 @@ def _watch() -> dg.SensorDefinition:
     return alert_watch
 
 
-def _look_at_ticks(instance: dg.DagsterInstance, state: InstigatorState) -> None:
+def _look_at_ticks(instance: dg.DagsterInstance, state: "InstigatorState") -> None:
     """By the last finished tick. Of what a person has switched off, nobody is told any more."""
     subject = f"{state.instigator_type.value.lower().replace('_', ' ')} {state.instigator_name}"
     kind: Kind = "tick"
-    if state.status == InstigatorStatus.STOPPED:
+    if state.status.value == "STOPPED":
         telling.incidents().recovered(kind, subject, "", announce=False)
         return
     ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=TICKS_LOOKED_AT)
-    last = next((tick for tick in ticks if tick.status != TickStatus.STARTED), None)
+    last = next((tick for tick in ticks if tick.status.value != "STARTED"), None)
     if last is None:
         return
-    if last.status != TickStatus.FAILURE:
+    if last.status.value != "FAILURE":
         telling.recovered(kind, subject, "")
         return
     error = last.error.cause or last.error if last.error else None

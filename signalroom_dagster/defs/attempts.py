@@ -13,6 +13,7 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from signalroom_dagster.defs.tags import PARENT_RUN_TAG, RETRY_NUMBER_TAG
+from signalroom_dagster.redaction import redact_error
 from signalroom_dagster.retries import ATTEMPTS, decide, root_error
 
 ERROR, ATTEMPTS_MADE, SAID = "error", "attempts", "said"
@@ -27,11 +28,15 @@ def attempt(context: dg.AssetExecutionContext, subject: str) -> Generator[None]:
     count: five in all.
     """
     number = earlier_attempts(context) + context.retry_number + 1
+    if number > ATTEMPTS:  # the run crashed in the last of them
+        told = {ERROR: "Run lost", ATTEMPTS_MADE: ATTEMPTS}
+        raise dg.Failure(f"{subject}: {ATTEMPTS} attempts failed, the last with its run", told, allow_retries=False)
     try:
         yield
     except (dg.RetryRequested, dg.Failure, DagsterExecutionInterruptedError):
         raise
     except Exception as error:
+        redact_error(error)  # Dagster keeps its words, and those of what caused it, in the event log
         decision = decide(error, number)
         cause = root_error(error)
         said = f"{subject}: {type(cause).__name__}: {cause}"

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import dagster as dg
 
+from signalroom_dagster.defs.assets.analysis import build_analysis_checks
 from signalroom_dagster.defs.assets.reference import build_reference_checks
 from signalroom_dagster.defs.attempts import first_run_id
 from signalroom_dagster.defs.partitions import all_clients, client_partitions
@@ -40,11 +41,12 @@ WARNINGS = {"all_rows_read", "not_capped", "fresh"}
 
 
 def build_checks() -> list[dg.AssetChecksDefinition]:
-    """Every check of every source and model."""
+    """Every check of every source and model, and of the results of events."""
     return [
         *(check for source in catalog.dlt_sources() for check in build_load_checks(source)),
         *(check for source in catalog.reference_sources() for check in build_reference_checks(source)),
         *build_model_checks(),
+        *build_analysis_checks(),
     ]
 
 

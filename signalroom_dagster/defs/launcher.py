@@ -4,11 +4,15 @@ The default launcher cannot: after a power cut its runs stay STARTED for ever, h
 never run again. Run monitoring asks here every poll and fails the runs called FAILED; `run_retries` in `dagster.yaml`
 starts those again. A wrong FAILED starts a second writer beside a living one, so every doubt means RUNNING.
 
+A run past its longest time is ended here, too. Monitoring itself would only ask its worker to stop and fail the run: a
+worker that waits for a vendor or a lock then goes on beside the run that takes its place.
+
 https://docs.dagster.io/deployment/execution/run-monitoring
 """
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -18,10 +22,15 @@ import dagster as dg
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster._grpc.client import DagsterGrpcClient
-from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult, GetCurrentRunsResult
+from dagster._grpc.types import (
+    CanCancelExecutionRequest,
+    CanCancelExecutionResult,
+    CancelExecutionRequest,
+    GetCurrentRunsResult,
+)
 from dagster._serdes import deserialize_value
 
-from signalroom_dagster.defs.tags import STARTED_BY_TAG
+from signalroom_dagster.defs.tags import MAX_RUNTIME_TAG, STARTED_BY_TAG
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 ANSWER_SECONDS = 10
@@ -47,9 +56,30 @@ class HealthCheckingRunLauncher(dg.DefaultRunLauncher):
             return self._check_with(parent)
         if server is None:
             return CheckRunHealthResult(WorkerStatus.RUNNING, "not started by a code server: not judged")
-        if server.host in LOCAL_HOSTS:
-            return self._check_here(server, run.run_id)
-        return _check_elsewhere(server, run.run_id)
+        is_here = server.host in LOCAL_HOSTS
+        found = self._check_here(server, run.run_id) if is_here else _check_elsewhere(server, run.run_id)
+        longest = self._exceeded(run)
+        if longest is None or found.status is not WorkerStatus.RUNNING:
+            return found
+        self._end_worker(server, run.run_id)
+        return CheckRunHealthResult(WorkerStatus.FAILED, f"it took longer than {longest:.0f} s and was ended")
+
+    def _exceeded(self, run: dg.DagsterRun) -> float | None:
+        """The longest time of a run, in seconds, once it has taken longer; Dagster's own settings say how long."""
+        record = self._instance.get_run_record_by_id(run.run_id)
+        try:
+            longest = float(run.tags.get(MAX_RUNTIME_TAG) or self._instance.run_monitoring_max_runtime_seconds)
+        except ValueError:
+            return None  # monitoring warns of a tag that is no number
+        began = record.start_time if record else None
+        return longest if longest and began is not None and time.time() - began > longest else None
+
+    def _end_worker(self, server: DagsterGrpcClient, run_id: str) -> None:
+        """kill -9, which loads are made for; on another machine the server is asked to interrupt it."""
+        if server.host not in LOCAL_HOSTS:
+            server.cancel_execution(CancelExecutionRequest(run_id=run_id))
+        elif (worker := self._worker(run_id)) and _is_alive(*worker):
+            os.kill(worker[0], signal.SIGKILL)
 
     def _check_with(self, parent: str) -> CheckRunHealthResult:
         """The health of a run by that of the run which works it off in its own process."""
@@ -123,10 +153,11 @@ def _began_at(pid: int) -> float | None:
 
 
 def _began_at_by_ps(pid: int) -> float | None:
-    """The same where there is no /proc, to the second."""
+    """The same where there is no /proc, to the second; rather too early than too late, which would mean another one."""
+    now = time.time()
     told = subprocess.run(["ps", "-o", "stat=", "-o", "etime=", "-p", str(pid)], stdout=subprocess.PIPE, text=True)
     state, _, elapsed = told.stdout.strip().partition(" ")
     if not state or state.startswith("Z"):
         return None
     parts = reversed(re.split("[-:]", elapsed))
-    return time.time() - sum(int(part) * unit for part, unit in zip(parts, (1, 60, 3_600, 86_400), strict=False))
+    return now - sum(int(part) * unit for part, unit in zip(parts, (1, 60, 3_600, 86_400), strict=False))

@@ -12,7 +12,7 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -112,18 +112,22 @@ def table_facts(name: str) -> Mapping[str, TableFacts]:
 @functools.lru_cache(maxsize=64)
 def _facts_as(name: str, clients: Sequence[str], state: int) -> Mapping[str, TableFacts]:
     """Asked for again and again while definitions are made, and slow to make out."""
-    resources = source_module(name).outline(_configured_as(name, clients, state)).resources
+    resources = source_module(name).outline(_configured(name)).resources
     return {table: _facts(resource) for table, resource in resources.items()}
 
 
-def _configured(name: str) -> Sequence[BaseModel]:
-    """What each client has configured of a source, unchecked and without being complete; no secrets."""
-    return _configured_as(name, _clients(name), settings_state())
+def _configured(name: str) -> Iterator[BaseModel]:
+    """What each client has configured of a source, unchecked and without being complete; no secrets.
+
+    Read only when it is looked at: most sources have the same tables whoever uses them.
+    """
+    yield from _configured_as(name, _clients(name), settings_state())
 
 
 @functools.lru_cache(maxsize=64)
 def _configured_as(name: str, clients: Sequence[str], state: int) -> Sequence[BaseModel]:
-    return [unchecked_settings(source_module(name).Settings, name, client) for client in clients]
+    model = source_module(name).Settings
+    return [unchecked_settings(model, name, client) for client in clients]
 
 
 def _clients(name: str) -> Sequence[str]:

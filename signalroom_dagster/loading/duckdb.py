@@ -45,6 +45,9 @@ class SignalRoomDuckDbClient(DuckDbClient):
     def renew_connection(self) -> None:
         """Nothing to do: the file does not go away."""
 
+    def secure_tables(self) -> None:
+        """Nothing to do: DuckDB has no roles; who can read the file can read all of it."""
+
     def lock(self, name: str) -> None:
         """Nothing to do: the writer's file lock already keeps every other load out."""
 

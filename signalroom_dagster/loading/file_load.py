@@ -16,6 +16,7 @@ from typing_extensions import override
 from signalroom_dagster.files import REJECT_COLUMNS, TAGS, DeletedFiles, LoadFile
 from signalroom_dagster.loading.load_warehouse import LoadWarehouse, expect_rows
 from signalroom_dagster.loading.tables import LEDGER, LEDGER_COLUMNS, LEDGER_KEY, REJECTED, upsert
+from signalroom_dagster.logs import about
 from signalroom_dagster.tickets import redeem
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ class FileLoadJob(RunnableLoadJob):
         described = redeem(Path(self._file_path))
         warehouse: Any = self._job_client
         try:
-            with warehouse.sql_client.begin_transaction():
+            with about(client=described.client_id), warehouse.sql_client.begin_transaction():
                 if isinstance(described, DeletedFiles):
                     _mark_deleted(warehouse, described)
                 else:

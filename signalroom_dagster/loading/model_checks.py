@@ -13,7 +13,7 @@ from typing import Literal, cast
 from signalroom_dagster.config import destination_name
 from signalroom_dagster.loading.file_checks import Finding
 from signalroom_dagster.loading.model_runs import create_read_tables
-from signalroom_dagster.loading.sql_models import CLIENT, TableName, limited_to_client, models, parsed
+from signalroom_dagster.loading.sql_models import TableName, limited_text, models, parsed
 from signalroom_dagster.loading.warehouse import connected
 
 SHOWN = 10
@@ -51,13 +51,13 @@ def run_checks(model: TableName, client_id: str, names: Sequence[str]) -> Mappin
     with connected() as query:
         for name in names:
             check = checks_of(model)[name]
-            tree = limited_to_client(parsed(check.sql), dialect)
-            sql = tree.sql(dialect=dialect, comments=False).replace(CLIENT, "%s")
+            sql = limited_text(check.sql, dialect)
             rows = query(f"SELECT * FROM ({sql}) AS offending", *[client_id] * sql.count("%s"))
-            found[name] = _finding(check, tree.named_selects, rows)
+            found[name] = _finding(check, rows)
     return found
 
 
-def _finding(check: ModelCheck, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Finding:
+def _finding(check: ModelCheck, rows: Sequence[Sequence[object]]) -> Finding:
+    columns = parsed(check.sql).named_selects if rows else []
     told = [", ".join(f"{name} {value}" for name, value in zip(columns, row, strict=True)) for row in rows[:SHOWN]]
     return Finding(not rows, "; ".join(told) or check.holds, {"offending_rows": len(rows)})

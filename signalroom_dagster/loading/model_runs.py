@@ -9,7 +9,16 @@ from signalroom_dagster import config
 from signalroom_dagster.clients import Client
 from signalroom_dagster.loading import catalog, runs
 from signalroom_dagster.loading.sql_models import Model, TableName, behind, models
-from signalroom_dagster.loading.warehouse import Query, connected, exclusive, lock, table_exists, transaction
+from signalroom_dagster.loading.tables import move_aside
+from signalroom_dagster.loading.warehouse import (
+    Query,
+    connected,
+    exclusive,
+    is_secured,
+    lock,
+    secure_table,
+    transaction,
+)
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +67,23 @@ def run_models_of(sources: Iterable[str], client: Client) -> Sequence[TableName]
     return affected
 
 
+def check_is_ours(query: Query, name: TableName) -> None:
+    """Raises ConfigurationError for a table or view of a model's name that SignalRoom did not make.
+
+    A model's table is made anew when its columns change: another one would be lost with that.
+    """
+    schema, table = name
+    there = set(_columns(query, schema, table))
+    if not there or there == set(models()[name].columns):
+        return
+    unknown = config.destination_name() == "postgres" and not is_secured(query, f"{schema}.{table}")
+    if unknown or "_client_id" not in there:
+        raise config.ConfigurationError(
+            f"{schema}.{table} is there, and is not the table of the model of that name: nothing was changed. Keep it "
+            f"under another name with {move_aside(schema, table)}"
+        )
+
+
 def create_models() -> None:
     """Every model's table, empty where it is not there yet; but for models of tables that no client's sources bring.
 
@@ -79,9 +105,9 @@ def _makeable() -> Iterator[TableName]:
 
 
 def create_read_tables(model: Model) -> None:
-    """The tables that a model reads, empty and typed, where nothing has created them yet."""
+    """The tables that a model reads, empty and typed, where nothing has created or completed them yet."""
     with connected() as query:
-        missing = [read for read in model.reads if not table_exists(query, *read)]
+        missing = [read for read in model.reads if "_client_id" not in _columns(query, *read)]
     if not missing:
         return
     for source in sources_of(missing):
@@ -118,7 +144,9 @@ def _create_table(query: Query, model: Model, dialect: str) -> None:
     schema, table = model.name
     lock(query, f"ddl|{schema}.{table}")
     query(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    check_is_ours(query, model.name)
     there = _columns(query, schema, table)
+    secure_table(query, f"{schema}.{table}")
     if set(there) == set(model.columns):
         return
     made = f"{table}__made" if there else table
@@ -134,6 +162,7 @@ def _create_table(query: Query, model: Model, dialect: str) -> None:
             query(f"ALTER TABLE {schema}.{table} DROP COLUMN {name}")
     elif dialect == "postgres":
         query(f"CREATE INDEX ON {schema}.{table} (_client_id)")
+        secure_table(query, f"{schema}.{table}")
 
 
 def _columns(query: Query, schema: str, table: str) -> Mapping[str, str]:

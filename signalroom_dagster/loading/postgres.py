@@ -24,8 +24,9 @@ from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.loading.errors import DestinationUnreachableError, LoadError
 from signalroom_dagster.loading.load_jobs import LOAD_JOBS
 from signalroom_dagster.loading.resolved_once import ResolvedOnce
-from signalroom_dagster.loading.tables import REJECTED, create_statements
+from signalroom_dagster.loading.tables import OURS, REJECTED, create_statements, kept_beside, move_aside
 from signalroom_dagster.retries import causes
+from signalroom_dagster.row_security import secure
 
 CONNECT_SECONDS = 10
 COPY_BYTES = 1024 * 1024
@@ -186,13 +187,31 @@ class SignalRoomPostgresClient(PostgresClient):
         statements = super()._get_table_update_sql(table_name, new_columns, generate_alter)
         table = self.prepare_load_table(table_name)
         load = str(table.get("x-load"))
-        if generate_alter or load not in LOAD_JOBS:
+        if generate_alter:
+            if load in LOAD_JOBS and not OURS.isdisjoint(str(column.get("name")) for column in new_columns):
+                raise _of_another_system(self.sql_client.dataset_name, table_name)
             return statements
         qualified = self.sql_client.make_qualified_table_name
-        return [*statements, *create_statements(load, qualified), *_indexes(load, table_name, table, qualified)]
+        if load in LOAD_JOBS:
+            statements += [*create_statements(load, qualified), *_indexes(load, table_name, table, qualified)]
+        return [*statements, *(secure(qualified(name)) for name in (table_name, *kept_beside(load)))]
+
+    def secure_tables(self) -> None:
+        """Secure every table of the schema, also those that are there from before."""
+        qualified = self.sql_client.make_qualified_table_name
+        loads = {str(table.get("x-load")) for table in self.schema.tables.values()}
+        for name in (*self.schema.tables, *(kept for load in sorted(loads) for kept in kept_beside(load))):
+            self.sql_client.execute_sql(secure(qualified(name)))
 
     def _lock(self, name: str) -> None:
         self.sql_client.execute_sql("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", name)
+
+
+def _of_another_system(schema: str, table: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{schema}.{table} is there, and another system made it: nothing was changed. Keep it under another name with "
+        f"{move_aside(schema, table)}, or all of them with ALTER SCHEMA {schema} RENAME TO {schema}_before"
+    )
 
 
 def _indexes(load: str, name: str, table: Any, qualified: Callable[[str], str]) -> list[str]:

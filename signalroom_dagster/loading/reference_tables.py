@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from signalroom_dagster.config import ConfigurationError, destination_name
-from signalroom_dagster.loading.warehouse import Query, lock
+from signalroom_dagster.loading.tables import move_aside
+from signalroom_dagster.loading.warehouse import Query, lock, secure_table
 from signalroom_dagster.reference import Kind, ReferenceSchema
 
 SCHEMA = "public"
@@ -69,6 +70,7 @@ def make_ready(query: Query, schema: ReferenceSchema) -> Mapping[str, StoredColu
     found = stored_columns(query, schema.name)
     check_fits(schema, found)
     if not missing_columns(schema, found):
+        secure_table(query, qualified(schema.name))
         return found
     lock(query, f"ddl|{SCHEMA}")  # two first loads at once: the second finds the table made
     found = stored_columns(query, schema.name)
@@ -80,6 +82,7 @@ def make_ready(query: Query, schema: ReferenceSchema) -> Mapping[str, StoredColu
             query(f'ALTER TABLE {qualified(schema.name)} ADD COLUMN "{name}" {_definitions(schema)[name]}')
         if "_client_id" not in found and destination_name() == "duckdb":
             query(f'UPDATE {qualified(schema.name)} SET "_client_id" = "client_id"')
+    secure_table(query, qualified(schema.name))
     return stored_columns(query, schema.name)
 
 
@@ -100,7 +103,8 @@ def check_fits(schema: ReferenceSchema, found: Mapping[str, StoredColumn]) -> No
     if lacks or other or wants:
         raise ConfigurationError(
             f"{SCHEMA}.{schema.name} is there, but is not the table of this reference data: "
-            f"{'; '.join(lacks + other + wants)}. Nothing was changed; rename one of the two tables"
+            f"{'; '.join(lacks + other + wants)}. Nothing was changed; keep it under another "
+            f"name with {move_aside(SCHEMA, schema.name)}"
         )
 
 

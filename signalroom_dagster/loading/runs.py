@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from signalroom_dagster import config
+from signalroom_dagster import config, logs
 from signalroom_dagster.clients import Client
 from signalroom_dagster.loading import catalog
 from signalroom_dagster.loading.reference import create_reference_tables, load_reference
@@ -77,9 +77,9 @@ def open_load(source: str, client: Client, run_id: str, span: Span = WHOLE) -> G
             dataset_name=source,
         )
         try:
-            yield Load(
-                catalog.source_module(source).open_source(settings, context), pipeline, context.notes, context.failures
-            )
+            with logs.about(client=client.id, source=source, run_id=run_id):
+                opened = catalog.source_module(source).open_source(settings, context)
+                yield Load(opened, pipeline, context.notes, context.failures)
         finally:
             pipeline.deactivate()
 
@@ -153,6 +153,7 @@ def create_tables(source: str) -> None:
         with warehouse.client(schema, dataset) as client:
             client.initialize_storage()
             client.update_stored_schema()
+            client.secure_tables()
 
 
 def destination() -> Any:

@@ -25,6 +25,7 @@ from signalroom_dagster.loading.tables import (
     WINDOWS_KEY,
     upsert,
 )
+from signalroom_dagster.logs import about
 from signalroom_dagster.slices import LoadSlice
 from signalroom_dagster.tickets import redeem
 
@@ -54,7 +55,7 @@ class SliceLoadJob(RunnableLoadJob):
         warehouse: Any = self._job_client
         warehouse.renew_connection()
         try:
-            with warehouse.sql_client.begin_transaction():
+            with about(client=piece.client_id, table=piece.table), warehouse.sql_client.begin_transaction():
                 _load(warehouse, piece)
             committed(piece.table)
         except Exception as error:

@@ -79,8 +79,7 @@ class Model:
 
     def select(self, dialect: str) -> str:
         """The SELECT for an engine, limited to the client of the placeholder `%s`, once for each table it reads."""
-        tree = limited_to_client(parsed(self.sql), dialect)
-        return tree.sql(dialect=dialect, comments=False).replace(CLIENT, "%s")
+        return limited_text(self.sql, dialect)
 
     @property
     def places(self) -> int:
@@ -142,6 +141,12 @@ def parsed(text: str) -> exp.Select:
 def tables_read(tree: exp.Select) -> Sequence[TableName]:
     """The tables that a SELECT reads, its own WITH queries aside."""
     return sorted({(table.db, table.name) for table in _tables(tree)})
+
+
+@functools.lru_cache(maxsize=256)
+def limited_text(text: str, dialect: str) -> str:
+    """A SELECT's text for an engine, limited to the client of the placeholder `%s`; made once, for every client."""
+    return limited_to_client(parsed(text), dialect).sql(dialect=dialect, comments=False).replace(CLIENT, "%s")
 
 
 def limited_to_client(tree: exp.Select, dialect: str) -> exp.Select:

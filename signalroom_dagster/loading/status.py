@@ -9,7 +9,9 @@ from signalroom_dagster.clients import Client, load_clients
 from signalroom_dagster.loading import catalog, warehouse
 from signalroom_dagster.loading.errors import DestinationUnreachableError
 from signalroom_dagster.loading.freshness import Age, ages
+from signalroom_dagster.loading.inspection import Diagnosis, inspect
 from signalroom_dagster.loading.tables import LEDGER, WINDOWS
+from signalroom_dagster.loading.unread_settings import unread_settings
 from signalroom_dagster.loading.warehouse import Query, table_exists
 
 
@@ -25,16 +27,6 @@ class SourceFreshness:
     pieces: int = 0
     rows: int = 0
     loaded_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """One thing that `doctor` looked at."""
-
-    subject: str
-    what: str
-    problem: str | None
-    blocks: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +95,16 @@ def _kept(query: Query, source: str) -> str | None:
 
 
 def diagnose(only: str | None = None) -> Iterator[Diagnosis]:
-    """Look at the destination, then at each client's sources, without loading anything.
+    """Look at settings, the warehouse and the tables in it, then at each client's sources; load nothing.
 
     A problem of a planned client is named but blocks nothing.
     """
-    yield _diagnose_destination()
+    for where, problem in unread_settings():
+        yield Diagnosis(where, "", problem, blocks=False)
+    yield (answer := _diagnose_destination())
+    if not answer.problem:
+        with warehouse.exclusive(), warehouse.connected() as query:
+            yield from inspect(query)
     for client in load_clients().values():
         if only in (None, client.id):
             for source in client.sources:

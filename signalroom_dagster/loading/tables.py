@@ -12,6 +12,9 @@ REJECTED = "rejected_rows"
 WINDOWS = "windows"
 RESTATEMENTS = "restatements"
 
+OURS = frozenset({"_client_id", "_loaded_at"})
+"""What every table of a source has from its creation on: one without them was made by another system."""
+
 LEDGER_COLUMNS = {
     "_client_id": "varchar NOT NULL",
     "_file_name": "varchar NOT NULL",
@@ -75,6 +78,16 @@ gone)."""
 def create_statements(load: str, qualified: Callable[[str], str]) -> list[str]:
     """DDL for what a load ("files" or "slices") keeps in a schema; harmless where it exists."""
     return [create_table(qualified(name), columns, key) for name, columns, key in KEPT[load]]
+
+
+def move_aside(schema: str, table: str) -> str:
+    """The statement that keeps a table of another system under another name."""
+    return f"ALTER TABLE {schema}.{table} RENAME TO {table}_before"
+
+
+def kept_beside(load: str) -> list[str]:
+    """The names of the tables that a load ("files" or "slices") keeps in a schema; of any other load none."""
+    return [name for name, _, _ in KEPT.get(load, ())]
 
 
 def upsert(table: str, columns: Mapping[str, str], key: Sequence[str], kept: Sequence[str] = ()) -> str:

@@ -11,6 +11,7 @@ from signalroom_dagster.loading.errors import DestinationLostError, DestinationU
 from signalroom_dagster.loading.locks import WAIT_SECONDS as LOCK_WAIT_SECONDS
 from signalroom_dagster.loading.locks import writer_lock
 from signalroom_dagster.loading.tables import LEDGER
+from signalroom_dagster.row_security import POLICY, secure
 
 Query: TypeAlias = Callable[..., Sequence[tuple[Any, ...]]]
 
@@ -58,6 +59,17 @@ def lock(query: Query, name: str) -> None:
     """Hold other writers of the same thing off until the transaction ends; on DuckDB `exclusive` does already."""
     if destination_name() == "postgres":
         query("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", name)
+
+
+def secure_table(query: Query, table: str) -> None:
+    """Put row level security on a table that was just created, named as in SQL; DuckDB has none."""
+    if destination_name() == "postgres":
+        query(secure(table))
+
+
+def is_secured(query: Query, table: str) -> bool:
+    """Whether a table of Postgres has the policy that `secure_table` gives."""
+    return bool(query("SELECT 1 FROM pg_policy WHERE polrelid = to_regclass(%s) AND polname = %s", table, POLICY))
 
 
 def wait_until_reachable(

@@ -4,15 +4,17 @@ https://www.python-httpx.org/exceptions/
 """
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
-
+from signalroom_dagster.https import trusted
 from signalroom_dagster.notifications.message import (
     PermanentDeliveryError,
     RetryableDeliveryError,
     UnknownOutcomeError,
 )
+
+if TYPE_CHECKING:
+    import httpx
 
 CONNECT_SECONDS = 10.0
 
@@ -20,15 +22,17 @@ for _logger in ("httpx", "httpcore"):  # they log every URL, and with it account
     logging.getLogger(_logger).setLevel(logging.WARNING)
 
 
-def call(provider: str, method: str, url: str, timeout_seconds: float, **request: Any) -> httpx.Response:
+def call(provider: str, method: str, url: str, timeout_seconds: float, **request: Any) -> "httpx.Response":
     """The provider's answer, whatever its status.
 
     Raises RetryableDeliveryError when no request can have arrived whole, UnknownOutcomeError when one may have, and
     PermanentDeliveryError when base_url is no URL.
     """
+    import httpx
+
     timeout = httpx.Timeout(timeout_seconds, connect=CONNECT_SECONDS)
     try:
-        return httpx.request(method, url, timeout=timeout, **request)
+        return httpx.request(method, url, timeout=timeout, verify=trusted(), **request)
     except (httpx.UnsupportedProtocol, httpx.InvalidURL):
         raise PermanentDeliveryError(f"{provider} cannot be asked: base_url is not a URL") from None
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
@@ -37,7 +41,7 @@ def call(provider: str, method: str, url: str, timeout_seconds: float, **request
         raise UnknownOutcomeError(f"{provider} did not answer ({type(error).__name__})") from None
 
 
-def said(answer: httpx.Response) -> dict[str, Any]:
+def said(answer: "httpx.Response") -> dict[str, Any]:
     """The JSON object of an answer; empty when it is none."""
     try:
         body = answer.json()

@@ -6,9 +6,7 @@ https://resend.com/docs/api-reference/emails/send-email · https://resend.com/do
 
 import base64
 import hashlib
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from signalroom_dagster.notifications.calls import call, said, seconds_to_wait
 from signalroom_dagster.notifications.message import (
@@ -19,6 +17,9 @@ from signalroom_dagster.notifications.message import (
     UnknownOutcomeError,
 )
 from signalroom_dagster.notifications.settings import Email, configured
+
+if TYPE_CHECKING:
+    import httpx
 
 LONGEST_KEY = 256
 BEING_SENT = "concurrent_idempotent_requests"
@@ -85,7 +86,7 @@ def _attachment(picture: Picture) -> dict[str, str]:
     }
 
 
-def _id(answer: httpx.Response) -> str:
+def _id(answer: "httpx.Response") -> str:
     body = said(answer)
     if answer.status_code < 300:
         return str(body.get("id", ""))

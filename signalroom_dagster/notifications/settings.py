@@ -4,6 +4,7 @@ from typing import Annotated, TypeAlias, TypeVar
 
 from pydantic import BaseModel, Field, SecretStr
 
+from signalroom_dagster.addresses import Address
 from signalroom_dagster.config import ConfigurationError, section_settings
 from signalroom_dagster.notifications.message import NotConfiguredError
 
@@ -15,7 +16,7 @@ class Slack(BaseModel):
     """A bot token with chat:write, files:write and, for look-ups, channels:history and channels:read."""
 
     token: Secret
-    base_url: Text = "https://slack.com/api/"
+    base_url: Address = "https://slack.com/api/"
     channel: str | None = None
     timeout_seconds: int = Field(default=20, gt=0)
 
@@ -25,7 +26,7 @@ class Email(BaseModel):
 
     api_key: Secret
     from_address: Text
-    base_url: Text = "https://api.resend.com"
+    base_url: Address = "https://api.resend.com"
     timeout_seconds: float = Field(default=30, gt=0)
 
 
@@ -35,7 +36,7 @@ class Sms(BaseModel):
     account_sid: Text
     auth_token: Secret
     from_number: Text
-    base_url: Text = "https://api.twilio.com"
+    base_url: Address = "https://api.twilio.com"
     timeout_seconds: float = Field(default=30, gt=0)
 
 

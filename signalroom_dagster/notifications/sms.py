@@ -6,9 +6,7 @@ https://www.twilio.com/docs/messaging/api/message-resource · https://www.twilio
 
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from signalroom_dagster.notifications.calls import call, said, seconds_to_wait
 from signalroom_dagster.notifications.gsm import fitted
@@ -19,6 +17,9 @@ from signalroom_dagster.notifications.message import (
     UnknownOutcomeError,
 )
 from signalroom_dagster.notifications.settings import Sms, configured
+
+if TYPE_CHECKING:
+    import httpx
 
 PASSING = frozenset({20429, 21611})
 """Never processed: too many at once, or the number's queue is full."""
@@ -67,13 +68,13 @@ def look_up(message: Message) -> str | None:
     return next((str(sent["sid"]) for sent in found if _is_it(sent, text)), None)
 
 
-def _ask(settings: Sms, method: str, **request: Any) -> httpx.Response:
+def _ask(settings: Sms, method: str, **request: Any) -> "httpx.Response":
     url = f"{settings.base_url.rstrip('/')}/2010-04-01/Accounts/{settings.account_sid}/Messages.json"
     account = (settings.account_sid, settings.auth_token.get_secret_value())
     return call("Twilio", method, url, settings.timeout_seconds, auth=account, **request)
 
 
-def _refusal(answer: httpx.Response) -> Exception:
+def _refusal(answer: "httpx.Response") -> Exception:
     code = said(answer).get("code")
     told = f"Twilio answered {answer.status_code}" + (f", code {code}" if isinstance(code, int) else "")
     if code in MEANING:

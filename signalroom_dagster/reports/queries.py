@@ -7,6 +7,7 @@ and every table is limited to the client as in the SQL models.
 https://sqlglot.com/
 """
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,18 +37,25 @@ class ReportQuery:
 
     def statement(self, dialect: str, client_id: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
         """The text for an engine with `%s` for every value, and the values in their order."""
-        tree = limited_to_client(parsed(self.sql), dialect)
-        for place in list(tree.find_all(exp.Placeholder)):
-            place.replace(exp.Var(this=f"__bound_{place.name}__"))
-        text, bound = tree.sql(dialect=dialect, comments=False), list[Any]()
-        if dialect == "postgres" and _PLACE.search(text):
-            text = text.replace("%", "%%")  # the driver takes a lone one for a place
+        text, bound = _with_places(self.sql, dialect), list[Any]()
 
         def bind(found: re.Match[str]) -> str:
             bound.append(values.get(found[1]) if found[1] else client_id)
             return "%s"
 
         return _PLACE.sub(bind, text), bound
+
+
+@functools.lru_cache(maxsize=256)
+def _with_places(sql: str, dialect: str) -> str:
+    """The text for an engine, with a word that `_PLACE` finds for every value."""
+    tree = limited_to_client(parsed(sql), dialect)
+    for place in list(tree.find_all(exp.Placeholder)):
+        place.replace(exp.Var(this=f"__bound_{place.name}__"))
+    text = tree.sql(dialect=dialect, comments=False)
+    if dialect == "postgres" and _PLACE.search(text):
+        return text.replace("%", "%%")  # the driver takes a lone one for a place
+    return text
 
 
 def read_queries(text: str) -> Mapping[str, ReportQuery]:

@@ -9,7 +9,8 @@ from typing import TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from signalroom_dagster.clients import Client, load_clients
-from signalroom_dagster.config import ConfigurationError, CronLine
+from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.cron_lines import CronLine
 from signalroom_dagster.loading.model_runs import sources_of
 from signalroom_dagster.loading.sql_models import behind
 from signalroom_dagster.notifications.message import Channel

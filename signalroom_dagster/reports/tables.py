@@ -4,7 +4,7 @@ They change only in short transactions of their own, each committed before or af
 """
 
 from signalroom_dagster.loading.tables import create_table, upsert
-from signalroom_dagster.loading.warehouse import Query, lock
+from signalroom_dagster.loading.warehouse import Query, lock, secure_table
 
 SCHEMA = "reports"
 REPORTS = "reports.reports"
@@ -65,3 +65,5 @@ def create_report_tables(query: Query) -> None:
     query(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
     query(create_table(REPORTS, REPORTS_COLUMNS, REPORTS_KEY))
     query(create_table(DELIVERIES, DELIVERIES_COLUMNS, DELIVERIES_KEY))
+    for table in (REPORTS, DELIVERIES):
+        secure_table(query, table)

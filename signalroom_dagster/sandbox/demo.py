@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -20,11 +21,13 @@ from signalroom_dagster.loading.sql_models import models
 from signalroom_dagster.loading.warehouse import connected, exclusive
 from signalroom_dagster.reports.making import make_report, write_files
 from signalroom_dagster.reports.subscriptions import subscriptions
+from signalroom_dagster.sandbox.demo_events import send_events
 from signalroom_dagster.sandbox.environment import sandbox_environment
 from signalroom_dagster.sandbox.market import LAST_DAY
 from signalroom_dagster.sandbox.shops import SHOPS
 
 LOADED = "not group:reports"
+RESULTS = ("analysis", "results")
 QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 _NOISE = re.compile(r"^.*? - dagster - (INFO|WARNING|ERROR) - [^-]+ - [0-9a-f-]{36} - (?:\S+ - )?")
 
@@ -37,6 +40,7 @@ def main() -> None:
     screen.print("Starting the sandbox: a local S3 and stand-in vendors with the invented data of two clients ...")
     with sandbox_environment() as environment:
         os.environ.update(environment)
+        send_events([client.id for client in _clients()], screen)
         for client in _clients():
             screen.print(
                 f"\n[bold]dagster asset materialize --select '{LOADED}' --partition {client.id}[/]", highlight=False
@@ -45,6 +49,7 @@ def main() -> None:
                 screen.print(f"[red]client {client.id} failed[/]; the lines above say why")
                 raise SystemExit(1)
         _summarize()
+        _show_results()
         for client in _clients():
             _write_reports(client)
     shown = duckdb_path().relative_to(project_dir())
@@ -95,10 +100,23 @@ def _summarize() -> None:
     clients = _clients()
     table = Table("table", *(f"rows of {client.id}" for client in clients), title="What is in the warehouse")
     with exclusive(), connected() as query:
-        tables = [*(each for source in source_names() for each in tables_of(source)), *models()]
+        tables = [*(each for source in source_names() for each in tables_of(source)), *models(), RESULTS]
         for schema, name in tables:
             counted = dict(query(f"SELECT _client_id, count(*) FROM {schema}.{name} GROUP BY 1"))
             table.add_row(f"{schema}.{name}", *(f"{counted.get(client.id, 0):,}" for client in clients))
+    screen.print()
+    screen.print(table)
+
+
+def _show_results() -> None:
+    """The best results of each client's jobs."""
+    columns = ("_client_id", "job_id", "score", "best_campaign", "revenue", "cost", "roas")
+    table = Table(*columns, title="The best of analysis.results, from events", box=SIMPLE, padding=(0, 1))
+    with exclusive(), connected() as query:
+        for client in _clients():
+            best = "WHERE _client_id = %s ORDER BY score DESC, job_id LIMIT 3"
+            for row in query(f"SELECT {', '.join(columns)} FROM analysis.results {best}", client.id):
+                table.add_row(*map(str, row))
     screen.print()
     screen.print(table)
 

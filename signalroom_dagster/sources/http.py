@@ -12,16 +12,19 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-import httpx
 import msgspec
 
 from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.https import trusted
 from signalroom_dagster.limits import Limit
 
-TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+if TYPE_CHECKING:
+    import httpx
+
+TIMEOUT_SECONDS, CONNECT_SECONDS = 60.0, 10.0
 LONGEST_WORDS = 200
 _ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
 _HALF_CHARACTER = re.compile(
@@ -66,7 +69,7 @@ class Api:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     params: Mapping[str, str] = field(default_factory=dict[str, str])
     words: Callable[[Any], str] = lambda body: str(body.get("error", "")) if isinstance(body, dict) else ""
-    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=TIMEOUT, follow_redirects=False))
+    http: "httpx.Client" = field(default_factory=lambda: http_client(TIMEOUT_SECONDS))
 
     def get(self, path: str, limit: Limit | None = None, **params: Any) -> Any:
         """The JSON of GET `path`; None parameters are left out. Raises as `ask` does."""
@@ -92,6 +95,8 @@ class Api:
         Raises VendorError for an error status, VendorUnreachableError, VendorDataError for what is not JSON, and
         ConfigurationError for a base_url or a key that cannot be sent.
         """
+        import httpx
+
         wanted = {**self.params, **{name: value for name, value in (params or {}).items() if value is not None}}
         kind, content = _sent(body, form)
         try:
@@ -116,7 +121,7 @@ class Api:
         """One sentence on a request: for which client and source, what was asked, and what came of it."""
         return f"client {self.client_id}, source {self.source}: {method} {path} {what}"
 
-    def _checked(self, method: str, path: str, answer: httpx.Response) -> Any:
+    def _checked(self, method: str, path: str, answer: "httpx.Response") -> Any:
         body = _json(answer)
         if answer.status_code >= 300:
             said = self.scrubbed(self.words(body)) or answer.reason_phrase
@@ -136,6 +141,14 @@ class Api:
         return _ADDRESS.sub("***", words)[:LONGEST_WORDS]
 
 
+def http_client(timeout_seconds: float) -> "httpx.Client":
+    """A client that follows no redirect, because it would take the key along."""
+    import httpx
+
+    timeout = httpx.Timeout(timeout_seconds, connect=CONNECT_SECONDS)
+    return httpx.Client(timeout=timeout, follow_redirects=False, verify=trusted())
+
+
 _NOT_JSON = object()
 
 
@@ -145,7 +158,7 @@ def _sent(body: Any, form: Mapping[str, str] | None) -> tuple[str, bytes | None]
     return "application/json", msgspec.json.encode(body) if body is not None else None
 
 
-def _json(answer: httpx.Response) -> Any:
+def _json(answer: "httpx.Response") -> Any:
     """The decoded body; half an emoji that a vendor cut off does not spoil the rest of it."""
     with suppress(ValueError):  # msgspec's, and Python's for bytes that are no UTF-8
         return _decode(answer.content)
@@ -155,6 +168,8 @@ def _json(answer: httpx.Response) -> Any:
 
 
 def _failure(error: Exception) -> str:
+    import httpx
+
     if isinstance(error, httpx.TimeoutException):
         return f"did not answer in time ({type(error).__name__})"
     return f"got no whole answer ({type(error).__name__})"

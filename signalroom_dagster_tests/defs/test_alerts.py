@@ -17,7 +17,6 @@ from dagster._core.scheduler.instigation import (
 from dagster._core.test_utils import create_run_for_test
 from dagster._utils.error import SerializableErrorInfo
 
-from signalroom_dagster import retries
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.defs import alert_sensors
 from signalroom_dagster.defs.alert_sensors import build_alert_sensors
@@ -41,14 +40,14 @@ SENSORS = {sensor.name: sensor for sensor in build_alert_sensors()}
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
+def daemons_instance() -> Iterator[dg.DagsterInstance]:
+    """One with files: an instance in memory does not keep what a daemon notes of its ticks."""
     with dg.instance_for_test() as made:
         yield made
 
 
 @pytest.fixture
-def vendor(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[VendorServer]:
-    monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 0.01)
+def vendor(project: Project) -> Iterator[VendorServer]:
     figures = {**dict.fromkeys(FIGURES, 0), "cv": 45, "payout": 3375}
     network = EverflowNetwork(key=KEY, affiliates={41: "N"}, advertisers={1: "A"}, stats={(DAY, 41, 1): figures})
     with serve(everflow.routes([network])) as server:
@@ -300,33 +299,33 @@ SENSOR_ORIGIN = sensor_origin()
 
 
 def test_a_sensor_that_cannot_tick_alerts_until_it_can(
-    project: Project, providers: Providers, instance: dg.DagsterInstance
+    project: Project, providers: Providers, daemons_instance: dg.DagsterInstance
 ) -> None:
-    tick(instance, TickStatus.SKIPPED, 1_000.0)
-    look(instance, "alert_watch")
+    tick(daemons_instance, TickStatus.SKIPPED, 1_000.0)
+    look(daemons_instance, "alert_watch")
     assert texts(providers) == []
     for at in (1_060.0, 1_120.0):
-        tick(instance, TickStatus.FAILURE, at, "PermissionError")
+        tick(daemons_instance, TickStatus.FAILURE, at, "PermissionError")
         for _ in range(2):
-            look(instance, "alert_watch")
+            look(daemons_instance, "alert_watch")
     assert len(texts(providers)) == 1
     assert texts(providers)[0].startswith("🔴 sensor s3_exports_new_files fails\nPermissionError\n")
     assert "secret" not in texts(providers)[0]
-    tick(instance, TickStatus.SUCCESS, 1_180.0)
-    look(instance, "alert_watch")
+    tick(daemons_instance, TickStatus.SUCCESS, 1_180.0)
+    look(daemons_instance, "alert_watch")
     assert texts(providers)[1].startswith(
         "🟢 sensor s3_exports_new_files works again\nPermissionError, seen 2 times from"
     )
 
 
 def test_a_failing_sensor_that_a_person_switches_off_is_let_go_without_a_word(
-    project: Project, providers: Providers, instance: dg.DagsterInstance
+    project: Project, providers: Providers, daemons_instance: dg.DagsterInstance
 ) -> None:
-    tick(instance, TickStatus.FAILURE, 1_000.0, "PermissionError")
-    look(instance, "alert_watch")
-    (state,) = instance.all_instigator_state()
-    instance.update_instigator_state(state.with_status(InstigatorStatus.STOPPED))
-    look(instance, "alert_watch")
+    tick(daemons_instance, TickStatus.FAILURE, 1_000.0, "PermissionError")
+    look(daemons_instance, "alert_watch")
+    (state,) = daemons_instance.all_instigator_state()
+    daemons_instance.update_instigator_state(state.with_status(InstigatorStatus.STOPPED))
+    look(daemons_instance, "alert_watch")
     assert len(texts(providers)) == 1
     assert telling.incidents().open() == []
 

@@ -7,7 +7,6 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from signalroom_dagster import retries
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
 from signalroom_dagster.defs.checks import build_load_checks
 from signalroom_dagster.defs.resources import RESOURCES
@@ -20,12 +19,6 @@ from signalroom_dagster_tests.projects import Project
 KEY = "key-that-nobody-may-see"
 FIRST, LAST = date(2026, 3, 1), date(2026, 3, 4)
 STATS, CONVERSIONS = dg.AssetKey(["everflow", "daily_stats"]), dg.AssetKey(["everflow", "conversions"])
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
-        yield made
 
 
 @pytest.fixture
@@ -44,8 +37,7 @@ def network() -> EverflowNetwork:
 
 
 @pytest.fixture
-def vendor(project: Project, network: EverflowNetwork, monkeypatch: pytest.MonkeyPatch) -> Iterator[VendorServer]:
-    monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 0.01)
+def vendor(project: Project, network: EverflowNetwork) -> Iterator[VendorServer]:
     with serve(everflow.routes([network])) as server:
         project.add_api_client(
             "713", "everflow", api_key=KEY, base_url=f"{server.url}/everflow", start_date=str(FIRST),

@@ -30,7 +30,7 @@ def defs(project: Project) -> dg.Definitions:
 
 
 def test_a_model_is_made_when_one_of_its_sources_was_loaded_for_an_active_client(defs: dg.Definitions) -> None:
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         before = dg.evaluate_automation_conditions(defs, instance)
         assert before.total_requested == 0
         for client_id in ("713", "cti"):

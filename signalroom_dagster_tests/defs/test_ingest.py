@@ -1,7 +1,6 @@
 """A source's assets through Dagster itself: materializations, checks, retries, and what a person sees of them."""
 
 import io
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,12 +16,6 @@ from signalroom_dagster_tests.projects import Project, orders, write_export
 
 ORDERS = dg.AssetKey(["s3_exports", "orders_create"])
 DAY_1 = "orders-create/report_2026-03-01.csv"
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
-        yield made
 
 
 @pytest.fixture

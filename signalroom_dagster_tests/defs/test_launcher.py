@@ -1,18 +1,18 @@
-"""The launcher against real instances made from the project's own dagster.yaml, and once against a real crash."""
+"""The launcher against real instances made from the project's own dagster.yaml; real crashes stand in `running`."""
 
-import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import dagster as dg
 import psutil
 import pytest
-import yaml
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.events import DagsterEvent
 from dagster._core.launcher import WorkerStatus
@@ -22,10 +22,11 @@ from dagster._serdes import serialize_value
 
 from signalroom_dagster.defs import launcher
 from signalroom_dagster.defs.launcher import HealthCheckingRunLauncher
+from signalroom_dagster_tests.running.dagster_dev import is_alive, wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
 GRPC_INFO_TAG = ".dagster/grpc_info"
-T = TypeVar("T")
+START = DagsterEvent(dg.DagsterEventType.RUN_START.value, job_name="load", message="")
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +54,10 @@ class CodeServer:
     def __init__(self, *knows: str, host: str = "localhost", reachable: bool = True, lists: bool = True) -> None:
         self.host = host
         self._knows, self._reachable, self._lists = knows, reachable, lists
+        self.interrupted: list[str] = []
+
+    def cancel_execution(self, request: Any) -> None:
+        self.interrupted.append(request.run_id)
 
     def can_cancel_execution(self, request: Any, timeout: int) -> str:
         self._answers(self._reachable)
@@ -173,112 +178,45 @@ def test_an_unreachable_server_elsewhere_is_waited_for_and_believed_once_it_is_b
     assert with_server(lists=False) is WorkerStatus.RUNNING
 
 
+@pytest.mark.parametrize(("longest", "ends"), [("60", True), ("9999", False), ("x", False), (None, False)])
+def test_the_worker_of_a_run_past_its_longest_time_is_killed_and_the_run_is_failed(
+    instance: dg.DagsterInstance, home: Path, longest: str | None, ends: bool
+) -> None:
+    tags = {"dagster/max_runtime": longest} if longest else {}
+    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        run = started_run(instance, worker.pid, time.time(), **gone_server(home), **tags)
+        assert instance.run_launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
+        began = datetime.fromtimestamp(time.time() - 61, UTC)
+        instance.run_storage.handle_run_event(run.run_id, START, began)
+        found = instance.run_launcher.check_run_worker_health(run)
+        assert found.status is (WorkerStatus.FAILED if ends else WorkerStatus.RUNNING)
+        if ends:
+            assert found.msg == "it took longer than 60 s and was ended"
+            assert worker.wait(20) == -signal.SIGKILL
+        assert is_alive(worker.pid) is not ends
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+def test_a_worker_elsewhere_that_takes_too_long_is_interrupted(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = started_run(instance, os.getpid(), time.time() - 61, **{"dagster/max_runtime": "60"})
+    server = CodeServer(run.run_id, host="code-server")
+    assert check(instance, run, server, monkeypatch) is WorkerStatus.FAILED
+    assert server.interrupted == [run.run_id]
+
+
 @pytest.mark.parametrize("began", [launcher._began_at, launcher._began_at_by_ps])
 def test_the_beginning_of_a_process_is_read_from_proc_or_from_ps(began: Callable[[int], float | None]) -> None:
     if began is launcher._began_at and sys.platform != "linux":
         pytest.skip("no /proc")
-    assert began(os.getpid()) == pytest.approx(psutil.Process().create_time(), abs=launcher.CLOCK_SLACK_SECONDS)
+    seen, really = began(os.getpid()), psutil.Process().create_time()
+    assert seen and really - 60 < seen <= really + launcher.CLOCK_SLACK_SECONDS
     zombie = subprocess.Popen([sys.executable, "-c", ""])
-    wait_for(lambda: psutil.Process(zombie.pid).status() == psutil.STATUS_ZOMBIE, 20)
+    wait_for(lambda: psutil.Process(zombie.pid).status() == psutil.STATUS_ZOMBIE, "the zombie", 20)
     assert began(zombie.pid) is None
     zombie.wait()
     assert began(zombie.pid) is None
-
-
-CRASHING = """
-import os, time
-from pathlib import Path
-import dagster as dg
-
-TRACE = Path(__file__).with_name("trace")
-
-def trace(what):
-    with TRACE.open("a") as file:
-        file.write(f"{os.getpid()} {what}\\n")
-
-@dg.asset
-def traced():
-    first = not TRACE.exists()
-    trace("began")
-    time.sleep(20 if first else 0)
-    trace("ended")
-
-@dg.sensor(target=[traced], default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=1)
-def once():
-    return dg.RunRequest(run_key="only")
-
-defs = dg.Definitions([traced], sensors=[once], executor=dg.in_process_executor)
-"""
-
-
-class Machine:
-    """The daemon over one definitions file, with the code server and the workers that it starts."""
-
-    def __init__(self, home: Path) -> None:
-        self._home = home
-        self._processes: list[psutil.Process] = []
-
-    def start(self) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("DAGSTER")}
-        with (self._home / "log").open("ab") as log:
-            started = subprocess.Popen(
-                [sys.executable, "-m", "dagster._daemon", "run", "-f", "crashing.py"],
-                cwd=self._home,
-                env={**environment, "DAGSTER_HOME": str(self._home)},
-                stdout=log,
-                stderr=log,
-            )
-        self._processes = [psutil.Process(started.pid)]
-
-    def kill(self) -> None:
-        """As sudden as a power cut: the daemon, its code server and the workers, at once."""
-        for root in list(self._processes):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                self._processes += root.children(recursive=True)
-        for act in (psutil.Process.suspend, psutil.Process.kill):
-            for process in self._processes:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    act(process)
-        _, left = psutil.wait_procs(self._processes, timeout=20)
-        assert not [process for process in left if process.status() != psutil.STATUS_ZOMBIE]
-        self._processes = []
-
-
-def wait_for(look: Callable[[], T | None], seconds: float) -> T:
-    give_up = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < give_up, "it took too long"
-        time.sleep(0.2)
-    return found
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(150)
-def test_a_run_whose_machine_dies_is_failed_and_run_again_once(home: Path) -> None:
-    settings = yaml.safe_load((home / "dagster.yaml").read_text())
-    settings["run_monitoring"]["poll_interval_seconds"] = 2
-    (home / "dagster.yaml").write_text(yaml.safe_dump(settings))
-    (home / "crashing.py").write_text(CRASHING)
-    trace = home / "trace"
-    machine = Machine(home)
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-
-        def runs(status: dg.DagsterRunStatus) -> Sequence[dg.DagsterRun]:
-            return instance.get_runs(dg.RunsFilter(statuses=[status]))
-
-        try:
-            machine.start()
-            wait_for(trace.exists, 90)
-            (crashed,) = runs(dg.DagsterRunStatus.STARTED)
-            machine.kill()
-            machine.start()
-            (failed,) = wait_for(lambda: runs(dg.DagsterRunStatus.FAILURE), 90)
-            (again,) = wait_for(lambda: runs(dg.DagsterRunStatus.SUCCESS), 90)
-            assert instance.get_runs_count() == 2
-        finally:
-            machine.kill()
-    assert failed.run_id == crashed.run_id == again.parent_run_id
-    assert again.tags["dagster/retry_number"] == "1"
-    lines = [line.split() for line in trace.read_text().splitlines()]
-    assert [what for _, what in lines] == ["began", "began", "ended"]
-    assert lines[0][0] != lines[1][0] == lines[2][0]

@@ -1,6 +1,5 @@
 """Reference tables as assets: one per table, one partition per client, with what a load changed."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -20,12 +19,6 @@ from signalroom_dagster_tests.sources.affiliate_mapping.reference_files import (
 SOURCE = "affiliate_mapping"
 MAPPING = dg.AssetKey(["public", "affiliate_mapping"])
 PRICES = dg.AssetKey(["public", "price_list"])
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
-        yield made
 
 
 @pytest.fixture

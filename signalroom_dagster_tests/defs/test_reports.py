@@ -1,7 +1,6 @@
 """Reports as assets: one per subscription, what they depend on, what a materialization shows, and when it sends."""
 
 from base64 import b64decode
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,6 @@ from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.reports.morning import DAY, FileSender, create_tables, earned, read, subscribe
 
 REPORT = dg.AssetKey(["reports", "daily_ccw"])
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
-        yield made
 
 
 @pytest.fixture

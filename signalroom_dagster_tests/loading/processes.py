@@ -95,7 +95,7 @@ def _during_copy() -> None:
     from signalroom_dagster.loading.postgres import SignalRoomPostgresClient
 
     for client in (SignalRoomDuckDbClient, SignalRoomPostgresClient):
-        _die_at_call(client, "copy_csv", 2, before=False)
+        _die_at_call(client, "copy_csv", 3, before=False)  # of two workers, one has committed before the third
 
 
 def _after_commit() -> None:

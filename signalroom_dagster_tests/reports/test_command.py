@@ -7,9 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from signalroom_dagster import cli
-from signalroom_dagster.config import ConfigurationError, report_settings
+from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.notifications.message import UnknownOutcomeError
 from signalroom_dagster.reports import making
+from signalroom_dagster.reports.settings import report_settings
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.reports.morning import DAY, FileSender, create_tables, earned, read, subscribe

@@ -13,13 +13,14 @@ import dagster as dg
 from pydantic import Field
 
 from signalroom_dagster.clients import Client, clients_of, get_client, load_clients
-from signalroom_dagster.config import destination_name, report_settings
+from signalroom_dagster.config import destination_name
 from signalroom_dagster.defs.attempts import attempt, first_run_id
 from signalroom_dagster.loading import warehouse
 from signalroom_dagster.loading.model_runs import sources_of
 from signalroom_dagster.loading.sql_models import TableName
 from signalroom_dagster.reports import making
 from signalroom_dagster.reports.outbox import Delivery
+from signalroom_dagster.reports.settings import report_settings
 from signalroom_dagster.reports.subscriptions import Subscription, subscribers
 from signalroom_dagster.reports.templates import get_template
 from signalroom_dagster.sources.context import as_day

@@ -11,6 +11,7 @@ key = ["sku"]                       # column names; they name one row of a clien
 sku = "supplier"
 """
 
+import functools
 import re
 import tomllib
 from collections.abc import Mapping
@@ -64,6 +65,7 @@ class Layout:
     optional: frozenset[str]
 
 
+@functools.cache
 def affiliate_layout() -> Layout:
     """The schema that comes with this source."""
     return _layout(files(__name__.rpartition(".")[0]).joinpath("affiliate_mapping.toml").read_text("utf-8"))

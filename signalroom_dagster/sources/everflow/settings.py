@@ -5,6 +5,7 @@ from zoneinfo import available_timezones
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator
 
+from signalroom_dagster.addresses import Address
 from signalroom_dagster.config import ClientOnly
 from signalroom_dagster.sources.days import DaySettings
 
@@ -20,7 +21,7 @@ class Settings(DaySettings):
 
     api_key: Annotated[SecretStr, ClientOnly()] = Field(min_length=1)
     advertiser_ids: Annotated[list[int], ClientOnly()] = []
-    base_url: str = "https://api.eflow.team"
+    base_url: Address = "https://api.eflow.team"
     timezone: str | None = None
     conversions_kept_days: int = 365
     clicks_kept_days: int = 90

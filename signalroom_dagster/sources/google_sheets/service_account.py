@@ -11,12 +11,21 @@ import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-import httpx
-
+from signalroom_dagster.addresses import checked_address
 from signalroom_dagster.config import ConfigurationError, project_dir
-from signalroom_dagster.sources.http import TIMEOUT, VendorDataError, VendorError, VendorUnreachableError
+from signalroom_dagster.redaction import keep_secret
+from signalroom_dagster.sources.http import (
+    TIMEOUT_SECONDS,
+    VendorDataError,
+    VendorError,
+    VendorUnreachableError,
+    http_client,
+)
+
+if TYPE_CHECKING:
+    import httpx
 
 SCOPE = "https://www.googleapis.com/auth/spreadsheets.readonly"
 PASSING = frozenset({"internal_failure", "server_error", "temporarily_unavailable"})
@@ -39,12 +48,16 @@ class ServiceAccount(NamedTuple):
     def token(self) -> str:
         """A new access token, good for an hour. Raises VendorError, VendorUnreachableError and VendorDataError."""
         self.signer.refresh(self._send)
+        keep_secret(self.signer.token)
         return self.signer.token
 
     def _send(self, url: str, method: str = "GET", body: Any = None, headers: Any = None, **_: Any) -> "TokenAnswer":
         """google-auth's way to its token endpoint."""
+        import httpx
+
         try:
-            answer = httpx.request(method, url, content=body, headers=headers, timeout=TIMEOUT)
+            with http_client(TIMEOUT_SECONDS) as http:
+                answer = http.request(method, url, content=body, headers=headers)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise VendorUnreachableError(self._about(f"gave no whole answer ({type(error).__name__})")) from None
         said = _decoded(answer.content)
@@ -54,7 +67,7 @@ class ServiceAccount(NamedTuple):
             raise VendorDataError(self._about("answered without a token"))
         return TokenAnswer(answer.status_code, dict(answer.headers), answer.content)
 
-    def _refusal(self, answer: httpx.Response, said: Mapping[str, Any]) -> VendorError:
+    def _refusal(self, answer: "httpx.Response", said: Mapping[str, Any]) -> VendorError:
         words = ": ".join(str(said[name]) for name in ("error", "error_description") if said.get(name))
         words = _SECRET_OR_ADDRESS.sub("***", words)[:LONGEST_WORDS] or answer.reason_phrase
         status = None if said.get("error") in PASSING else answer.status_code
@@ -82,12 +95,16 @@ def open_account(credentials: str, client_id: str) -> ServiceAccount:
 
     text = credentials if credentials.lstrip().startswith("{") else _file(credentials, client_id)
     key = _decoded(text.encode())
+    keep_secret(str(key.get("private_key", "")))
     if key.get("type") != "service_account":
         raise _unusable(client_id, "it is not the JSON key of a service account")
     try:
         signer = Credentials.from_service_account_info(key, scopes=[SCOPE])
+        checked_address(str(key["token_uri"]))
     except (ValueError, TypeError, AttributeError):
-        raise _unusable(client_id, "client_email, token_uri or private_key is missing or damaged") from None
+        raise _unusable(
+            client_id, "client_email, private_key or token_uri (an https address) is missing or damaged"
+        ) from None
     return ServiceAccount(client_id, str(key["client_email"]), signer)
 
 

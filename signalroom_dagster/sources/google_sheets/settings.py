@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from signalroom_dagster.addresses import Address
 from signalroom_dagster.config import ClientOnly
 from signalroom_dagster.naming import snake_case
 from signalroom_dagster.sources.google_sheets.header import folded
@@ -80,7 +81,7 @@ class Settings(BaseModel):
 
     credentials: Annotated[SecretStr, ClientOnly()] = Field(min_length=1)
     sheets: Annotated[dict[str, Sheet], ClientOnly()] = Field(min_length=1)
-    base_url: str = "https://sheets.googleapis.com"
+    base_url: Address = "https://sheets.googleapis.com"
     requests_per_minute: int = Field(default=60, gt=10)
     min_rows: int = Field(default=1, ge=0)
     keep_share: float = Field(default=0.5, ge=0, le=1)

@@ -11,15 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple, TypeAlias
 
-import httpx
-
 from signalroom_dagster.limits import Limit
 from signalroom_dagster.sources.google_sheets.rows import Values
 from signalroom_dagster.sources.google_sheets.service_account import ServiceAccount
 from signalroom_dagster.sources.google_sheets.settings import Settings
-from signalroom_dagster.sources.http import Api, VendorDataError, VendorError
+from signalroom_dagster.sources.http import Api, VendorDataError, VendorError, http_client
 
-TIMEOUT = httpx.Timeout(190.0, connect=10.0)  # Google itself gives a request 180 s
+TIMEOUT_SECONDS = 190.0  # Google itself gives a request 180 s
 AT_ONCE = 4
 BURST = 10
 QUOTA_SECONDS = "60"  # quotas are counted by the minute, and Google does not say so in a header
@@ -61,7 +59,7 @@ def open_api(account: ServiceAccount, settings: Settings) -> Account:
         secrets=(token,),
         headers={"Authorization": f"Bearer {token}"},
         words=_words,
-        http=httpx.Client(timeout=TIMEOUT),
+        http=http_client(TIMEOUT_SECONDS),
     )
     return Account(api, account.email)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
 
+from signalroom_dagster.redaction import keep_secret
 from signalroom_dagster.sources.http import Api, VendorDataError, VendorError
 
 TOKEN_PATH = "/oauth/v2/token"
@@ -65,6 +66,7 @@ class Account:
             raise VendorError(f"{error}; check {self.api.key_name}", 401) from None
         if not isinstance(answer, Mapping) or not isinstance(token := answer.get("access_token"), str) or not token:
             raise VendorDataError(self.api.about("POST", TOKEN_PATH, "answered without a token"))
+        keep_secret(token)
         life = _seconds(answer.get("expires_in"))
         signed = replace(self.api, headers={"Authorization": f"Bearer {token}"}, secrets=(*self.api.secrets, token))
         return Token(signed, asked_at + life - min(EARLY_SECONDS, life / 2))

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from signalroom_dagster.addresses import Address
 from signalroom_dagster.config import ClientOnly
 
 Policy = Literal["keep", "hash", "drop"]
@@ -31,7 +32,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, validate_default=True)
 
-    base_url: Annotated[str, ClientOnly()] = Field(min_length=1)
+    base_url: Annotated[Address, ClientOnly()] = Field(min_length=1)
     client_id: Annotated[SecretStr, ClientOnly()] = Field(min_length=1)
     client_secret: Annotated[SecretStr, ClientOnly()] = Field(min_length=1)
     fields: dict[str, Policy] = {}

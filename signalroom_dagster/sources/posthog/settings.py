@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from signalroom_dagster.addresses import Address
 from signalroom_dagster.config import ClientOnly
 from signalroom_dagster.sources.days import DaySettings
 
@@ -23,7 +24,7 @@ class Settings(DaySettings):
 
     api_key: Annotated[SecretStr, ClientOnly()] = Field(min_length=1)
     project_id: Annotated[int, ClientOnly()] = Field(gt=0)
-    host: str = "https://us.posthog.com"
+    host: Address = "https://us.posthog.com"
     lookback: int | None = Field(default=None, ge=1)
     lateness_days: int = Field(default=30, ge=1)
     read_older: bool = True

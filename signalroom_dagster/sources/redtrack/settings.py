@@ -5,6 +5,7 @@ from zoneinfo import available_timezones
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator
 
+from signalroom_dagster.addresses import Address
 from signalroom_dagster.config import ClientOnly
 from signalroom_dagster.sources.days import DaySettings
 
@@ -21,7 +22,7 @@ class Settings(DaySettings):
 
     api_key: Annotated[SecretStr, ClientOnly()] = Field(min_length=1)
     account_timezone: Annotated[str | None, ClientOnly()] = None
-    base_url: str = "https://api.redtrack.io"
+    base_url: Address = "https://api.redtrack.io"
     reports_per_minute: int = Field(default=19, gt=0)
     requests_per_minute: int = Field(default=60, gt=0)
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, cast
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from signalroom_dagster.addresses import Address
 from signalroom_dagster.config import ClientOnly
 from signalroom_dagster.naming import snake_case
 from signalroom_dagster.sources.s3_exports.layouts import Policy
@@ -34,7 +35,7 @@ class Settings(BaseModel):
     aws_access_key_id: Annotated[SecretStr | None, ClientOnly()] = None
     aws_secret_access_key: Annotated[SecretStr | None, ClientOnly()] = None
     region_name: Annotated[str | None, ClientOnly()] = None
-    endpoint_url: Annotated[str | None, ClientOnly()] = None
+    endpoint_url: Annotated[Address | None, ClientOnly()] = None
     row_filter: Annotated[RowFilter | None, ClientOnly()] = None
     columns: dict[str, Policy] = {}
     hash_key: Annotated[SecretStr | None, ClientOnly()] = None

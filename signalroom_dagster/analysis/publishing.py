@@ -1,0 +1,101 @@
+"""From the store to the warehouse and to files, where these are no part of the store's transaction: an outbox.
+
+Results wait in the store until they are written here and marked there. Whoever dies in between writes the same rows
+once more, over themselves.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from signalroom_dagster.analysis.export import export_files, is_exporting
+from signalroom_dagster.analysis.results import RESULTS, create_results, from_kept, write
+from signalroom_dagster.config import destination_name, postgres_url
+from signalroom_dagster.events.stores.contract import Kept, Store
+from signalroom_dagster.loading import warehouse
+from signalroom_dagster.loading.errors import LoadError
+
+BATCH = 500
+WAREHOUSE_SECONDS = 1.0
+MOST_REFUSED = 3
+
+
+def is_direct(store: Store) -> bool:
+    """Whether results are written in the store's own transaction: its database is the warehouse, no files are due."""
+    if destination_name() != "postgres" or not store.database or is_exporting():
+        return False
+    return _address(store.database) == _address(postgres_url())
+
+
+def create_table_of_results() -> None:
+    """Create `analysis.results` where it is missing."""
+    with warehouse.exclusive(), warehouse.transaction("creating analysis.results") as query:
+        create_results(query)
+
+
+def count_results(client_id: str) -> int:
+    """How many results a client has in the warehouse."""
+    with warehouse.exclusive(), warehouse.connected() as query:
+        return int(query(f"SELECT count(*) FROM {RESULTS} WHERE _client_id = %s", client_id)[0][0])
+
+
+def publish_once(store: Store, limit: int = BATCH, wait_seconds: float = WAREHOUSE_SECONDS) -> int:
+    """Bring up to `limit` results that wait in the store to the warehouse, and to files; how many.
+
+    What is read is read under the warehouse's lock, so that of two publishers the later one writes the newer rows.
+    Raises WarehouseBusyError when DuckDB is in use for longer than `wait_seconds`, DestinationUnreachableError,
+    StoreError, and LoadError for rows that the warehouse refuses, when all others are published.
+    """
+    if not store.unpublished(1):
+        return 0
+    with warehouse.exclusive(wait_seconds):
+        kept, refused = _written(store, limit)
+        export_files([from_kept(each) for each in kept])
+        store.published(kept)
+    if refused:
+        named = ", ".join(f"{each.tenant_id}/{each.job_id}" for each in refused)
+        raise LoadError(f"{RESULTS}: the warehouse refuses {len(refused)} results, which stay in the store: {named}")
+    return len(kept)
+
+
+def publish_all(store: Store, wait_seconds: float = WAREHOUSE_SECONDS) -> int:
+    """`publish_once` until nothing waits; how many."""
+    total = 0
+    while done := publish_once(store, BATCH, wait_seconds):
+        total += done
+    return total
+
+
+def _written(store: Store, limit: int) -> tuple[Sequence[Kept], Sequence[Kept]]:
+    """The results that are in the warehouse now, and those that it refuses."""
+    kept: Sequence[Kept] = ()
+    try:
+        with warehouse.transaction("publishing analysis results") as query:
+            create_results(query)  # a consumer does not wait for DuckDB before it begins
+            warehouse.lock(query, RESULTS)
+            kept = store.unpublished(limit)
+            if kept:
+                write(query, [from_kept(each) for each in kept], datetime.now(UTC))
+    except LoadError:
+        return _written_singly(kept)
+    return kept, ()
+
+
+def _written_singly(kept: Sequence[Kept]) -> tuple[Sequence[Kept], Sequence[Kept]]:
+    """The same one by one. Raises LoadError when too many are refused for it to be their own fault."""
+    refused: list[Kept] = []
+    for each in kept:
+        try:
+            with warehouse.transaction(f"publishing the result of {each.tenant_id}/{each.job_id}") as query:
+                write(query, [from_kept(each)], datetime.now(UTC))
+        except LoadError:
+            refused.append(each)
+            if len(refused) > MOST_REFUSED:
+                raise
+    return [each for each in kept if each not in refused], refused
+
+
+def _address(url: str) -> tuple[str | None, ...]:
+    from psycopg2.extensions import parse_dsn
+
+    parts = parse_dsn(url)
+    return tuple(parts.get(name) for name in ("host", "port", "dbname"))

@@ -1,0 +1,126 @@
+"""The rows of `analysis.results`: what one is made of, how it travels through the store, and its table on both engines.
+
+Grain: one row per (client, job). https://jcristharif.com/msgspec/
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from signalroom_dagster.analysis.steps import analyse
+from signalroom_dagster.analysis.summary import Summary
+from signalroom_dagster.config import destination_name
+from signalroom_dagster.events.stores.contract import JobKey, Kept, Ready
+from signalroom_dagster.loading.tables import create_table
+from signalroom_dagster.loading.warehouse import Query, lock, secure_table
+
+SCHEMA = "analysis"
+RESULTS = "analysis.results"
+KEY = ("_client_id", "job_id")
+COLUMNS = {
+    "_client_id": "varchar NOT NULL",
+    "job_id": "varchar NOT NULL",
+    "score": "numeric(18, 4)",
+    "best_campaign": "varchar",
+    "campaign_count": "bigint NOT NULL",
+    "conversions": "numeric(18, 4)",
+    "revenue": "numeric(18, 4)",
+    "cost": "numeric(18, 4)",
+    "cpa": "numeric(18, 4)",
+    "roas": "numeric(18, 4)",
+    "people": "bigint",
+    "reached": "bigint",
+    "reach_rate": "numeric(18, 4)",
+    "impressions": "bigint",
+    "clicks": "bigint",
+    "click_rate": "numeric(18, 4)",
+    "campaigns": "json NOT NULL",
+    "analysis_types": "json NOT NULL",
+    "late": "boolean NOT NULL",
+    "contract_version": "varchar NOT NULL",
+    "hash": "varchar NOT NULL",
+    "first_event_at": "timestamp with time zone NOT NULL",
+    "last_event_at": "timestamp with time zone NOT NULL",
+    "_loaded_at": "timestamp with time zone NOT NULL",
+}
+"""`late`: an event came after the deadline. `hash` is of the figures: equal for a replay. Times are instants (UTC)."""
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of one job."""
+
+    tenant_id: str
+    job_id: str
+    analysis_types: list[str]
+    late: bool
+    contract_version: str
+    first_event_at: datetime
+    last_event_at: datetime
+    summary: Summary
+
+    @property
+    def key(self) -> JobKey:
+        """Whose it is."""
+        return JobKey(self.tenant_id, self.job_id)
+
+
+def result_of(job: Ready) -> Result:
+    """Analyse a job. Raises InvalidResultError."""
+    return Result(
+        tenant_id=job.tenant_id,
+        job_id=job.job_id,
+        analysis_types=sorted(job.payloads),
+        late=job.late,
+        contract_version=job.contract_version,
+        first_event_at=job.first_at,
+        last_event_at=job.last_at,
+        summary=analyse(job.payloads),
+    )
+
+
+def as_kept(result: Result) -> Kept:
+    """A result as the store keeps it until it is published."""
+    return Kept(result.tenant_id, result.job_id, msgspec.json.encode(result))
+
+
+def from_kept(kept: Kept) -> Result:
+    """The result that the store kept."""
+    return msgspec.json.decode(kept.body, type=Result)
+
+
+def row(result: Result, loaded_at: datetime) -> dict[str, Any]:
+    """A result as a row, by column."""
+    own = {**msgspec.structs.asdict(result), **msgspec.structs.asdict(result.summary)}
+    own |= {"_client_id": result.tenant_id, "_loaded_at": loaded_at}
+    return {name: own[name] for name in COLUMNS}
+
+
+def write(execute: Callable[..., Any], results: Sequence[Result], loaded_at: datetime) -> None:
+    """Insert or replace rows in one statement; in order of key, so that two writers cannot lock each other out."""
+    ordered = sorted(results, key=lambda result: result.key)
+    names = ", ".join(COLUMNS)
+    replaced = ", ".join(f"{name} = EXCLUDED.{name}" for name in COLUMNS if name not in KEY)
+    execute(
+        f"INSERT INTO {RESULTS} ({names}) SELECT {names} FROM {given_rows(destination_name())} "
+        f"ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET {replaced}",
+        msgspec.json.encode([row(result, loaded_at) for result in ordered]).decode(),
+    )
+
+
+def given_rows(engine: str) -> str:
+    """What reads a JSON list of rows (%s) as a table: one parameter is five times as fast as one for each value."""
+    types = {name: kind.removesuffix(" NOT NULL") for name, kind in COLUMNS.items()}
+    if engine == "duckdb":
+        return f"(SELECT unnest(from_json(%s, '{json.dumps([types])}'), max_depth := 2))"
+    return f"json_to_recordset(%s) AS given ({', '.join(f'{name} {kind}' for name, kind in types.items())})"
+
+
+def create_results(query: Query) -> None:
+    """The table, where it is not there yet; within the caller's transaction."""
+    lock(query, f"ddl|{SCHEMA}")
+    query(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+    query(create_table(RESULTS, COLUMNS, KEY))
+    secure_table(query, RESULTS)

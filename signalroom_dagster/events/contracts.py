@@ -1,0 +1,70 @@
+"""What an event is, and what a tenant (a client) requires of a job: `[analysis]` in its client.toml.
+
+https://jcristharif.com/msgspec/
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from signalroom_dagster.clients import load_clients
+from signalroom_dagster.config import ConfigurationError
+
+Identifier = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*\Z", max_length=128)]
+TypeName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]*$", max_length=64)]
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One analysis result of one job, as it is sent; unknown fields are ignored. `result` keeps the sender's bytes."""
+
+    tenant_id: Identifier
+    job_id: Identifier
+    analysis_type: Identifier
+    result: msgspec.Raw
+
+
+class Contract(msgspec.Struct, frozen=True):
+    """Which analysis types make a tenant's job complete, and how long after its first event it may wait for them."""
+
+    tenant_id: str
+    required: frozenset[str]
+    deadline: timedelta
+
+    @property
+    def version(self) -> str:
+        """Names the set of required types: kept with each job, so that a changed contract touches new jobs only."""
+        return hashlib.sha256("\n".join(sorted(self.required)).encode()).hexdigest()[:12]
+
+
+class AnalysisSettings(BaseModel):
+    """`[analysis]` of a client.toml, as far as it concerns what arrives."""
+
+    model_config = ConfigDict(frozen=True)
+
+    required: tuple[TypeName, ...] = Field(min_length=1, max_length=32)
+    deadline_minutes: float = Field(default=60, gt=0, le=60 * 24 * 30)
+
+
+def load_contracts() -> dict[str, Contract]:
+    """The contract of every client that has an `[analysis]` section, by tenant.
+
+    Raises ConfigurationError naming the client and the key.
+    """
+    return {client.id: contract_of(client.id, client.analysis) for client in load_clients().values() if client.analysis}
+
+
+def contract_of(tenant_id: str, section: Mapping[str, Any]) -> Contract:
+    """The contract that an `[analysis]` section stands for. Raises ConfigurationError."""
+    try:
+        settings = AnalysisSettings.model_validate(section)
+    except ValidationError as error:
+        found = "; ".join(
+            f"[analysis] {'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
+            for item in error.errors(include_input=False, include_url=False)
+        )
+        raise ConfigurationError(f"data/clients/{tenant_id}/client.toml: {found}") from None
+    return Contract(tenant_id, frozenset(settings.required), timedelta(minutes=settings.deadline_minutes))

@@ -1,0 +1,207 @@
+"""The gateway: takes events over HTTP, and answers when they are durably stored. It keeps nothing itself, so that any
+number of them may run, and be killed, at any time.
+
+204 stored, already stored, or kept as a dead letter · 401 no valid token · 403 another tenant's event · 413 too large ·
+429 too much waits · 503 the store or the token's keys cannot be reached: come again.
+
+https://www.starlette.io/applications/
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from signalroom_dagster.events import intake
+from signalroom_dagster.events.access import Access, SharedTokens, UnauthorizedError
+from signalroom_dagster.events.access_log import AccessLog
+from signalroom_dagster.events.google_keys import KeysUnavailableError
+from signalroom_dagster.events.group_commit import GroupCommit, QueueFullError
+from signalroom_dagster.events.intake import Contracts, ForbiddenError, Intake, Sender
+from signalroom_dagster.events.metrics import Metrics, More
+from signalroom_dagster.events.settings import EventSettings
+from signalroom_dagster.events.stores.contract import Store, StoreError
+from signalroom_dagster.events.webhooks import Webhooks
+
+log = logging.getLogger(__name__)
+
+PING_SECONDS = 3.0
+CREATE_AGAIN_SECONDS = 1.0
+Read = Callable[[bytes, Sender, Contracts], Intake]
+
+
+class TooLargeError(Exception):
+    """The body is larger than is taken."""
+
+
+@dataclass(slots=True)
+class Gateway:
+    """What the answers are made with."""
+
+    store: Store
+    contracts: Contracts
+    access: Access
+    settings: EventSettings
+    metrics: Metrics
+    commits: GroupCommit | None = None
+
+    async def take(self, request: Request, read: Read) -> Response:
+        """Store what a request holds, and say how it went."""
+        try:
+            tenants = await self.access.tenants(request.headers.get("authorization"))
+            body = await read_body(request, self.settings.max_body_bytes)
+            found = read(body, intake.sent_now(tenants), self.contracts)
+            if len(found.events) + len(found.letters) > self.settings.max_queue:
+                raise TooLargeError(f"more than {self.settings.max_queue} events in one request")
+            if found.events or found.letters:
+                if not self.commits:
+                    raise StoreError("the gateway has not started")
+                await self.commits.submit(found)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except tuple(_ANSWERS) as error:
+            return refusal(error)
+        if not found.letters:
+            return Response(status_code=204)
+        return Response(
+            status_code=self.settings.poison_status, headers={"x-signalroom-dead-letters": str(len(found.letters))}
+        )
+
+
+def refusal(error: Exception) -> Response:
+    """How an error is answered: its own words, which repeat nothing of the request."""
+    status, headers = next(answer for kind, answer in _ANSWERS.items() if isinstance(error, kind))
+    told = "the store cannot be reached" if isinstance(error, StoreError) else str(error)
+    return PlainTextResponse(f"{told}\n", status, headers)
+
+
+_ANSWERS: dict[type[Exception], tuple[int, dict[str, str]]] = {
+    UnauthorizedError: (401, {"www-authenticate": "Bearer"}),
+    ForbiddenError: (403, {}),
+    TooLargeError: (413, {}),
+    QueueFullError: (429, {"retry-after": "1"}),
+    StoreError: (503, {"retry-after": "1"}),
+    KeysUnavailableError: (503, {"retry-after": "5"}),
+}
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body. Raises TooLargeError as soon as it is known to be larger than `limit` bytes."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limit:
+        raise TooLargeError(f"the body is larger than {limit} bytes")
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise TooLargeError(f"the body is larger than {limit} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def gateway_app(
+    store: Store,
+    contracts: Contracts,
+    access: Access,
+    settings: EventSettings,
+    webhooks: Webhooks | None = None,
+    more_metrics: More | None = None,
+) -> Starlette:
+    """The application. `more_metrics` yields further families for /metrics, each time it is asked."""
+    metrics = Metrics(store, more_metrics)
+    gateway = Gateway(store, contracts, access, settings, metrics)
+
+    async def pubsub(request: Request) -> Response:
+        return await gateway.take(request, intake.from_pubsub)
+
+    async def events(request: Request) -> Response:
+        return await gateway.take(request, intake.from_json)
+
+    routes = [
+        Route("/v1/events/pubsub", pubsub, methods=["POST"]),
+        Route("/v1/events", events, methods=["POST"]),
+        Route("/healthz", _alive),
+        Route("/readyz", _readiness(store)),
+        Route("/metrics", _figures(metrics, settings)),
+        *(webhooks.routes(settings.max_body_bytes) if webhooks else ()),
+    ]
+    return Starlette(routes=routes, middleware=[Middleware(AccessLog, metrics=metrics)], lifespan=_lifespan(gateway))
+
+
+def _lifespan(gateway: Gateway) -> Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]:
+    settings = gateway.settings
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        gateway.commits = GroupCommit(
+            gateway.store, gateway.metrics,
+            max_batch=settings.max_batch, max_queue=settings.max_queue, writers=settings.writers,
+        )  # fmt: skip
+        creating = asyncio.create_task(_create(gateway.store))
+        try:
+            yield
+        finally:  # the server has answered every request by now, or given up on it
+            creating.cancel()
+            await gateway.commits.close()
+            gateway.store.close()
+
+    return lifespan
+
+
+async def _create(store: Store) -> None:
+    """Create the store's tables as soon as it can be reached; until then events are answered 503."""
+    while True:
+        try:
+            return await asyncio.to_thread(store.create)
+        except StoreError as error:
+            log.warning("%s; trying again", error)
+            await asyncio.sleep(CREATE_AGAIN_SECONDS)
+
+
+async def _alive(_: Request) -> Response:
+    return PlainTextResponse("alive\n")
+
+
+def _readiness(store: Store) -> Callable[[Request], Awaitable[Response]]:
+    """Ready when the store can be written to; asked once a second at most."""
+    known: Sequence[float | bool] = (float("-inf"), False)
+    asking = asyncio.Lock()
+
+    async def ready(_: Request) -> Response:
+        nonlocal known
+        async with asking:
+            if time.monotonic() - known[0] > 1.0:
+                known = (time.monotonic(), await _answers(store))
+        return PlainTextResponse("ready\n") if known[1] else PlainTextResponse("the store cannot be reached\n", 503)
+
+    return ready
+
+
+async def _answers(store: Store) -> bool:
+    try:
+        await asyncio.wait_for(asyncio.to_thread(store.ping), PING_SECONDS)
+    except (StoreError, TimeoutError):
+        return False
+    return True
+
+
+def _figures(metrics: Metrics, settings: EventSettings) -> Callable[[Request], Awaitable[Response]]:
+    own = Access([SharedTokens({"": settings.metrics_token})] if settings.metrics_token else [])
+
+    async def figures(request: Request) -> Response:
+        try:
+            await own.tenants(request.headers.get("authorization"))
+        except UnauthorizedError as error:
+            return refusal(error)
+        return Response(await asyncio.to_thread(metrics.text), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return figures

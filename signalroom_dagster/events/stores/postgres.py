@@ -1,0 +1,235 @@
+"""The store for production: schema `events` in a Postgres, for any number of gateways and consumers.
+
+Each call is one transaction without session state, so that a transaction pooler may stand in between. Rows that two
+gateways write at once are written in the order of their keys: inbox first, then jobs.
+
+https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT
+"""
+
+from collections import deque
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import psycopg2
+from psycopg2.extras import execute_batch
+from typing_extensions import override
+
+from signalroom_dagster.events.stores import jobs, letters
+from signalroom_dagster.events.stores.contract import Outcome, Received, Retention, StoreError
+from signalroom_dagster.events.stores.jobs import EventKey, Standing
+from signalroom_dagster.events.stores.sessions import pieces, values_of
+from signalroom_dagster.events.stores.sql import SqlStore
+from signalroom_dagster.row_security import secure
+
+TABLES = ("inbox", "job", "dead_letter", "result", "lease")
+"""Closed to all but their owner: they hold what senders sent."""
+CONNECT_SECONDS = 5
+SILENT_SECONDS = 15
+"""After so long without an answer to what was sent, the server counts as gone."""
+
+_APPEND = """
+WITH incoming AS (
+    SELECT * FROM unnest(
+        %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::bytea[], %s::timestamptz[]
+    ) AS event (tenant_id, job_id, analysis_type, message_id, payload, payload_hash, received_at)
+), contract AS (
+    SELECT tenant_id, string_to_array(required, ',') AS required, version, make_interval(secs => seconds) AS deadline
+    FROM unnest(%s::text[], %s::text[], %s::text[], %s::float8[]) AS one (tenant_id, required, version, seconds)
+), kept AS (
+    INSERT INTO events.inbox (tenant_id, job_id, analysis_type, message_id, payload, payload_hash, received_at)
+    SELECT incoming.* FROM incoming LEFT JOIN events.job USING (tenant_id, job_id)
+    WHERE job.pruned_at IS NULL
+    ORDER BY tenant_id, job_id, analysis_type
+    ON CONFLICT DO NOTHING
+    RETURNING tenant_id, job_id, analysis_type, received_at
+), arrival AS (
+    SELECT tenant_id, job_id, array_agg(analysis_type) AS types, min(received_at) AS first_at,
+        max(received_at) AS last_at
+    FROM kept GROUP BY tenant_id, job_id
+), changed AS (
+    INSERT INTO events.job (tenant_id, job_id, required, arrived, contract_version, status, late, attempts,
+        first_at, last_at, deadline_at, due_at)
+    SELECT tenant_id, job_id, required, types, version, CASE WHEN required <@ types THEN 'ready' ELSE 'open' END,
+        false, 0, first_at, last_at, first_at + deadline, last_at
+    FROM arrival JOIN contract USING (tenant_id) ORDER BY tenant_id, job_id
+    ON CONFLICT (tenant_id, job_id) DO UPDATE SET
+        arrived = job.arrived || excluded.arrived,
+        last_at = greatest(job.last_at, excluded.last_at),
+        late = job.late OR job.status = 'expired' OR (job.status = 'open' AND excluded.first_at > job.deadline_at),
+        (status, due_at) = (
+            SELECT CASE WHEN complete THEN 'ready' ELSE job.status END,
+                CASE WHEN complete THEN greatest(job.last_at, excluded.last_at) ELSE job.due_at END
+            FROM (SELECT job.status IN ('open', 'expired') AND job.pruned_at IS NULL
+                AND job.required <@ (job.arrived || excluded.arrived) AS complete) AS found
+        )
+    RETURNING tenant_id, job_id, late
+)
+SELECT tenant_id, job_id, analysis_type, late FROM kept JOIN changed USING (tenant_id, job_id)
+"""
+_STANDS = """
+SELECT tenant_id, job_id, analysis_type, payload_hash FROM events.inbox
+WHERE (tenant_id, job_id, analysis_type) IN ({keys})
+"""
+_ARRIVED = "SELECT tenant_id, job_id, arrived FROM events.job WHERE (tenant_id, job_id) IN ({keys})"
+
+
+class PostgresSession:
+    """See Session."""
+
+    locked = "FOR UPDATE SKIP LOCKED"
+
+    def __init__(self, cursor: Any) -> None:
+        self.cursor = cursor
+
+    def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """See Session."""
+        self.cursor.execute(_marked(statement), values)
+        return self.cursor.fetchall()
+
+    def run(self, statement: str, *values: Any) -> int:
+        """See Session."""
+        self.cursor.execute(_marked(statement), values)
+        return self.cursor.rowcount
+
+    def many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """See Session."""
+        execute_batch(self.cursor, _marked(statement), rows, page_size=500)
+
+    def now(self) -> datetime:
+        """See Session."""
+        return self.time(self.rows("SELECT clock_timestamp()")[0][0])
+
+    def time(self, stored: Any) -> datetime:
+        """See Session."""
+        return stored.astimezone(UTC)
+
+    def names(self, stored: Any) -> frozenset[str]:
+        """See Session."""
+        return frozenset(stored)
+
+
+class PostgresStore(SqlStore):
+    """See Store."""
+
+    def __init__(self, url: str, retention: Retention | None = None) -> None:
+        self.database: str | None = url
+        self.retention = retention or Retention()
+        self._url = url
+        self._idle: deque[psycopg2.extensions.connection] = deque()
+
+    def create(self) -> None:
+        """See Store."""
+        script = files("signalroom_dagster.events.stores").joinpath("postgres.sql").read_text("utf-8")
+        with self.transaction() as session:
+            session.rows("SELECT pg_advisory_xact_lock(hashtextextended('ddl|events', 0))")
+            session.run(script)
+            for table in TABLES:
+                session.run(secure(f"events.{table}"))
+
+    @override
+    @contextmanager
+    def transaction(self, *, reads_only: bool = False) -> Generator[PostgresSession]:
+        """See Transactions."""
+        with self._connection() as connection, connection.cursor() as cursor:
+            yield PostgresSession(cursor)
+
+    def append(self, events: Sequence[Received]) -> Sequence[Outcome]:
+        """See Store."""
+        if not events:
+            return []
+        first: dict[EventKey, Received] = {}
+        for event in events:
+            first.setdefault(jobs.event_key(event), event)
+        hashes = {key: jobs.payload_hash(event.payload) for key, event in first.items()}
+        with self.transaction() as session:
+            found = session.rows(_APPEND, *_columns(first, hashes))
+            standing = {
+                (tenant, job, name): Standing(True, hashes[tenant, job, name], late)
+                for tenant, job, name, late in found
+            }
+            standing |= _standing(session, [key for key in first if key not in standing])
+            outcomes, buried = jobs.judge(events, standing)
+            letters.bury(session, buried)
+        return outcomes
+
+    def close(self) -> None:
+        """See Store."""
+        while self._idle:
+            self._idle.pop().close()
+
+    @contextmanager
+    def _connection(self) -> Generator["psycopg2.extensions.connection"]:
+        """An idle connection or a new one, in a transaction. When one is lost, so are those that were idle."""
+        try:
+            connection = self._take()
+            try:
+                with connection:
+                    yield connection
+            finally:
+                self._give_back(connection)
+        except psycopg2.Error as error:
+            raise _explained(error) from None
+
+    def _take(self) -> "psycopg2.extensions.connection":
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return psycopg2.connect(
+                self._url, connect_timeout=CONNECT_SECONDS, keepalives_idle=30, keepalives_interval=10,
+                keepalives_count=3, tcp_user_timeout=SILENT_SECONDS * 1000,
+            )  # fmt: skip
+
+    def _give_back(self, connection: "psycopg2.extensions.connection") -> None:
+        if connection.closed:
+            self.close()
+        elif connection.info.transaction_status == psycopg2.extensions.TRANSACTION_STATUS_IDLE:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+
+def _columns(first: dict[EventKey, Received], hashes: dict[EventKey, bytes]) -> list[list[Any]]:
+    """The batch by columns, then its tenants' contracts by columns."""
+    ordered = sorted(first.items())
+    rows = [
+        (*key, event.message_id, psycopg2.Binary(event.payload), psycopg2.Binary(hashes[key]), event.received_at)
+        for key, event in ordered
+    ]
+    contracts = {event.contract.tenant_id: event.contract for _, event in ordered}
+    terms = [
+        (tenant, ",".join(sorted(contract.required)), contract.version, contract.deadline.total_seconds())
+        for tenant, contract in contracts.items()
+    ]
+    return [list(column) for table in (rows, terms) for column in zip(*table, strict=True)]
+
+
+def _standing(session: PostgresSession, keys: Sequence[EventKey]) -> dict[EventKey, Standing]:
+    """What stands under keys that were not new. A statement of its own: it sees what others committed meanwhile."""
+    standing: dict[EventKey, Standing] = {}
+    for piece in pieces(keys):
+        marks, values = values_of(piece)
+        for *key, payload_hash in session.rows(_STANDS.format(keys=marks), *values):
+            standing[key[0], key[1], key[2]] = Standing(False, bytes(payload_hash))
+    for piece in pieces([key for key in keys if key not in standing]):
+        marks, values = values_of([key[:2] for key in piece])
+        arrived = {(tenant, job): names for tenant, job, names in session.rows(_ARRIVED.format(keys=marks), *values)}
+        for tenant, job, name in piece:
+            standing[tenant, job, name] = Standing(False, None, too_late=name not in arrived.get((tenant, job), ()))
+    return standing
+
+
+def _explained(error: psycopg2.Error) -> StoreError:
+    """What happened, without the values that Postgres quotes, and without the URL."""
+    told = str(error).splitlines()[0] if error.pgcode is None and str(error) else ""
+    refused = "password authentication failed" in told or "does not exist" in told
+    why = "refused the login" if refused else error.pgcode or "not reachable"
+    return StoreError(f"the events' store in Postgres: {why} ({type(error).__name__})")
+
+
+@cache
+def _marked(statement: str) -> str:
+    return statement.replace("?", "%s")

@@ -1,0 +1,48 @@
+"""Deletes what is past retention, in steps so small that nothing waits for them."""
+
+from datetime import datetime
+
+from signalroom_dagster.events.stores.contract import Retention
+from signalroom_dagster.events.stores.sessions import Session, Transactions, values_of
+
+AT_ONCE = 500
+_FINISHED = """
+SELECT tenant_id, job_id FROM events.job
+WHERE last_at <= ? AND pruned_at IS NULL AND status IN ('done', 'failed', 'expired') ORDER BY last_at LIMIT ? {locked}
+"""
+_TOMBSTONES = """
+SELECT tenant_id, job_id FROM events.job
+WHERE last_at <= ? AND pruned_at IS NOT NULL ORDER BY last_at LIMIT ? {locked}
+"""
+
+
+def prune(transaction: Transactions, retention: Retention, now: datetime) -> int:
+    """Payloads of finished jobs, then the rows of jobs that lost theirs long ago, old letters and published results."""
+    pruned = _in_steps(transaction, _FINISHED, now - retention.payloads, now)
+    _in_steps(transaction, _TOMBSTONES, now - retention.jobs, None)
+    with transaction() as session:
+        session.run("DELETE FROM events.dead_letter WHERE received_at <= ?", now - retention.dead_letters)
+        session.run("DELETE FROM events.result WHERE published_at <= ?", now - retention.payloads)
+    return pruned
+
+
+def _in_steps(transaction: Transactions, found: str, before: datetime, now: datetime | None) -> int:
+    total = 0
+    while True:
+        with transaction() as session:
+            keys = session.rows(found.format(locked=session.locked), before, AT_ONCE)
+            if keys:
+                _forget(session, keys, now)
+        total += len(keys)
+        if len(keys) < AT_ONCE:
+            return total
+
+
+def _forget(session: Session, keys: list[tuple[str, str]] | list[tuple[object, ...]], now: datetime | None) -> None:
+    """The inputs of these jobs, and at last (`now` is None) the jobs."""
+    marks, values = values_of(keys)
+    session.run(f"DELETE FROM events.inbox WHERE (tenant_id, job_id) IN ({marks})", *values)
+    if now is None:
+        session.run(f"DELETE FROM events.job WHERE (tenant_id, job_id) IN ({marks})", *values)
+    else:
+        session.run(f"UPDATE events.job SET pruned_at = ? WHERE (tenant_id, job_id) IN ({marks})", now, *values)

@@ -1,0 +1,160 @@
+"""What the SQLite and Postgres stores do alike: all but the connection, the tables and the append."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
+
+from signalroom_dagster.events.stores import leases, replays, retention
+from signalroom_dagster.events.stores.claims import SqlBatch
+from signalroom_dagster.events.stores.contract import DeadLetter, Incomplete, Kept, Lease, Retention, TenantStats
+from signalroom_dagster.events.stores.letters import bury, open_letters, replayed
+from signalroom_dagster.events.stores.sessions import Session
+
+EXPIRED_AT_ONCE = 500
+_IS_DUE = "SELECT 1 FROM events.job WHERE status = 'ready' AND due_at <= ? LIMIT 1"
+_EXPIRE = """
+UPDATE events.job SET status = 'expired' WHERE (tenant_id, job_id) IN (
+    SELECT tenant_id, job_id FROM events.job WHERE status = 'open' AND deadline_at <= ? LIMIT ? {locked}
+) RETURNING tenant_id, job_id, required, arrived, first_at, deadline_at
+"""
+_INCOMPLETE = """
+SELECT tenant_id, job_id, required, arrived, first_at, deadline_at FROM events.job
+WHERE status = 'expired' AND (? IS NULL OR tenant_id = ?) ORDER BY deadline_at DESC LIMIT ?
+"""
+_COUNTS = """
+SELECT tenant_id, status, count(*), 0 FROM events.job GROUP BY tenant_id, status
+UNION ALL SELECT tenant_id, 'dead_letters', count(*), 0 FROM events.dead_letter WHERE replayed_at IS NULL GROUP BY 1
+UNION ALL SELECT tenant_id, 'unpublished', count(*), 0 FROM events.result WHERE published_at IS NULL GROUP BY 1
+"""
+_OLDEST = "SELECT tenant_id, min(due_at) FROM events.job WHERE status = 'ready' GROUP BY tenant_id"
+_UNPUBLISHED = """
+SELECT tenant_id, job_id, body, version FROM events.result WHERE published_at IS NULL ORDER BY kept_at LIMIT ?
+"""
+_PUBLISHED = "UPDATE events.result SET published_at = ? WHERE tenant_id = ? AND job_id = ? AND version = ?"
+
+
+class SqlStore(ABC):
+    """See Store."""
+
+    retention: Retention
+
+    @abstractmethod
+    def transaction(self, *, reads_only: bool = False) -> AbstractContextManager[Session]:
+        """See Transactions."""
+
+    def ping(self) -> None:
+        """See Store."""
+        with self.transaction() as session:
+            session.run("DELETE FROM events.lease WHERE name = ?", "")
+
+    def bury(self, letters: Sequence[DeadLetter]) -> None:
+        """See Store."""
+        if letters:
+            with self.transaction() as session:
+                bury(session, letters)
+
+    @contextmanager
+    def claim(self, limit: int, now: datetime | None = None) -> Generator[SqlBatch]:
+        """See Store."""
+        now = now or datetime.now(UTC)
+        with self.transaction(reads_only=True) as session:
+            limit = limit if session.rows(_IS_DUE, now) else 0
+        with self.transaction(reads_only=not limit) as session:
+            yield SqlBatch(session, limit, now)
+
+    def expire(self, now: datetime) -> Sequence[Incomplete]:
+        """See Store."""
+        found: list[Incomplete] = []
+        while True:
+            with self.transaction() as session:
+                rows = session.rows(_EXPIRE.format(locked=session.locked), now, EXPIRED_AT_ONCE)
+                found += [_incomplete(session, *row) for row in rows]
+            if len(rows) < EXPIRED_AT_ONCE:
+                return found
+
+    def incomplete(self, tenant_id: str | None = None, limit: int = 100) -> Sequence[Incomplete]:
+        """See Store."""
+        with self.transaction(reads_only=True) as session:
+            return [_incomplete(session, *row) for row in session.rows(_INCOMPLETE, tenant_id, tenant_id, limit)]
+
+    def stats(self) -> Mapping[str, TenantStats]:
+        """See Store."""
+        counts: dict[str, dict[str, int]] = {}
+        with self.transaction(reads_only=True) as session:
+            for tenant, what, count, _ in session.rows(_COUNTS):
+                counts.setdefault(tenant, {})[what] = count
+            now = session.now()
+            lags = {tenant: (now - session.time(oldest)).total_seconds() for tenant, oldest in session.rows(_OLDEST)}
+        return {
+            tenant: TenantStats(**found, lag_seconds=max(0.0, lags.get(tenant, 0.0)))
+            for tenant, found in sorted(counts.items())
+        }
+
+    def replay(
+        self,
+        tenant_id: str,
+        job_ids: Collection[str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        dead_letters: bool = False,
+    ) -> int:
+        """See Store."""
+        replays.check_since(tenant_id, since, self.retention)
+        with self.transaction() as session:
+            return replays.make_ready(session, tenant_id, job_ids, (since, until), dead_letters)
+
+    def letters(self, tenant_id: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
+        """See Store."""
+        with self.transaction(reads_only=True) as session:
+            return open_letters(session, tenant_id, limit)
+
+    def replayed(self, letter_ids: Collection[str]) -> None:
+        """See Store."""
+        with self.transaction() as session:
+            replayed(session, letter_ids)
+
+    def unpublished(self, limit: int) -> Sequence[Kept]:
+        """See Store."""
+        with self.transaction(reads_only=True) as session:
+            return [
+                Kept(tenant, job, bytes(body), version)
+                for tenant, job, body, version in session.rows(_UNPUBLISHED, limit)
+            ]
+
+    def published(self, results: Iterable[Kept]) -> None:
+        """See Store."""
+        with self.transaction() as session:
+            now = session.now()
+            session.many(_PUBLISHED, [(now, result.tenant_id, result.job_id, result.version) for result in results])
+
+    def prune(self, now: datetime) -> int:
+        """See Store."""
+        return retention.prune(self.transaction, self.retention, now)
+
+    def lease(self, name: str, holder: str, seconds: float) -> bool:
+        """See Store."""
+        with self.transaction() as session:
+            return leases.take(session, name, holder, timedelta(seconds=seconds))
+
+    def renew(self, name: str, holder: str, seconds: float) -> bool:
+        """See Store."""
+        with self.transaction() as session:
+            return leases.renew(session, name, holder, timedelta(seconds=seconds))
+
+    def release(self, name: str, holder: str) -> None:
+        """See Store."""
+        with self.transaction() as session:
+            session.run("DELETE FROM events.lease WHERE name = ? AND holder = ?", name, holder)
+
+    def leased(self, name: str) -> Lease | None:
+        """See Store."""
+        with self.transaction(reads_only=True) as session:
+            return leases.held(session, name)
+
+
+def _incomplete(
+    session: Session, tenant_id: str, job_id: str, required: object, arrived: object, first_at: object, deadline: object
+) -> Incomplete:
+    missing = tuple(sorted(session.names(required) - session.names(arrived)))
+    return Incomplete(tenant_id, job_id, missing, session.time(first_at), session.time(deadline))

@@ -1,0 +1,99 @@
+"""What `doctor` finds in the warehouse: tables that another system left, and tables that show too much.
+
+SignalRoom never changes a table that it did not make, but for the affiliate mapping, to which it adds columns: a load
+that meets one refuses, and says how to move it aside. On Postgres only; a DuckDB file is SignalRoom's own.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from signalroom_dagster.config import ConfigurationError, destination_name
+from signalroom_dagster.loading import catalog
+from signalroom_dagster.loading.model_runs import check_is_ours
+from signalroom_dagster.loading.reference import declared_tables
+from signalroom_dagster.loading.reference_tables import check_fits, missing_columns, stored_columns
+from signalroom_dagster.loading.sql_models import models
+from signalroom_dagster.loading.tables import OURS, move_aside
+from signalroom_dagster.loading.warehouse import Query
+from signalroom_dagster.row_security import OPEN_VIEWS, UNSECURED
+
+_COLUMNS = (
+    "SELECT table_name, array_agg(column_name::text) FROM information_schema.columns WHERE table_schema = %s GROUP BY 1"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """One thing that `doctor` looked at."""
+
+    subject: str
+    what: str
+    problem: str | None
+    blocks: bool = True
+
+
+def inspect(query: Query) -> Iterator[Diagnosis]:
+    """What is to be known of the tables that are there before SignalRoom loads into them."""
+    if destination_name() != "postgres":
+        return
+    for source in catalog.dlt_sources():
+        yield from _source_tables(query, source)
+    for source in catalog.reference_sources():
+        yield from _reference_tables(query, source)
+    for name in models():
+        try:
+            check_is_ours(query, name)
+        except ConfigurationError as error:
+            yield Diagnosis(".".join(name), "", str(error))
+    yield from _readers(query)
+
+
+def _source_tables(query: Query, source: str) -> Iterator[Diagnosis]:
+    """Tables of an earlier system in a source's schema: aside with the whole schema while nothing in it is ours."""
+    loaded = {table for table, facts in catalog.table_facts(source).items() if facts.load}
+    there = {table: columns for table, columns in query(_COLUMNS, source) if table in loaded}
+    others = sorted(table for table, columns in there.items() if not set(columns) >= OURS)
+    if others:
+        command = (
+            f"ALTER SCHEMA {source} RENAME TO {source}_before"
+            if len(others) == len(there)
+            else "; ".join(move_aside(source, table) for table in others)
+        )
+        problem = f"{_listed(others)} of another system: a load refuses and changes nothing. Keep them aside: {command}"
+        yield Diagnosis(f"schema {source}", "", problem)
+
+
+def _reference_tables(query: Query, source: str) -> Iterator[Diagnosis]:
+    for schema in declared_tables(source).values():
+        found, subject = stored_columns(query, schema.name), f"public.{schema.name}"
+        try:
+            check_fits(schema, found)
+        except ConfigurationError as error:
+            yield Diagnosis(subject, "", str(error))
+            continue
+        if found and (missing := missing_columns(schema, found)):
+            what = (
+                f"is there from an earlier system: it is kept and gets {_listed(missing)} with the first load; "
+                "`signalroom mappings load --all --dry-run` shows which rows that changes"
+            )
+            yield Diagnosis(subject, what, None)
+
+
+def _readers(query: Query) -> Iterator[Diagnosis]:
+    """Tables and views that show one client's rows to another's readers."""
+    if tables := [name for (name,) in query(UNSECURED)]:
+        problem = (
+            f"without it: {_listed(tables)}. `signalroom doctor --create` puts it on SignalRoom's own tables; on "
+            "others: ALTER TABLE ... ENABLE ROW LEVEL SECURITY"
+        )
+        yield Diagnosis("row level security", "", problem, blocks=False)
+    if views := [name for (name,) in query(OPEN_VIEWS)]:
+        problem = (
+            f"{_listed(views)} show every client's rows to whoever may read them: "
+            "ALTER VIEW ... SET (security_invoker = true)"
+        )
+        yield Diagnosis("views", "", problem, blocks=False)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,52 @@
+"""Settings of sources, in `.dlt/`, that nothing reads: misspelled, or in the wrong section."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from signalroom_dagster.clients import load_clients
+from signalroom_dagster.config import ClientOnly, ConfigurationError, project_dir, secrets_dir
+from signalroom_dagster.loading import catalog
+from signalroom_dagster.loading.freshness import Expected
+
+
+def unread_settings() -> Iterator[tuple[str, str]]:
+    """Where such a setting stands, as file and section, and what is wrong with it; never its value."""
+    for path in (project_dir() / ".dlt" / "config.toml", secrets_dir() / "secrets.toml"):
+        for source, section in _table(_read(path).get("sources")).items():
+            where = f"{path.name} [sources.{source}]"
+            if source in catalog.source_names():
+                yield from _of_source(source, _table(section), where)
+            else:
+                yield where, f"there is no source {source} (there are: {', '.join(catalog.source_names())})"
+
+
+def _of_source(source: str, section: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:
+    fields = catalog.source_module(source).Settings.model_fields
+    clients_own = {key for key, field in fields.items() if any(isinstance(mark, ClientOnly) for mark in field.metadata)}
+    known = {*fields, *Expected.model_fields}
+    for key in section:
+        if key in clients_own:
+            yield where, f"{key} is a client's own: it is read from [sources.{source}.clients.<id>] alone"
+        elif key not in {*known, "clients", "schedules"}:
+            yield where, f"{key} is not read; there are: {', '.join(sorted(known - clients_own))}"
+    for client_id, own in _table(section.get("clients")).items():
+        where_own = f"{where[:-1]}.clients.{client_id}]"
+        if client_id not in load_clients():
+            yield where_own, f"there is no client {client_id} (there are: {', '.join(load_clients())})"
+        for key in _table(own).keys() - known:
+            yield where_own, f"{key} is not read; there are: {', '.join(sorted(known))}"
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path.name} is not valid TOML ({type(error).__name__})") from None
+
+
+def _table(found: Any) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else {}

@@ -1,0 +1,282 @@
+"""Consumers in processes of their own, on real databases: killed at any point, two at once, and each job once."""
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psycopg2
+import pytest
+
+from signalroom_dagster.analysis import drain, publishing
+from signalroom_dagster.analysis.consumer import LEASE, Consumer
+from signalroom_dagster.analysis.publishing import create_table_of_results, is_direct
+from signalroom_dagster.analysis.store import opened_store
+from signalroom_dagster.events.stores.contract import Received, Store, StoreError
+from signalroom_dagster_tests.analysis.events import BAD, event, whole
+from signalroom_dagster_tests.loads import ask
+from signalroom_dagster_tests.postgres import PostgresServer
+from signalroom_dagster_tests.projects import Project
+
+COUNT = "SELECT count(*), count(DISTINCT job_id) FROM analysis.results"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def in_postgres(project: Project, postgres_url: str) -> Store:
+    """Store and warehouse in one database."""
+    project.use_postgres(postgres_url)
+    project.set(EVENTS__STORE=postgres_url)
+    create_table_of_results()
+    store = opened_store()
+    assert is_direct(store)
+    return store
+
+
+@pytest.fixture
+def beside_duckdb(project: Project) -> Store:
+    """A store in a file beside a warehouse in DuckDB."""
+    project.set(EVENTS__STORE=f"sqlite:///{project.root / 'events.db'}")
+    create_table_of_results()
+    store = opened_store()
+    assert not is_direct(store)
+    return store
+
+
+@pytest.fixture(params=["in_postgres", "beside_duckdb"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """Both kinds of neighbourhood."""
+    return request.getfixturevalue(request.param)
+
+
+def run(code: str, project: Project, **options: Any) -> subprocess.Popen[str]:
+    """Python in a process of its own, in the project."""
+    environment = {**os.environ, **project.environment, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen([sys.executable, "-W", "ignore", "-c", code], env=environment, text=True, **options)
+
+
+def consumer(project: Project, *options: str) -> subprocess.Popen[str]:
+    """`signalroom events consume`."""
+    arguments = ["signalroom", "events", "consume", *options]
+    code = f"from signalroom_dagster.cli import main; import sys; sys.argv = {arguments!r}; main()"
+    return run(code, project, stdout=subprocess.PIPE)
+
+
+def consuming(project: Project) -> subprocess.Popen[str]:
+    """One that has begun."""
+    process = consumer(project)
+    assert process.stdout and process.stdout.readline().startswith("consuming")
+    return process
+
+
+DIE = "import os, signal; die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
+DRAIN = """
+from signalroom_dagster.analysis import drain, publishing
+from signalroom_dagster.analysis.store import opened_store
+store = opened_store()
+{die}
+drain.drain_once(store)
+publishing.publish_all(store)
+"""
+WRITTEN = "from signalroom_dagster.events.stores.claims import SqlBatch; SqlBatch.failed = die"
+
+
+@pytest.mark.parametrize(
+    ("host", "death", "rows"),
+    [
+        ("in_postgres", WRITTEN, 0),
+        ("beside_duckdb", WRITTEN, 0),
+        ("beside_duckdb", "publishing.publish_all = die", 0),
+        ("beside_duckdb", "type(store).published = die", 20),
+    ],
+    ids=["written, not committed", "kept, not committed", "committed, not published", "published, not marked"],
+)
+def test_a_kill_at_any_point_loses_nothing_and_writes_nothing_twice(
+    host: str, death: str, rows: int, project: Project, request: pytest.FixtureRequest
+) -> None:
+    store: Store = request.getfixturevalue(host)
+    store.append(whole([f"j{number}" for number in range(20)]))
+    assert run(DIE + DRAIN.format(die=death), project).wait(60) == -signal.SIGKILL
+    assert ask(COUNT) == [(rows, rows)]
+    drain.drain_once(store)
+    publishing.publish_all(store)
+    assert ask(COUNT) == [(20, 20)]
+    assert (store.stats()["713"].done, store.stats()["713"].unpublished) == (20, 0)
+
+
+def test_one_bad_job_stops_no_other_and_is_a_dead_letter_after_five_attempts(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [f"j{number}" for number in range(499)]
+    store.append([*whole(jobs), event("bad", "attribution"), event("bad", "audience", BAD), event("bad", "creative")])
+    counts = drain.drain_once(store)["713"]
+    assert (counts.jobs, counts.events, counts.failed) == (499, 1_497, 1)
+    publishing.publish_all(store)
+    assert ask(COUNT) == [(499, 499)]
+    assert drain.drain_once(store) == {}  # it rests before it is tried again
+    now = datetime.now(UTC)
+    for wait in (1, 2, 4, 8):
+        assert store.stats()["713"].dead_letters == 0
+        now += timedelta(seconds=wait + 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "claim", functools.partial(store.claim, now=now))
+            drain.drain_once(store)
+    assert (store.stats()["713"].failed, store.stats()["713"].dead_letters) == (1, 1)
+    (letter,) = store.letters("713")
+    assert (letter.stage, letter.job_id) == ("analysis", "bad")
+    assert letter.reason == "audience: entry 0: reached is more than people"
+
+
+def test_a_row_that_postgres_refuses_fails_its_job_alone(in_postgres: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("signalroom_dagster.analysis.steps.MOST_ROWS_HOLD", 10**30)
+    tiny = b'{"campaigns": [{"campaign": "a", "conversions": "0.0001", "revenue": 1, "cost": 1000000000}]}'
+    bad = tiny.replace(b"}]}", b"}, " + b", ".join([tiny[15:-2].replace(b"0.0001", b"0")] * 999) + b"]}")
+    in_postgres.append([*whole(["j1", "j2"]), event("bad", "attribution", bad), *whole(["bad"])[1:]])
+    counts = drain.drain_once(in_postgres)["713"]
+    assert (counts.jobs, counts.failed) == (2, 1)
+    assert ask(COUNT) == [(2, 2)]
+    assert in_postgres.stats()["713"].ready == 1
+
+
+def feed(store: Store, jobs: Sequence[str]) -> Iterator[None]:
+    """Events of these jobs in batches, with about 15 % of them again later; pauses after each batch."""
+    events = whole(jobs)
+    again = events[::7]
+    mixed = sorted([*events, *again], key=lambda each: hash((each.job_id[-1], each.analysis_type, each.job_id)))
+    for start in range(0, len(mixed), 60):
+        store.append(mixed[start : start + 60])
+        yield
+
+
+def wait_for(store: Store, jobs: int, seconds: float = 60) -> None:
+    """Until so many jobs are done and published."""
+    give_up = time.monotonic() + seconds
+    while time.monotonic() < give_up:
+        found = store.stats().get("713")
+        if found and found.done == jobs and not found.unpublished:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"after {seconds} s: {store.stats()}")
+
+
+def test_two_consumers_on_one_postgres_analyse_every_job_once(in_postgres: Store, project: Project) -> None:
+    ask(
+        "CREATE TABLE written AS SELECT job_id FROM analysis.results WHERE false; "
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN INSERT INTO written VALUES (NEW.job_id); RETURN NULL; END $$; CREATE TRIGGER note "
+        "AFTER INSERT OR UPDATE ON analysis.results FOR EACH ROW EXECUTE FUNCTION note()"
+    )
+    consumers = [consuming(project), consuming(project)]
+    for _ in feed(in_postgres, [f"j{number}" for number in range(600)]):
+        time.sleep(0.02)
+    wait_for(in_postgres, 600)
+    for process in consumers:
+        process.send_signal(signal.SIGTERM)
+    assert [process.wait(30) for process in consumers] == [0, 0]
+    assert ask(COUNT) == [(600, 600)]
+    assert ask("SELECT count(*), count(DISTINCT job_id) FROM written") == [(600, 600)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [5])
+def test_a_consumer_that_is_killed_again_and_again_under_load(kills: int, store: Store, project: Project) -> None:
+    jobs = [f"j{number}" for number in range(2_000)]
+    process = consuming(project)
+    for number, _ in enumerate(feed(store, jobs)):
+        time.sleep(0.1)
+        if number and number % 20 == 0 and kills:
+            process.kill()
+            process.wait(30)
+            kills -= 1
+            process = consumer(project)
+    wait_for(store, len(jobs), 120)
+    process.terminate()
+    assert process.wait(30) == 0
+    assert ask(COUNT) == [(len(jobs), len(jobs))]
+
+
+@pytest.mark.slow
+def test_a_consumer_outlives_postgres(project: Project) -> None:
+    server = PostgresServer({"fsync": "on"}).start()
+    try:
+        url = server.create_database("events")
+        project.use_postgres(url)
+        project.set(EVENTS__STORE=url)
+        create_table_of_results()
+        store = opened_store()
+        process = consumer(project)
+        jobs = [f"j{number}" for number in range(1_000)]
+        batches = whole(jobs)
+        for start in range(0, len(batches), 60):
+            if start in (900, 1_800):
+                server.stop(signal.SIGQUIT)
+                server.start()
+            append_again(store, batches[start : start + 60])
+            time.sleep(0.1)
+        wait_for(store, len(jobs), 60)
+        process.terminate()
+        assert process.wait(30) == 0
+        assert ask(COUNT) == [(len(jobs), len(jobs))]
+    finally:
+        server.remove()
+
+
+def append_again(store: Store, events: Sequence[Received]) -> None:
+    """As a sender does that gets no answer."""
+    for _ in range(20):
+        try:
+            store.append(events)
+            return
+        except StoreError:
+            time.sleep(0.3)
+    raise AssertionError("the store does not come back")
+
+
+def test_once_analyses_what_is_ready_tells_dagster_and_ends(beside_duckdb: Store, project: Project) -> None:
+    home = project.root / "dagster"
+    home.mkdir()
+    project.set(DAGSTER_HOME=str(home))
+    beside_duckdb.append([*whole(["j1", "j2"]), event("j3", "audience"), event("bad", "audience", BAD)])
+    assert consumer(project, "--once").wait(60) == 0
+    assert ask(COUNT) == [(2, 2)]
+    assert beside_duckdb.stats()["713"].open == 2
+    with dg.DagsterInstance.get() as instance:
+        told = instance.get_latest_materialization_event(dg.AssetKey(["analysis", "results"]))
+    assert told and told.asset_materialization and told.asset_materialization.partition == "713"
+    assert told.asset_materialization.metadata["jobs"].value == 2
+
+
+def test_a_resident_consumer_ends_when_another_holds_the_lease(beside_duckdb: Store) -> None:
+    first, second = (Consumer(beside_duckdb, name, lambda counts: None) for name in ("first", "second"))
+    assert first.wait_for_lease(0)
+    assert not second.wait_for_lease(0)
+    beside_duckdb.release(LEASE, "first")
+    assert second.wait_for_lease(0)
+    assert first.run(5, resident=True) == "another consumer has taken over"
+    beside_duckdb.append(whole(["j1"]))
+    assert second.run(0.2, resident=True) == "its time is over"
+    assert ask(COUNT) == [(1, 1)]
+    assert beside_duckdb.leased(LEASE) is None
+
+
+def test_a_store_that_is_away_for_a_moment_is_waited_for(in_postgres: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("signalroom_dagster.analysis.consumer.Outage.pause", lambda *_: 0.05)
+    in_postgres.append(whole(["j1"]))
+    gone = iter([psycopg2.OperationalError("gone"), psycopg2.OperationalError("gone"), None])
+    write = drain.write
+
+    def failing(*arguments: object) -> None:
+        if error := next(gone, None):
+            raise error
+        write(*arguments)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(drain, "write", failing)
+    Consumer(in_postgres, "one", lambda counts: None).run(1.5, resident=False)
+    assert ask(COUNT) == [(1, 1)]

@@ -1,0 +1,52 @@
+"""The stores, each empty: in memory, in a file, in a real Postgres."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from signalroom_dagster.events.stores.contract import Store
+from signalroom_dagster.events.stores.memory import MemoryStore
+from signalroom_dagster.events.stores.postgres import PostgresStore
+from signalroom_dagster.events.stores.sqlite import SqliteStore
+from signalroom_dagster_tests.postgres import PostgresServer
+
+EMPTY = "TRUNCATE events.inbox, events.job, events.dead_letter, events.result, events.lease"
+
+
+@pytest.fixture(scope="module")
+def events_url(postgres_server: PostgresServer, request: pytest.FixtureRequest, worker_id: str) -> str:
+    """A database of this module's."""
+    return postgres_server.create_database(f"{request.module.__name__.rpartition('.')[2]}_{worker_id}")
+
+
+def _empty(url: str) -> PostgresStore:
+    store = PostgresStore(url)
+    store.create()
+    with store.transaction() as session:
+        session.run(EMPTY)
+    return store
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """Each store in turn."""
+    if request.param == "memory":
+        found: Store = MemoryStore()
+    elif request.param == "sqlite":
+        found = SqliteStore(tmp_path / "events.db")
+    else:
+        found = _empty(request.getfixturevalue("events_url"))
+    found.create()
+    yield found
+    found.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a store of another process keeps events; empty."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'events.db'}"
+    url = request.getfixturevalue("events_url")
+    _empty(url).close()
+    return url
