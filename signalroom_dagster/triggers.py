@@ -75,10 +75,14 @@ def trigger_run(source: str, client_id: str, *, config: Mapping[str, Any] | None
 
 
 def run_status(run_id: str) -> str:
-    """Dagster's word for how a run stands: QUEUED, STARTED, SUCCESS, FAILURE, CANCELED … Raises
-    DagsterUnreachableError."""
+    """Dagster's word for how a run stands: QUEUED, STARTED, SUCCESS, FAILURE, CANCELED …
+
+    Raises DagsterUnreachableError, and ConfigurationError when Dagster does not know the run, as after its deletion.
+    """
     found = _ask(_STATUS, id=run_id)["runOrError"]
-    return str(found.get("status") or found["__typename"])
+    if "status" not in found:
+        raise ConfigurationError(f"the Dagster at {webserver_url()} has no run {run_id}: was it deleted?")
+    return str(found["status"])
 
 
 @dataclass(frozen=True, slots=True)

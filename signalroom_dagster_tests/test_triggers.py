@@ -36,6 +36,8 @@ class Dagster(ThreadingHTTPServer):
         if "launchRun" in query:
             self.launched.append(variables["params"])
             return {"launchRun": {"__typename": "LaunchRunSuccess", "run": {"runId": "new", "status": "QUEUED"}}}
+        if variables["id"] != "new":
+            return {"runOrError": {"__typename": "RunNotFoundError"}}
         return {"runOrError": {"__typename": "Run", "status": "SUCCESS"}}
 
 
@@ -81,6 +83,8 @@ def test_a_run_is_started_for_the_client_and_says_who_asked(dagster: Dagster) ->
         "dagster/partition": "713", "signalroom/trigger": "webhook"
     }  # fmt: skip
     assert run_status("new") == "SUCCESS"
+    with pytest.raises(ConfigurationError, match="has no run gone"):
+        run_status("gone")
 
 
 def test_a_source_that_is_being_loaded_is_not_started_again(dagster: Dagster) -> None:
