@@ -87,7 +87,10 @@ def run_status(run_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """A run that has ended: its job, its client if it has one, how it ended (SUCCESS, FAILURE, CANCELED), seconds."""
+    """A run that has ended: its job, its client if it has one, how it ended (SUCCESS, FAILURE, CANCELED), seconds.
+
+    One that loads a source counts as the source's job, also when it was started from assets.
+    """
 
     job: str
     client: str
@@ -104,7 +107,8 @@ def finished_runs(limit: int = 500) -> Sequence[FinishedRun]:
 def _finished(run: Mapping[str, Any]) -> FinishedRun:
     tags = {tag["key"]: tag["value"] for tag in run["tags"]}
     seconds = (run["endTime"] or 0.0) - (run["startTime"] or run["endTime"] or 0.0)
-    return FinishedRun(run["jobName"], tags.get("dagster/partition", ""), run["status"], seconds)
+    job = tags.get("signalroom/account", "").partition(":")[0] or run["jobName"]
+    return FinishedRun(job, tags.get("dagster/partition", ""), run["status"], seconds)
 
 
 def _place(job: str) -> Mapping[str, str]:
