@@ -109,14 +109,14 @@ def test_models_wait_in_no_queue_and_several_sources_share_no_account(instance: 
 
 def test_the_limits_of_the_project_hold_for_these_tags(instance: dg.DagsterInstance) -> None:
     queue = instance.get_concurrency_config().run_queue_config
-    assert queue and queue.max_concurrent_runs == 10
+    assert queue and queue.max_concurrent_runs == 16
     limited = {(limit["key"], limit["value"] if isinstance(limit["value"], str) else "each"): limit["limit"]
                for limit in queue.tag_concurrency_limits}  # fmt: skip
     assert limited == {
         ("signalroom/account", "each"): 1,
         ("signalroom/queue", "api"): 6,
         ("signalroom/queue", "files"): 2,
-        ("signalroom/queue", "reports"): 4,
+        ("signalroom/queue", "reports"): 6,
         ("signalroom/queue", "browser"): 1,
     }
     assert project_dir() != Path(__file__).parents[2]
