@@ -53,8 +53,14 @@ def load_clients(root: Path | None = None) -> dict[str, Client]:
     Raises ConfigurationError naming the file and the key.
     """
     folder = (root or project_dir()) / "data" / "clients"
-    found = sorted(folder.iterdir()) if folder.is_dir() else ()
-    return {path.name: _read(file, file.read_bytes()) for path in found if (file := path / "client.toml").is_file()}
+    files = sorted(folder.glob("*/client.toml"))
+    return {file.parent.name: _read(file, _version(file)) for file in files}
+
+
+def _version(file: Path) -> tuple[int, int, int]:
+    """What is another one whenever the file was written again."""
+    stat = file.stat()
+    return stat.st_ctime_ns, stat.st_mtime_ns, stat.st_size
 
 
 def get_client(client_id: str) -> Client:
@@ -72,7 +78,7 @@ def clients_of(source: str) -> list[Client]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _read(path: Path, text: bytes) -> Client:
+def _read(path: Path, version: tuple[int, int, int]) -> Client:
     client_id = path.parent.name
     if not CLIENT_ID.match(client_id):
         raise ConfigurationError(
@@ -80,7 +86,7 @@ def _read(path: Path, text: bytes) -> Client:
             "underscores"
         )
     try:
-        return Client.model_validate({**tomllib.loads(text.decode("utf-8")), "id": client_id})
+        return Client.model_validate({**tomllib.loads(path.read_text("utf-8")), "id": client_id})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: not valid TOML: {error}") from None
     except ValidationError as error:

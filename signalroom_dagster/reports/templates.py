@@ -81,7 +81,7 @@ def template_names() -> Sequence[str]:
 def get_template(name: str) -> Template:
     """The template of that name. Raises ConfigurationError that lists the known ones, or says what is wrong."""
     for root in search_path():
-        if name in template_names() and (root / name / QUERIES).is_file():
+        if Path(name).name == name and (root / name / QUERIES).is_file():
             return _read(root / name)
     raise ConfigurationError(f"no report template {name!r} (there are: {', '.join(template_names())})")
 
