@@ -80,7 +80,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
 class Ready(msgspec.Struct, frozen=True):
     """A complete job: everything that its analysis takes. `payloads` are by analysis type.
 
-    It is due since its last event, or since it was asked for again.
+    It is due since its last event, or since it was asked for again. `attempts` are those before this one.
     """
 
     tenant_id: str
@@ -205,10 +205,14 @@ class Store(Protocol):
         """Keep dead letters; one that is already there is kept once, and is open again if it was replayed."""
         ...
 
-    def claim(self, limit: int, now: datetime | None = None) -> AbstractContextManager[Batch]:
-        """Take ready jobs that are due, oldest first, and hold them for the length of the block.
+    def claim(
+        self, limit: int, now: datetime | None = None, *, counted: bool = False
+    ) -> AbstractContextManager[Batch]:  # fmt: skip
+        """Take ready jobs that are due (by the database's clock, or `now`), oldest first, and hold them for the length
+        of the block.
 
-        Committed at its end, undone when it raises; nobody else can claim the same jobs meanwhile.
+        Committed at its end, undone when it raises; nobody else can claim the same jobs meanwhile. With `counted`, that
+        they are attempted is committed before: whoever dies of a job has made an attempt.
         """
         ...
 
@@ -239,8 +243,8 @@ class Store(Protocol):
         """
         ...
 
-    def letters(self, tenant_id: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
-        """Dead letters that were not replayed, oldest first."""
+    def letters(self, tenant_id: str | None = None, limit: int = 100, skip: int = 0) -> Sequence[DeadLetter]:
+        """Dead letters that were not replayed, oldest first, without the first `skip` of them."""
         ...
 
     def replayed(self, letter_ids: Collection[str]) -> None:
@@ -256,7 +260,7 @@ class Store(Protocol):
         ...
 
     def prune(self, now: datetime) -> int:
-        """Delete what is past retention, in small steps; of how many jobs the payloads went.
+        """Delete what is past retention, in small steps, up to 10,000 of a kind; of how many jobs the payloads went.
 
         The row of a job stays longer than its payloads: a duplicate that comes later is still known as one.
         """

@@ -49,6 +49,7 @@ CREATE TABLE IF NOT EXISTS events.dead_letter (
     received_at timestamptz NOT NULL,
     replayed_at timestamptz
 );
+CREATE INDEX IF NOT EXISTS dead_letter_received ON events.dead_letter (received_at);
 CREATE INDEX IF NOT EXISTS dead_letter_open ON events.dead_letter (received_at) WHERE replayed_at IS NULL;
 
 CREATE TABLE IF NOT EXISTS events.result (
@@ -61,6 +62,7 @@ CREATE TABLE IF NOT EXISTS events.result (
     PRIMARY KEY (tenant_id, job_id)
 );
 CREATE INDEX IF NOT EXISTS result_unpublished ON events.result (kept_at) WHERE published_at IS NULL;
+CREATE INDEX IF NOT EXISTS result_published ON events.result (published_at) WHERE published_at IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS events.lease (
     name text PRIMARY KEY,

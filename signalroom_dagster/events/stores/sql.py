@@ -3,10 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from signalroom_dagster.events.stores import leases, replays, retention
-from signalroom_dagster.events.stores.claims import SqlBatch
+from signalroom_dagster.events.stores.claims import SqlBatch, count_attempt
 from signalroom_dagster.events.stores.contract import DeadLetter, Incomplete, Kept, Lease, Retention, TenantStats
 from signalroom_dagster.events.stores.letters import bury, open_letters, replayed
 from signalroom_dagster.events.stores.sessions import Session
@@ -55,13 +55,15 @@ class SqlStore(ABC):
                 bury(session, letters)
 
     @contextmanager
-    def claim(self, limit: int, now: datetime | None = None) -> Generator[SqlBatch]:
+    def claim(self, limit: int, now: datetime | None = None, *, counted: bool = False) -> Generator[SqlBatch]:
         """See Store."""
-        now = now or datetime.now(UTC)
-        with self.transaction(reads_only=True) as session:
+        with self.transaction(reads_only=not counted) as session:
+            now = now or session.now()
             limit = limit if session.rows(_IS_DUE, now) else 0
+            if limit and counted:
+                count_attempt(session, limit, now)
         with self.transaction(reads_only=not limit) as session:
-            yield SqlBatch(session, limit, now)
+            yield SqlBatch(session, limit, now, counted=counted)
 
     def expire(self, now: datetime) -> Sequence[Incomplete]:
         """See Store."""
@@ -104,10 +106,10 @@ class SqlStore(ABC):
         with self.transaction() as session:
             return replays.make_ready(session, tenant_id, job_ids, (since, until), dead_letters)
 
-    def letters(self, tenant_id: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
+    def letters(self, tenant_id: str | None = None, limit: int = 100, skip: int = 0) -> Sequence[DeadLetter]:
         """See Store."""
         with self.transaction(reads_only=True) as session:
-            return open_letters(session, tenant_id, limit)
+            return open_letters(session, tenant_id, limit, skip)
 
     def replayed(self, letter_ids: Collection[str]) -> None:
         """See Store."""
