@@ -18,6 +18,8 @@ from signalroom_dagster.events.contracts import Contract
 ATTEMPTS = 5
 FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 300.0
+DONE_WITHIN = timedelta(hours=1)
+"""Of which finished jobs are counted: there are millions in a week, and somebody asks every minute."""
 
 Status = Literal["open", "ready", "done", "failed", "expired"]
 Stage = Literal["ingest", "analysis"]
@@ -119,7 +121,8 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class TenantStats(msgspec.Struct, frozen=True):
-    """How many jobs of a tenant stand where, and for how long the oldest that is ready has been due."""
+    """How many jobs of a tenant stand where (done: those whose last event came within an hour), and for how long the
+    oldest that is ready has been due."""
 
     open: int = 0
     ready: int = 0
@@ -225,7 +228,7 @@ class Store(Protocol):
         ...
 
     def stats(self) -> Mapping[str, TenantStats]:
-        """By tenant. Counts every job: for a look now and then."""
+        """By tenant. Counts what has no end: for a look now and then."""
         ...
 
     def replay(

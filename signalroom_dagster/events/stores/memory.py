@@ -8,6 +8,7 @@ from operator import attrgetter
 
 from signalroom_dagster.events.stores import jobs, replays
 from signalroom_dagster.events.stores.contract import (
+    DONE_WITHIN,
     DeadLetter,
     Incomplete,
     JobKey,
@@ -172,7 +173,10 @@ class MemoryStore:
             return {tenant: self._stats(tenant, now, open_letters) for tenant in sorted(tenants)}
 
     def _stats(self, tenant: str, now: datetime, open_letters: Sequence[DeadLetter]) -> TenantStats:
-        own = [job for job in self._jobs.values() if job.tenant_id == tenant]
+        own = [
+            job for job in self._jobs.values()
+            if job.tenant_id == tenant and (job.status != "done" or job.last_at > now - DONE_WITHIN)
+        ]  # fmt: skip
         count = {status: sum(job.status == status for job in own) for status in ("open", "ready", "done")}
         count |= {status: sum(job.status == status for job in own) for status in ("failed", "expired")}
         oldest = min((job.due_at for job in own if job.status == "ready"), default=now)

@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS events.job (
 CREATE INDEX IF NOT EXISTS job_ready ON events.job (due_at) WHERE status = 'ready';
 CREATE INDEX IF NOT EXISTS job_open ON events.job (deadline_at) WHERE status = 'open';
 CREATE INDEX IF NOT EXISTS job_expired ON events.job (deadline_at) WHERE status = 'expired';
+CREATE INDEX IF NOT EXISTS job_failed ON events.job (tenant_id) WHERE status = 'failed';
 CREATE INDEX IF NOT EXISTS job_last ON events.job (last_at);
 
 CREATE TABLE IF NOT EXISTS events.dead_letter (

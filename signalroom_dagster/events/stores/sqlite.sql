@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS job (
 CREATE INDEX IF NOT EXISTS job_ready ON job (due_at) WHERE status = 'ready';
 CREATE INDEX IF NOT EXISTS job_open ON job (deadline_at) WHERE status = 'open';
 CREATE INDEX IF NOT EXISTS job_expired ON job (deadline_at) WHERE status = 'expired';
+CREATE INDEX IF NOT EXISTS job_failed ON job (tenant_id) WHERE status = 'failed';
 CREATE INDEX IF NOT EXISTS job_last ON job (last_at);
 
 CREATE TABLE IF NOT EXISTS dead_letter (
