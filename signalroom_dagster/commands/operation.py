@@ -11,6 +11,7 @@ from rich.table import Table
 from signalroom_dagster.commands.terminal import ClientOption, client_named, err, out, say
 
 POLL_SECONDS = 2.0
+COLOURS = {"stale": "red", "fresh": "green"}
 ENDED = {"SUCCESS": 0, "FAILURE": 1, "CANCELED": 1}
 
 
@@ -44,18 +45,18 @@ def status() -> None:
     from signalroom_dagster.alerts import telling
     from signalroom_dagster.loading.status import standing
 
-    table = Table("client", "source", "last load", "rows", "data up to", "", box=SIMPLE, padding=(0, 1))
+    table = Table("client", "source", "last load", "rows", "data up to", "state", box=SIMPLE, padding=(0, 1))
     now = datetime.now(UTC)
     for item in standing():
         who, age = item.loaded.client, item.age
-        mark = "" if age is None else "[red]stale[/]" if age.is_stale(now) else "[green]fresh[/]"
+        state = item.state(now)
         table.add_row(
             who.id,
             item.loaded.source,
             _ago(item.loaded.loaded_at, now) or "never",
             f"{item.loaded.rows:,}",
             age.covered.astimezone(who.zone).strftime("%Y-%m-%d %H:%M") if age else "",
-            mark if who.status == "active" else who.status,
+            f"[{COLOURS[state]}]{state}[/]" if state in COLOURS else state,
         )
     out.print(table)
     found = telling.incidents().open()

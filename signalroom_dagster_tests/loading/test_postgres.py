@@ -106,6 +106,8 @@ def test_a_connection_that_was_lost_while_the_vendor_was_asked_is_opened_again(
 
     def end_all_other_sessions() -> None:
         with warehouse.connected() as query:
+            while not query("SELECT 1 FROM shop._dlt_pipeline_state"):  # loaded beside it, and not to be disturbed
+                time.sleep(0.01)
             query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
                   "AND pid <> pg_backend_pid()")  # fmt: skip
 

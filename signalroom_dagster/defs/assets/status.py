@@ -66,7 +66,7 @@ def _record(item: Standing, now: datetime) -> dg.TableRecord:
             "state": item.state(now),
             "data up to": _told(age.covered.astimezone(zone), now) if age else "",
             "last load": _told(loaded.loaded_at.astimezone(zone), now) if loaded.loaded_at else "never",
-            "may be old": f"{age.within.total_seconds() / 3_600:g}h" if age else "",
+            "within": f"{age.within.total_seconds() / 3_600:g}h" if age else "",
             "rows": loaded.rows,
         }
     )
@@ -88,7 +88,7 @@ _SCHEMA = dg.TableSchema(
         ),
         dg.TableColumn("data up to", "string", description="of the source's oldest table, in the client's zone"),
         dg.TableColumn("last load", "string", description="in the client's zone"),
-        dg.TableColumn("may be old", "string", description="the setting fresh_within"),
+        dg.TableColumn("within", "string", description="how old it may be: the setting fresh_within"),
         dg.TableColumn("rows", "int", description="that the client has of the source"),
     ]
 )
