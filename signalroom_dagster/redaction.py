@@ -71,7 +71,7 @@ class _Cleaned:
 
     def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
         record = self._make(*args, **kwargs)
-        if _known and isinstance(record.msg, str):
+        if _known:
             _clean(record)
         return record
 

@@ -75,15 +75,22 @@ def trigger_run(source: str, client_id: str, *, config: Mapping[str, Any] | None
 
 
 def run_status(run_id: str) -> str:
-    """Dagster's word for how a run stands: QUEUED, STARTED, SUCCESS, FAILURE, CANCELED … Raises
-    DagsterUnreachableError."""
+    """Dagster's word for how a run stands: QUEUED, STARTED, SUCCESS, FAILURE, CANCELED …
+
+    Raises DagsterUnreachableError, and ConfigurationError when Dagster does not know the run, as after its deletion.
+    """
     found = _ask(_STATUS, id=run_id)["runOrError"]
-    return str(found.get("status") or found["__typename"])
+    if "status" not in found:
+        raise ConfigurationError(f"the Dagster at {webserver_url()} has no run {run_id}: was it deleted?")
+    return str(found["status"])
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """A run that has ended: its job, its client if it has one, how it ended (SUCCESS, FAILURE, CANCELED), seconds."""
+    """A run that has ended: its job, its client if it has one, how it ended (SUCCESS, FAILURE, CANCELED), seconds.
+
+    One that loads a source counts as the source's job, also when it was started from assets.
+    """
 
     job: str
     client: str
@@ -100,7 +107,8 @@ def finished_runs(limit: int = 500) -> Sequence[FinishedRun]:
 def _finished(run: Mapping[str, Any]) -> FinishedRun:
     tags = {tag["key"]: tag["value"] for tag in run["tags"]}
     seconds = (run["endTime"] or 0.0) - (run["startTime"] or run["endTime"] or 0.0)
-    return FinishedRun(run["jobName"], tags.get("dagster/partition", ""), run["status"], seconds)
+    job = tags.get("signalroom/account", "").partition(":")[0] or run["jobName"]
+    return FinishedRun(job, tags.get("dagster/partition", ""), run["status"], seconds)
 
 
 def _place(job: str) -> Mapping[str, str]:

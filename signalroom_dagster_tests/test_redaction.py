@@ -78,9 +78,11 @@ def test_a_secret_of_the_environment_is_kept_back_before_anybody_reads_it(
         raise RuntimeError(f"could not send {KEY}") from ConnectionError("gate-password")
     except RuntimeError:
         logging.getLogger("some.library").exception("sent %s to %s", KEY, {"as": KEY})
+    logging.getLogger("some.library").error(RuntimeError(f"refused {KEY}"))
     assert not leaks(caplog.text)
     assert "gate-password" not in caplog.text
     assert "sent *** to {'as': " in caplog.text
+    assert "refused ***" in caplog.text
 
 
 def test_short_secrets_do_not_tear_words_apart() -> None:

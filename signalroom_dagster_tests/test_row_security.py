@@ -185,7 +185,7 @@ def test_doctor_names_tables_without_it_and_puts_it_on_them_when_asked(two_clien
         as_admin(f"ALTER TABLE {name} DISABLE ROW LEVEL SECURITY; DROP POLICY IF EXISTS signalroom_client ON {name}; "
                  f"DROP POLICY IF EXISTS signalroom_agency ON {name}")  # fmt: skip
     told = " ".join(CliRunner().invoke(app, ["doctor"]).output.split())
-    assert "row level security: without it: everflow.advertisers, " in told
+    assert "row level security: without it: analysis.results, everflow.advertisers, " in told
     assert ", public.other, " in told
     CliRunner().invoke(app, ["doctor", "--create"])
     assert as_admin(UNSECURED) == [("public.other",)]

@@ -11,10 +11,17 @@ from graphql import parse, validate
 
 from signalroom_dagster import triggers
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.triggers import DagsterUnreachableError, run_status, trigger_run
+from signalroom_dagster.triggers import DagsterUnreachableError, finished_runs, run_status, trigger_run
 from signalroom_dagster_tests.projects import Project
 
 REPOSITORY = {"name": "__repository__", "location": {"name": "here"}, "jobs": [{"name": "everflow"}]}
+ENDED_RUNS = [
+    {"jobName": job, "status": "SUCCESS", "startTime": 10.0, "endTime": 12.5, "tags": tags}
+    for job, tags in (
+        ("__ASSET_JOB", [{"key": "signalroom/account", "value": "everflow:713"}]),
+        ("daily_ccw_report", [{"key": "dagster/partition", "value": "713"}]),
+    )
+]
 
 
 class Dagster(ThreadingHTTPServer):
@@ -29,6 +36,8 @@ class Dagster(ThreadingHTTPServer):
     def answer(self, query: str, variables: Any) -> Any:
         if "repositoriesOrError" in query:
             return {"repositoriesOrError": {"__typename": "RepositoryConnection", "nodes": [REPOSITORY]}}
+        if "startTime" in query:
+            return {"runsOrError": {"__typename": "Runs", "results": ENDED_RUNS}}
         if "runsOrError" in query:
             assert variables["filter"]["pipelineName"] == "everflow"
             runs = [{"runId": self.running, "status": "STARTED"}] if self.running else []
@@ -36,6 +45,8 @@ class Dagster(ThreadingHTTPServer):
         if "launchRun" in query:
             self.launched.append(variables["params"])
             return {"launchRun": {"__typename": "LaunchRunSuccess", "run": {"runId": "new", "status": "QUEUED"}}}
+        if variables["id"] != "new":
+            return {"runOrError": {"__typename": "RunNotFoundError"}}
         return {"runOrError": {"__typename": "Run", "status": "SUCCESS"}}
 
 
@@ -81,6 +92,8 @@ def test_a_run_is_started_for_the_client_and_says_who_asked(dagster: Dagster) ->
         "dagster/partition": "713", "signalroom/trigger": "webhook"
     }  # fmt: skip
     assert run_status("new") == "SUCCESS"
+    with pytest.raises(ConfigurationError, match="has no run gone"):
+        run_status("gone")
 
 
 def test_a_source_that_is_being_loaded_is_not_started_again(dagster: Dagster) -> None:
@@ -99,3 +112,9 @@ def test_what_is_wrong_is_said_with_what_to_do(dagster: Dagster, project: Projec
     project.set(SIGNALROOM_WEBSERVER_URL="http://127.0.0.1:9")
     with pytest.raises(DagsterUnreachableError, match="no Dagster answers at http://127.0.0.1:9"):
         trigger_run("everflow", "713")
+
+
+def test_a_run_of_a_source_counts_as_its_job_however_it_was_started(dagster: Dagster) -> None:
+    assert [(run.job, run.client, run.seconds) for run in finished_runs()] == [
+        ("everflow", "", 2.5), ("daily_ccw_report", "713", 2.5)
+    ]  # fmt: skip

@@ -37,6 +37,7 @@ def build_automation_sensor() -> dg.AutomationConditionSensorDefinition:
         "models_follow_sources",
         target=dg.AssetSelection.all(),
         use_user_code_server=True,
+        emit_backfills=False,  # of two clients' models it would make a backfill, which comes last in the queue
         default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
         description="Make each model anew for a client when something that it reads was loaded for that client.",
     )

@@ -12,7 +12,7 @@ from signalroom_dagster.clients import get_client
 from signalroom_dagster.defs.in_flight import in_flight
 from signalroom_dagster.defs.partitions import all_clients
 from signalroom_dagster.defs.resident_run import build_consumer_jobs
-from signalroom_dagster.defs.tags import PARTITION_TAG, STARTED_BY_TAG
+from signalroom_dagster.defs.tags import ACCOUNT_TAG, PARTITION_TAG, STARTED_BY_TAG, account
 from signalroom_dagster.loading import catalog
 from signalroom_dagster.reports.subscriptions import subscribers
 
@@ -80,7 +80,7 @@ def _loaded(context: dg.OpExecutionContext, source: str, client_id: str) -> bool
         done = job.execute_in_process(
             instance=context.instance,
             partition_key=client_id,
-            tags={PARTITION_TAG: client_id, STARTED_BY_TAG: context.run_id},
+            tags={PARTITION_TAG: client_id, STARTED_BY_TAG: context.run_id, ACCOUNT_TAG: account(source, client_id)},
             raise_on_error=False,
         ).success
     context.log.info("%s of client %s %s", source, client_id, "is loaded" if done else "failed")

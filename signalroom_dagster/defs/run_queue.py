@@ -7,7 +7,7 @@ https://docs.dagster.io/deployment/execution/customizing-run-queue-priority
 """
 
 import functools
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from datetime import date
 from typing import Any
 
@@ -24,12 +24,17 @@ from signalroom_dagster.defs.tags import (
     PARTITION_TAG,
     PRIORITY_TAG,
     QUEUE_TAG,
+    account,
 )
 from signalroom_dagster.loading import catalog
+from signalroom_dagster.loading.sql_models import models
+from signalroom_dagster.reports.settings import report_settings
 from signalroom_dagster.reports.subscriptions import reports_reading
 
-REPORTS, FOR_REPORTS, BACKFILLS = "20", "10", "-10"
-"""Priorities; what has none counts as 0."""
+REPORTS, MODELS, FOR_REPORTS, BACKFILLS = "20", "15", "10", "-10"
+"""Priorities; what has none counts as 0. Models are short, and what was loaded is seen by nobody without them."""
+SENDING_MINUTES = 60
+"""How long a report may take beside waiting for its inputs: the warehouse and the channels may be away for a while."""
 
 
 class SignalRoomRunCoordinator(dg.QueuedRunCoordinator):
@@ -53,30 +58,43 @@ def tags_of(run: dg.DagsterRun) -> Mapping[str, str]:
     """
     groups = {key.path[0] for key in run.asset_selection or ()} or {run.job_name}
     backfill = {PRIORITY_TAG: BACKFILLS} if BACKFILL_TAG in run.tags else {}
-    if groups == {"reports"} or run.job_name.endswith("_report"):
-        return {QUEUE_TAG: "reports", PRIORITY_TAG: REPORTS, **backfill}
+    steps = _asked(run)
+    reporting = _minutes_of_a_report(steps) if "reports" in groups or run.job_name.endswith("_report") else 0
     sources = groups & {*catalog.source_names(), DAILY_SYNC}
+    if not sources and reporting:
+        return {QUEUE_TAG: "reports", MAX_RUNTIME_TAG: _seconds(reporting), PRIORITY_TAG: REPORTS, **backfill}
     if not sources:
-        return backfill
+        return {**({PRIORITY_TAG: MODELS} if groups <= {schema for schema, _ in models()} else {}), **backfill}
     tags = {
         QUEUE_TAG: "files" if sources <= {*catalog.file_sources()} else "api",
-        MAX_RUNTIME_TAG: _longest(run, sources),
+        MAX_RUNTIME_TAG: _seconds(_minutes_of_loads(steps, sources) + reporting),
     }
     if len(sources) == 1 and (client := run.tags.get(PARTITION_TAG)):
-        tags[ACCOUNT_TAG] = f"{min(sources)}:{client}"
+        tags[ACCOUNT_TAG] = account(min(sources), client)
     return {**tags, **({PRIORITY_TAG: FOR_REPORTS} if sources & _feeding_reports() else {}), **backfill}
 
 
-def _longest(run: dg.DagsterRun, sources: Set[str]) -> str:
-    """Seconds; for every source of the run, and every week that was asked for, as long as one load may take."""
-    weeks = 1
+def _asked(run: dg.DagsterRun) -> Sequence[Mapping[str, Any]]:
+    """What the run's steps are asked for."""
     config: Any = run.run_config or {}
-    for step in config.get("ops", {}).values():
-        asked = step.get("config", {})
-        days = asked.get("lookback_days") or _days(asked.get("since"), asked.get("until"))
-        weeks = max(weeks, -(-days // 7))
+    return [step.get("config", {}) for step in config.get("ops", {}).values()]
+
+
+def _seconds(minutes: float) -> str:
+    return str(round(minutes * 60))
+
+
+def _minutes_of_loads(steps: Sequence[Mapping[str, Any]], sources: Set[str]) -> float:
+    """For every source of the run, and every week that was asked for, as long as one load may take."""
+    asked = [step.get("lookback_days") or _days(step.get("since"), step.get("until")) for step in steps]
+    weeks = -(-max([1, *asked]) // 7)
     count = len(catalog.source_names()) if DAILY_SYNC in sources else len(sources)
-    return str(round(ingest_settings().max_minutes * 60) * weeks * count)
+    return ingest_settings().max_minutes * weeks * count
+
+
+def _minutes_of_a_report(steps: Sequence[Mapping[str, Any]]) -> float:
+    waits = [step["wait_minutes"] for step in steps if step.get("wait_minutes") is not None]
+    return max(waits, default=report_settings().wait_minutes) + SENDING_MINUTES
 
 
 def _days(since: str | None, until: str | None) -> int:

@@ -57,7 +57,7 @@ def build_source_schedule(source: str, name: str, cadence: Cadence, zone: str) -
         asked = {"lookback_days": cadence.lookback_days} if cadence.lookback_days else {}
         config = {"ops": {f"load_{source}": {"config": asked}}} if asked else {}
         clients = [client for client in clients_of(source) if client.timezone == zone and client.status == "active"]
-        yield from _requests(context, source, clients, config)
+        yield from _requests(context, (source, DAILY_SYNC), clients, config)
 
     return tick
 
@@ -76,17 +76,17 @@ def build_report_schedule(name: str, client: Client, item: Subscription) -> dg.S
     def tick(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         day = context.scheduled_execution_time.astimezone(client.zone).date() - timedelta(days=1)
         config = {"ops": {f"report_{name}": {"config": {"date": str(day)}}}}
-        yield from _requests(context, name, [client], config)
+        yield from _requests(context, (f"reports/{name}", report_job(name)), [client], config)
 
     return tick
 
 
 def _requests(
-    context: dg.ScheduleEvaluationContext, subject: str, clients: Sequence[Client], config: Mapping[str, Any]
+    context: dg.ScheduleEvaluationContext, work: Sequence[str], clients: Sequence[Client], config: Mapping[str, Any]
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """One run for each client, but for those whose earlier run is not finished."""
-    busy = in_flight(context.instance)
-    waiting = [c for c in clients if not {(subject, c.id), (report_job(subject), c.id), (DAILY_SYNC, c.id)} & busy]
+    """One run for each client, but for those whose earlier run is not finished; `work` is what such a run is on."""
+    busy, subject = in_flight(context.instance), work[0]
+    waiting = [client for client in clients if not {(name, client.id) for name in work} & busy]
     moment = context.scheduled_execution_time.isoformat()
     for client in waiting:
         yield dg.RunRequest(run_key=f"{client.id}:{moment}", partition_key=client.id, run_config=config)

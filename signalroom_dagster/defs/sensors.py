@@ -7,7 +7,9 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import dagster as dg
 
@@ -18,6 +20,7 @@ from signalroom_dagster.defs.jobs import DAILY_SYNC
 from signalroom_dagster.loading import catalog
 
 TICK_SECONDS = 60
+LISTED_AT_ONCE = 8
 FIRST_PAUSE_SECONDS = 120.0
 LONGEST_PAUSE_SECONDS = 3_600.0
 
@@ -57,17 +60,21 @@ def _requests(context: dg.SensorEvaluationContext, source: str, asked: dict[str,
     """The runs to ask for now; keeps `asked` up to date."""
     now = time.time()
     busy = in_flight(context.instance)
-    for client in clients_of(source):
-        if client.status != "active":
-            continue
-        listed = _listed(context, source, client)
+    idle = [
+        client
+        for client in clients_of(source)
+        if client.status == "active" and not {(source, client.id), (DAILY_SYNC, client.id)} & busy
+    ]
+    with ThreadPoolExecutor(LISTED_AT_ONCE) as pool:  # a tick has a minute, and 100,000 files are a hundred answers
+        listings = [*pool.map(partial(_listed, context, source), idle)]
+    for client, listed in zip(idle, listings, strict=True):
         if listed is None:
             continue
         if listed == _last_loaded(context, source, client, listed):
             asked.pop(client.id, None)
             continue
         due = _due(asked.get(client.id), _one_text(listed), now)
-        if due is None or {(source, client.id), (DAILY_SYNC, client.id)} & busy:
+        if due is None:
             continue
         asked[client.id] = due
         yield dg.RunRequest(run_key=f"{client.id}:{due.digest}:{now:.0f}", partition_key=client.id)

@@ -21,3 +21,8 @@ SUPERVISED_TAG = "signalroom/supervised"
 """On runs that a sensor looks after: it starts the next one, and tells when that does not help."""
 REPORTED_AGAIN_TAG = "signalroom/reported_again"
 """The run whose failure was reported a second time, because Dagster had overlooked it."""
+
+
+def account(source: str, client_id: str) -> str:
+    """The value of ACCOUNT_TAG."""
+    return f"{source}:{client_id}"

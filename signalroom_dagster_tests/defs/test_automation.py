@@ -6,6 +6,7 @@ import pytest
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
 from signalroom_dagster.defs.assets.models import build_model_assets
 from signalroom_dagster.defs.assets.reference import build_reference_assets
+from signalroom_dagster.defs.automation import build_automation_sensor
 from signalroom_dagster.defs.resources import RESOURCES
 from signalroom_dagster_tests.projects import Project
 
@@ -42,3 +43,7 @@ def test_a_model_is_made_when_one_of_its_sources_was_loaded_for_an_active_client
         assert after.get_requested_partitions(ORDERS) == set()
         settled = dg.evaluate_automation_conditions(defs, instance, cursor=after.cursor)
         assert settled.total_requested == 0
+
+
+def test_models_of_several_clients_are_runs_and_no_backfill_that_comes_last_in_the_queue(project: Project) -> None:
+    assert build_automation_sensor().emit_backfills is False

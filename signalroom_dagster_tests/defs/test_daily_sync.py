@@ -40,9 +40,9 @@ def test_all_sources_are_loaded_in_sequence_and_one_that_fails_does_not_stop_the
     with dg.instance_for_test() as instance:
         succeeded, runs = sync(instance)
         assert not succeeded
-        assert [(run.job_name, run.status.value, run.tags["dagster/partition"]) for run in runs] == [
-            ("everflow", "FAILURE", "713"),
-            ("s3_exports", "SUCCESS", "713"),
+        assert [(run.job_name, run.status.value, run.tags["signalroom/account"]) for run in runs] == [
+            ("everflow", "FAILURE", "everflow:713"),
+            ("s3_exports", "SUCCESS", "s3_exports:713"),
         ]
         loaded = instance.get_latest_materialization_event(dg.AssetKey(["s3_exports", "orders_create"]))
         assert loaded and loaded.asset_materialization

@@ -1,5 +1,6 @@
 """Reports as assets: one per subscription, what they depend on, what a materialization shows, and when it sends."""
 
+import time
 from base64 import b64decode
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from signalroom_dagster.defs.assets.reports import build_report_assets
+from signalroom_dagster.defs.assets.reports import build_report_assets, minutes_left
 from signalroom_dagster.notifications.message import PermanentDeliveryError, RetryableDeliveryError, UnknownOutcomeError
 from signalroom_dagster.reports import making
 from signalroom_dagster.reports.templates import get_template
@@ -155,6 +156,16 @@ def test_inputs_that_do_not_come_are_waited_for_and_then_named(instance: dg.Dags
     assert materialize(instance, date=later, wait_minutes=0.01).success
     assert told(instance)["stale_sources"] == "Everflow, RedTrack"
     assert "No complete figures for 3 Mar" in told(instance)["preview"]
+
+
+def test_what_a_report_stood_in_the_queue_counts_as_waiting(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = instance.create_run_for_job(dg.job(name="daily_ccw_report")(lambda: None))
+    asked = time.time()
+    for passed, left in ((0, 60), (45, 15), (90, 0)):
+        monkeypatch.setattr(time, "time", lambda passed=passed: asked + passed * 60)
+        assert minutes_left(instance, run, 60) == pytest.approx(left, abs=0.5)
 
 
 @pytest.mark.usefixtures("morning", "sender")

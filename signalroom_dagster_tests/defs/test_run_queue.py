@@ -75,12 +75,13 @@ def test_what_the_morning_report_reads_comes_before_what_it_does_not_and_backfil
 ) -> None:
     priorities = {
         "report": submitted(instance, "morning_report")["dagster/priority"],
+        "model": submitted(instance, "__ASSET_JOB", "public/orders")["dagster/priority"],
         "everflow": submitted(instance, "everflow")["dagster/priority"],
         "mautic": submitted(instance, "mautic").get("dagster/priority", "0"),
         "backfill": submitted(instance, "everflow", tags={"dagster/backfill": "abc"})["dagster/priority"],
     }
     assert sorted(priorities, key=lambda name: int(priorities[name]), reverse=True) == [
-        "report", "everflow", "mautic", "backfill"
+        "report", "model", "everflow", "mautic", "backfill"
     ]  # fmt: skip
 
 
@@ -88,6 +89,16 @@ def test_many_days_may_take_longer_and_a_tag_that_somebody_set_stays(instance: d
     config = {"ops": {"load_everflow": {"config": {"since": "2026-03-01", "until": "2026-03-21"}}}}
     assert submitted(instance, "everflow", config=config)["dagster/max_runtime"] == str(3 * 1800)
     assert submitted(instance, "everflow", tags={"dagster/max_runtime": "60"})["dagster/max_runtime"] == "60"
+
+
+def test_a_report_may_take_as_long_as_it_waits_and_an_hour_more(project: Project, instance: dg.DagsterInstance) -> None:
+    assert submitted(instance, "morning_report")["dagster/max_runtime"] == "7200"
+    project.set(REPORTS__WAIT_MINUTES="240")
+    assert submitted(instance, "morning_report")["dagster/max_runtime"] == str(300 * 60)
+    asked = {"ops": {"report_morning": {"config": {"wait_minutes": 0}}}}
+    assert submitted(instance, "morning_report", config=asked)["dagster/max_runtime"] == "3600"
+    both = submitted(instance, "__ASSET_JOB", "everflow/daily_stats", "reports/morning")
+    assert both["dagster/max_runtime"] == str(1800 + 300 * 60)
 
 
 def test_models_wait_in_no_queue_and_several_sources_share_no_account(instance: dg.DagsterInstance) -> None:
@@ -98,14 +109,14 @@ def test_models_wait_in_no_queue_and_several_sources_share_no_account(instance: 
 
 def test_the_limits_of_the_project_hold_for_these_tags(instance: dg.DagsterInstance) -> None:
     queue = instance.get_concurrency_config().run_queue_config
-    assert queue and queue.max_concurrent_runs == 10
+    assert queue and queue.max_concurrent_runs == 16
     limited = {(limit["key"], limit["value"] if isinstance(limit["value"], str) else "each"): limit["limit"]
                for limit in queue.tag_concurrency_limits}  # fmt: skip
     assert limited == {
         ("signalroom/account", "each"): 1,
         ("signalroom/queue", "api"): 6,
         ("signalroom/queue", "files"): 2,
-        ("signalroom/queue", "reports"): 4,
+        ("signalroom/queue", "reports"): 6,
         ("signalroom/queue", "browser"): 1,
     }
     assert project_dir() != Path(__file__).parents[2]

@@ -10,7 +10,9 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 
 from signalroom_dagster.config import Cadence, ConfigurationError, schedule_settings
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
-from signalroom_dagster.defs.jobs import build_jobs
+from signalroom_dagster.defs.assets.reports import build_report_assets
+from signalroom_dagster.defs.in_flight import in_flight
+from signalroom_dagster.defs.jobs import build_jobs, build_report_job
 from signalroom_dagster.defs.resources import RESOURCES
 from signalroom_dagster.defs.schedules import build_schedules, build_source_schedule
 from signalroom_dagster_tests.projects import Project
@@ -130,6 +132,46 @@ def test_a_client_whose_load_is_not_finished_is_left_out(
     assert evaluate(hourly, at, instance) == ["everflow is being worked on for 713"]
     instance.report_run_failed(running)
     assert len(evaluate(hourly, at, instance)) == 1
+
+
+def test_a_report_is_left_out_while_it_is_being_made_but_not_while_its_client_is_loaded(
+    agency: Project, instance: dg.DagsterInstance
+) -> None:
+    [schedule] = [each for each in build_schedules() if each.name == "morning_report_713"]
+    at = datetime(2026, 3, 10, 11, tzinfo=UTC)
+    definitions = dg.Definitions(assets=build_report_assets(), jobs=[build_report_job("morning")], resources=RESOURCES)
+    context = dg.build_schedule_context(
+        instance=instance, scheduled_execution_time=at, repository_def=definitions.get_repository_def()
+    )
+    loading = dg.DagsterRun(
+        job_name="daily_sync", tags={"dagster/partition": "713"}, status=dg.DagsterRunStatus.STARTED
+    )
+    instance.add_run(loading)
+    assert len(schedule.evaluate_tick(context).run_requests or ()) == 1
+    made = dg.DagsterRun(
+        job_name="__ASSET_JOB",
+        tags={"dagster/partition": "713"},
+        asset_selection=frozenset({dg.AssetKey(["reports", "morning"])}),
+        status=dg.DagsterRunStatus.STARTED,
+    )
+    instance.add_run(made)
+    assert schedule.evaluate_tick(context).skip_message == "reports/morning is being worked on for 713"
+
+
+def test_a_run_whose_starter_has_ended_keeps_nobody_waiting(instance: dg.DagsterInstance) -> None:
+    starter = dg.DagsterRun(
+        job_name="daily_sync", tags={"dagster/partition": "713"}, status=dg.DagsterRunStatus.STARTED
+    )
+    started = dg.DagsterRun(
+        job_name="everflow",
+        tags={"dagster/partition": "713", "signalroom/started_by": starter.run_id},
+        status=dg.DagsterRunStatus.STARTED,
+    )
+    for run in (starter, started):
+        instance.add_run(run)
+    assert in_flight(instance) == {("daily_sync", "713"), ("everflow", "713")}
+    instance.report_run_failed(starter)
+    assert in_flight(instance) == set()
 
 
 def test_a_report_is_asked_for_the_day_before_in_the_clients_zone(

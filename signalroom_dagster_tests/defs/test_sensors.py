@@ -1,5 +1,6 @@
 """The sensor for new files: wakes a client's load while bucket and last load disagree, and never too often."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from signalroom_dagster.defs import sensors
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
 from signalroom_dagster.defs.jobs import build_source_job
 from signalroom_dagster.defs.resources import RESOURCES
+from signalroom_dagster.loading import catalog
 from signalroom_dagster_tests.projects import Project, orders, write_export
 
 FILE = "orders-create/report_2026-03-01.csv"
@@ -99,6 +101,16 @@ def test_pauses_end_at_an_hour_and_a_new_listing_is_asked_for_at_once() -> None:
     assert sensors._due(asked, "old", 9.0) is None
     assert sensors._due(asked, "old", 11.0) == sensors.Asked("old", 10, 11.0 + 3600)
     assert sensors._due(asked, "new", 9.0) == sensors.Asked("new", 1, 9.0 + 120)
+
+
+def test_buckets_are_listed_side_by_side(
+    project: Project, ticks: Ticks, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = threading.Barrier(2, timeout=60)
+    for client in ("713", "cti"):
+        project.add_client(client)
+    monkeypatch.setattr(catalog, "listing_digests", lambda *_: {"orders_create": f"{both.wait() < 2}"})
+    assert ticks.tick() == ["713", "cti"]
 
 
 def test_one_client_that_cannot_be_listed_does_not_stop_the_others(

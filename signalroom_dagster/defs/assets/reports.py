@@ -6,6 +6,7 @@ pool would keep from being loaded; it takes the lock file for moments only.
 https://docs.dagster.io/guides/build/assets/defining-assets
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -87,7 +88,8 @@ def _make(
     wait = settings.wait_minutes if config.wait_minutes is None else config.wait_minutes
     warehouse.wait_until_reachable(context.log.warning)
     if context.retry_number == 0:
-        making.wait_for_inputs(client, name, day, wait, settings.check_seconds, context.log.info)
+        left = minutes_left(context.instance, context.run, wait)
+        making.wait_for_inputs(client, name, day, left, settings.check_seconds, context.log.info)
     made = making.make_report(client, name, day)
     paths = making.write_files(made)
     sends = settings.send if config.send is None else config.send
@@ -115,6 +117,12 @@ def _make(
             )
         ],
     )
+
+
+def minutes_left(instance: dg.DagsterInstance, run: dg.DagsterRun, minutes: float) -> float:
+    """What is left of a wait that began when the report was asked for: the queue and crashed runs make none later."""
+    record = instance.get_run_record_by_id(first_run_id(instance, run))
+    return max(0.0, minutes - (time.time() - record.create_timestamp.timestamp()) / 60) if record else minutes
 
 
 def _dependency(read: TableName, subscribed: Mapping[str, Subscription]) -> dg.AssetDep:
