@@ -25,7 +25,7 @@ LEASE_SECONDS = 10.0
 RENEW_SECONDS = 3.0
 PUBLISH_SECONDS = 1.0
 REPORT_SECONDS = 10.0
-TIDY_SECONDS = 60.0
+TIDY_SECONDS = 10.0
 EXPIRE_SECONDS = 10.0
 SHORTEST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 0.4
@@ -64,6 +64,8 @@ class Consumer:
         self._reports = Rhythm(REPORT_SECONDS, time.monotonic() + REPORT_SECONDS)
         self._publishes = Rhythm(PUBLISH_SECONDS)
         self._publishing = Outage()
+        self._holds = False
+        self._careful = 0
         self._chores: tuple[tuple[Rhythm, Callable[[], object]], ...] = (
             (self._publishes, self._publish),
             (Rhythm(EXPIRE_SECONDS), self._expire),
@@ -73,7 +75,7 @@ class Consumer:
     def wait_for_lease(self, seconds: float) -> bool:
         """Take the lease, waiting for whoever holds it; False when it is not to be had in that time."""
         give_up = time.monotonic() + seconds
-        while not self.store.lease(LEASE, self.holder, LEASE_SECONDS):
+        while not self._take_lease():
             if time.monotonic() > give_up or self.stop.wait(LONGEST_PAUSE_SECONDS):
                 return False
         return True
@@ -96,24 +98,35 @@ class Consumer:
                         return "another consumer has taken over"
                     found = self._round()
                 except StoreError as error:
+                    self._careful = 0  # it is the store's fault, not the job's, and this process lives
                     self.stop.wait(outage.pause(error))
                     continue
                 outage.over()
                 pause = SHORTEST_PAUSE_SECONDS if found else min(pause * 2, LONGEST_PAUSE_SECONDS)
-                if found < BATCH:
+                if found < BATCH and not self._careful:
                     self.stop.wait(pause)
             return "it was told to stop"
         finally:
             self._leave()
 
     def _holds_lease(self) -> bool:
-        return self.store.renew(LEASE, self.holder, LEASE_SECONDS) or self.store.lease(
-            LEASE, self.holder, LEASE_SECONDS
-        )
+        self._holds = self._holds and self.store.renew(LEASE, self.holder, LEASE_SECONDS)
+        return self._holds or self._take_lease()
+
+    def _take_lease(self) -> bool:
+        """A lease that was not given back is of one that died, perhaps of a job: the jobs that it may have held are
+        taken one at a time, each attempt on record before it is made."""
+        left = self.store.leased(LEASE)
+        self._holds = self.store.lease(LEASE, self.holder, LEASE_SECONDS)
+        if self._holds and left:
+            log.warning("the consumer %s ended without giving its lease back: jobs are taken singly", left.holder)
+            self._careful = BATCH
+        return self._holds
 
     def _round(self) -> int:
         """Drain once and do what is due beside it; how many jobs were claimed."""
-        counts = drain_once(self.store)
+        counts = drain_once(self.store, 1, counted=True) if self._careful else drain_once(self.store)
+        self._careful = max(self._careful - 1, 0) if counts else 0
         add(self._counts, counts)
         for rhythm, chore in self._chores:
             if rhythm.is_due():

@@ -16,7 +16,7 @@ import psycopg2
 from signalroom_dagster.analysis.publishing import is_direct
 from signalroom_dagster.analysis.results import Result, as_kept, result_of, write
 from signalroom_dagster.analysis.steps import InvalidResultError
-from signalroom_dagster.events.stores.contract import JobKey, Ready, Store
+from signalroom_dagster.events.stores.contract import ATTEMPTS, JobKey, Ready, Store
 
 log = logging.getLogger(__name__)
 
@@ -54,13 +54,13 @@ class Counts:
         )
 
 
-def drain_once(store: Store, limit: int = BATCH) -> Mapping[str, Counts]:
+def drain_once(store: Store, limit: int = BATCH, *, counted: bool = False) -> Mapping[str, Counts]:
     """Analyse up to `limit` jobs that are ready and due, in one transaction; what came of them, by tenant.
 
-    A job that cannot be analysed is noted with its reason, for another attempt, and stops no other. Raises StoreError,
-    after which nothing of it has happened.
+    A job that cannot be analysed is noted with its reason, for another attempt, and stops no other. With `counted` the
+    attempt is on record before it is made. Raises StoreError, after which nothing else of it has happened.
     """
-    with store.claim(limit) as batch:
+    with store.claim(limit, counted=counted) as batch:
         if not batch.jobs:
             return {}
         results, reasons = analyse_jobs(batch.jobs)
@@ -87,6 +87,9 @@ def analyse_jobs(jobs: Sequence[Ready]) -> tuple[list[Result], dict[JobKey, str]
     results: list[Result] = []
     reasons: dict[JobKey, str] = {}
     for job in jobs:
+        if job.attempts >= ATTEMPTS:  # else its last attempt would have said why: nobody was left to say it
+            reasons[job.key] = f"its analysis ended the process that ran it, {ATTEMPTS} times"
+            continue
         try:
             results.append(result_of(job))
         except InvalidResultError as error:

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from signalroom_dagster.analysis.results import Result, given_rows, row
 from signalroom_dagster.config import project_dir, section_settings
+from signalroom_dagster.loading.errors import LoadError
 
 if TYPE_CHECKING:
     import duckdb
@@ -32,15 +33,27 @@ def is_exporting() -> bool:
 
 
 def export_files(results: Sequence[Result]) -> None:
-    """Write each result as a file where a folder is configured. Raises OSError."""
+    """Write each result as a file where a folder is configured. Raises LoadError."""
+    import duckdb
+
     settings = _settings()
     if settings.folder is None:
         return
-    write = {"json": _write_json, "parquet": _write_parquet}[settings.format]
+    try:
+        _export(results, settings.folder, settings.format)
+    except (OSError, duckdb.Error) as error:
+        raise LoadError(
+            f"results cannot be exported to {settings.folder} ({type(error).__name__}): let this user write there, or "
+            "set EVENTS__EXPORT__FOLDER; until then they stay in the store"
+        ) from None
+
+
+def _export(results: Sequence[Result], folder: Path, kind: Literal["json", "parquet"]) -> None:
+    write = {"json": _write_json, "parquet": _write_parquet}[kind]
     for result in results:
-        folder = project_dir() / settings.folder / result.tenant_id
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{result.job_id}.{settings.format}"
+        own = project_dir() / folder / result.tenant_id
+        own.mkdir(parents=True, exist_ok=True)
+        path = own / f"{result.job_id}.{kind}"
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         fields = row(result, result.last_event_at)
         del fields["_loaded_at"]  # when a file was written, the file system knows; so equal results are equal files

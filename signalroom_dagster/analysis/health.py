@@ -21,7 +21,7 @@ def lag(store: Store, tenant: str, stats: TenantStats) -> Finding:
         "ready": stats.ready,
         "lag_seconds": round(stats.lag_seconds),
         "open": stats.open,
-        "done": stats.done,
+        "done_last_hour": stats.done,
         "unpublished": stats.unpublished,
     }
     return Finding(stats.lag_seconds <= LAG_SECONDS, said, figures)

@@ -58,10 +58,10 @@ def replay(
 
 
 def status() -> None:
-    """Show each client's jobs, dead letters and lag."""
+    """Show each client's jobs, dead letters and lag; of finished jobs those of the last hour."""
     from signalroom_dagster.analysis.store import opened_store
 
-    columns = ("client", "open", "ready", "done", "failed", "expired", "dead letters", "unpublished", "lag")
+    columns = ("client", "open", "ready", "done 1h", "failed", "expired", "letters", "kept", "lag")
     table = Table(*columns, box=SIMPLE, padding=(0, 1))
     for tenant, found in opened_store().stats().items():
         counts = (found.open, found.ready, found.done, found.failed, found.expired, found.dead_letters)

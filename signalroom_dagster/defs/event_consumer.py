@@ -7,7 +7,6 @@ https://docs.dagster.io/guides/automate/sensors
 """
 
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -52,13 +51,12 @@ def build_supervisors() -> list[dg.SensorDefinition]:
         step = next_step(watch, store.leased(LEASE), _unfinished(context.instance), now)
         _bury(context.instance, step)
         _tell(context.instance, watch, step, now)
-        events = list(_look(store, watch, now))
+        _look(context.instance, store, watch, now)
         requests = [dg.RunRequest(tags=TAGS)] if step.what == "start" else []
         return dg.SensorResult(
             run_requests=requests,
             skip_reason=None if requests else dg.SkipReason(step.why),
             cursor=msgspec.json.encode(asdict(watch)).decode(),
-            asset_events=events,
         )
 
     return [event_consumer] if tenants() else []
@@ -88,28 +86,40 @@ def _tell(instance: dg.DagsterInstance, watch: Watch, step: Step, now: float) ->
         if step.what == "works" and not watch.started:
             telling.recovered("consumer", "event consumer", "")
         return
-    last = instance.get_runs(dg.RunsFilter(job_name=JOB), limit=1)
+    run = _last_run(instance)
     said = f"complete jobs wait; {watch.started} runs were started since the last one that lasted"
-    run = last[0].run_id if last else f"look {now:.0f}"
+    run = run or f"look {now:.0f}"
     failure = Failure(kind="consumer", subject="event consumer", client="", error="No consumer", run=run, said=said)
     telling.failed(failure)
 
 
-def _look(store: "Store", watch: Watch, now: float) -> Iterator[dg.AssetCheckEvaluation]:
-    """Tell what the checks find of active clients, once a minute; what has changed is also recorded on the asset."""
+def _last_run(instance: dg.DagsterInstance) -> str | None:
+    last = instance.get_runs(dg.RunsFilter(job_name=JOB), limit=1)
+    return last[0].run_id if last else None
+
+
+def _look(instance: dg.DagsterInstance, store: "Store", watch: Watch, now: float) -> None:
+    """Tell what the checks find of active clients, once a minute; what has changed is also recorded on the asset, as
+    found by the latest run: Dagster takes one evaluation for each check, partition and run, also for no run."""
     from signalroom_dagster.analysis.health import examine
 
     if now - watch.looked_at < LOOK_SECONDS:
         return
     watch.looked_at = now
+    run = _last_run(instance)
     active = [client.id for client in load_clients().values() if client.status == "active" and client.id in tenants()]
     for client, findings in examine(store, active).items():
         for check, found in findings.items():
             _tell_of_check(client, check, found, now)
             passed, at = watch.recorded.get(f"{client}/{check}", (None, 0.0))
-            if passed != found.passed or now - at > RECORD_SECONDS:
+            if run and (passed != found.passed or now - at > RECORD_SECONDS):
                 watch.recorded[f"{client}/{check}"] = (found.passed, now)
-                yield evaluation(client, check, found)
+                _record(instance, run, evaluation(client, check, found))
+
+
+def _record(instance: dg.DagsterInstance, run: str, found: dg.AssetCheckEvaluation) -> None:
+    kind = dg.DagsterEventType.ASSET_CHECK_EVALUATION.value
+    instance.report_dagster_event(dg.DagsterEvent(kind, JOB, event_specific_data=found), run)
 
 
 def _tell_of_check(client: str, check: str, found: "Finding", now: float) -> None:

@@ -25,7 +25,7 @@ from signalroom_dagster.events.access import Access, SharedTokens, UnauthorizedE
 from signalroom_dagster.events.access_log import AccessLog
 from signalroom_dagster.events.google_keys import KeysUnavailableError
 from signalroom_dagster.events.group_commit import GroupCommit, QueueFullError
-from signalroom_dagster.events.intake import Contracts, ForbiddenError, Intake, Sender
+from signalroom_dagster.events.intake import Contracts, ForbiddenError, Intake, Sender, TooLargeError
 from signalroom_dagster.events.metrics import Metrics, More
 from signalroom_dagster.events.settings import EventSettings
 from signalroom_dagster.events.stores.contract import Store, StoreError
@@ -36,10 +36,6 @@ log = logging.getLogger(__name__)
 PING_SECONDS = 3.0
 CREATE_AGAIN_SECONDS = 1.0
 Read = Callable[[bytes, Sender, Contracts], Intake]
-
-
-class TooLargeError(Exception):
-    """The body is larger than is taken."""
 
 
 @dataclass(slots=True)

@@ -15,6 +15,9 @@ from signalroom_dagster.events.intake import Intake
 from signalroom_dagster.events.metrics import Metrics
 from signalroom_dagster.events.stores.contract import Outcome, Store, StoreError
 
+QUEUE_BYTES = 64 * 1024 * 1024
+"""Of contents that wait: while the store is slow, memory does not grow with what is sent."""
+
 log = logging.getLogger(__name__)
 
 
@@ -31,6 +34,11 @@ class _Waiting:
     def size(self) -> int:
         return len(self.intake.events) + len(self.intake.letters)
 
+    @property
+    def bytes(self) -> int:
+        events, letters = self.intake
+        return sum(len(event.payload) for event in events) + sum(len(letter.body) for letter in letters)
+
 
 class GroupCommit:
     """Commits what is submitted; `writers` batches may be under way at once."""
@@ -41,7 +49,7 @@ class GroupCommit:
         self._max_batch = max_batch
         self._max_queue = max_queue
         self._queue: deque[_Waiting] = deque()
-        self._waiting = 0
+        self._waiting = self._bytes = 0
         self._wake = asyncio.Event()
         self._closing = False
         self._pool = ThreadPoolExecutor(writers, "commit")
@@ -53,10 +61,11 @@ class GroupCommit:
         Raises QueueFullError at once, StoreError when the commit of its batch failed.
         """
         waiting = _Waiting(intake, asyncio.get_running_loop().create_future())
-        if self._waiting + waiting.size > self._max_queue:
+        full = self._bytes and self._bytes + waiting.bytes > QUEUE_BYTES
+        if full or self._waiting + waiting.size > self._max_queue:
             raise QueueFullError(f"{self._waiting} events wait to be stored")
         self._queue.append(waiting)
-        self._add(waiting.size)
+        self._add(waiting.size, waiting.bytes)
         self._wake.set()
         return await waiting.answer
 
@@ -93,7 +102,7 @@ class GroupCommit:
         while self._queue and size + self._queue[0].size <= self._max_batch:
             batch.append(self._queue.popleft())
             size += batch[-1].size
-        self._add(-size)
+        self._add(-size, -sum(waiting.bytes for waiting in batch))
         return batch
 
     def _commit(self, batch: Sequence[_Waiting]) -> Sequence[Outcome]:
@@ -105,8 +114,9 @@ class GroupCommit:
         self._metrics.count_batch(events, outcomes, letters)
         return outcomes
 
-    def _add(self, count: int) -> None:
+    def _add(self, count: int, size: int) -> None:
         self._waiting += count
+        self._bytes += size
         self._metrics.waiting.set(self._waiting)
 
 

@@ -24,6 +24,10 @@ class ForbiddenError(Exception):
     """An event of a tenant that the sender may not send for; nothing of the request is stored."""
 
 
+class TooLargeError(Exception):
+    """The request is larger than is taken; nothing of it is stored."""
+
+
 class PubSubMessage(msgspec.Struct, rename="camel"):
     """The message of a push; its id is absent when an emulator or a person sends it."""
 
@@ -56,6 +60,8 @@ class Sender(NamedTuple):
         return next(iter(self.tenants)) if self.tenants and len(self.tenants) == 1 else ""
 
 
+MOST_EVENTS = 5_000
+"""In a list: while one is read, no other request is."""
 _ENVELOPE = msgspec.json.Decoder(PubSubPush)
 _EVENT = msgspec.json.Decoder(Event)
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
@@ -85,7 +91,7 @@ def from_pubsub(body: bytes, sender: Sender, contracts: Contracts) -> Intake:
 
 
 def from_json(body: bytes, sender: Sender, contracts: Contracts) -> Intake:
-    """What one event, or a list of events, as JSON holds. Raises ForbiddenError."""
+    """What one event, or a list of events, as JSON holds. Raises ForbiddenError, TooLargeError."""
     found = Intake([], [])
     if not body.lstrip().startswith(b"["):
         _add(found, body, "", sender, contracts)
@@ -95,6 +101,8 @@ def from_json(body: bytes, sender: Sender, contracts: Contracts) -> Intake:
     except _UNREADABLE as error:
         found.letters.append(_poison(f"list: {_why(error)}", body, sender))
         return found
+    if len(every) > MOST_EVENTS:
+        raise TooLargeError(f"more than {MOST_EVENTS} events in one request")
     for one in every:
         _add(found, bytes(one), "", sender, contracts)
     return found

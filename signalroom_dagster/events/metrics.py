@@ -97,7 +97,9 @@ class StoreFigures:
         return []
 
     def _ask(self) -> Sequence[Metric]:
-        jobs = GaugeMetricFamily("signalroom_jobs", "Jobs by tenant and status.", labels=("tenant", "status"))
+        jobs = GaugeMetricFamily(
+            "signalroom_jobs", "Jobs by tenant and status; done: in the last hour.", labels=("tenant", "status")
+        )
         letters = GaugeMetricFamily("signalroom_dead_letters", "Dead letters not replayed.", labels=("tenant",))
         waiting = GaugeMetricFamily("signalroom_unpublished_results", "Results to be published.", labels=("tenant",))
         lag = GaugeMetricFamily("signalroom_lag_seconds", "Age of the oldest job that is ready.", labels=("tenant",))

@@ -118,11 +118,13 @@ def _signed_text(message: Mapping[str, str]) -> bytes:
 
 def _region(url: str) -> str | None:
     """The region of an address at SNS, None for any other address."""
-    parts = urlsplit(url)
-    found = _HOST.match(parts.hostname or "")
-    if not found or parts.scheme != "https" or parts.port not in (None, 443) or parts.username:
+    try:
+        parts = urlsplit(url)
+        found = _HOST.match(parts.hostname or "")
+        strange = parts.scheme != "https" or parts.port not in (None, 443) or parts.username
+    except ValueError:
         return None
-    return found[1]
+    return found[1] if found and not strange else None
 
 
 def _is_test(message: str) -> bool:

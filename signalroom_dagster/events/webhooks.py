@@ -9,7 +9,9 @@ import hmac
 import logging
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -22,9 +24,12 @@ from signalroom_dagster.events.settings import TriggerAccess
 from signalroom_dagster.events.sns import SnsError, SnsMessages
 from signalroom_dagster.triggers import DagsterUnreachableError, Triggered
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 SAME_SECONDS = 10.0
+THREADS = 4
+"""Of their own: a Dagster that does not answer must not hold up what else waits in threads (tokens, readiness)."""
 _NOBODYS_TOKEN = "no client has this token"
 _SNS_TYPE = "x-amz-sns-message-type"
 _SNS_RAW = "x-amz-sns-rawdelivery"
@@ -53,6 +58,7 @@ class Webhooks:
         self._clock = clock
         self._recent: dict[tuple[str, str], tuple[float, Triggered]] = {}
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+        self._threads = ThreadPoolExecutor(THREADS, "webhook")
         self._max_body = 0
 
     def routes(self, max_body_bytes: int) -> list[Route]:
@@ -91,7 +97,10 @@ class Webhooks:
             body += part
             if len(body) > self._max_body:
                 raise SnsError("the message is too large")
-        return await asyncio.to_thread(self._sns.is_news, body, self._access[client].topic_arns)
+        return await self._in_thread(self._sns.is_news, body, self._access[client].topic_arns)
+
+    async def _in_thread(self, call: Callable[..., T], *values: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *values)
 
     async def _run(self, client: str, source: str) -> Response:
         key = client, source
@@ -100,7 +109,7 @@ class Webhooks:
             if known and self._clock() - at < SAME_SECONDS:
                 return _accepted(replace(known, started=False))
             try:
-                found = await asyncio.to_thread(self._start, source, client)
+                found = await self._in_thread(self._start, source, client)
             except DagsterUnreachableError as error:
                 log.warning("client %s, source %s: %s", client, source, error)
                 return PlainTextResponse("Dagster cannot be reached\n", 503, {"retry-after": "30"})

@@ -18,8 +18,9 @@ import pytest
 from signalroom_dagster.analysis import drain, publishing
 from signalroom_dagster.analysis.consumer import LEASE, Consumer
 from signalroom_dagster.analysis.publishing import create_table_of_results, is_direct
+from signalroom_dagster.analysis.results import Result, result_of
 from signalroom_dagster.analysis.store import opened_store
-from signalroom_dagster.events.stores.contract import Received, Store, StoreError
+from signalroom_dagster.events.stores.contract import Ready, Received, Store, StoreError
 from signalroom_dagster_tests.analysis.events import BAD, event, whole
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.postgres import PostgresServer
@@ -264,6 +265,35 @@ def test_a_resident_consumer_ends_when_another_holds_the_lease(beside_duckdb: St
     assert second.run(0.2, resident=True) == "its time is over"
     assert ask(COUNT) == [(1, 1)]
     assert beside_duckdb.leased(LEASE) is None
+
+
+class Killed(BaseException):
+    """The end of the process: nothing handles it."""
+
+
+def test_a_job_that_kills_its_consumer_again_and_again_is_a_dead_letter_and_the_others_are_analysed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deadly(job: Ready) -> Result:
+        if job.job_id == "deadly":
+            raise Killed
+        return result_of(job)
+
+    monkeypatch.setattr(drain, "result_of", deadly)
+    monkeypatch.setattr(
+        "signalroom_dagster.analysis.consumer.LEASE_SECONDS", -1
+    )  # has run out when the next one starts
+    store.append([*whole(["j1", "deadly", "j2"])])
+    with monkeypatch.context() as patch:
+        patch.setattr(Consumer, "_leave", lambda self: None)
+        for number in range(6):  # the first takes the jobs as a batch, the others know that it died
+            with pytest.raises(Killed):
+                Consumer(store, f"consumer {number}", lambda counts: None).run(5, resident=False)
+    Consumer(store, "last", lambda counts: None).run(0.5, resident=False)
+    assert ask("SELECT job_id FROM analysis.results ORDER BY job_id") == [("j1",), ("j2",)]
+    assert [(one.job_id, one.reason) for one in store.letters("713")] == [
+        ("deadly", "its analysis ended the process that ran it, 5 times")
+    ]
 
 
 def test_a_store_that_is_away_for_a_moment_is_waited_for(in_postgres: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,6 +162,18 @@ def test_results_are_also_files_where_a_folder_is_configured(kind: str, project:
     assert [file.read_bytes() for file in files] == before
 
 
+def test_a_folder_that_cannot_be_written_is_named_and_results_stay_in_the_store(
+    project: Project, store: MemoryStore
+) -> None:
+    project.set(EVENTS__EXPORT__FOLDER="exported")
+    create_table_of_results()
+    (project.root / "exported").write_text("in the way")
+    with pytest.raises(LoadError, match="exported to exported .*EVENTS__EXPORT__FOLDER"):
+        publish_all(store)
+    (project.root / "exported").unlink()
+    assert publish_all(store) == 3
+
+
 def fields(path: Any, kind: str) -> dict[str, Any]:
     if kind == "json":
         return json.loads(path.read_bytes())

@@ -151,26 +151,32 @@ def test_somebody_is_told_once_when_no_run_lasts_and_when_one_does(
 def test_dead_letters_and_incomplete_jobs_are_told_of_active_clients_and_recorded(
     store: Store, instance: dg.DagsterInstance, providers: Providers
 ) -> None:
+    create_run_for_test(instance, job_name=build_consumer_jobs()[0].name, status=dg.DagsterRunStatus.STARTED)
     ticks = Ticks(instance)
     store.lease(LEASE, "host:1", 600)
-    assert {(event.check_name, event.passed) for event in evaluations(ticks.tick())} == {
+    ticks.tick()
+    assert [(check, found.passed) for check, found in latest(instance).items()] == [
         ("lag", True), ("dead_letters", True), ("incomplete_jobs", True)
-    }  # fmt: skip
+    ]  # fmt: skip
     long_ago = datetime.now(UTC) - timedelta(hours=2)
     for contract in (None, CTI):
         more: Mapping[str, Any] = {"contract": contract} if contract else {}
         store.append([event("j7", "audience", at=long_ago, **more)])
     store.bury([DeadLetter("1", "ingest", "malformed", "713", "", "", "", b"{", long_ago)])
     store.expire(datetime.now(UTC))
-    assert evaluations(ticks.tick(30)) == []
-    found = {event.check_name: event for event in evaluations(ticks.tick(70))}
+    ticks.tick(30)
+    assert all(found.passed for found in latest(instance).values())
+    ticks.tick(70)
+    found = latest(instance)
     assert {event.partition for event in found.values()} == {"713"}
     said = "1 jobs expired incomplete, such as j7 (without attribution, creative)"
     assert found["incomplete_jobs"].description == said
     assert found["dead_letters"].description == "1 dead letters: malformed (1)"
-    assert evaluations(ticks.tick(140)) == []
+    ticks.tick(140)
     store.replayed(["1"])
     ticks.tick(210)
+    ticks.tick(900)  # recorded once more, as it is
+    assert [found.passed for found in latest(instance).values()] == [True, True, False]
     texts = [sent.text for sent in providers.outbox.of("slack")]
     assert [text.split("\n")[0] for text in texts] == [
         "🔴 Check failed: analysis/results: dead_letters (client 713)",
@@ -180,8 +186,15 @@ def test_dead_letters_and_incomplete_jobs_are_told_of_active_clients_and_recorde
     assert "such as j7 (without attribution, creative)" in texts[1]
 
 
-def evaluations(result: dg.SensorResult) -> list[dg.AssetCheckEvaluation]:
-    return [event for event in result.asset_events or () if isinstance(event, dg.AssetCheckEvaluation)]
+def latest(instance: dg.DagsterInstance) -> dict[str, dg.AssetCheckEvaluation]:
+    """What is on record of 713's checks."""
+    found: dict[str, dg.AssetCheckEvaluation] = {}
+    for check in ("lag", "dead_letters", "incomplete_jobs"):
+        key = dg.AssetCheckKey(RESULTS_KEY, check)
+        (record,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=9)
+        assert record.event and record.event.dagster_event
+        found[check] = record.event.dagster_event.asset_check_evaluation_data
+    return found
 
 
 def told(instance: dg.DagsterInstance, client: str) -> list[dict[str, Any]]:

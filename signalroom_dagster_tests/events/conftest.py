@@ -20,7 +20,8 @@ def events_url(postgres_server: PostgresServer, request: pytest.FixtureRequest, 
     return postgres_server.create_database(f"{request.module.__name__.rpartition('.')[2]}_{worker_id}")
 
 
-def _empty(url: str) -> PostgresStore:
+def emptied(url: str) -> PostgresStore:
+    """A store there that holds nothing."""
     store = PostgresStore(url)
     store.create()
     with store.transaction() as session:
@@ -36,10 +37,18 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     elif request.param == "sqlite":
         found = SqliteStore(tmp_path / "events.db")
     else:
-        found = _empty(request.getfixturevalue("events_url"))
+        found = emptied(request.getfixturevalue("events_url"))
     found.create()
     yield found
     found.close()
+
+
+@pytest.fixture
+def sql_store(store: Store) -> Store:
+    """Those that keep tables."""
+    if isinstance(store, MemoryStore):
+        pytest.skip("a store of tables")
+    return store
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -48,5 +57,5 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'events.db'}"
     url = request.getfixturevalue("events_url")
-    _empty(url).close()
+    emptied(url).close()
     return url

@@ -85,6 +85,23 @@ def test_a_full_queue_refuses_at_once_and_takes_again_when_it_is_empty() -> None
     run(scenario, max_queue=2)
 
 
+def test_what_waits_is_bounded_in_bytes_too_but_a_single_request_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("signalroom_dagster.events.group_commit.QUEUE_BYTES", 5)
+
+    async def scenario(commits: GroupCommit, store: GatedStore) -> None:
+        first = submitted(commits, "a")
+        await at_the_gate(store)
+        second = submitted(commits, "b")
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFullError):
+            await submitted(commits, "c")
+        store.gate.set()
+        await asyncio.gather(first, second)
+        assert await submitted(commits, "c") == [Outcome.STORED]
+
+    run(scenario)
+
+
 def test_a_client_that_leaves_loses_nothing_and_keeps_nobody_waiting() -> None:
     async def scenario(commits: GroupCommit, store: GatedStore) -> None:
         leaving = submitted(commits, "a")

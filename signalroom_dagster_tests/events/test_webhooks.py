@@ -165,6 +165,7 @@ def test_a_subscription_is_confirmed_for_a_configured_topic_and_starts_nothing(w
         {"SigningCertURL": "https://evil.example.com/one.pem"},
         {"SigningCertURL": "https://sns.us-east-1.amazonaws.com:8443/one.pem"},
         {"SigningCertURL": "https://sns.us-east-1.amazonaws.com/one.txt"},
+        {"SigningCertURL": "https://sns.us-east-1.amazonaws.com:99999/one.pem"},
         {"Type": "Other"},
         {"SignatureVersion": "3"},
     ],

@@ -18,6 +18,8 @@ from signalroom_dagster.events.contracts import Contract
 ATTEMPTS = 5
 FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 300.0
+DONE_WITHIN = timedelta(hours=1)
+"""Of which finished jobs are counted: there are millions in a week, and somebody asks every minute."""
 
 Status = Literal["open", "ready", "done", "failed", "expired"]
 Stage = Literal["ingest", "analysis"]
@@ -80,7 +82,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
 class Ready(msgspec.Struct, frozen=True):
     """A complete job: everything that its analysis takes. `payloads` are by analysis type.
 
-    It is due since its last event, or since it was asked for again.
+    It is due since its last event, or since it was asked for again. `attempts` are those before this one.
     """
 
     tenant_id: str
@@ -119,7 +121,8 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class TenantStats(msgspec.Struct, frozen=True):
-    """How many jobs of a tenant stand where, and for how long the oldest that is ready has been due."""
+    """How many jobs of a tenant stand where (done: those whose last event came within an hour), and for how long the
+    oldest that is ready has been due."""
 
     open: int = 0
     ready: int = 0
@@ -205,10 +208,14 @@ class Store(Protocol):
         """Keep dead letters; one that is already there is kept once, and is open again if it was replayed."""
         ...
 
-    def claim(self, limit: int, now: datetime | None = None) -> AbstractContextManager[Batch]:
-        """Take ready jobs that are due, oldest first, and hold them for the length of the block.
+    def claim(
+        self, limit: int, now: datetime | None = None, *, counted: bool = False
+    ) -> AbstractContextManager[Batch]:  # fmt: skip
+        """Take ready jobs that are due (by the database's clock, or `now`), oldest first, and hold them for the length
+        of the block.
 
-        Committed at its end, undone when it raises; nobody else can claim the same jobs meanwhile.
+        Committed at its end, undone when it raises; nobody else can claim the same jobs meanwhile. With `counted`, that
+        they are attempted is committed before: whoever dies of a job has made an attempt.
         """
         ...
 
@@ -221,7 +228,7 @@ class Store(Protocol):
         ...
 
     def stats(self) -> Mapping[str, TenantStats]:
-        """By tenant. Counts every job: for a look now and then."""
+        """By tenant. Counts what has no end: for a look now and then."""
         ...
 
     def replay(
@@ -239,8 +246,8 @@ class Store(Protocol):
         """
         ...
 
-    def letters(self, tenant_id: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
-        """Dead letters that were not replayed, oldest first."""
+    def letters(self, tenant_id: str | None = None, limit: int = 100, skip: int = 0) -> Sequence[DeadLetter]:
+        """Dead letters that were not replayed, oldest first, without the first `skip` of them."""
         ...
 
     def replayed(self, letter_ids: Collection[str]) -> None:
@@ -256,7 +263,7 @@ class Store(Protocol):
         ...
 
     def prune(self, now: datetime) -> int:
-        """Delete what is past retention, in small steps; of how many jobs the payloads went.
+        """Delete what is past retention, in small steps, up to 10,000 of a kind; of how many jobs the payloads went.
 
         The row of a job stays longer than its payloads: a duplicate that comes later is still known as one.
         """

@@ -12,7 +12,7 @@ ON CONFLICT (id) DO UPDATE SET received_at = excluded.received_at, replayed_at =
 """
 _OPEN = f"""
 SELECT {_COLUMNS} FROM events.dead_letter
-WHERE replayed_at IS NULL AND (? IS NULL OR tenant_id = ?) ORDER BY received_at, job_id, id LIMIT ?
+WHERE replayed_at IS NULL AND (? IS NULL OR tenant_id = ?) ORDER BY received_at, job_id, id LIMIT ? OFFSET ?
 """
 
 
@@ -28,12 +28,12 @@ def bury(session: Session, letters: Sequence[DeadLetter]) -> None:
     )  # fmt: skip
 
 
-def open_letters(session: Session, tenant_id: str | None, limit: int) -> list[DeadLetter]:
-    """Those that were not replayed, oldest first."""
+def open_letters(session: Session, tenant_id: str | None, limit: int, skip: int) -> list[DeadLetter]:
+    """See Store.letters."""
     return [
         DeadLetter(letter, stage, reason, tenant, job, name, message, bytes(body), session.time(at))
         for letter, stage, reason, tenant, job, name, message, body, at in session.rows(
-            _OPEN, tenant_id, tenant_id, limit
+            _OPEN, tenant_id, tenant_id, limit, skip
         )
     ]
 

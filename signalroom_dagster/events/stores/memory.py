@@ -8,6 +8,7 @@ from operator import attrgetter
 
 from signalroom_dagster.events.stores import jobs, replays
 from signalroom_dagster.events.stores.contract import (
+    DONE_WITHIN,
     DeadLetter,
     Incomplete,
     JobKey,
@@ -101,19 +102,22 @@ class MemoryStore:
             self._replayed -= {letter.id for letter in letters}
 
     @contextmanager
-    def claim(self, limit: int, now: datetime | None = None) -> Generator[MemoryBatch]:
+    def claim(self, limit: int, now: datetime | None = None, *, counted: bool = False) -> Generator[MemoryBatch]:
         """See Store."""
         now = now or datetime.now(UTC)
         with self._lock:
             due = [job for job in self._jobs.values() if job.status == "ready" and job.due_at <= now]
             free = [job for job in due if job.key not in self._claimed]
-            batch = MemoryBatch([self._ready(job) for job in sorted(free, key=attrgetter("due_at"))[:limit]])
-            held = {job.key for job in batch.jobs}
+            taken = sorted(free, key=attrgetter("due_at"))[:limit]
+            batch = MemoryBatch([self._ready(job) for job in taken])
+            held = {job.key for job in taken}
+            for job in taken:
+                job.attempts += counted
             self._claimed |= held
         try:
             yield batch
             with self._lock:
-                self._apply(batch, now)
+                self._apply(batch, now, counted)
         finally:
             with self._lock:
                 self._claimed -= held
@@ -131,11 +135,12 @@ class MemoryStore:
             job.due_at,
         )
 
-    def _apply(self, batch: MemoryBatch, now: datetime) -> None:
+    def _apply(self, batch: MemoryBatch, now: datetime, counted: bool) -> None:
         for key in batch.finished:
             job = self._jobs[key]
             job.status, job.done_at, job.last_error = "done", datetime.now(UTC), None
         for key, reason in batch.failures.items():
+            self._jobs[key].attempts -= counted
             if found := jobs.fail(self._jobs[key], reason, now):
                 self.bury([found])
         for result in batch.results:
@@ -168,7 +173,10 @@ class MemoryStore:
             return {tenant: self._stats(tenant, now, open_letters) for tenant in sorted(tenants)}
 
     def _stats(self, tenant: str, now: datetime, open_letters: Sequence[DeadLetter]) -> TenantStats:
-        own = [job for job in self._jobs.values() if job.tenant_id == tenant]
+        own = [
+            job for job in self._jobs.values()
+            if job.tenant_id == tenant and (job.status != "done" or job.last_at > now - DONE_WITHIN)
+        ]  # fmt: skip
         count = {status: sum(job.status == status for job in own) for status in ("open", "ready", "done")}
         count |= {status: sum(job.status == status for job in own) for status in ("failed", "expired")}
         oldest = min((job.due_at for job in own if job.status == "ready"), default=now)
@@ -206,12 +214,12 @@ class MemoryStore:
             }  # fmt: skip
             return len(found)
 
-    def letters(self, tenant_id: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
+    def letters(self, tenant_id: str | None = None, limit: int = 100, skip: int = 0) -> Sequence[DeadLetter]:
         """See Store."""
         with self._lock:
             found = [letter for letter in self._letters.values() if tenant_id in (None, letter.tenant_id)]
             found = [letter for letter in found if letter.id not in self._replayed]
-            return sorted(found, key=attrgetter("received_at", "job_id", "id"))[:limit]
+            return sorted(found, key=attrgetter("received_at", "job_id", "id"))[skip : skip + limit]
 
     def replayed(self, letter_ids: Collection[str]) -> None:
         """See Store."""

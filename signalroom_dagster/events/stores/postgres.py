@@ -30,6 +30,9 @@ TABLES = ("inbox", "job", "dead_letter", "result", "lease")
 CONNECT_SECONDS = 5
 SILENT_SECONDS = 15
 """After so long without an answer to what was sent, the server counts as gone."""
+IDLE_SECONDS = 60
+"""After so long without a word in the middle of a transaction a process counts as gone (paused, or its machine lost),
+and the server frees what it holds. Said within each transaction, where a pooler does not matter."""
 
 _APPEND = """
 WITH incoming AS (
@@ -54,7 +57,7 @@ WITH incoming AS (
     INSERT INTO events.job (tenant_id, job_id, required, arrived, contract_version, status, late, attempts,
         first_at, last_at, deadline_at, due_at)
     SELECT tenant_id, job_id, required, types, version, CASE WHEN required <@ types THEN 'ready' ELSE 'open' END,
-        false, 0, first_at, last_at, first_at + deadline, last_at
+        false, 0, first_at, last_at, first_at + deadline, least(last_at, now())
     FROM arrival JOIN contract USING (tenant_id) ORDER BY tenant_id, job_id
     ON CONFLICT (tenant_id, job_id) DO UPDATE SET
         arrived = job.arrived || excluded.arrived,
@@ -62,7 +65,7 @@ WITH incoming AS (
         late = job.late OR job.status = 'expired' OR (job.status = 'open' AND excluded.first_at > job.deadline_at),
         (status, due_at) = (
             SELECT CASE WHEN complete THEN 'ready' ELSE job.status END,
-                CASE WHEN complete THEN greatest(job.last_at, excluded.last_at) ELSE job.due_at END
+                CASE WHEN complete THEN least(greatest(job.last_at, excluded.last_at), now()) ELSE job.due_at END
             FROM (SELECT job.status IN ('open', 'expired') AND job.pruned_at IS NULL
                 AND job.required <@ (job.arrived || excluded.arrived) AS complete) AS found
         )
@@ -135,6 +138,8 @@ class PostgresStore(SqlStore):
     def transaction(self, *, reads_only: bool = False) -> Generator[PostgresSession]:
         """See Transactions."""
         with self._connection() as connection, connection.cursor() as cursor:
+            if not reads_only:
+                cursor.execute("SET LOCAL idle_in_transaction_session_timeout = %s", (IDLE_SECONDS * 1000,))
             yield PostgresSession(cursor)
 
     def append(self, events: Sequence[Received]) -> Sequence[Outcome]:

@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS events.job (
 CREATE INDEX IF NOT EXISTS job_ready ON events.job (due_at) WHERE status = 'ready';
 CREATE INDEX IF NOT EXISTS job_open ON events.job (deadline_at) WHERE status = 'open';
 CREATE INDEX IF NOT EXISTS job_expired ON events.job (deadline_at) WHERE status = 'expired';
+CREATE INDEX IF NOT EXISTS job_failed ON events.job (tenant_id) WHERE status = 'failed';
 CREATE INDEX IF NOT EXISTS job_last ON events.job (last_at);
 
 CREATE TABLE IF NOT EXISTS events.dead_letter (
@@ -49,6 +50,7 @@ CREATE TABLE IF NOT EXISTS events.dead_letter (
     received_at timestamptz NOT NULL,
     replayed_at timestamptz
 );
+CREATE INDEX IF NOT EXISTS dead_letter_received ON events.dead_letter (received_at);
 CREATE INDEX IF NOT EXISTS dead_letter_open ON events.dead_letter (received_at) WHERE replayed_at IS NULL;
 
 CREATE TABLE IF NOT EXISTS events.result (
@@ -61,6 +63,7 @@ CREATE TABLE IF NOT EXISTS events.result (
     PRIMARY KEY (tenant_id, job_id)
 );
 CREATE INDEX IF NOT EXISTS result_unpublished ON events.result (kept_at) WHERE published_at IS NULL;
+CREATE INDEX IF NOT EXISTS result_published ON events.result (published_at) WHERE published_at IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS events.lease (
     name text PRIMARY KEY,

@@ -53,8 +53,9 @@ def make_ready(
     statuses = "'failed'" if dead_letters else "'done', 'failed'"
     where = "".join(f" AND last_at {sign} ?" for sign, at in zip((">=", "<"), span, strict=True) if at)
     times: list[Any] = [at for at in span if at]
+    now = session.now()
     if job_ids is None:
-        again = session.rows(_READY.format(statuses=statuses, where=where), datetime.now(UTC), tenant_id, *times)
+        again = session.rows(_READY.format(statuses=statuses, where=where), now, tenant_id, *times)
     else:
         named = list(pieces([(job,) for job in sorted(job_ids)]))
         check_jobs(
@@ -64,8 +65,7 @@ def make_ready(
         for ids in named:
             marks, values = values_of(ids)
             chosen = _READY.format(statuses=statuses, where=f"{where} AND (job_id) IN ({marks})")
-            again += session.rows(chosen, datetime.now(UTC), tenant_id, *times, *values)
-    now = session.now()
+            again += session.rows(chosen, now, tenant_id, *times, *values)
     for ids in pieces(again):
         marks, values = values_of(ids)
         session.run(_LETTERS.format(ids=marks), now, tenant_id, *values)

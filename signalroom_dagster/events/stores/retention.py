@@ -6,6 +6,8 @@ from signalroom_dagster.events.stores.contract import Retention
 from signalroom_dagster.events.stores.sessions import Session, Transactions, values_of
 
 AT_ONCE = 500
+STEPS = 20
+"""In one call, of each kind: after a long pause much is due, and analysis is not to wait for all of it."""
 _FINISHED = """
 SELECT tenant_id, job_id FROM events.job
 WHERE last_at <= ? AND pruned_at IS NULL AND status IN ('done', 'failed', 'expired') ORDER BY last_at LIMIT ? {locked}
@@ -14,28 +16,43 @@ _TOMBSTONES = """
 SELECT tenant_id, job_id FROM events.job
 WHERE last_at <= ? AND pruned_at IS NOT NULL ORDER BY last_at LIMIT ? {locked}
 """
+_LETTERS = """
+DELETE FROM events.dead_letter WHERE id IN (
+    SELECT id FROM events.dead_letter WHERE received_at <= ? ORDER BY received_at LIMIT ?)
+"""
+_PUBLISHED = """
+DELETE FROM events.result WHERE (tenant_id, job_id) IN (
+    SELECT tenant_id, job_id FROM events.result WHERE published_at <= ? ORDER BY published_at LIMIT ?)
+"""
 
 
 def prune(transaction: Transactions, retention: Retention, now: datetime) -> int:
     """Payloads of finished jobs, then the rows of jobs that lost theirs long ago, old letters and published results."""
     pruned = _in_steps(transaction, _FINISHED, now - retention.payloads, now)
     _in_steps(transaction, _TOMBSTONES, now - retention.jobs, None)
-    with transaction() as session:
-        session.run("DELETE FROM events.dead_letter WHERE received_at <= ?", now - retention.dead_letters)
-        session.run("DELETE FROM events.result WHERE published_at <= ?", now - retention.payloads)
+    _delete(transaction, _LETTERS, now - retention.dead_letters)
+    _delete(transaction, _PUBLISHED, now - retention.payloads)
     return pruned
+
+
+def _delete(transaction: Transactions, statement: str, before: datetime) -> None:
+    for _ in range(STEPS):
+        with transaction() as session:
+            if session.run(statement, before, AT_ONCE) < AT_ONCE:
+                return
 
 
 def _in_steps(transaction: Transactions, found: str, before: datetime, now: datetime | None) -> int:
     total = 0
-    while True:
+    for _ in range(STEPS):
         with transaction() as session:
             keys = session.rows(found.format(locked=session.locked), before, AT_ONCE)
             if keys:
                 _forget(session, keys, now)
         total += len(keys)
         if len(keys) < AT_ONCE:
-            return total
+            break
+    return total
 
 
 def _forget(session: Session, keys: list[tuple[str, str]] | list[tuple[object, ...]], now: datetime | None) -> None:

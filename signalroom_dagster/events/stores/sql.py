@@ -3,11 +3,19 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from signalroom_dagster.events.stores import leases, replays, retention
-from signalroom_dagster.events.stores.claims import SqlBatch
-from signalroom_dagster.events.stores.contract import DeadLetter, Incomplete, Kept, Lease, Retention, TenantStats
+from signalroom_dagster.events.stores.claims import SqlBatch, count_attempt
+from signalroom_dagster.events.stores.contract import (
+    DONE_WITHIN,
+    DeadLetter,
+    Incomplete,
+    Kept,
+    Lease,
+    Retention,
+    TenantStats,
+)
 from signalroom_dagster.events.stores.letters import bury, open_letters, replayed
 from signalroom_dagster.events.stores.sessions import Session
 
@@ -22,10 +30,12 @@ _INCOMPLETE = """
 SELECT tenant_id, job_id, required, arrived, first_at, deadline_at FROM events.job
 WHERE status = 'expired' AND (? IS NULL OR tenant_id = ?) ORDER BY deadline_at DESC LIMIT ?
 """
-_COUNTS = """
-SELECT tenant_id, status, count(*), 0 FROM events.job GROUP BY tenant_id, status
-UNION ALL SELECT tenant_id, 'dead_letters', count(*), 0 FROM events.dead_letter WHERE replayed_at IS NULL GROUP BY 1
-UNION ALL SELECT tenant_id, 'unpublished', count(*), 0 FROM events.result WHERE published_at IS NULL GROUP BY 1
+_JOBS = "SELECT tenant_id, '{status}', count(*) FROM events.job WHERE status = '{status}' GROUP BY 1 UNION ALL"
+_COUNTS = f"""
+{" ".join(_JOBS.format(status=status) for status in ("open", "ready", "failed", "expired"))}
+SELECT tenant_id, 'done', count(*) FROM events.job WHERE status = 'done' AND last_at > ? GROUP BY 1
+UNION ALL SELECT tenant_id, 'dead_letters', count(*) FROM events.dead_letter WHERE replayed_at IS NULL GROUP BY 1
+UNION ALL SELECT tenant_id, 'unpublished', count(*) FROM events.result WHERE published_at IS NULL GROUP BY 1
 """
 _OLDEST = "SELECT tenant_id, min(due_at) FROM events.job WHERE status = 'ready' GROUP BY tenant_id"
 _UNPUBLISHED = """
@@ -55,13 +65,15 @@ class SqlStore(ABC):
                 bury(session, letters)
 
     @contextmanager
-    def claim(self, limit: int, now: datetime | None = None) -> Generator[SqlBatch]:
+    def claim(self, limit: int, now: datetime | None = None, *, counted: bool = False) -> Generator[SqlBatch]:
         """See Store."""
-        now = now or datetime.now(UTC)
-        with self.transaction(reads_only=True) as session:
+        with self.transaction(reads_only=not counted) as session:
+            now = now or session.now()
             limit = limit if session.rows(_IS_DUE, now) else 0
+            if limit and counted:
+                count_attempt(session, limit, now)
         with self.transaction(reads_only=not limit) as session:
-            yield SqlBatch(session, limit, now)
+            yield SqlBatch(session, limit, now, counted=counted)
 
     def expire(self, now: datetime) -> Sequence[Incomplete]:
         """See Store."""
@@ -82,9 +94,9 @@ class SqlStore(ABC):
         """See Store."""
         counts: dict[str, dict[str, int]] = {}
         with self.transaction(reads_only=True) as session:
-            for tenant, what, count, _ in session.rows(_COUNTS):
-                counts.setdefault(tenant, {})[what] = count
             now = session.now()
+            for tenant, what, count in session.rows(_COUNTS, now - DONE_WITHIN):
+                counts.setdefault(tenant, {})[what] = count
             lags = {tenant: (now - session.time(oldest)).total_seconds() for tenant, oldest in session.rows(_OLDEST)}
         return {
             tenant: TenantStats(**found, lag_seconds=max(0.0, lags.get(tenant, 0.0)))
@@ -104,10 +116,10 @@ class SqlStore(ABC):
         with self.transaction() as session:
             return replays.make_ready(session, tenant_id, job_ids, (since, until), dead_letters)
 
-    def letters(self, tenant_id: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
+    def letters(self, tenant_id: str | None = None, limit: int = 100, skip: int = 0) -> Sequence[DeadLetter]:
         """See Store."""
         with self.transaction(reads_only=True) as session:
-            return open_letters(session, tenant_id, limit)
+            return open_letters(session, tenant_id, limit, skip)
 
     def replayed(self, letter_ids: Collection[str]) -> None:
         """See Store."""

@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS job (
 CREATE INDEX IF NOT EXISTS job_ready ON job (due_at) WHERE status = 'ready';
 CREATE INDEX IF NOT EXISTS job_open ON job (deadline_at) WHERE status = 'open';
 CREATE INDEX IF NOT EXISTS job_expired ON job (deadline_at) WHERE status = 'expired';
+CREATE INDEX IF NOT EXISTS job_failed ON job (tenant_id) WHERE status = 'failed';
 CREATE INDEX IF NOT EXISTS job_last ON job (last_at);
 
 CREATE TABLE IF NOT EXISTS dead_letter (
@@ -45,6 +46,7 @@ CREATE TABLE IF NOT EXISTS dead_letter (
     received_at INTEGER NOT NULL,
     replayed_at INTEGER
 );
+CREATE INDEX IF NOT EXISTS dead_letter_received ON dead_letter (received_at);
 CREATE INDEX IF NOT EXISTS dead_letter_open ON dead_letter (received_at) WHERE replayed_at IS NULL;
 
 CREATE TABLE IF NOT EXISTS result (
@@ -57,6 +59,7 @@ CREATE TABLE IF NOT EXISTS result (
     PRIMARY KEY (tenant_id, job_id)
 );
 CREATE INDEX IF NOT EXISTS result_unpublished ON result (kept_at) WHERE published_at IS NULL;
+CREATE INDEX IF NOT EXISTS result_published ON result (published_at) WHERE published_at IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS lease (
     name TEXT PRIMARY KEY,
