@@ -5,7 +5,7 @@ set -euo pipefail
 export SIGNALROOM_CODE_SERVER=127.0.0.1
 
 dagster instance migrate
-dagster api grpc --host 127.0.0.1 --port 4000 --module-name signalroom_dagster.definitions &
+dagster api grpc --host 127.0.0.1 --port 4000 --log-format json --module-name signalroom_dagster.definitions &
 trap 'kill $(jobs -p) 2> /dev/null || true; wait' EXIT
 trap 'exit 143' TERM INT
 
@@ -13,8 +13,8 @@ for _ in $(seq 60); do
   if dagster api grpc-health-check --port 4000 2> /dev/null; then break; fi
   sleep 1
 done
-dagster-daemon run --workspace deploy/workspace.yaml &
-dagster-webserver --host "${SIGNALROOM_WEBSERVER_HOST:-127.0.0.1}" --port 3000 --workspace deploy/workspace.yaml &
+dagster-daemon run --log-format json --workspace deploy/workspace.yaml &
+dagster-webserver --host "${SIGNALROOM_WEBSERVER_HOST:-127.0.0.1}" --port 3000 --log-format json --workspace deploy/workspace.yaml &
 if [ "${SIGNALROOM_GATEWAY:-on}" = on ]; then
   signalroom events serve --host 0.0.0.0 --port 8080 &
 fi

@@ -1,14 +1,18 @@
 """Gateways as processes: what was acknowledged is stored, however they or the database end."""
 
+import os
 import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 
 import pytest
 from starlette.testclient import TestClient
 
+from signalroom_dagster.analysis.publishing import count_results, create_table_of_results
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.events import simulator
 from signalroom_dagster.events.access import Access
@@ -30,6 +34,7 @@ from signalroom_dagster_tests.events.processes import (
     wait_for,
 )
 from signalroom_dagster_tests.events.received import CONTRACT, whole
+from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.postgres import PostgresServer
 from signalroom_dagster_tests.projects import Project
 
@@ -134,6 +139,37 @@ def test_two_gateways_on_one_postgres_store_each_event_once(project: Project, po
     assert all(set(load.sent.answers) == {"204"} for load in loads)
     assert stored(postgres_url) == {message.key for message in messages}
     assert ready_jobs(postgres_url) == {"713": 300, "cti": 300}
+
+
+@pytest.mark.slow
+def test_two_gateways_and_two_consumers_on_one_postgres_give_every_job_one_result(
+    project: Project, postgres_url: str
+) -> None:
+    tenants(project, postgres_url)
+    project.use_postgres(postgres_url)
+    create_table_of_results()
+    messages = simulator.planned(CONTRACTS, 300, duplicates=0.15, shuffle=300)
+    command = [sys.executable, "-W", "ignore", "-m", "signalroom_dagster.cli", "events", "consume"]
+    environment = {**os.environ, **project.environment}
+    with running_gateway(project) as one, running_gateway(project) as two:
+        consumers = [subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) for _ in range(2)]
+        try:
+            loads = [Load(gateway.url, messages, rate=300) for gateway in (one, two)]
+            for load in loads:
+                load.start()
+            for load in loads:
+                load.join(120)
+            give_up = monotonic() + 120
+            while sum(count_results(client) for client in CONTRACTS) < 600 and monotonic() < give_up:
+                sleep(0.2)
+        finally:
+            for consumer in consumers:
+                consumer.terminate()
+            ended = [consumer.wait(30) for consumer in consumers]
+    assert ended == [0, 0]
+    assert all(set(load.sent.answers) == {"204"} for load in loads)
+    assert {client: count_results(client) for client in CONTRACTS} == {"713": 300, "cti": 300}
+    assert ask("SELECT count(*), max(attempts), bool_and(status = 'done') FROM events.job") == [(600, 0, True)]
 
 
 @pytest.mark.slow
