@@ -37,7 +37,7 @@ IMAGE_RULES = {
     "&& ! python -c 'import signalroom_dagster_tests' 2> /dev/null",
     "holds no test tools": "! python -c 'import pytest' 2> /dev/null && ! python -c 'import moto' 2> /dev/null",
     "holds no build tools": "! command -v gcc && ! command -v make && ! command -v uv && ! command -v git",
-    "holds no caches": "! test -e /root/.cache && ! test -e /var/lib/signalroom/.cache",
+    "holds no caches": "! test -e ~root/.cache && ! test -e /var/lib/signalroom/.cache",
     "reads its clients": "signalroom clients",
 }
 

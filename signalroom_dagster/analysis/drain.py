@@ -6,6 +6,7 @@ Nothing between a job's inputs and its result is ever written.
 """
 
 import logging
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -95,7 +96,8 @@ def analyse_jobs(jobs: Sequence[Ready]) -> tuple[list[Result], dict[JobKey, str]
         except InvalidResultError as error:
             reasons[job.key] = str(error)
         except Exception as error:  # whatever one job's inputs bring to light: the others still get their results
-            log.exception("tenant %s, job %s cannot be analysed", *job.key)
+            where = "".join(traceback.format_tb(error.__traceback__))  # its message may hold what was sent
+            log.error("tenant %s, job %s cannot be analysed: %s at\n%s", *job.key, type(error).__name__, where)
             reasons[job.key] = type(error).__name__
     for key, reason in reasons.items():
         log.warning("tenant %s, job %s: %s", *key, reason)

@@ -124,6 +124,6 @@ class _Guarded:
     def collect(self) -> Iterable[Metric]:
         try:
             return list(self._more())
-        except Exception as error:
+        except Exception as error:  # whoever's they are: a scrape of the gateway does not fail for them
             log.warning("figures for /metrics could not be had: %s", type(error).__name__)
             return []

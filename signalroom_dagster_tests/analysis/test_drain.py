@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from signalroom_dagster.analysis import drain
 from signalroom_dagster.analysis.drain import drain_once
 from signalroom_dagster.analysis.health import examine
-from signalroom_dagster.analysis.results import from_kept
-from signalroom_dagster.events.stores.contract import Received, RetentionError, Store
+from signalroom_dagster.analysis.results import Result, from_kept
+from signalroom_dagster.events.stores.contract import Ready, Received, RetentionError, Store
 from signalroom_dagster.events.stores.memory import MemoryStore
 from signalroom_dagster.events.stores.sqlite import SqliteStore
 from signalroom_dagster_tests.analysis.events import event, whole
@@ -96,3 +97,23 @@ def test_a_replay_of_old_jobs_is_no_lag() -> None:
     store.replay("713")
     assert examine(store, ["713"])["713"]["lag"].passed
     assert drain_once(store)["713"].lag_seconds < 60
+
+
+def test_a_fault_of_the_analysis_fails_its_job_alone_and_logs_nothing_that_was_sent(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = MemoryStore()
+    store.append(whole(["good", "odd"]))
+    sent = "cannot read ann@example.com"
+
+    def result_of(job: Ready) -> Result:
+        if job.key[1] == "odd":
+            raise ValueError(sent)
+        return analysed(job)
+
+    analysed = drain.result_of
+    monkeypatch.setattr(drain, "result_of", result_of)
+    with store.claim(9) as batch:
+        found, reasons = drain.analyse_jobs(batch.jobs)
+    assert [result.job_id for result in found] == ["good"] and list(reasons.values()) == ["ValueError"]
+    assert "in result_of" in caplog.text and "ann@example.com" not in caplog.text

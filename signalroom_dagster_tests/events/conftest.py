@@ -43,14 +43,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     found.close()
 
 
-@pytest.fixture
-def sql_store(store: Store) -> Store:
-    """Those that keep tables."""
-    if isinstance(store, MemoryStore):
-        pytest.skip("a store of tables")
-    return store
-
-
 @pytest.fixture(params=["sqlite", "postgres"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a store of another process keeps events; empty."""

@@ -25,6 +25,8 @@ from signalroom_dagster_tests.events.received import CONTRACT, NOW, TYPES, keys,
 LATER = NOW + timedelta(hours=1)
 OTHER = Contract("cti", frozenset({"audience"}), timedelta(minutes=30))
 
+WITH_TABLES = pytest.mark.parametrize("store", ["sqlite", "postgres"], indirect=True)
+
 
 def claimed(store: Store, limit: int = 100, **how: object) -> list[str]:
     """The ids of the jobs that a claim finds, all of them done afterwards."""
@@ -168,13 +170,14 @@ def test_an_attempt_that_is_counted_before_it_is_made_stays_counted_when_nobody_
     assert store.stats()["713"].failed == 1
 
 
-def test_a_claim_holds_no_more_payloads_than_fit_into_memory(sql_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+@WITH_TABLES
+def test_a_claim_holds_no_more_payloads_than_fit_into_memory(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("signalroom_dagster.events.stores.claims.MOST_BYTES", 250)
     for number, name in enumerate("abc"):
         sent = whole(name, at=NOW + timedelta(seconds=number))
-        sql_store.append([msgspec.structs.replace(event, payload=b"x" * 40) for event in sent])
-    sql_store.append([msgspec.structs.replace(event, payload=b"x" * 400) for event in whole("huge", at=LATER)])
-    assert [claimed(sql_store, now=LATER) for _ in range(3)] == [["a", "b"], ["c"], ["huge"]]
+        store.append([msgspec.structs.replace(event, payload=b"x" * 40) for event in sent])
+    store.append([msgspec.structs.replace(event, payload=b"x" * 400) for event in whole("huge", at=LATER)])
+    assert [claimed(store, now=LATER) for _ in range(3)] == [["a", "b"], ["c"], ["huge"]]
 
 
 def test_a_gateway_whose_clock_is_ahead_delays_no_job_on_postgres(events_url: str) -> None:
@@ -252,21 +255,20 @@ def test_rows_of_jobs_go_at_last_but_never_those_that_wait(store: Store) -> None
     assert found == TenantStats(open=1, ready=1, lag_seconds=found.lag_seconds)
 
 
-def test_pruning_goes_in_steps_so_that_nothing_waits_for_long(
-    sql_store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@WITH_TABLES
+def test_pruning_goes_in_steps_so_that_nothing_waits_for_long(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("signalroom_dagster.events.stores.retention.AT_ONCE", 2)
     monkeypatch.setattr("signalroom_dagster.events.stores.retention.STEPS", 2)
     jobs = [f"j{number}" for number in range(5)]
-    sql_store.append(whole(*jobs))
-    with sql_store.claim(9) as batch:
+    store.append(whole(*jobs))
+    with store.claim(9) as batch:
         batch.keep([Kept(*key, b"{}") for key in keys(*jobs)])
         batch.done(keys(*jobs))
-    sql_store.published(sql_store.unpublished(9))
-    sql_store.bury([letter("ingest", "poison", name.encode(), NOW) for name in jobs])
+    store.published(store.unpublished(9))
+    store.bury([letter("ingest", "poison", name.encode(), NOW) for name in jobs])
     after = NOW + timedelta(days=15)
-    assert [sql_store.prune(after) for _ in range(3)] == [4, 1, 0]
-    assert (sql_store.stats(), count(sql_store, "result")) == ({}, 0)
+    assert [store.prune(after) for _ in range(3)] == [4, 1, 0]
+    assert (store.stats(), count(store, "result")) == ({}, 0)
 
 
 def count(store: Store, table: str) -> int:

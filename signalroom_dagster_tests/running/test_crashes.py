@@ -58,15 +58,6 @@ def _running(tmp_path_factory: pytest.TempPathFactory, postgres_server: Postgres
                 dev.close()
 
 
-@pytest.fixture
-def running(_running: Running, monkeypatch: pytest.MonkeyPatch) -> Running:
-    """A running Dagster, and its settings in this process."""
-    for name, value in _running.project.environment.items():
-        monkeypatch.setenv(name, value)
-    _running.dev.start()
-    return _running
-
-
 def start_until_held(running: Running, client: str, **tags: str) -> str:
     """Start a load of which everything is committed but what waits at the held lock of conversions."""
     run_id = running.dev.launch("everflow", client, **tags)

@@ -41,15 +41,6 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
                 dev.close()
 
 
-@pytest.fixture
-def running(_running: Running, monkeypatch: pytest.MonkeyPatch) -> Running:
-    """A running Dagster, and its settings in this process."""
-    for name, value in _running.project.environment.items():
-        monkeypatch.setenv(name, value)
-    _running.dev.start()
-    return _running
-
-
 def command(*words: str) -> "subprocess.Popen[str]":
     """Start one of the commands as a user types it."""
     return subprocess.Popen(
