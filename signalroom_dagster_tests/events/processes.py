@@ -54,11 +54,16 @@ class GatewayProcess:
         command = [sys.executable, "-m", "signalroom_dagster.cli", "events", "serve", "--port", str(self.port)]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
-        give_up = monotonic() + READY_SECONDS
-        while wait and not self.is_ready():
-            assert monotonic() < give_up and self.process.poll() is None, self.log
-            sleep(0.05)
+        if wait:
+            self.wait_until(ready=True)
         return self
+
+    def wait_until(self, *, ready: bool) -> None:
+        """Wait until it says so; it asks its store once a second at most, so its word can be a second old."""
+        give_up = monotonic() + READY_SECONDS
+        while self.is_ready() != ready:
+            assert self.process and self.process.poll() is None and monotonic() < give_up, self.log
+            sleep(0.05)
 
     def is_ready(self) -> bool:
         """Whether it says so."""

@@ -114,11 +114,10 @@ def test_nothing_acknowledged_is_lost_when_postgres_is_killed_or_stopped_under_l
         for number, how in enumerate((signal.SIGKILL, signal.SIGINT, signal.SIGQUIT), start=1):
             wait_for(load, number * 1_200)
             own_postgres.stop(how)
-            sleep(0.5)
-            assert not gateway.is_ready()
+            gateway.wait_until(ready=False)
             start_again(own_postgres)
         load.join(120)
-        assert gateway.is_ready()
+        gateway.wait_until(ready=True)
     everything = {message.key for message in messages}
     assert load.sent.acknowledged - stored(store_url) == set()
     assert load.sent.repeated > 0
