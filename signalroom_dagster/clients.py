@@ -4,8 +4,9 @@ What a client *is* belongs here. What a source needs to reach a client's account
 """
 
 import functools
+import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from signalroom_dagster.config import ConfigurationError, project_dir
 from signalroom_dagster.naming import CLIENT_ID
+
+FILE = "client.toml"
 
 
 class Client(BaseModel):
@@ -52,14 +55,25 @@ def load_clients(root: Path | None = None) -> dict[str, Client]:
 
     Raises ConfigurationError naming the file and the key.
     """
-    folder = (root or project_dir()) / "data" / "clients"
-    files = sorted(folder.glob("*/client.toml"))
-    return {file.parent.name: _read(file, _version(file)) for file in files}
+    folder = f"{root or project_dir()}/data/clients"  # asked for all the time: text is cheaper than paths
+    versions = {name: _version(f"{folder}/{name}/{FILE}") for name in sorted(_names(folder))}
+    return {name: _read(f"{folder}/{name}/{FILE}", version) for name, version in versions.items() if version}
 
 
-def _version(file: Path) -> tuple[int, int, int]:
-    """What is another one whenever the file was written again."""
-    stat = file.stat()
+def _names(folder: str) -> Sequence[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries]
+    except FileNotFoundError:
+        return ()
+
+
+def _version(file: str) -> tuple[int, int, int] | None:
+    """What is another one whenever the file was written again; None when there is no such file."""
+    try:
+        stat = os.stat(file)  # noqa: PTH116
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     return stat.st_ctime_ns, stat.st_mtime_ns, stat.st_size
 
 
@@ -78,7 +92,8 @@ def clients_of(source: str) -> list[Client]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _read(path: Path, version: tuple[int, int, int]) -> Client:
+def _read(file: str, version: tuple[int, int, int]) -> Client:
+    path = Path(file)
     client_id = path.parent.name
     if not CLIENT_ID.match(client_id):
         raise ConfigurationError(

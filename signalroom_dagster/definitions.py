@@ -3,6 +3,8 @@
 https://docs.dagster.io/guides/build/projects-and-components
 """
 
+import gc
+
 import dagster as dg
 
 from signalroom_dagster import logs
@@ -18,6 +20,7 @@ from signalroom_dagster.defs.schedules import build_schedules
 from signalroom_dagster.defs.sensors import build_new_files_sensor
 from signalroom_dagster.loading import catalog
 
+gc.freeze()  # what is imported stays: neither a collection nor the process's end looks through it again
 logs.guard()
 catalog.check_clients()
 assets = build_assets()

@@ -101,7 +101,7 @@ def reference_sources() -> list[str]:
 
 def outline(name: str) -> "DltSource":
     """Every resource that any client has of a source; reads no secret and opens no connection."""
-    return source_module(name).outline(_configured(name))
+    return _outline_as(name, _clients(name), settings_state())
 
 
 def table_facts(name: str) -> Mapping[str, TableFacts]:
@@ -110,10 +110,14 @@ def table_facts(name: str) -> Mapping[str, TableFacts]:
 
 
 @functools.lru_cache(maxsize=64)
+def _outline_as(name: str, clients: Sequence[str], state: int) -> "DltSource":
+    return source_module(name).outline(_configured(name))
+
+
+@functools.lru_cache(maxsize=64)
 def _facts_as(name: str, clients: Sequence[str], state: int) -> Mapping[str, TableFacts]:
     """Asked for again and again while definitions are made, and slow to make out."""
-    resources = source_module(name).outline(_configured(name)).resources
-    return {table: _facts(resource) for table, resource in resources.items()}
+    return {table: _facts(resource) for table, resource in outline(name).resources.items()}
 
 
 def _configured(name: str) -> Iterator[BaseModel]:

@@ -21,7 +21,6 @@ from signalroom_dagster.defs.attempts import attempt, first_run_id
 from signalroom_dagster.defs.partitions import client_partitions
 from signalroom_dagster.loading import catalog, warehouse
 from signalroom_dagster.loading.runs import open_load
-from signalroom_dagster.naming import pipeline_name
 from signalroom_dagster.sources.context import Span, as_day
 
 OWNER = "team:data"
@@ -66,7 +65,7 @@ def build_ingest_assets(source: str) -> dg.AssetsDefinition:
     @dlt_assets(
         name=f"load_{source}",
         dlt_source=catalog.outline(source),
-        dlt_pipeline=_outline_pipeline(source),
+        dlt_pipeline=_outline_pipeline(),
         dagster_dlt_translator=translator,
         partitions_def=client_partitions(source),
         pool="duckdb" if destination_name() == "duckdb" else None,
@@ -96,9 +95,11 @@ def build_ingest_assets(source: str) -> dg.AssetsDefinition:
     return load
 
 
-def _outline_pipeline(source: str) -> dlt.Pipeline:
-    """A pipeline that never runs: dagster-dlt wants one where the assets are declared. Its folder ends with us."""
-    return dlt.pipeline(pipeline_name(source, "outline"), pipelines_dir=_outline_folder().name, dataset_name=source)
+@functools.cache
+def _outline_pipeline() -> dlt.Pipeline:
+    """A pipeline that never runs: dagster-dlt wants one where assets are declared. Its folder ends with us."""
+    folder = _outline_folder()
+    return dlt.pipeline("outline", pipelines_dir=folder.name)
 
 
 @functools.cache
