@@ -243,7 +243,7 @@ def _import(name: str) -> ModuleType:
 
 def _facts(resource: "DltResource") -> TableFacts:
     """From the resource's own hints; the whole schema that dlt makes of them takes it ten times as long."""
-    hints: Mapping[str, Any] = resource._hints or {}  # pyright: ignore[reportPrivateUsage]
+    hints = cast("Mapping[str, Any]", resource._hints or {})  # pyright: ignore[reportPrivateUsage]
     marks: Mapping[str, Any] = hints.get("additional_table_hints") or {}
     documented = inspect.getdoc(resource._pipe.gen)  # pyright: ignore[reportPrivateUsage]
     about = marks.get("description") or documented or ""

@@ -147,6 +147,10 @@ class SignalRoomPostgresClient(PostgresClient):
             yield
 
     @override
+    def should_load_data_to_staging_dataset(self, table_name: str) -> bool:
+        return False  # each load is a transaction of its own; dlt copies the table's whole schema to find that out
+
+    @override
     def create_load_job(self, table: Any, file_path: str, load_id: str, restore: bool = False) -> Any:
         if file_path.endswith(".csv") and (job := LOAD_JOBS.get(table.get("x-load"))):
             return job(file_path)

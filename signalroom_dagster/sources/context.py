@@ -71,8 +71,8 @@ class SourceContext:
 
     @property
     def loaded_at(self) -> str:
-        """The load's time stamp as ISO 8601 in UTC."""
-        return self.started_at.astimezone(UTC).isoformat()
+        """The load's time stamp, to the second in UTC: it stands in every row, and databases read this form fastest."""
+        return f"{self.started_at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from signalroom_dagster.sources.s3_exports.records import LONGEST_RECORD_LINES
 
 _QUOTE = ord('"')  # a number: `b'"' in line` takes four times as long
 _EDGES = (b"", b",")  # what a field in quotes has on either side
+_ENDS = (*_EDGES, b"\r")
 _TEXT = rb'[^"]*+(?:""[^"]*+)*+'  # between quotes
 _OPENS = rb'[^"\r]*+(?<![^,])"'  # a quote is one only at the start of a field
 _WHOLE = rb"(?:" + _OPENS + _TEXT + rb'"(?=[,\r]|\Z)|[^"\r]*+(?<=[^,])"[^,\r]*+)*+'
@@ -61,8 +62,10 @@ class RecordCount:
 def _taken(lines: list[bytes], at: int) -> int:
     """How many lines the record at `lines[at]` takes; 0 when they end before it does."""
     pieces = lines[at].split(b'"')
+    if len(pieces) == 3 and pieces[0][-1:] in _EDGES and pieces[2][:1] in _ENDS:
+        return 1  # as below, for the one field in quotes that most lines with any have
     first, *between, last = pieces[::2] if len(pieces) % 2 else (b"x", b"x")
-    if first[-1:] in _EDGES and last[:1] in (*_EDGES, b"\r") and all([p[:1] == p[-1:] in _EDGES for p in between]):
+    if first[-1:] in _EDGES and last[:1] in _ENDS and all([p[:1] == p[-1:] in _EDGES for p in between]):
         return 1  # quotes hold whole fields, or stand doubled within them: no need to look closer
     if not (found := _OUTSIDE.match(lines[at])) or found.lastindex:
         return 1

@@ -16,10 +16,12 @@ from typing import BinaryIO, NamedTuple, cast
 
 BLOCK_BYTES = 256 * 1024  # larger ones are unmapped when freed: their pages would have to be made anew
 LONGEST_LINE_BYTES = 64 * 1024 * 1024
+LONGEST_RECORD_BYTES = 1024 * 1024
 LONGEST_RECORD_LINES = 1_000
 _LONGEST_HEADER_BYTES = 1024 * 1024
 _NEEDS_QUOTES = re.compile(rb'[",\r\n]').search
 QUOTE, _COMMA, _CR, _LF = b'",\r\n'  # numbers: `b'"' in line` takes four times as long
+_UNUSUAL = -1
 _UNCLOSED = "opens a quote that is never closed"
 
 
@@ -36,13 +38,26 @@ class Record(NamedTuple):
     problem: str | None = None
 
 
+class Lines(NamedTuple):
+    """Records that take a line each and need no parsing: the first one's line (1-based), the bytes of each, and how
+    many commas part the fields of each."""
+
+    line: int
+    raws: list[bytes]
+    commas: list[int]
+
+    def records(self) -> Iterator[Record]:
+        """One by one."""
+        return (Record(line, raw) for line, raw in enumerate(self.raws, self.line))
+
+
 class RecordReader:
     """Reads the records of one file from a binary stream, gzip or plain, in bounded memory.
 
     `watch` is shown the lines of every block as they pass, and leaves them as they are; `block_bytes` is how much is
-    read at a time. After the last record: `bytes_read` (of the stored
-    object), `truncated` (why reading stopped early, or None; the line it stopped in has that as its problem),
-    `recoded` (records that were not UTF-8 and were read as cp1252).
+    read at a time. After the last record: `bytes_read` (of the stored object), `truncated` (why reading stopped early,
+    or None; the line it stopped in has that as its problem), `recoded` (records that were not UTF-8 and were read as
+    cp1252).
     """
 
     def __init__(self, stream: BinaryIO, watch: Callable[[list[bytes]], None], block_bytes: int | None = None) -> None:
@@ -62,36 +77,51 @@ class RecordReader:
         return self._stream.total
 
     def __iter__(self) -> Iterator[Record]:
-        next_line = 1
+        for found in self.in_stretches():
+            if isinstance(found, Record):
+                yield found
+            else:
+                yield from found.records()
+
+    def in_stretches(self) -> Iterator[Lines | Record]:
+        """The records in stretches where each takes a line, which nearly all do; the others one by one."""
+        first_line = 1
         blocks = self._blocks()
-        made = tuple.__new__  # a NamedTuple made without its keyword machinery: this runs for every row
         for lines in blocks:
-            position = 0
-            while position < len(lines):
-                raw, taken, plain = lines[position], 1, not self._careful
-                if plain and QUOTE in raw:
-                    raw, taken = _to_the_last_quote(lines, position)
-                    plain = _keeps_the_grammar(raw := raw.removesuffix(b"\r"))
-                elif plain and (end := raw.find(b"\r")) >= 0:
-                    raw, plain = raw[:end], end == len(raw) - 1
-                if not plain:
-                    taken, record = self._parse(lines, position, next_line + position, blocks)
+            raws, commas = _told_apart(lines) if not self._careful else ([], [])
+            at = 0
+            while at < len(lines):
+                odd = commas.index(_UNUSUAL, at) if at < len(commas) else at
+                if odd > at:
+                    yield Lines(first_line + at, raws[at:odd], commas[at:odd])
+                    at = odd
+                else:
+                    taken, record = self._one(lines, at, first_line + at, blocks)
                     if record:
                         yield record
-                elif raw:
-                    yield made(Record, (next_line + position, raw, None, None))
-                position += taken
-            next_line += position
+                    at += taken
+            first_line += len(lines)
+
+    def _one(self, lines: list[bytes], at: int, line: int, more: Iterator[list[bytes]]) -> tuple[int, Record | None]:
+        """How many lines the record at `lines[at]` takes, and the record; None for a blank line."""
+        if not self._careful:
+            raw, taken = _to_the_last_quote(lines, at) if QUOTE in lines[at] else (lines[at], 1)
+            raw = raw.removesuffix(b"\r")
+            if not raw:
+                return 1, None
+            if _commas_of(raw) != _UNUSUAL:
+                return taken, self._judged(Record(line, raw))
+        return self._parse(lines, at, line, more)
 
     def _blocks(self) -> Iterator[list[bytes]]:
         for block in self._whole_lines():
-            lines = block.removesuffix(b"\n").split(b"\n")
+            lines = block.split(b"\n")
             self._careful = self._needs_care(block) or (self._parsing and self._careful)
             self._watch(lines)
             yield lines
 
     def _whole_lines(self) -> Iterator[bytes]:
-        """The decompressed content in blocks that end at a line's end, byte order mark removed."""
+        """The decompressed content in blocks of whole lines, without the last line's end and the byte order mark."""
         chunks = self._chunks()
         start = b""
         for chunk in chunks:
@@ -101,16 +131,17 @@ class RecordReader:
         old_mac = b"\r" in start and b"\n" not in start  # the line ends of old Macs: no other kind in sight
         rest = b""
         for chunk in itertools.chain([start.removeprefix(b"\xef\xbb\xbf")], chunks):
-            head, newline, tail = (chunk.replace(b"\r", b"\n") if old_mac else chunk).rpartition(b"\n")
-            if newline:
-                yield rest + head + newline
-                rest = tail
+            text = chunk.replace(b"\r", b"\n") if old_mac else chunk
+            if (end := text.rfind(b"\n")) >= 0:
+                yield rest + text[:end]
+                rest = text[end + 1 :]
             else:
-                rest += tail
+                rest += text
             if len(rest) > LONGEST_LINE_BYTES:
                 self.truncated = "a line is longer than 64 MiB: nothing was read from there on"
                 break
         if rest:
+            self._cut = self.truncated is not None
             yield rest
         while self._stream.read(BLOCK_BYTES):
             pass  # what stands behind the damage: the download is complete all the same
@@ -130,8 +161,7 @@ class RecordReader:
             self.truncated = "the gzip stream is damaged: the rest of the file cannot be read"
 
     def _needs_care(self, block: bytes) -> bool:
-        self._cut = self.truncated is not None and block[-1:] != b"\n"
-        return self._cut or b"\0" in block or not _is_utf8(block)
+        return self._cut or len(block) > LONGEST_RECORD_BYTES or b"\0" in block or not _is_utf8(block)
 
     def _parse(self, lines: list[bytes], at: int, line: int, more: Iterator[list[bytes]]) -> tuple[int, Record | None]:
         """One record that starts at `lines[at]` by the csv grammar, and how many lines it takes."""
@@ -172,7 +202,7 @@ class RecordReader:
 
     def _judged(self, record: Record) -> Record:
         problem = "holds a NUL byte" if b"\0" in record.raw else record.problem
-        if problem:
+        if problem := problem or ("is longer than 1 MiB" if len(record.raw) > LONGEST_RECORD_BYTES else None):
             return record._replace(fields=None, problem=problem)
         self.recoded += not _is_utf8(record.raw)
         return record
@@ -210,18 +240,29 @@ def _to_the_last_quote(lines: list[bytes], at: int) -> tuple[bytes, int]:
     return (raw, 1) if odd or end == at + 1 else (b"\n".join(lines[at:end]), end - at)
 
 
-def _keeps_the_grammar(raw: bytes) -> bool:
-    """Whether quotes hold whole fields, none of them empty, and no line end stands outside them."""
+def _told_apart(lines: list[bytes]) -> tuple[list[bytes], list[int]]:
+    """Lines as records, and how many commas part the fields of each: _UNUSUAL for what has to be looked at on its own,
+    and once more behind the last."""
+    raws = [line.removesuffix(b"\r") for line in lines]
+    commas = [_commas_of(raw) if QUOTE in raw or _CR in raw else raw.count(b",") if raw else _UNUSUAL for raw in raws]
+    return raws, [*commas, _UNUSUAL]
+
+
+def _commas_of(raw: bytes) -> int:
+    """The commas that part a record's fields; _UNUSUAL unless quotes hold whole fields, none of them empty, and no
+    line end stands outside them."""
     pieces = raw.split(b'"')
     if len(pieces) % 2 == 0 or (b"" in pieces[1::2] and _has_empty_quotes(pieces)):
-        return False
+        return _UNUSUAL
     outside = pieces[::2]
-    if outside[0][-1:] not in (b"", b",") or outside[-1][:1] not in (b"", b","):
-        return False
+    if len(pieces) > 1 and (outside[0][-1:] not in (b"", b",") or outside[-1][:1] not in (b"", b",")):
+        return _UNUSUAL
     for piece in outside[1:-1]:
         if piece and (piece[0] != _COMMA or piece[-1] != _COMMA):  # nothing between two quotes: one, doubled
-            return False
-    return not any([_CR in piece or _LF in piece for piece in outside])
+            return _UNUSUAL
+    if (_CR in raw or _LF in raw) and any([_CR in piece or _LF in piece for piece in outside]):
+        return _UNUSUAL
+    return sum([piece.count(b",") for piece in outside])
 
 
 def _has_empty_quotes(pieces: list[bytes]) -> bool:

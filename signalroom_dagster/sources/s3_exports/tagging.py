@@ -5,6 +5,7 @@ quotes are written anew, so that what one CSV dialect allows and another does no
 database. An empty field becomes NULL, quoted or not.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from signalroom_dagster.files import FileStatus
 from signalroom_dagster.sources.s3_exports.layouts import ColumnPlan, Layout
 from signalroom_dagster.sources.s3_exports.record_count import RecordCount
 from signalroom_dagster.sources.s3_exports.records import (
-    QUOTE,
+    Lines,
     Record,
     RecordReader,
     count_fields,
@@ -27,8 +28,6 @@ from signalroom_dagster.sources.s3_exports.records import (
 PlanColumns = Callable[[Sequence[str]], ColumnPlan]
 
 HEADER_BLOCK_BYTES = 64 * 1024
-FLUSH_PIECES = 1_500  # three a row
-LONGEST_RECORD_BYTES = 1024 * 1024
 LONGEST_RAW = 10_000
 MOST_COLUMNS = 1_500  # Postgres ends at 1,600
 _LONG_NUMBER = re.compile(r"(?:\d[\0 -]?){11,}\d")
@@ -82,12 +81,13 @@ def tag_file(
     """
     count = RecordCount()
     reader = RecordReader(stream, count.add)
-    records = iter(reader)
-    header, columns, fault = _read_header(records, plan, layout, filter_column)
+    records = reader.in_stretches()
+    header, further = _first(records)
+    columns, fault = _judge_header(header, plan, layout, filter_column)
     fault = fault or (reader.truncated if header is None else None)
     with body.open("wb") as rows, rejects.open("wb") as rejected:
         writer = _Writer(tags, columns, fault, rows, rejected)
-        writer.write(records)
+        writer.write(itertools.chain(further, records))
     status: FileStatus = "quarantined" if fault else "loaded" if writer.seen else "empty"
     notes = [fault, layout.difference(columns.names) if layout and header and not fault else None]
     if reader.truncated and reader.truncated not in (fault or ""):
@@ -110,8 +110,8 @@ def read_columns(
     stream: BinaryIO, plan: PlanColumns, layout: Layout | None, filter_column: str | None
 ) -> tuple[str, ...]:
     """The columns that `tag_file` will find, from the first line alone; none for a file that it will quarantine."""
-    records = iter(RecordReader(stream, lambda _: None, HEADER_BLOCK_BYTES))
-    _, columns, fault = _read_header(records, plan, layout, filter_column)
+    header = next(iter(RecordReader(stream, lambda _: None, HEADER_BLOCK_BYTES)), None)
+    columns, fault = _judge_header(header, plan, layout, filter_column)
     return () if fault else columns.kept
 
 
@@ -127,50 +127,72 @@ class _Writer:
         self._rows, self._rejects = rows, rejected
         self.seen = self.loaded = self.rejected = self.filtered = 0
 
-    def write(self, records: Iterable[Record]) -> None:
-        out: list[bytes] = []
-        head, before_row, plan = self._head, self._before_row, self._columns
-        width, split, filtering = len(plan.names), plan.first_untouched, plan.filter_at is not None
-        for line, raw, fields, problem in records:
-            self.seen += 1
-            if reason := self._fault or problem or (len(raw) > LONGEST_RECORD_BYTES and "is longer than 1 MiB"):
-                self._reject(line, raw, reason)
-                continue
-            found = len(fields) if fields else raw.count(b",") + 1 if QUOTE not in raw else count_fields(raw)
-            if found != width:
-                self._reject(line, raw, f"has {found} fields, the header has {width}")
-                continue
-            if split or fields:
-                fields = fields or split_fields(raw, split)
-                if filtering and not plan.wanted(fields):
-                    self.filtered += 1
-                    continue
-                plan.apply(fields)
-                raw = b",".join(fields)
-            out += (b"%b%d%b" % (head, self.seen, before_row), raw, b"\n")
-            if len(out) >= FLUSH_PIECES:
-                self._flush(out)
-        self._flush(out)
+    def write(self, found: Iterable[Lines | Record]) -> None:
+        """Write what was found, in the file's order, which numbers the rows."""
+        split = self._columns.first_untouched
+        for one in found:
+            if isinstance(one, Record):
+                self._write_one(one)
+            elif self._are_sound(one):
+                self._write_rows([self._kept(split_fields(raw, split)) for raw in one.raws] if split else one.raws)
+            else:
+                for record in one.records():
+                    self._write_one(record)
 
-    def _flush(self, out: list[bytes]) -> None:
-        self.loaded += len(out) // 3
-        self._rows.write(b"".join(out))
-        out.clear()
+    def _are_sound(self, found: Lines) -> bool:
+        """Whether all of them have as many fields as the header, in a file that can be loaded."""
+        return not self._fault and found.commas.count(len(self._columns.names) - 1) == len(found.commas)
+
+    def _write_one(self, record: Record) -> None:
+        line, raw, fields, problem = record
+        if reason := self._fault or problem:
+            self._reject(line, raw, reason)
+        elif (found := len(fields or ()) or count_fields(raw)) != (width := len(self._columns.names)):
+            self._reject(line, raw, f"has {found} fields, the header has {width}")
+        else:
+            self._write_rows([self._kept(fields or split_fields(raw, self._columns.first_untouched))])
+
+    def _kept(self, fields: list[bytes]) -> bytes | None:
+        """What is stored of a record; None for one of another client."""
+        if not self._columns.wanted(fields):
+            return None
+        self._columns.apply(fields)
+        return b",".join(fields)
+
+    def _write_rows(self, records: Sequence[bytes | None]) -> None:
+        before, after, end = self._head, self._before_row, b"\n"
+        pieces: list[bytes] = []
+        for number, raw in enumerate(records, self.seen + 1):
+            if raw is not None:
+                pieces += (before, b"%d" % number, after, raw, end)
+        self._rows.write(b"".join(pieces))
+        others = records.count(None)
+        self.seen += len(records)
+        self.filtered += others
+        self.loaded += len(records) - others
 
     def _reject(self, line: int, raw: bytes, reason: str) -> None:
+        self.seen += 1
         self.rejected += 1
         text = "" if self._hides_raw else _masked(raw)
         self._rejects.write(self._head + b"%d" % self.seen + self._tail + b"," + _csv_line([reason, str(line), text]))
         self._rejects.write(b"\n")
 
 
-def _read_header(
-    records: Iterator[Record], plan: PlanColumns, layout: Layout | None, filter_column: str | None
-) -> tuple[Record | None, ColumnPlan, str | None]:
-    """The first record, what becomes of its columns, and why the file cannot be loaded if it cannot."""
-    header = next(records, None)
+def _first(found: Iterator[Lines | Record]) -> tuple[Record | None, list[Lines]]:
+    """The first record, and what was found along with it."""
+    first = next(found, None)
+    if first is None or isinstance(first, Record):
+        return first, []
+    return Record(first.line, first.raws[0]), [Lines(first.line + 1, first.raws[1:], first.commas[1:])]
+
+
+def _judge_header(
+    header: Record | None, plan: PlanColumns, layout: Layout | None, filter_column: str | None
+) -> tuple[ColumnPlan, str | None]:
+    """What becomes of the header's columns, and why the file cannot be loaded if it cannot."""
     columns = plan(_header_cells(header)) if header else plan([])
-    return header, columns, _fault(header, columns, layout, filter_column) if header else None
+    return columns, _fault(header, columns, layout, filter_column) if header else None
 
 
 def _header_cells(header: Record) -> list[str]:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from signalroom_dagster.files import REJECT_COLUMNS, TAGS
 from signalroom_dagster.sources.s3_exports.layouts import Layout, Policy, plan_columns
-from signalroom_dagster.sources.s3_exports.tagging import LONGEST_RAW, LONGEST_RECORD_BYTES, TaggedFile, Tags, tag_file
+from signalroom_dagster.sources.s3_exports.records import LONGEST_RECORD_BYTES
+from signalroom_dagster.sources.s3_exports.tagging import LONGEST_RAW, TaggedFile, Tags, tag_file
 from signalroom_dagster_tests.sources.s3_exports.bytes_of_files import (
     ANY_BYTES,
     BLOCK_SIZES,
