@@ -56,8 +56,17 @@ def load_clients(root: Path | None = None) -> dict[str, Client]:
     Raises ConfigurationError naming the file and the key.
     """
     folder = f"{root or project_dir()}/data/clients"  # asked for all the time: text is cheaper than paths
-    versions = {name: _version(f"{folder}/{name}/{FILE}") for name in sorted(_names(folder))}
-    return {name: _read(f"{folder}/{name}/{FILE}", version) for name, version in versions.items() if version}
+    return {name: _read(f"{folder}/{name}/{FILE}", version) for name, version in _versions(folder).items()}
+
+
+def registry_state() -> int:
+    """A number that is another one when a client was added or removed, or its file written."""
+    return hash(tuple(_versions(f"{project_dir()}/data/clients").items()))
+
+
+def _versions(folder: str) -> Mapping[str, tuple[int, int, int]]:
+    found = {name: _version(f"{folder}/{name}/{FILE}") for name in sorted(_names(folder))}
+    return {name: version for name, version in found.items() if version}
 
 
 def _names(folder: str) -> Sequence[str]:

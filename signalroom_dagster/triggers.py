@@ -131,10 +131,12 @@ def _ask(query: str, **variables: Any) -> Mapping[str, Any]:
         answer.raise_for_status()
         data = answer.json().get("data")
     except httpx.HTTPStatusError as error:
-        raise DagsterUnreachableError(
-            f"the Dagster at {url} answers {error.response.status_code}; SIGNALROOM_WEBSERVER_URL is to name the "
-            "webserver itself, not the proxy in front of it"
-        ) from None
+        what = (
+            "its code server or its storage may be down or starting: try again, and look at their logs"
+            if error.response.is_server_error
+            else "SIGNALROOM_WEBSERVER_URL is to name the webserver itself, not the proxy in front of it"
+        )
+        raise DagsterUnreachableError(f"the Dagster at {url} answers {error.response.status_code}; {what}") from None
     except (httpx.HTTPError, ValueError) as error:
         raise DagsterUnreachableError(
             f"no Dagster answers at {url} ({type(error).__name__}); start it, or set SIGNALROOM_WEBSERVER_URL"

@@ -96,15 +96,17 @@ def test_doctor_names_settings_that_nothing_reads_and_no_value(project: Project)
         "[sources.s3_exports]\nfresh_within = '26h'\n[sources.s3_exports.clients.713]\nhash_keey = 'hidden'\n"
         "[sources.s3_exports.clients.714]\n"
     )
+    project.set(SOURCES__EVERFLOW__CLIENTS__713__API_KEEY="hidden", SOURCES__EVERFLOW__LOOKBACK_DAYS="3")
     code, said = signalroom("doctor")
     said = " ".join(said.split())
     assert code == 0
+    assert "environment [sources.everflow.clients.713]: api_keey is not read" in said
     assert "secrets.toml [sources.everflow]: api_key is a client's own" in said
     assert "[sources.everflow]: lookback_dayz is not read; there are: base_url, clicks_kept_days" in said
     assert "[sources.evrflow]: there is no source evrflow" in said
     assert "[sources.s3_exports.clients.713]: hash_keey is not read" in said
     assert "[sources.s3_exports.clients.714]: there is no client 714 (there are: 713)" in said
-    assert said.count("later") == 5
+    assert said.count("later") == 6
     assert "hidden" not in said
 
 

@@ -109,6 +109,9 @@ def test_what_is_wrong_is_said_with_what_to_do(dagster: Dagster, project: Projec
     dagster.status = 401
     with pytest.raises(DagsterUnreachableError, match="answers 401; SIGNALROOM_WEBSERVER_URL is to name"):
         trigger_run("everflow", "713")
+    dagster.status = 500
+    with pytest.raises(DagsterUnreachableError, match="answers 500; its code server or its storage may be down"):
+        trigger_run("everflow", "713")
     project.set(SIGNALROOM_WEBSERVER_URL="http://127.0.0.1:9")
     with pytest.raises(DagsterUnreachableError, match="no Dagster answers at http://127.0.0.1:9"):
         trigger_run("everflow", "713")

@@ -11,6 +11,7 @@ import dagster as dg
 
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure, Kind
+from signalroom_dagster.clients import load_clients
 from signalroom_dagster.defs.alerts import failure_of, subject_of
 from signalroom_dagster.defs.assets.status import FRESHNESS, freshness_metadata
 from signalroom_dagster.defs.lost_runs import build_lost_runs_sensor
@@ -79,6 +80,10 @@ def _watch() -> dg.SensorDefinition:
     def alert_watch(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         for state in context.instance.all_instigator_state():
             _look_at_ticks(context.instance, state)
+        active = {client.id for client in load_clients().values() if client.status == "active"}
+        for incident in telling.incidents().open():
+            if incident.client and incident.client not in active:  # nothing runs for it that could end it
+                telling.incidents().recovered(incident.kind, incident.subject, incident.client, announce=False)
         return dg.SkipReason(f"messages sent: {telling.tell()}; open incidents: {len(telling.incidents().open())}")
 
     return alert_watch

@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 from typing_extensions import override
 
-from signalroom_dagster.clients import load_clients
+from signalroom_dagster.clients import load_clients, registry_state
 from signalroom_dagster.config import ConfigurationError, ingest_settings
 from signalroom_dagster.defs.jobs import DAILY_SYNC
 from signalroom_dagster.defs.tags import (
@@ -71,7 +71,7 @@ def tags_of(run: dg.DagsterRun) -> Mapping[str, str]:
     }
     if len(sources) == 1 and (client := run.tags.get(PARTITION_TAG)):
         tags[ACCOUNT_TAG] = account(min(sources), client)
-    return {**tags, **({PRIORITY_TAG: FOR_REPORTS} if sources & _feeding_reports() else {}), **backfill}
+    return {**tags, **({PRIORITY_TAG: FOR_REPORTS} if sources & _feeding_reports(registry_state()) else {}), **backfill}
 
 
 def _asked(run: dg.DagsterRun) -> Sequence[Mapping[str, Any]]:
@@ -105,9 +105,10 @@ def _days(since: str | None, until: str | None) -> int:
         return 1  # the load says what is wrong with it, if anything
 
 
-@functools.cache
-def _feeding_reports() -> Set[str]:
-    """The sources that the clients' reports read, through models or directly."""
+@functools.lru_cache(maxsize=1)
+def _feeding_reports(state: int) -> Set[str]:
+    """The sources that the clients' reports read, through models or directly; found out once as long as no client's
+    file changes."""
     try:
         return frozenset(
             source for client in load_clients().values() for source in client.sources if reports_reading(client, source)

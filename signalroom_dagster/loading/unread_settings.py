@@ -1,5 +1,6 @@
-"""Settings of sources, in `.dlt/`, that nothing reads: misspelled, or in the wrong section."""
+"""Settings of sources, in `.dlt/` and the environment, that nothing reads: misspelled, or in the wrong section."""
 
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,9 +14,11 @@ from signalroom_dagster.loading.freshness import Expected
 
 def unread_settings() -> Iterator[tuple[str, str]]:
     """Where such a setting stands, as file and section, and what is wrong with it; never its value."""
-    for path in (project_dir() / ".dlt" / "config.toml", secrets_dir() / "secrets.toml"):
-        for source, section in _table(_read(path).get("sources")).items():
-            where = f"{path.name} [sources.{source}]"
+    files = (project_dir() / ".dlt" / "config.toml", secrets_dir() / "secrets.toml")
+    written = {path.name: _table(_read(path).get("sources")) for path in files}
+    for name, sections in {**written, "environment": _named_in_the_environment()}.items():
+        for source, section in sections.items():
+            where = f"{name} [sources.{source}]"
             if source in catalog.source_names():
                 yield from _of_source(source, _table(section), where)
             else:
@@ -37,6 +40,22 @@ def _of_source(source: str, section: Mapping[str, Any], where: str) -> Iterator[
             yield where_own, f"there is no client {client_id} (there are: {', '.join(load_clients())})"
         for key in _table(own).keys() - known:
             yield where_own, f"{key} is not read; there are: {', '.join(sorted(known))}"
+
+
+def _named_in_the_environment() -> Mapping[str, Any]:
+    """The sections that variables such as SOURCES__EVERFLOW__CLIENTS__713__API_KEY stand for, without their values."""
+    sections: dict[str, Any] = {}
+    for variable in os.environ:
+        first, *names = variable.lower().split("__")
+        if first != "sources" or len(names) < 2:
+            continue
+        source, key, *own = names
+        section = sections.setdefault(source, {})
+        if key == "clients" and len(own) > 1:
+            section = section.setdefault("clients", {}).setdefault(own[0], {})
+            key = own[1]
+        section.setdefault(key, None)
+    return sections
 
 
 def _read(path: Path) -> Mapping[str, Any]:

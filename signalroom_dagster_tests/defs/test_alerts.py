@@ -18,6 +18,7 @@ from dagster._core.test_utils import create_run_for_test
 from dagster._utils.error import SerializableErrorInfo
 
 from signalroom_dagster.alerts import telling
+from signalroom_dagster.alerts.incidents import Failure
 from signalroom_dagster.defs import alert_sensors
 from signalroom_dagster.defs.alert_sensors import build_alert_sensors
 from signalroom_dagster.defs.alerts import with_alerts
@@ -328,6 +329,18 @@ def test_a_failing_sensor_that_a_person_switches_off_is_let_go_without_a_word(
     look(daemons_instance, "alert_watch")
     assert len(texts(providers)) == 1
     assert telling.incidents().open() == []
+
+
+def test_what_was_wrong_with_a_client_that_is_no_longer_active_is_let_go_without_a_word(
+    project: Project, providers: Providers, daemons_instance: dg.DagsterInstance
+) -> None:
+    for client in ("713", "cti"):
+        project.add_client(client)
+        telling.failed(Failure(kind="source", subject="s3_exports", client=client, error="Refused", run=client))
+    project.register("cti", sources=["s3_exports"], status="planned")
+    look(daemons_instance, "alert_watch")
+    assert [incident.client for incident in telling.incidents().open()] == ["713"]
+    assert len(texts(providers)) == 2
 
 
 NEWEST = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)

@@ -9,7 +9,6 @@ import pytest
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from signalroom_dagster.config import project_dir
-from signalroom_dagster.defs import run_queue
 from signalroom_dagster_tests.projects import Project
 
 REPORT = """
@@ -32,10 +31,8 @@ def instance(project: Project, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     home = tmp_path / "home"
     home.mkdir()
     (home / "dagster.yaml").write_text(settings)
-    run_queue._feeding_reports.cache_clear()
     with dg.DagsterInstance.from_config(str(home)) as made:
         yield made
-    run_queue._feeding_reports.cache_clear()
 
 
 def submitted(
@@ -83,6 +80,17 @@ def test_what_the_morning_report_reads_comes_before_what_it_does_not_and_backfil
     assert sorted(priorities, key=lambda name: int(priorities[name]), reverse=True) == [
         "report", "model", "everflow", "mautic", "backfill"
     ]  # fmt: skip
+
+
+def test_a_report_that_a_client_subscribes_to_later_counts_at_once(
+    project: Project, instance: dg.DagsterInstance
+) -> None:
+    entry = project.root / "data" / "clients" / "713" / "client.toml"
+    whole = entry.read_text()
+    entry.write_text(whole.replace(REPORT, ""))
+    assert "dagster/priority" not in submitted(instance, "everflow")
+    entry.write_text(whole)
+    assert "dagster/priority" in submitted(instance, "everflow")
 
 
 def test_many_days_may_take_longer_and_a_tag_that_somebody_set_stays(instance: dg.DagsterInstance) -> None:

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Literal
 
 from signalroom_dagster.naming import column_names, snake_case
-from signalroom_dagster.sources.s3_exports.records import unquoted
+from signalroom_dagster.sources.s3_exports.fields import unquoted
 
 Policy = Literal["keep", "hash", "drop"]
 

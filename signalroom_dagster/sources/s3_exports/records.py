@@ -9,19 +9,17 @@ decides as Excel and Sticky.io do. A quote that is never closed costs only the l
 import csv
 import gzip
 import itertools
-import re
 import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple, cast
+
+from signalroom_dagster.sources.s3_exports.fields import CR, QUOTE, UNUSUAL, count_commas, quoted
 
 BLOCK_BYTES = 256 * 1024  # larger ones are unmapped when freed: their pages would have to be made anew
 LONGEST_LINE_BYTES = 64 * 1024 * 1024
 LONGEST_RECORD_BYTES = 1024 * 1024
 LONGEST_RECORD_LINES = 1_000
 _LONGEST_HEADER_BYTES = 1024 * 1024
-_NEEDS_QUOTES = re.compile(rb'[",\r\n]').search
-QUOTE, _COMMA, _CR, _LF = b'",\r\n'  # numbers: `b'"' in line` takes four times as long
-_UNUSUAL = -1
 _UNCLOSED = "opens a quote that is never closed"
 
 
@@ -29,7 +27,7 @@ class Record(NamedTuple):
     """One record: its first physical line (1-based), its bytes, its fields where they had to be parsed, its fault.
 
     Fields are UTF-8 in the form that CSV wants them, in quotes where they need some; an empty one is empty. A record
-    without them is in that form already: see `count_fields` and `split_fields`.
+    without them is in that form already: see `fields`.
     """
 
     line: int
@@ -91,7 +89,7 @@ class RecordReader:
             raws, commas = _told_apart(lines) if not self._careful else ([], [])
             at = 0
             while at < len(lines):
-                odd = commas.index(_UNUSUAL, at) if at < len(commas) else at
+                odd = commas.index(UNUSUAL, at) if at < len(commas) else at
                 if odd > at:
                     yield Lines(first_line + at, raws[at:odd], commas[at:odd])
                     at = odd
@@ -109,7 +107,7 @@ class RecordReader:
             raw = raw.removesuffix(b"\r")
             if not raw:
                 return 1, None
-            if _commas_of(raw) != _UNUSUAL:
+            if count_commas(raw) != UNUSUAL:
                 return taken, self._judged(Record(line, raw))
         return self._parse(lines, at, line, more)
 
@@ -208,29 +206,6 @@ class RecordReader:
         return record
 
 
-def split_fields(raw: bytes, most: int = -1) -> list[bytes]:
-    """The fields of a record that came without: those in quotes keep them. `most` as in `bytes.split`."""
-    if QUOTE not in raw:
-        return raw.split(b",", most)
-    pieces = raw.split(b'"')
-    fields = pieces[0].split(b",", most)
-    for at in range(1, len(pieces), 2):
-        if len(fields) == most + 1:
-            fields[-1] += b'"' + b'"'.join(pieces[at:])
-            break
-        behind = pieces[at + 1].split(b",", most - len(fields) + 1 if most >= 0 else -1)
-        fields[-1] += b'"' + pieces[at] + b'"' + behind[0]
-        fields += behind[1:]
-    return fields
-
-
-def count_fields(raw: bytes) -> int:
-    """How many fields a record has that came without them."""
-    if QUOTE in raw:
-        return sum([piece.count(b",") for piece in raw.split(b'"')[::2]]) + 1
-    return raw.count(b",") + 1
-
-
 def _to_the_last_quote(lines: list[bytes], at: int) -> tuple[bytes, int]:
     """A line with those that it may go on in, up to the one that evens out its quotes, and how many these are."""
     raw, odd, end = lines[at], lines[at].count(b'"') % 2, at + 1
@@ -241,49 +216,11 @@ def _to_the_last_quote(lines: list[bytes], at: int) -> tuple[bytes, int]:
 
 
 def _told_apart(lines: list[bytes]) -> tuple[list[bytes], list[int]]:
-    """Lines as records, and how many commas part the fields of each: _UNUSUAL for what has to be looked at on its own,
+    """Lines as records, and how many commas part the fields of each: UNUSUAL for what has to be looked at on its own,
     and once more behind the last."""
     raws = [line.removesuffix(b"\r") for line in lines]
-    commas = [_commas_of(raw) if QUOTE in raw or _CR in raw else raw.count(b",") if raw else _UNUSUAL for raw in raws]
-    return raws, [*commas, _UNUSUAL]
-
-
-def _commas_of(raw: bytes) -> int:
-    """The commas that part a record's fields; _UNUSUAL unless quotes hold whole fields, none of them empty, and no
-    line end stands outside them."""
-    pieces = raw.split(b'"')
-    if len(pieces) % 2 == 0 or (b"" in pieces[1::2] and _has_empty_quotes(pieces)):
-        return _UNUSUAL
-    outside = pieces[::2]
-    if len(pieces) > 1 and (outside[0][-1:] not in (b"", b",") or outside[-1][:1] not in (b"", b",")):
-        return _UNUSUAL
-    for piece in outside[1:-1]:
-        if piece and (piece[0] != _COMMA or piece[-1] != _COMMA):  # nothing between two quotes: one, doubled
-            return _UNUSUAL
-    if (_CR in raw or _LF in raw) and any([_CR in piece or _LF in piece for piece in outside]):
-        return _UNUSUAL
-    return sum([piece.count(b",") for piece in outside])
-
-
-def _has_empty_quotes(pieces: list[bytes]) -> bool:
-    """Whether a field is just two quotes; nothing between quotes is else a part of a doubled one."""
-    last = len(pieces) - 1
-    return any(
-        not pieces[at] and (at == 1 or pieces[at - 1]) and (at + 1 == last or pieces[at + 1])
-        for at in range(1, last, 2)
-    )
-
-
-def quoted(field: bytes) -> bytes:
-    """A field as CSV wants it: in quotes only where it needs them."""
-    if _NEEDS_QUOTES(field) is None:
-        return field
-    return b'"' + field.replace(b'"', b'""') + b'"'
-
-
-def unquoted(field: bytes) -> bytes:
-    """What a field of a record stands for."""
-    return field[1:-1].replace(b'""', b'"') if field[:1] == b'"' else field
+    commas = [count_commas(raw) if QUOTE in raw or CR in raw else raw.count(b",") if raw else UNUSUAL for raw in raws]
+    return raws, [*commas, UNUSUAL]
 
 
 class _Counted:

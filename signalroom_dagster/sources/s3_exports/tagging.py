@@ -13,17 +13,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from signalroom_dagster.files import FileStatus
+from signalroom_dagster.sources.s3_exports.fields import count_fields, quoted, split_fields, unquoted
 from signalroom_dagster.sources.s3_exports.layouts import ColumnPlan, Layout
 from signalroom_dagster.sources.s3_exports.record_count import RecordCount
-from signalroom_dagster.sources.s3_exports.records import (
-    Lines,
-    Record,
-    RecordReader,
-    count_fields,
-    quoted,
-    split_fields,
-    unquoted,
-)
+from signalroom_dagster.sources.s3_exports.records import Lines, Record, RecordReader
 
 PlanColumns = Callable[[Sequence[str]], ColumnPlan]
 

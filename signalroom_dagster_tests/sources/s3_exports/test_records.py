@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signalroom_dagster.sources.s3_exports import records
-from signalroom_dagster.sources.s3_exports.records import Record, RecordReader, count_fields, split_fields, unquoted
+from signalroom_dagster.sources.s3_exports.fields import count_fields, split_fields, unquoted
+from signalroom_dagster.sources.s3_exports.records import Record, RecordReader
 from signalroom_dagster_tests.sources.s3_exports.bytes_of_files import (
     ANY_BYTES,
     BLOCK_SIZES,
