@@ -1,5 +1,6 @@
 """Running a SQL model for one client: its rows are replaced in one transaction, under the client's lock."""
 
+import hashlib
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,6 +13,8 @@ from signalroom_dagster.loading.sql_models import Model, TableName, behind, mode
 from signalroom_dagster.loading.tables import move_aside
 from signalroom_dagster.loading.warehouse import (
     Query,
+    comment,
+    comment_of,
     connected,
     exclusive,
     is_secured,
@@ -136,33 +139,36 @@ def read_columns(model: Model) -> Mapping[TableName, Sequence[str]]:
 
 
 def _create_table(query: Query, model: Model, dialect: str) -> None:
-    """The model's table with the types that its SELECT gives; it follows when the model has other columns by now.
+    """The model's table with the types that its SELECT gives; it follows when the model is another one by now.
 
     It is altered then, not made anew: it keeps its rights, its row-level security, the views on it and every client's
-    rows. Columns that are new are empty until each client's next run.
+    rows. Columns that are new, or of another type, are empty until each client's next run. Which model it follows
+    stands in its comment, together with what the table and its columns mean.
     """
     schema, table = model.name
-    lock(query, f"ddl|{schema}.{table}")
+    target, select = f"{schema}.{table}", model.select(dialect)
+    lock(query, f"ddl|{target}")
     query(f"CREATE SCHEMA IF NOT EXISTS {schema}")
     check_is_ours(query, model.name)
+    secure_table(query, target)
+    about = f"{model.about} [model {hashlib.sha256(select.encode()).hexdigest()[:8]}]"
     there = _columns(query, schema, table)
-    secure_table(query, f"{schema}.{table}")
-    if set(there) == set(model.columns):
+    if there and comment_of(query, target) == about:
         return
-    made = f"{table}__made" if there else table
-    select = model.select(dialect)
-    query(f"CREATE TABLE {schema}.{made} AS {select} LIMIT 0", *[""] * select.count("%s"))
+    made = f"{target}__made" if there else target
+    query(f"CREATE TABLE {made} AS {select} LIMIT 0", *[""] * select.count("%s"))
     if there:
-        log.info("%s.%s gets the columns that its model has now", schema, table)
-        wanted = _columns(query, schema, made)
-        query(f"DROP TABLE {schema}.{made}")
-        for name in (name for name in wanted if name not in there):
-            query(f"ALTER TABLE {schema}.{table} ADD COLUMN {name} {wanted[name]}")
-        for name in (name for name in there if name not in wanted):
-            query(f"ALTER TABLE {schema}.{table} DROP COLUMN {name}")
+        wanted = _columns(query, schema, f"{table}__made")
+        query(f"DROP TABLE {made}")
+        for name in (name for name in there if wanted.get(name) != there[name]):
+            log.info("%s: column %s goes, or comes back as another type", target, name)
+            query(f"ALTER TABLE {target} DROP COLUMN {name}")
+        for name in (name for name in wanted if there.get(name) != wanted[name]):
+            query(f"ALTER TABLE {target} ADD COLUMN {name} {wanted[name]}")
     elif dialect == "postgres":
-        query(f"CREATE INDEX ON {schema}.{table} (_client_id)")
-        secure_table(query, f"{schema}.{table}")
+        query(f"CREATE INDEX ON {target} (_client_id)")
+        secure_table(query, target)
+    comment(query, target, about, model.columns)
 
 
 def _columns(query: Query, schema: str, table: str) -> Mapping[str, str]:

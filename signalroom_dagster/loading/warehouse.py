@@ -72,6 +72,21 @@ def is_secured(query: Query, table: str) -> bool:
     return bool(query("SELECT 1 FROM pg_policy WHERE polrelid = to_regclass(%s) AND polname = %s", table, POLICY))
 
 
+def comment(query: Query, table: str, about: str, columns: Mapping[str, str]) -> None:
+    """Say in the warehouse itself what a table, named as in SQL, and its columns mean."""
+    query(f"COMMENT ON TABLE {table} IS {_literal(about)}")
+    for name, meaning in columns.items():
+        query(f"COMMENT ON COLUMN {table}.{name} IS {_literal(meaning) if meaning else 'NULL'}")
+
+
+def comment_of(query: Query, table: str) -> str | None:
+    """What `comment` has said of a table."""
+    if destination_name() == "postgres":
+        return query("SELECT obj_description(to_regclass(%s), 'pg_class')", table)[0][0]
+    found = query("SELECT comment FROM duckdb_tables() WHERE schema_name || '.' || table_name = %s", table)
+    return found[0][0] if found else None
+
+
 def wait_until_reachable(
     say: Callable[[str], None], wait_seconds: float = WAIT_SECONDS, pause: Callable[[float], None] = time.sleep
 ) -> None:
@@ -146,6 +161,10 @@ def _duckdb() -> Generator[Query]:
         yield query
     finally:
         connection.close()
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _explain(error: Exception, subject: str) -> Exception:

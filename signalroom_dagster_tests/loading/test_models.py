@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from signalroom_dagster.clients import get_client
+from signalroom_dagster.config import destination_name
 from signalroom_dagster.loading import runs, warehouse
 from signalroom_dagster.loading.model_checks import checks_of, run_checks
 from signalroom_dagster.loading.model_runs import create_models, run_model
@@ -206,6 +207,38 @@ def test_a_model_that_gets_and_loses_a_column_keeps_every_clients_rows_and_the_v
     types = ask("SELECT data_type || coalesce('/' || numeric_scale, '') FROM information_schema.columns "
                 "WHERE table_name = 'orders' AND column_name IN ('made_later', 'order_time')")  # fmt: skip
     assert [kind.lower() for (kind,) in types] in (["numeric/4"], ["decimal(18,4)/4"])
+
+
+def test_a_model_whose_column_gets_another_type_has_it_after_each_clients_next_run(
+    any_warehouse: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for client in ("713", "cti"):
+        bucket = any_warehouse.add_client(client, prefixes=("orders-create", "orders-update"))
+        write_export(bucket / "orders-create/report_2026-03-01.csv", orders([1], order_date="03/01/2026"))
+        runs.run_load("s3_exports", get_client(client), "run")
+        run(ORDERS, client)
+    known = models()
+    sql = known[ORDERS].sql.replace("as_integer(gateway_id) AS gateway_id", "CAST(7.5 AS NUMERIC(18, 4)) AS gateway_id")
+    changed = dataclasses.replace(known[ORDERS], sql=sql)
+    monkeypatch.setattr("signalroom_dagster.loading.model_runs.models", lambda: {**known, ORDERS: changed})
+    run(ORDERS)
+    assert ask("SELECT _client_id, orders_id, gateway_id FROM public.orders ORDER BY 1") == [
+        ("713", 1, Decimal("7.5")), ("cti", 1, None)
+    ]  # fmt: skip
+
+
+def test_the_warehouse_says_itself_what_a_models_table_and_columns_mean(any_warehouse: Project) -> None:
+    any_warehouse.add_client("713", prefixes=("orders-create", "orders-update"))
+    run(ORDERS)
+    with warehouse.exclusive(), warehouse.connected() as query:
+        assert (warehouse.comment_of(query, "public.orders") or "").startswith(models()[ORDERS].about)
+        about = (
+            "SELECT col_description('public.orders'::regclass, ordinal_position::int) FROM information_schema.columns "
+            "WHERE table_schema = 'public' AND table_name = 'orders' AND column_name = '_loaded_at'"
+            if destination_name() == "postgres"
+            else "SELECT comment FROM duckdb_columns() WHERE table_name = 'orders' AND column_name = '_loaded_at'"
+        )
+        assert query(about) == [(models()[ORDERS].columns["_loaded_at"],)]
 
 
 def test_what_a_model_reads_and_gives_is_read_from_its_sql() -> None:
