@@ -55,9 +55,8 @@ def _load_file(warehouse: LoadWarehouse, file: LoadFile) -> None:
     if (found[0][0] if found else None) != file.seen_etag:
         log.info("%s: another load has just handled it, left as it is", _subject(file))
         return
-    if file.seen_etag is not None:
-        sql.execute_sql(f"DELETE FROM {table} {of_file}", *key)
-        sql.execute_sql(f"DELETE FROM {rejected} {of_file}", *key)
+    for name in (table, rejected):  # also of a file that the ledger does not know: its row may have been deleted
+        sql.execute_sql(f"DELETE FROM {name} {of_file}", *key)
     if file.body:
         columns = (*TAGS, *file.columns)
         kinds = (*TAGS.values(), *("text" for _ in file.columns))

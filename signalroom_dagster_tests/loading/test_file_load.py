@@ -105,6 +105,16 @@ def test_a_deleted_file_keeps_its_rows_and_the_ledger_says_so(bucket: Path) -> N
     assert ledger()[DAY_1][0] == "loaded"
 
 
+def test_a_file_whose_ledger_row_was_deleted_is_replaced(bucket: Path) -> None:
+    write_export(bucket / DAY_1, orders([1, 2]))
+    (bucket / DAY_2).write_bytes(export_bytes(orders([3])) + b"ragged\r\n")
+    load()
+    ask("DELETE FROM s3_exports.files WHERE _client_id = %s", "713")
+    load()
+    assert ids_by_file() == {DAY_1: ["1", "2"], DAY_2: ["3"]}
+    assert ask("SELECT _file_name, _row_id FROM s3_exports.rejected_rows") == [(DAY_2, 2)]
+
+
 def test_new_missing_and_reordered_columns_are_loaded_and_reported(bucket: Path) -> None:
     write_export(bucket / DAY_1, orders([1], order_status="NEW"))
     other = ["Loyalty Tier", *reversed([name for name in HEADER if name != "notes"])]
