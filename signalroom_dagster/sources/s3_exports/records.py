@@ -66,6 +66,8 @@ class RecordReader:
         self._careful = False  # the lines at hand hold something that only the csv reader may judge
         self._parsing = False
         self._cut = False
+        self._cut_told = False
+        self._lines = 0
         self.recoded = 0
         self.truncated: str | None = None
 
@@ -73,6 +75,13 @@ class RecordReader:
     def bytes_read(self) -> int:
         """Bytes of the stored object, as they are stored."""
         return self._stream.total
+
+    @property
+    def missing(self) -> Record | None:
+        """After the last record: what stands for the rest of a file that breaks off between two of them, or None."""
+        if not self.truncated or self._cut_told:
+            return None
+        return Record(self._lines + 1, b"", problem=f"is missing: {self.truncated}")
 
     def __iter__(self) -> Iterator[Record]:
         for found in self.in_stretches():
@@ -99,6 +108,7 @@ class RecordReader:
                         yield record
                     at += taken
             first_line += len(lines)
+        self._lines = first_line - 1
 
     def _one(self, lines: list[bytes], at: int, line: int, more: Iterator[list[bytes]]) -> tuple[int, Record | None]:
         """How many lines the record at `lines[at]` takes, and the record; None for a blank line."""
@@ -195,6 +205,7 @@ class RecordReader:
             return taken, None
         raw = b"\n".join(pieces).removesuffix(b"\r")
         if self._cut and at + taken == len(lines):
+            self._cut_told = True
             problem = f"is cut off: {self.truncated}"
         return taken, self._judged(Record(line, raw, [quoted(field.encode("utf-8")) for field in fields], problem))
 

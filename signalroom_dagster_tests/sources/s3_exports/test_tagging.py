@@ -36,6 +36,8 @@ OUR_TAGS = Tags(
 HASH_KEY = "only-for-tests"
 SECRET = "SENTINEL4242"
 CARD = "4111111111111111"
+EARLY = "the gzip stream ends early: the rest of the file is missing"
+DAMAGED = "the gzip stream is damaged: the rest of the file cannot be read"
 KEYED = Layout(key="id", columns=("id", "name"))
 
 
@@ -253,6 +255,24 @@ def test_the_rows_before_the_end_of_a_truncated_gzip_load_and_the_file_says_so()
     assert (outcome.said.status, outcome.said.reason) == ("loaded", why)
     assert outcome.rows == [["1", "a"], ["2", "b"]]
     assert outcome.rejected == [(3, f"is cut off: {why}", 4, "3,")]
+
+
+@pytest.mark.parametrize(
+    ("content", "why", "rows", "line"),
+    [
+        pytest.param(gzip.compress(b"id,name\n1,a\n", 0)[:-8], EARLY, [["1", "a"]], 3, id="between two lines"),
+        pytest.param(gzip.compress(b"id,name\r\n1,a\r\n\r", 0)[:-8], EARLY, [["1", "a"]], 4, id="in a line end"),
+        pytest.param(gzip.compress(b"id,name\n", 0)[:-8], EARLY, [], 2, id="behind the header"),
+        pytest.param(gzip.compress(b"id,name\n1,a\n") + b"2,b\n", DAMAGED, [["1", "a"]], 3, id="goes on with more"),
+    ],
+)
+def test_what_is_missing_of_a_gzip_that_ends_between_two_records_is_one_rejected_record(
+    content: bytes, why: str, rows: list[list[str]], line: int
+) -> None:
+    outcome = tag(content, layout=KEYED)
+    assert (outcome.said.status, outcome.said.reason, outcome.rows) == ("loaded", why, rows)
+    assert outcome.rejected == [(len(rows) + 1, f"is missing: {why}", line, "")]
+    assert counts(outcome.said) == (len(rows) + 1, len(rows), 1, 0)
 
 
 def test_a_cp1252_file_loads_as_text_and_says_how_many_records_were_recoded() -> None:
