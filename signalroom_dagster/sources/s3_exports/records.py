@@ -16,6 +16,7 @@ from typing import BinaryIO, NamedTuple, cast
 from signalroom_dagster.sources.s3_exports.fields import CR, QUOTE, UNUSUAL, count_commas, quoted
 
 BLOCK_BYTES = 256 * 1024  # larger ones are unmapped when freed: their pages would have to be made anew
+UNPACKED_BYTES = 64 * 1024  # of gzip at a time, whatever a block is: what comes before a damage is then always the same
 LONGEST_LINE_BYTES = 64 * 1024 * 1024
 LONGEST_RECORD_BYTES = 1024 * 1024
 LONGEST_RECORD_LINES = 1_000
@@ -160,8 +161,9 @@ class RecordReader:
         # read1 hands over what was unpacked before the damage; read would throw it away
         zipped = magic == b"\x1f\x8b"
         read = gzip.GzipFile(fileobj=cast("BinaryIO", stored)).read1 if zipped else stored.read
+        size = min(self._block_bytes, UNPACKED_BYTES) if zipped else self._block_bytes
         try:
-            while chunk := read(self._block_bytes):
+            while chunk := read(size):
                 yield chunk
         except EOFError:
             self.truncated = "the gzip stream ends early: the rest of the file is missing"

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from signalroom_dagster.files import REJECT_COLUMNS, TAGS
 from signalroom_dagster.sources.s3_exports.layouts import Layout, Policy, plan_columns
 from signalroom_dagster.sources.s3_exports.records import LONGEST_RECORD_BYTES
-from signalroom_dagster.sources.s3_exports.tagging import LONGEST_RAW, TaggedFile, Tags, tag_file
+from signalroom_dagster.sources.s3_exports.tagging import LONGEST_RAW, TaggedFile, Tags, read_columns, tag_file
 from signalroom_dagster_tests.sources.s3_exports.bytes_of_files import (
     ANY_BYTES,
     BLOCK_SIZES,
@@ -87,6 +87,11 @@ def tag(
             rejects=rejects,
         )
         return Outcome(said, body.read_bytes(), rejects.read_bytes())
+
+
+def columns_of(content: bytes) -> tuple[str, ...]:
+    """The columns as they are declared before the file is read."""
+    return read_columns(io.BytesIO(content), lambda header: plan_columns(header, {}), None, None)
 
 
 def parsed(content: bytes) -> list[list[str]]:
@@ -273,6 +278,14 @@ def test_what_is_missing_of_a_gzip_that_ends_between_two_records_is_one_rejected
     assert (outcome.said.status, outcome.said.reason, outcome.rows) == ("loaded", why, rows)
     assert outcome.rejected == [(len(rows) + 1, f"is missing: {why}", line, "")]
     assert counts(outcome.said) == (len(rows) + 1, len(rows), 1, 0)
+
+
+@pytest.mark.parametrize("damaged_at", [1_000, 6_500, 20_000])
+def test_the_columns_of_a_damaged_gzip_are_the_ones_that_its_rows_are_read_under(damaged_at: int) -> None:
+    rows = b"".join(b"%d,some longer text that repeats %d\n" % (number, number % 7) for number in range(12_000))
+    packed = bytearray(gzip.compress(b"id,name\n" + rows, mtime=0))
+    packed[damaged_at : damaged_at + 100] = b"\xff" * 100
+    assert columns_of(bytes(packed)) == tag(bytes(packed)).said.columns
 
 
 def test_a_cp1252_file_loads_as_text_and_says_how_many_records_were_recoded() -> None:
