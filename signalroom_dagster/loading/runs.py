@@ -187,15 +187,20 @@ def scratch_folder(name: str) -> Generator[Path]:
     """A new folder for one run, removed at its end; folders that killed runs left behind are removed first."""
     base = config.work_dir() / name
     base.mkdir(parents=True, exist_ok=True)
-    for left in base.iterdir():
-        _remove_if_abandoned(left)
     folder = base / uuid.uuid4().hex
-    folder.mkdir()
-    with FileLock(folder / ".lock"):
+    held = FileLock(folder / ".lock")
+    with FileLock(base / ".lock"):  # nobody takes a folder for abandoned that is just being made
+        for left in base.iterdir():
+            if left.is_dir():
+                _remove_if_abandoned(left)
+        folder.mkdir()
+        held.acquire()
+    with held:
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            held.release()
 
 
 def _remove_if_abandoned(folder: Path) -> None:
