@@ -81,10 +81,10 @@ def check_shared(client_id: str, configured: Mapping[str, Settings]) -> None:
     """Raises ConfigurationError when this client shares a prefix and no row filter says whose rows are whose."""
     own = _places(configured[client_id])
     for other_id, other in configured.items():
-        shared = own & _places(other) if other_id != client_id else set()
+        shared = _shared(own, _places(other)) if other_id != client_id else ()
         if shared and not (getattr(configured[client_id], "row_filter", None) and getattr(other, "row_filter", None)):
             raise ConfigurationError(
-                f"clients {client_id} and {other_id} share {', '.join(sorted(shared))}: both need "
+                f"clients {client_id} and {other_id} share {', '.join(shared)}: both need "
                 "[sources.s3_exports.clients.<id>.row_filter] with column and values"
             )
 
@@ -133,6 +133,12 @@ def _places(settings: Settings) -> set[str]:
     """Where a client's files lie, from settings that may be incomplete."""
     base = str(getattr(settings, "bucket_url", "")).rstrip("/")
     return {f"{base}/{str(prefix).strip('/')}" for prefix in getattr(settings, "prefixes", ())} if base else set()
+
+
+def _shared(own: set[str], others: set[str]) -> Sequence[str]:
+    """The places of either that lie in one of the other's."""
+    pairs = [pair for mine in own for other in others for pair in ((mine, other), (other, mine))]
+    return sorted({inner for inner, outer in pairs if f"{inner}/".startswith(f"{outer}/")})
 
 
 def _dropped(settings: Settings) -> set[str]:

@@ -10,6 +10,8 @@ from signalroom_dagster.config import ClientOnly
 from signalroom_dagster.naming import snake_case
 from signalroom_dagster.sources.s3_exports.layouts import Policy
 
+_S3 = ("s3://", "s3a://")  # s3fs takes both, and without a key whatever the machine has
+
 
 class RowFilter(BaseModel):
     """Whose rows are this client's, where several clients share a prefix: `column` holds one of `values`."""
@@ -54,6 +56,8 @@ class Settings(BaseModel):
         tables = ["", "files", "rejected_rows", *map(snake_case, value)]
         if len(set(tables)) < len(tables):
             raise ValueError("each prefix is a table: a name of its own, neither files nor rejected_rows")
+        if nested := [name for name in value if any(name.startswith(f"{other}/") for other in value)]:
+            raise ValueError(f"a file is of one table: another prefix holds {', '.join(nested)}")
         return value
 
     @field_validator("columns")
@@ -64,7 +68,7 @@ class Settings(BaseModel):
     @field_validator("aws_access_key_id", "aws_secret_access_key")
     @classmethod
     def _given_for_s3(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if not value and str(info.data.get("bucket_url")).startswith("s3://"):
+        if not value and str(info.data.get("bucket_url")).startswith(_S3):
             raise PydanticCustomError("missing", "s3:// needs the client's own key")
         return value
 
@@ -78,7 +82,7 @@ class Settings(BaseModel):
     @property
     def storage_options(self) -> dict[str, Any]:
         """What fsspec needs to open `bucket_url`; botocore's own retries are off, the step retries."""
-        if not self.bucket_url.startswith("s3://"):
+        if not self.bucket_url.startswith(_S3):
             return {}
         key, secret = self.aws_access_key_id, self.aws_secret_access_key
         return {
