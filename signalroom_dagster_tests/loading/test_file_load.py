@@ -128,6 +128,19 @@ def test_new_missing_and_reordered_columns_are_loaded_and_reported(bucket: Path)
     assert ledger()[DAY_2] == ("loaded", 1, 1, 0, "new columns: loyalty_tier; missing columns: notes")
 
 
+def test_a_column_with_a_name_that_postgres_keeps_for_itself_is_loaded_under_another(bucket: Path) -> None:
+    write_export(bucket / DAY_1, orders([1], CTID="x"), header=[*HEADER, "CTID"])
+    load()
+    assert ask("SELECT orders_id, ctid_2 FROM s3_exports.orders_create") == [("1", "x")]
+
+
+def test_a_record_that_grows_to_three_times_its_length_is_loaded(bucket: Path) -> None:
+    (bucket / "orders-create").mkdir(exist_ok=True)
+    (bucket / DAY_1).write_bytes(export_bytes(orders([1], notes="\u20ac" * 1_000_000)).decode().encode("cp1252"))
+    load()
+    assert ask("SELECT length(notes) FROM s3_exports.orders_create") == [(1_000_000,)]
+
+
 def test_only_a_file_without_the_key_column_is_quarantined(bucket: Path) -> None:
     write_export(bucket / DAY_1, [{"customer": "1"}, {"customer": "2"}], header=["customer", "amount"])
     write_export(bucket / DAY_2, orders([2]))
