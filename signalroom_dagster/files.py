@@ -71,7 +71,7 @@ class LoadFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeletedFiles:
-    """Files that are gone from the bucket: their rows stay, the ledger says so."""
+    """Files that are gone from the bucket, as the ledger held them: their rows stay, the ledger says so."""
 
     client_id: str
-    file_names: tuple[str, ...]
+    versions: tuple[FileVersion, ...]

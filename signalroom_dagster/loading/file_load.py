@@ -78,10 +78,9 @@ def _load_file(warehouse: LoadWarehouse, file: LoadFile) -> None:
 def _mark_deleted(warehouse: LoadWarehouse, gone: DeletedFiles) -> None:
     sql = warehouse.sql_client
     ledger = sql.make_qualified_table_name(LEDGER)
-    for name in gone.file_names:
-        sql.execute_sql(
-            f"UPDATE {ledger} SET status = 'deleted' WHERE _client_id = %s AND _file_name = %s", gone.client_id, name
-        )
+    mark = f"UPDATE {ledger} SET status = 'deleted' WHERE _client_id = %s AND _file_name = %s AND etag = %s"
+    for version in gone.versions:  # of another one, loaded meanwhile, the file is there
+        sql.execute_sql(mark, gone.client_id, version.file_name, version.etag)
 
 
 def _ledger_row(file: LoadFile) -> tuple[Any, ...]:
@@ -93,5 +92,5 @@ def _ledger_row(file: LoadFile) -> tuple[Any, ...]:
 
 
 def _subject(described: LoadFile | DeletedFiles) -> str:
-    what = described.file_name if isinstance(described, LoadFile) else f"{len(described.file_names)} ledger rows"
+    what = described.file_name if isinstance(described, LoadFile) else f"{len(described.versions)} ledger rows"
     return f"client {described.client_id}: {what}"

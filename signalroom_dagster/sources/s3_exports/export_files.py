@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from signalroom_dagster.files import DeletedFiles, LoadFile
+from signalroom_dagster.files import DeletedFiles, FileVersion, LoadFile
 from signalroom_dagster.naming import snake_case
 from signalroom_dagster.sources.context import SourceContext
 from signalroom_dagster.sources.s3_exports.bucket import Bucket
@@ -115,7 +115,9 @@ class ExportFiles:
 
     def deleted(self, changes: Changes) -> DeletedFiles:
         """What is gone, for the ledger."""
-        return DeletedFiles(client_id=self._client, file_names=changes.gone)
+        ledger = self._context.ledger
+        versions = (FileVersion(name, ledger[name].etag, ledger[name].size) for name in changes.gone)
+        return DeletedFiles(client_id=self._client, versions=tuple(versions))
 
     @property
     def _client(self) -> str:
