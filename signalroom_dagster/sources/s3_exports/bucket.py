@@ -27,6 +27,8 @@ class Bucket:
         on_s3 = bool(settings.storage_options)
         self._opened_by = "aws_access_key_id and aws_secret_access_key" if on_s3 else "who may read it"
         self.fs, root = cast("tuple[Any, str]", url_to_fs(settings.bucket_url, **settings.storage_options))
+        if on_s3:
+            self.fs.retries = 1  # s3fs would ask five times, out of sight: the step retries
         self._root = root.rstrip("/")
 
     def files(self, prefix: str) -> list[ListedFile]:

@@ -5,7 +5,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import ClassVar
 
 import fsspec
 import pytest
@@ -126,3 +129,30 @@ def test_a_refusal_names_the_keys_to_set_and_no_secret(
     for ask in (partial(store.files, "orders-create"), partial(store.open, item, 1)):
         with pytest.raises(ConfigurationError, match=f"{given['bucket_url']} refuses to be read: {told}$"):
             ask()
+
+
+class SlowDown(BaseHTTPRequestHandler):
+    """What S3 answers when it is asked too often."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(503)
+        self.end_headers()
+        self.wfile.write(b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>")
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_a_bucket_that_cannot_answer_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SlowDown, "asked", [])
+    key = {"aws_access_key_id": "id", "aws_secret_access_key": "no-secret"}
+    with ThreadingHTTPServer(("127.0.0.1", 0), SlowDown) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        given = {"bucket_url": "s3://exports", "prefixes": ["orders-create"], "endpoint_url": address, **key}
+        with pytest.raises(OSError, match="reduce your request rate"):
+            Bucket(Settings.model_validate(given)).files("orders-create")
+        server.shutdown()
+    assert len(SlowDown.asked) == 1
