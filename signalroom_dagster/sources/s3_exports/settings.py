@@ -1,5 +1,6 @@
 """What a client's configuration says about its exports. Account settings are read from the client's section only."""
 
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
@@ -11,6 +12,21 @@ from signalroom_dagster.naming import snake_case
 from signalroom_dagster.sources.s3_exports.layouts import Policy
 
 _S3 = ("s3://", "s3a://")  # s3fs takes both, and without a key whatever the machine has
+_NO_TABLES = ("", "files", "rejected_rows")
+
+
+def one_of_each_table(prefixes: Iterable[str]) -> Sequence[str]:
+    """The first prefix of each table that they make; those that cannot be a table are left out."""
+    named: dict[str, str] = {}
+    for prefix in prefixes:
+        named.setdefault(snake_case(prefix), prefix)
+    return [prefix for name, prefix in named.items() if name not in _NO_TABLES]
+
+
+def without_slashes(prefixes: Any) -> list[str]:
+    """Prefixes as they are used, from settings that may not have been checked; of what is no list none."""
+    found = cast("list[Any]", prefixes) if isinstance(prefixes, list) else []
+    return [name for prefix in found if (name := str(prefix).strip().strip("/"))]
 
 
 class RowFilter(BaseModel):
@@ -46,15 +62,12 @@ class Settings(BaseModel):
     @field_validator("prefixes", mode="before")
     @classmethod
     def _without_slashes(cls, value: Any) -> Any:
-        if not isinstance(value, list):
-            return value
-        return [name for prefix in cast("list[Any]", value) if (name := str(prefix).strip().strip("/"))]
+        return without_slashes(value) if isinstance(value, list) else value
 
     @field_validator("prefixes")
     @classmethod
     def _one_table_each(cls, value: list[str]) -> list[str]:
-        tables = ["", "files", "rejected_rows", *map(snake_case, value)]
-        if len(set(tables)) < len(tables):
+        if len({*_NO_TABLES, *map(snake_case, value)}) < len(_NO_TABLES) + len(value):
             raise ValueError("each prefix is a table: a name of its own, neither files nor rejected_rows")
         if nested := [name for name in value if any(name.startswith(f"{other}/") for other in value)]:
             raise ValueError(f"a file is of one table: another prefix holds {', '.join(nested)}")

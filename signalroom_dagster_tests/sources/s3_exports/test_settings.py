@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.sources.s3_exports import check_shared
+from signalroom_dagster.sources.s3_exports import check_shared, outline
 from signalroom_dagster.sources.s3_exports.settings import RowFilter, Settings
 
 LOCAL: dict[str, Any] = {"bucket_url": "file:///exports", "prefixes": ["orders-create"]}
@@ -99,6 +99,25 @@ def test_prefixes_lose_their_slashes_and_the_blank_ones() -> None:
 )
 def test_prefixes_that_cannot_each_be_a_table_are_refused(prefixes: Any, why: str) -> None:
     assert refused({**LOCAL, "prefixes": prefixes}) == [("prefixes", why)]
+
+
+@pytest.mark.parametrize(
+    ("configured", "expected"),
+    [
+        ([["orders-create"], ["/orders-create/"]], ["orders_create"]),
+        ([["orders-create"], ["orders_create", "new"]], ["orders_create", "new"]),
+        ([["orders"], "orders-create"], ["orders"]),
+        ([["orders"], 5], ["orders"]),
+        ([["orders"], ["files", "/", "rejected-rows"]], ["orders"]),
+    ],
+)
+def test_no_clients_prefixes_keep_the_assets_of_the_others_from_being_made(
+    configured: list[Any], expected: list[str]
+) -> None:
+    unchecked = [
+        Settings.model_construct(prefixes=each, columns={} if each == ["orders"] else 5) for each in configured
+    ]
+    assert list(outline(unchecked).resources) == [*expected, "files", "rejected_rows"]
 
 
 def test_a_blank_bucket_url_is_not_the_current_folder() -> None:
