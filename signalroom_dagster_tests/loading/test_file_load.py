@@ -209,6 +209,18 @@ def test_card_columns_never_reach_the_warehouse_and_hashed_ones_only_as_a_hash(a
     assert len(hashed) == 1 and len(hashed[0][0]) == 64 and "example" not in hashed[0][0]
 
 
+def test_a_new_policy_reaches_what_was_loaded_before_once_its_ledger_rows_are_deleted(any_warehouse: Project) -> None:
+    bucket = any_warehouse.add_client("713")
+    write_export(bucket / DAY_1, orders([1], billing_email="a@example.com", notes="x"))
+    load()
+    any_warehouse.configure("713", COLUMNS='{"billing_email": "drop"}')
+    load()
+    assert ask("SELECT billing_email, notes FROM s3_exports.orders_create") == [("a@example.com", "x")]
+    ask("DELETE FROM s3_exports.files WHERE _client_id = %s", "713")
+    load()
+    assert ask("SELECT billing_email, notes FROM s3_exports.orders_create") == [(None, "x")]
+
+
 def test_a_cut_off_gzip_loads_what_it_holds_and_says_what_is_missing(bucket: Path) -> None:
     whole = gzip.compress(export_bytes(orders(range(2000))), 1, mtime=0)
     path = bucket / "orders-create/report_2026-03-01T1849_a.csv.gz"
