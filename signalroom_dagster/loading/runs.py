@@ -187,20 +187,17 @@ def scratch_folder(name: str) -> Generator[Path]:
     """A new folder for one run, removed at its end; folders that killed runs left behind are removed first."""
     base = config.work_dir() / name
     base.mkdir(parents=True, exist_ok=True)
+    for left in base.glob("[!.]*"):
+        _remove_if_abandoned(left)
     folder = base / uuid.uuid4().hex
-    held = FileLock(folder / ".lock")
-    with FileLock(base / ".lock"):  # nobody takes a folder for abandoned that is just being made
-        for left in base.iterdir():
-            if left.is_dir():
-                _remove_if_abandoned(left)
-        folder.mkdir()
-        held.acquire()
-    with held:
+    making = base / f".{folder.name}"  # under its name only once it is locked: nobody takes it for abandoned
+    making.mkdir()
+    with FileLock(making / ".lock"):
+        making.rename(folder)
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-            held.release()
 
 
 def _remove_if_abandoned(folder: Path) -> None:
