@@ -14,6 +14,7 @@ from dlt.common.destination.client import RunnableLoadJob
 from typing_extensions import override
 
 from signalroom_dagster.files import REJECT_COLUMNS, TAGS, DeletedFiles, LoadFile
+from signalroom_dagster.loading.errors import OvertakenError
 from signalroom_dagster.loading.load_warehouse import LoadWarehouse, expect_rows
 from signalroom_dagster.loading.tables import LEDGER, LEDGER_COLUMNS, LEDGER_KEY, REJECTED, upsert
 from signalroom_dagster.logs import about
@@ -52,7 +53,9 @@ def _load_file(warehouse: LoadWarehouse, file: LoadFile) -> None:
 
     warehouse.lock(f"{file.table}|{file.client_id}|{file.file_name}")
     found = sql.execute_sql(f"SELECT etag FROM {ledger} {of_file}", *key)
-    if (found[0][0] if found else None) != file.seen_etag:
+    if (held := found[0][0] if found else None) != file.seen_etag:
+        if held != file.etag:
+            raise OvertakenError(f"{_subject(file)}: another load has just put another version there")
         log.info("%s: another load has just handled it, left as it is", _subject(file))
         return
     for name in (table, rejected):  # also of a file that the ledger does not know: its row may have been deleted

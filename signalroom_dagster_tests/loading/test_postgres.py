@@ -113,6 +113,26 @@ def test_a_file_that_comes_back_behind_a_loads_listing_is_not_called_deleted(
         assert query("SELECT status, rows_loaded FROM s3_exports.files") == [("loaded", 2)]
 
 
+def test_a_newer_version_is_loaded_although_another_load_has_just_put_the_older_one_there(
+    project: Project, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.use_postgres(postgres_url)
+    path = write_export(project.add_client("713") / "orders-create/report_2026-03-01.csv", orders([1]))
+    listed, others = ExportFiles.changes, []
+
+    def behind_another_load(self: ExportFiles, prefix: str) -> Changes:
+        if not others:  # this load has read the ledger, but not yet listed the bucket
+            others.append(finish(start_load(project.environment, "713", "other")))
+            write_export(path, orders([1, 2]))
+        return listed(self, prefix)
+
+    monkeypatch.setattr(ExportFiles, "changes", behind_another_load)
+    run_with_retries("s3_exports", get_client("713"), "slow")
+    with warehouse.connected() as query:
+        assert query("SELECT status, rows_loaded, run_id FROM s3_exports.files") == [("loaded", 2, "slow")]
+    assert (counted(), others) == ((2, 2), [0])
+
+
 @pytest.mark.parametrize("password", ["S3cr%zzRET", "S3cr/et@word", "S3cr et"])
 def test_a_password_that_makes_the_url_unreadable_is_not_told(project: Project, password: str) -> None:
     project.use_postgres(f"postgresql://somebody:{password}@127.0.0.1:1/warehouse")
