@@ -45,7 +45,7 @@ class LoadFile:
 
     `body` and `rejects` are CSV files without a header: the rows under `columns`, and the records that could not
     be read under REJECT_COLUMNS. `seen_etag` is what the ledger held when the file was chosen: a load job that
-    finds something else there lets the other load stand.
+    finds this version there lets the other load stand, one that finds a third has to compare anew.
     """
 
     client_id: str
@@ -71,7 +71,7 @@ class LoadFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeletedFiles:
-    """Files that are gone from the bucket: their rows stay, the ledger says so."""
+    """Files that are gone from the bucket, as the ledger held them: their rows stay, the ledger says so."""
 
     client_id: str
-    file_names: tuple[str, ...]
+    versions: tuple[FileVersion, ...]

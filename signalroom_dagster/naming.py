@@ -9,6 +9,9 @@ from collections.abc import Iterable
 CLIENT_ID = re.compile(r"^[a-z0-9](?:[a-z0-9]|_(?!_))*\Z")
 """A client id: lower case, no double underscore (dlt's separator), safe in paths, names and SQL literals."""
 
+SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
+"""Columns that every table of Postgres has already: no other one can have such a name."""
+
 _NOT_WORD = re.compile(r"[^a-zA-Z0-9]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])")
 _LIMIT = 63  # Postgres cuts identifiers there

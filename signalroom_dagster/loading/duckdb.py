@@ -14,6 +14,8 @@ from signalroom_dagster.loading.load_jobs import LOAD_JOBS
 from signalroom_dagster.loading.resolved_once import ResolvedOnce
 from signalroom_dagster.loading.tables import create_statements
 
+LONGEST_ROW_BYTES = 4 * 1024 * 1024  # a record of 1 MiB may become three: cp1252 to UTF-8, quotes doubled
+BUFFER_BYTES = 32 * 1024 * 1024  # DuckDB's own choice for rows of 2 MiB
 _TYPES = {
     "text": "VARCHAR",
     "bigint": "BIGINT",
@@ -61,6 +63,7 @@ class SignalRoomDuckDbClient(DuckDbClient):
         done = self.sql_client.execute_sql(
             f"INSERT INTO {target} ({', '.join(map(escape, columns))}) SELECT * FROM read_csv({_literal(path)}, "
             f"auto_detect=false, header=false, delim=',', quote='\"', escape='\"', new_line='\\n', nullstr='', "
+            f"max_line_size={LONGEST_ROW_BYTES}, buffer_size={BUFFER_BYTES}, "
             f"columns={{{struct}}})"
         )
         return int(done[0][0]) if done else 0

@@ -9,6 +9,10 @@ class DestinationLostError(ConnectionError):
     """The warehouse stayed unreachable for as long as a load waits; the next schedule or sensor tick asks again."""
 
 
+class OvertakenError(Exception):
+    """Another load put another version of a file into the warehouse meanwhile: the next attempt compares anew."""
+
+
 class LoadError(Exception):
     """The warehouse refused a load; says which client and file, and the database's own code."""
 

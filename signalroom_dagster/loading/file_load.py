@@ -14,6 +14,7 @@ from dlt.common.destination.client import RunnableLoadJob
 from typing_extensions import override
 
 from signalroom_dagster.files import REJECT_COLUMNS, TAGS, DeletedFiles, LoadFile
+from signalroom_dagster.loading.errors import OvertakenError
 from signalroom_dagster.loading.load_warehouse import LoadWarehouse, expect_rows
 from signalroom_dagster.loading.tables import LEDGER, LEDGER_COLUMNS, LEDGER_KEY, REJECTED, upsert
 from signalroom_dagster.logs import about
@@ -52,12 +53,13 @@ def _load_file(warehouse: LoadWarehouse, file: LoadFile) -> None:
 
     warehouse.lock(f"{file.table}|{file.client_id}|{file.file_name}")
     found = sql.execute_sql(f"SELECT etag FROM {ledger} {of_file}", *key)
-    if (found[0][0] if found else None) != file.seen_etag:
+    if (held := found[0][0] if found else None) != file.seen_etag:
+        if held != file.etag:
+            raise OvertakenError(f"{_subject(file)}: another load has just put another version there")
         log.info("%s: another load has just handled it, left as it is", _subject(file))
         return
-    if file.seen_etag is not None:
-        sql.execute_sql(f"DELETE FROM {table} {of_file}", *key)
-        sql.execute_sql(f"DELETE FROM {rejected} {of_file}", *key)
+    for name in (table, rejected):  # also of a file that the ledger does not know: its row may have been deleted
+        sql.execute_sql(f"DELETE FROM {name} {of_file}", *key)
     if file.body:
         columns = (*TAGS, *file.columns)
         kinds = (*TAGS.values(), *("text" for _ in file.columns))
@@ -79,10 +81,9 @@ def _load_file(warehouse: LoadWarehouse, file: LoadFile) -> None:
 def _mark_deleted(warehouse: LoadWarehouse, gone: DeletedFiles) -> None:
     sql = warehouse.sql_client
     ledger = sql.make_qualified_table_name(LEDGER)
-    for name in gone.file_names:
-        sql.execute_sql(
-            f"UPDATE {ledger} SET status = 'deleted' WHERE _client_id = %s AND _file_name = %s", gone.client_id, name
-        )
+    mark = f"UPDATE {ledger} SET status = 'deleted' WHERE _client_id = %s AND _file_name = %s AND etag = %s"
+    for version in gone.versions:  # of another one, loaded meanwhile, the file is there
+        sql.execute_sql(mark, gone.client_id, version.file_name, version.etag)
 
 
 def _ledger_row(file: LoadFile) -> tuple[Any, ...]:
@@ -94,5 +95,5 @@ def _ledger_row(file: LoadFile) -> tuple[Any, ...]:
 
 
 def _subject(described: LoadFile | DeletedFiles) -> str:
-    what = described.file_name if isinstance(described, LoadFile) else f"{len(described.file_names)} ledger rows"
+    what = described.file_name if isinstance(described, LoadFile) else f"{len(described.versions)} ledger rows"
     return f"client {described.client_id}: {what}"

@@ -187,11 +187,13 @@ def scratch_folder(name: str) -> Generator[Path]:
     """A new folder for one run, removed at its end; folders that killed runs left behind are removed first."""
     base = config.work_dir() / name
     base.mkdir(parents=True, exist_ok=True)
-    for left in base.iterdir():
+    for left in base.glob("[!.]*"):
         _remove_if_abandoned(left)
     folder = base / uuid.uuid4().hex
-    folder.mkdir()
-    with FileLock(folder / ".lock"):
+    making = base / f".{folder.name}"  # under its name only once it is locked: nobody takes it for abandoned
+    making.mkdir()
+    with FileLock(making / ".lock"):
+        making.rename(folder)
         try:
             yield folder
         finally:

@@ -1,8 +1,12 @@
 """Several loads at the same moment: other clients, the same client twice, first loads of an empty warehouse."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from signalroom_dagster.loading import warehouse
+from signalroom_dagster.loading.runs import scratch_folder
 from signalroom_dagster_tests.loading.processes import finish, start_load
 from signalroom_dagster_tests.projects import Project, orders, write_export
 
@@ -39,3 +43,17 @@ def test_two_clients_and_each_of_them_twice_never_mix_lose_or_double_rows(any_wa
         ("713", FILES, FILES * ROWS),
         ("cti", FILES, FILES * ROWS),
     ]
+
+
+def test_a_folder_that_is_just_being_made_is_not_taken_for_an_abandoned_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGNALROOM_WORK_DIR", str(tmp_path))
+
+    def keeps_its_file(_: int) -> bool:
+        with scratch_folder("s3_exports__713") as folder:
+            (folder / "rows.csv").write_text("1")
+            return (folder / ".lock").exists() and (folder / "rows.csv").read_text() == "1"
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(keeps_its_file, range(200)))

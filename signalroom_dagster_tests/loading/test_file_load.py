@@ -105,6 +105,16 @@ def test_a_deleted_file_keeps_its_rows_and_the_ledger_says_so(bucket: Path) -> N
     assert ledger()[DAY_1][0] == "loaded"
 
 
+def test_a_file_whose_ledger_row_was_deleted_is_replaced(bucket: Path) -> None:
+    write_export(bucket / DAY_1, orders([1, 2]))
+    (bucket / DAY_2).write_bytes(export_bytes(orders([3])) + b"ragged\r\n")
+    load()
+    ask("DELETE FROM s3_exports.files WHERE _client_id = %s", "713")
+    load()
+    assert ids_by_file() == {DAY_1: ["1", "2"], DAY_2: ["3"]}
+    assert ask("SELECT _file_name, _row_id FROM s3_exports.rejected_rows") == [(DAY_2, 2)]
+
+
 def test_new_missing_and_reordered_columns_are_loaded_and_reported(bucket: Path) -> None:
     write_export(bucket / DAY_1, orders([1], order_status="NEW"))
     other = ["Loyalty Tier", *reversed([name for name in HEADER if name != "notes"])]
@@ -116,6 +126,19 @@ def test_new_missing_and_reordered_columns_are_loaded_and_reported(bucket: Path)
     ]
     assert ledger()[DAY_1][4] is None
     assert ledger()[DAY_2] == ("loaded", 1, 1, 0, "new columns: loyalty_tier; missing columns: notes")
+
+
+def test_a_column_with_a_name_that_postgres_keeps_for_itself_is_loaded_under_another(bucket: Path) -> None:
+    write_export(bucket / DAY_1, orders([1], CTID="x"), header=[*HEADER, "CTID"])
+    load()
+    assert ask("SELECT orders_id, ctid_2 FROM s3_exports.orders_create") == [("1", "x")]
+
+
+def test_a_record_that_grows_to_three_times_its_length_is_loaded(bucket: Path) -> None:
+    (bucket / "orders-create").mkdir(exist_ok=True)
+    (bucket / DAY_1).write_bytes(export_bytes(orders([1], notes="\u20ac" * 1_000_000)).decode().encode("cp1252"))
+    load()
+    assert ask("SELECT length(notes) FROM s3_exports.orders_create") == [(1_000_000,)]
 
 
 def test_only_a_file_without_the_key_column_is_quarantined(bucket: Path) -> None:
@@ -184,6 +207,18 @@ def test_card_columns_never_reach_the_warehouse_and_hashed_ones_only_as_a_hash(a
     assert not columns & {"cc_num_masked", "cc_expires"}
     hashed = ask("SELECT DISTINCT billing_email FROM s3_exports.orders_create")
     assert len(hashed) == 1 and len(hashed[0][0]) == 64 and "example" not in hashed[0][0]
+
+
+def test_a_new_policy_reaches_what_was_loaded_before_once_its_ledger_rows_are_deleted(any_warehouse: Project) -> None:
+    bucket = any_warehouse.add_client("713")
+    write_export(bucket / DAY_1, orders([1], billing_email="a@example.com", notes="x"))
+    load()
+    any_warehouse.configure("713", COLUMNS='{"billing_email": "drop"}')
+    load()
+    assert ask("SELECT billing_email, notes FROM s3_exports.orders_create") == [("a@example.com", "x")]
+    ask("DELETE FROM s3_exports.files WHERE _client_id = %s", "713")
+    load()
+    assert ask("SELECT billing_email, notes FROM s3_exports.orders_create") == [(None, "x")]
 
 
 def test_a_cut_off_gzip_loads_what_it_holds_and_says_what_is_missing(bucket: Path) -> None:

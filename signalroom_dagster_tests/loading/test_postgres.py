@@ -19,6 +19,8 @@ from signalroom_dagster.loading import warehouse
 from signalroom_dagster.loading.errors import DestinationLostError, DestinationUnreachableError, LoadError
 from signalroom_dagster.loading.postgres import IdleConnections, connect, explain
 from signalroom_dagster.loading.runs import run_load, run_with_retries
+from signalroom_dagster.sources.s3_exports.export_files import ExportFiles
+from signalroom_dagster.sources.s3_exports.listing import Changes
 from signalroom_dagster_tests.loading.processes import finish, start_load
 from signalroom_dagster_tests.loading.slices import LISTS, put, row
 from signalroom_dagster_tests.postgres import NOBODY, PASSWORD, PostgresServer, free_port
@@ -88,6 +90,47 @@ def test_a_transaction_pooler_is_enough_also_for_two_clients_at_once(
     running = [start_load(project.environment, client, f"run-{client}") for client in ("713", "cti", "713")]
     assert [finish(process) for process in running] == [0, 0, 0]
     assert counted() == (4 * ROWS, 4 * ROWS)
+
+
+def test_a_file_that_comes_back_behind_a_loads_listing_is_not_called_deleted(
+    project: Project, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.use_postgres(postgres_url)
+    path = write_export(project.add_client("713") / "orders-create/report_2026-03-01.csv", orders([1]))
+    run_load("s3_exports", get_client("713"), "first")
+    path.unlink()
+    listed = ExportFiles.changes
+
+    def then_the_file_comes_back(self: ExportFiles, prefix: str) -> Changes:
+        changes = listed(self, prefix)
+        write_export(path, orders([1, 2]))
+        assert finish(start_load(project.environment, "713", "other")) == 0
+        return changes
+
+    monkeypatch.setattr(ExportFiles, "changes", then_the_file_comes_back)
+    run_load("s3_exports", get_client("713"), "slow")
+    with warehouse.connected() as query:
+        assert query("SELECT status, rows_loaded FROM s3_exports.files") == [("loaded", 2)]
+
+
+def test_a_newer_version_is_loaded_although_another_load_has_just_put_the_older_one_there(
+    project: Project, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.use_postgres(postgres_url)
+    path = write_export(project.add_client("713") / "orders-create/report_2026-03-01.csv", orders([1]))
+    listed, others = ExportFiles.changes, []
+
+    def behind_another_load(self: ExportFiles, prefix: str) -> Changes:
+        if not others:  # this load has read the ledger, but not yet listed the bucket
+            others.append(finish(start_load(project.environment, "713", "other")))
+            write_export(path, orders([1, 2]))
+        return listed(self, prefix)
+
+    monkeypatch.setattr(ExportFiles, "changes", behind_another_load)
+    run_with_retries("s3_exports", get_client("713"), "slow")
+    with warehouse.connected() as query:
+        assert query("SELECT status, rows_loaded, run_id FROM s3_exports.files") == [("loaded", 2, "slow")]
+    assert (counted(), others) == ((2, 2), [0])
 
 
 @pytest.mark.parametrize("password", ["S3cr%zzRET", "S3cr/et@word", "S3cr et"])

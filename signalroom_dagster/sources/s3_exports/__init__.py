@@ -25,7 +25,7 @@ from signalroom_dagster.sources.s3_exports.bucket import Bucket
 from signalroom_dagster.sources.s3_exports.export_files import ExportFiles
 from signalroom_dagster.sources.s3_exports.layouts import layout_of
 from signalroom_dagster.sources.s3_exports.listing import ListedFile, digest
-from signalroom_dagster.sources.s3_exports.settings import Settings
+from signalroom_dagster.sources.s3_exports.settings import Settings, one_of_each_table, without_slashes
 from signalroom_dagster.tickets import offer
 
 
@@ -44,9 +44,9 @@ def s3_exports(
 def outline(configured: Iterable[Settings]) -> DltSource:
     """Every resource that any client has, from settings that were not validated and hold no secret."""
     known = list(configured)
-    prefixes = {prefix: None for settings in known for prefix in getattr(settings, "prefixes", ())}
+    prefixes = [prefix for settings in known for prefix in _prefixes(settings)]
     dropped = [_dropped(settings) for settings in known]
-    return s3_exports(tuple(prefixes), sorted(set.intersection(*dropped)) if dropped else ())
+    return s3_exports(one_of_each_table(prefixes), sorted(set.intersection(*dropped)) if dropped else ())
 
 
 def open_source(settings: Settings, context: SourceContext) -> DltSource:
@@ -81,10 +81,10 @@ def check_shared(client_id: str, configured: Mapping[str, Settings]) -> None:
     """Raises ConfigurationError when this client shares a prefix and no row filter says whose rows are whose."""
     own = _places(configured[client_id])
     for other_id, other in configured.items():
-        shared = own & _places(other) if other_id != client_id else set()
+        shared = _shared(own, _places(other)) if other_id != client_id else ()
         if shared and not (getattr(configured[client_id], "row_filter", None) and getattr(other, "row_filter", None)):
             raise ConfigurationError(
-                f"clients {client_id} and {other_id} share {', '.join(sorted(shared))}: both need "
+                f"clients {client_id} and {other_id} share {', '.join(shared)}: both need "
                 "[sources.s3_exports.clients.<id>.row_filter] with column and values"
             )
 
@@ -132,11 +132,22 @@ def _marked(ticket: Path, new_columns: Sequence[str]) -> Any:
 def _places(settings: Settings) -> set[str]:
     """Where a client's files lie, from settings that may be incomplete."""
     base = str(getattr(settings, "bucket_url", "")).rstrip("/")
-    return {f"{base}/{str(prefix).strip('/')}" for prefix in getattr(settings, "prefixes", ())} if base else set()
+    return {f"{base}/{prefix}" for prefix in _prefixes(settings)} if base else set()
+
+
+def _shared(own: set[str], others: set[str]) -> Sequence[str]:
+    """The places of either that lie in one of the other's."""
+    pairs = [pair for mine in own for other in others for pair in ((mine, other), (other, mine))]
+    return sorted({inner for inner, outer in pairs if f"{inner}/".startswith(f"{outer}/")})
+
+
+def _prefixes(settings: Settings) -> Sequence[str]:
+    return without_slashes(getattr(settings, "prefixes", None))
 
 
 def _dropped(settings: Settings) -> set[str]:
-    return {name for name, kind in settings.columns.items() if kind == "drop"}
+    policy: Any = settings.columns  # anything at all, in settings that were not validated
+    return {name for name, kind in policy.items() if kind == "drop"} if isinstance(policy, dict) else set()
 
 
 def _columns(prefix: str, dropped: Sequence[str]) -> Any:

@@ -4,11 +4,9 @@ import itertools
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO
 
-from signalroom_dagster.files import DeletedFiles, LoadFile
+from signalroom_dagster.files import DeletedFiles, FileVersion, LoadFile
 from signalroom_dagster.naming import snake_case
 from signalroom_dagster.sources.context import SourceContext
 from signalroom_dagster.sources.s3_exports.bucket import Bucket
@@ -50,7 +48,7 @@ class ExportFiles:
 
     def columns(self, prefix: str, item: ListedFile) -> tuple[str, ...]:
         """The columns that a file's rows will have in the warehouse, from its first bytes; none if it is unreadable."""
-        with self._open(item, HEADER_BYTES) as stream:
+        with self._bucket.open(item, HEADER_BYTES) as stream:
             return read_columns(stream, self._plan, layout_of(prefix), self._filter_column)
 
     def prepare(self, prefix: str, item: ListedFile, columns: tuple[str, ...]) -> LoadFile:
@@ -68,7 +66,7 @@ class ExportFiles:
             file_date=item.file_date(context.zone).isoformat(),
             loaded_at=context.loaded_at,
         )
-        with self._open(item, READ_BYTES) as stream:
+        with self._bucket.open(item, READ_BYTES) as stream:
             tagged = tag_file(
                 stream,
                 tags=tags,
@@ -117,7 +115,9 @@ class ExportFiles:
 
     def deleted(self, changes: Changes) -> DeletedFiles:
         """What is gone, for the ledger."""
-        return DeletedFiles(client_id=self._client, file_names=changes.gone)
+        ledger = self._context.ledger
+        versions = (FileVersion(name, ledger[name].etag, ledger[name].size) for name in changes.gone)
+        return DeletedFiles(client_id=self._client, versions=tuple(versions))
 
     @property
     def _client(self) -> str:
@@ -127,9 +127,6 @@ class ExportFiles:
     def _filter_column(self) -> str | None:
         row_filter = self._settings.row_filter
         return row_filter.column if row_filter else None
-
-    def _open(self, item: ListedFile, block_bytes: int) -> AbstractContextManager[BinaryIO]:
-        return self._bucket.fs.open(item.path, "rb", block_size=block_bytes, cache_type="readahead")
 
     def _plan(self, header: Sequence[str]) -> ColumnPlan:
         settings = self._settings

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Literal
 
-from signalroom_dagster.naming import column_names, snake_case
+from signalroom_dagster.naming import SYSTEM_COLUMNS, column_names, snake_case
 from signalroom_dagster.sources.s3_exports.fields import unquoted
 
 Policy = Literal["keep", "hash", "drop"]
@@ -91,7 +91,7 @@ def plan_columns(
     row_filter: tuple[str, Sequence[str]] | None = None,
 ) -> ColumnPlan:
     """Decide what becomes of each column of one file; a policy meets every copy of a repeated header cell."""
-    names = tuple(column_names(header))
+    names = tuple(column_names(header, SYSTEM_COLUMNS))
     kinds = [policy.get(name) or policy.get(snake_case(cell)) for name, cell in zip(names, header, strict=True)]
     return ColumnPlan(
         names=names,

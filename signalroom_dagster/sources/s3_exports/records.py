@@ -16,6 +16,7 @@ from typing import BinaryIO, NamedTuple, cast
 from signalroom_dagster.sources.s3_exports.fields import CR, QUOTE, UNUSUAL, count_commas, quoted
 
 BLOCK_BYTES = 256 * 1024  # larger ones are unmapped when freed: their pages would have to be made anew
+UNPACKED_BYTES = 64 * 1024  # of gzip at a time, whatever a block is: what comes before a damage is then always the same
 LONGEST_LINE_BYTES = 64 * 1024 * 1024
 LONGEST_RECORD_BYTES = 1024 * 1024
 LONGEST_RECORD_LINES = 1_000
@@ -66,6 +67,8 @@ class RecordReader:
         self._careful = False  # the lines at hand hold something that only the csv reader may judge
         self._parsing = False
         self._cut = False
+        self._cut_told = False
+        self._lines = 0
         self.recoded = 0
         self.truncated: str | None = None
 
@@ -73,6 +76,13 @@ class RecordReader:
     def bytes_read(self) -> int:
         """Bytes of the stored object, as they are stored."""
         return self._stream.total
+
+    @property
+    def missing(self) -> Record | None:
+        """After the last record: what stands for the rest of a file that breaks off between two of them, or None."""
+        if not self.truncated or self._cut_told:
+            return None
+        return Record(self._lines + 1, b"", problem=f"is missing: {self.truncated}")
 
     def __iter__(self) -> Iterator[Record]:
         for found in self.in_stretches():
@@ -99,6 +109,7 @@ class RecordReader:
                         yield record
                     at += taken
             first_line += len(lines)
+        self._lines = first_line - 1
 
     def _one(self, lines: list[bytes], at: int, line: int, more: Iterator[list[bytes]]) -> tuple[int, Record | None]:
         """How many lines the record at `lines[at]` takes, and the record; None for a blank line."""
@@ -150,8 +161,9 @@ class RecordReader:
         # read1 hands over what was unpacked before the damage; read would throw it away
         zipped = magic == b"\x1f\x8b"
         read = gzip.GzipFile(fileobj=cast("BinaryIO", stored)).read1 if zipped else stored.read
+        size = min(self._block_bytes, UNPACKED_BYTES) if zipped else self._block_bytes
         try:
-            while chunk := read(self._block_bytes):
+            while chunk := read(size):
                 yield chunk
         except EOFError:
             self.truncated = "the gzip stream ends early: the rest of the file is missing"
@@ -195,6 +207,7 @@ class RecordReader:
             return taken, None
         raw = b"\n".join(pieces).removesuffix(b"\r")
         if self._cut and at + taken == len(lines):
+            self._cut_told = True
             problem = f"is cut off: {self.truncated}"
         return taken, self._judged(Record(line, raw, [quoted(field.encode("utf-8")) for field in fields], problem))
 

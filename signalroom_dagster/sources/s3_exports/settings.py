@@ -1,5 +1,6 @@
 """What a client's configuration says about its exports. Account settings are read from the client's section only."""
 
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
@@ -9,6 +10,23 @@ from signalroom_dagster.addresses import Address
 from signalroom_dagster.config import ClientOnly
 from signalroom_dagster.naming import snake_case
 from signalroom_dagster.sources.s3_exports.layouts import Policy
+
+_S3 = ("s3://", "s3a://")  # s3fs takes both, and without a key whatever the machine has
+_NO_TABLES = ("", "files", "rejected_rows")
+
+
+def one_of_each_table(prefixes: Iterable[str]) -> Sequence[str]:
+    """The first prefix of each table that they make; those that cannot be a table are left out."""
+    named: dict[str, str] = {}
+    for prefix in prefixes:
+        named.setdefault(snake_case(prefix), prefix)
+    return [prefix for name, prefix in named.items() if name not in _NO_TABLES]
+
+
+def without_slashes(prefixes: Any) -> list[str]:
+    """Prefixes as they are used, from settings that may not have been checked; of what is no list none."""
+    found = cast("list[Any]", prefixes) if isinstance(prefixes, list) else []
+    return [name for prefix in found if (name := str(prefix).strip().strip("/"))]
 
 
 class RowFilter(BaseModel):
@@ -44,16 +62,15 @@ class Settings(BaseModel):
     @field_validator("prefixes", mode="before")
     @classmethod
     def _without_slashes(cls, value: Any) -> Any:
-        if not isinstance(value, list):
-            return value
-        return [name for prefix in cast("list[Any]", value) if (name := str(prefix).strip().strip("/"))]
+        return without_slashes(value) if isinstance(value, list) else value
 
     @field_validator("prefixes")
     @classmethod
     def _one_table_each(cls, value: list[str]) -> list[str]:
-        tables = ["", "files", "rejected_rows", *map(snake_case, value)]
-        if len(set(tables)) < len(tables):
+        if len({*_NO_TABLES, *map(snake_case, value)}) < len(_NO_TABLES) + len(value):
             raise ValueError("each prefix is a table: a name of its own, neither files nor rejected_rows")
+        if nested := [name for name in value if any(name.startswith(f"{other}/") for other in value)]:
+            raise ValueError(f"a file is of one table: another prefix holds {', '.join(nested)}")
         return value
 
     @field_validator("columns")
@@ -64,7 +81,7 @@ class Settings(BaseModel):
     @field_validator("aws_access_key_id", "aws_secret_access_key")
     @classmethod
     def _given_for_s3(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if not value and str(info.data.get("bucket_url")).startswith("s3://"):
+        if not value and str(info.data.get("bucket_url")).startswith(_S3):
             raise PydanticCustomError("missing", "s3:// needs the client's own key")
         return value
 
@@ -78,7 +95,7 @@ class Settings(BaseModel):
     @property
     def storage_options(self) -> dict[str, Any]:
         """What fsspec needs to open `bucket_url`; botocore's own retries are off, the step retries."""
-        if not self.bucket_url.startswith("s3://"):
+        if not self.bucket_url.startswith(_S3):
             return {}
         key, secret = self.aws_access_key_id, self.aws_secret_access_key
         return {

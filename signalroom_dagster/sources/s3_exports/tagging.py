@@ -81,6 +81,8 @@ def tag_file(
     with body.open("wb") as rows, rejects.open("wb") as rejected:
         writer = _Writer(tags, columns, fault, rows, rejected)
         writer.write(itertools.chain(further, records))
+        missing = reader.missing if header else None  # counts as one record: no check passes for a file in part
+        writer.write([missing] if missing else [])
     status: FileStatus = "quarantined" if fault else "loaded" if writer.seen else "empty"
     notes = [fault, layout.difference(columns.names) if layout and header and not fault else None]
     if reader.truncated and reader.truncated not in (fault or ""):
@@ -91,7 +93,7 @@ def tag_file(
         status=status,
         reason="; ".join(note for note in notes if note) or None,
         columns=() if fault else columns.kept,
-        rows_in_file=count.total,
+        rows_in_file=count.total + (missing is not None),
         rows_loaded=writer.loaded,
         rows_rejected=writer.rejected,
         rows_filtered=writer.filtered,

@@ -4,13 +4,19 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import ClassVar
 
 import fsspec
 import pytest
 
 from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.files import FileVersion
 from signalroom_dagster.sources.s3_exports.bucket import Bucket
+from signalroom_dagster.sources.s3_exports.listing import ListedFile
 from signalroom_dagster.sources.s3_exports.settings import Settings
 
 Place = Callable[[str, bytes], None]
@@ -98,3 +104,55 @@ def test_the_time_of_a_file_is_utc(tmp_path: Path) -> None:
 def test_a_bucket_that_does_not_exist_is_a_mistake_in_the_configuration(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"bucket_url file://.*/nowhere does not exist"):
         bucket(f"file://{tmp_path}/nowhere").files("orders-create")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"bucket_url": "file:///exports"}, "check who may read it"),
+        (
+            {"bucket_url": "s3://exports", "aws_access_key_id": "id", "aws_secret_access_key": "no-secret"},
+            "check aws_access_key_id and aws_secret_access_key",
+        ),
+    ],
+)
+def test_a_refusal_names_the_keys_to_set_and_no_secret(
+    given: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("The AWS Access Key Id you provided does not exist in our records.")
+
+    store = Bucket(Settings.model_validate({**given, "prefixes": ["orders-create"]}))
+    for name in ("find", "open"):
+        monkeypatch.setattr(store.fs, name, refuse)
+    item = ListedFile(FileVersion("orders-create/a.csv", "e", 1), "/exports/a.csv", datetime.now(UTC))
+    for ask in (partial(store.files, "orders-create"), partial(store.open, item, 1)):
+        with pytest.raises(ConfigurationError, match=f"{given['bucket_url']} refuses to be read: {told}$"):
+            ask()
+
+
+class SlowDown(BaseHTTPRequestHandler):
+    """What S3 answers when it is asked too often."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(503)
+        self.end_headers()
+        self.wfile.write(b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>")
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_a_bucket_that_cannot_answer_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SlowDown, "asked", [])
+    key = {"aws_access_key_id": "id", "aws_secret_access_key": "no-secret"}
+    with ThreadingHTTPServer(("127.0.0.1", 0), SlowDown) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        given = {"bucket_url": "s3://exports", "prefixes": ["orders-create"], "endpoint_url": address, **key}
+        with pytest.raises(OSError, match="reduce your request rate"):
+            Bucket(Settings.model_validate(given)).files("orders-create")
+        server.shutdown()
+    assert len(SlowDown.asked) == 1

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.sources.s3_exports import check_shared, outline
 from signalroom_dagster.sources.s3_exports.settings import RowFilter, Settings
 
 LOCAL: dict[str, Any] = {"bucket_url": "file:///exports", "prefixes": ["orders-create"]}
@@ -34,9 +36,11 @@ def test_where_the_files_lie_must_be_said(key: str) -> None:
 
 @pytest.mark.parametrize("value", [None, ""])
 @pytest.mark.parametrize("key", ["aws_access_key_id", "aws_secret_access_key"])
-def test_a_bucket_on_s3_needs_each_half_of_the_clients_own_key(key: str, value: str | None) -> None:
-    assert refused({**ON_S3, key: value}) == [(key, "missing")]
-    assert refused({name: each for name, each in ON_S3.items() if name != key}) == [(key, "missing")]
+@pytest.mark.parametrize("bucket_url", ["s3://exports", "s3a://exports"])
+def test_a_bucket_on_s3_needs_each_half_of_the_clients_own_key(bucket_url: str, key: str, value: str | None) -> None:
+    given = {**ON_S3, "bucket_url": bucket_url}
+    assert refused({**given, key: value}) == [(key, "missing")]
+    assert refused({name: each for name, each in given.items() if name != key}) == [(key, "missing")]
 
 
 def test_both_halves_are_named_when_both_are_missing() -> None:
@@ -67,6 +71,11 @@ def test_a_policy_is_keep_hash_or_drop() -> None:
     assert refused({**LOCAL, "columns": {"a": "mask"}}) == [("columns.a", "literal_error")]
 
 
+def test_prefixes_that_only_begin_alike_are_two_tables() -> None:
+    found = Settings.model_validate({**LOCAL, "prefixes": ["orders", "orders-update", "deep/orders"]})
+    assert found.prefixes == ["orders", "orders-update", "deep/orders"]
+
+
 def test_prefixes_lose_their_slashes_and_the_blank_ones() -> None:
     found = Settings.model_validate({**LOCAL, "prefixes": ["/orders-create/", " deep/orders-update ", "", "/"]})
     assert found.prefixes == ["orders-create", "deep/orders-update"]
@@ -84,10 +93,31 @@ def test_prefixes_lose_their_slashes_and_the_blank_ones() -> None:
         (["files"], "value_error"),
         (["rejected-rows"], "value_error"),
         (["--"], "value_error"),
+        (["orders", "orders/update"], "value_error"),
+        (["deep/er/orders", "deep"], "value_error"),
     ],
 )
 def test_prefixes_that_cannot_each_be_a_table_are_refused(prefixes: Any, why: str) -> None:
     assert refused({**LOCAL, "prefixes": prefixes}) == [("prefixes", why)]
+
+
+@pytest.mark.parametrize(
+    ("configured", "expected"),
+    [
+        ([["orders-create"], ["/orders-create/"]], ["orders_create"]),
+        ([["orders-create"], ["orders_create", "new"]], ["orders_create", "new"]),
+        ([["orders"], "orders-create"], ["orders"]),
+        ([["orders"], 5], ["orders"]),
+        ([["orders"], ["files", "/", "rejected-rows"]], ["orders"]),
+    ],
+)
+def test_no_clients_prefixes_keep_the_assets_of_the_others_from_being_made(
+    configured: list[Any], expected: list[str]
+) -> None:
+    unchecked = [
+        Settings.model_construct(prefixes=each, columns={} if each == ["orders"] else 5) for each in configured
+    ]
+    assert list(outline(unchecked).resources) == [*expected, "files", "rejected_rows"]
 
 
 def test_a_blank_bucket_url_is_not_the_current_folder() -> None:
@@ -109,6 +139,34 @@ def test_a_row_filter_names_its_column_as_in_the_header_or_in_snake_case() -> No
 )
 def test_half_a_row_filter_is_refused(row_filter: dict[str, Any], expected: list[tuple[str, str]]) -> None:
     assert refused({**LOCAL, "row_filter": row_filter}) == expected
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "told"),
+    [
+        ("orders", "orders", "file:///exports/orders"),
+        ("orders", "orders/update", "file:///exports/orders/update"),
+        ("orders/update", "orders", "file:///exports/orders/update"),
+        ("orders", "orders-update", None),
+    ],
+)
+def test_two_clients_that_reach_the_same_files_both_need_a_row_filter(own: str, other: str, told: str | None) -> None:
+    clients = {"713": Settings.model_validate({**LOCAL, "prefixes": [own]})}
+    clients["cti"] = Settings.model_validate({**LOCAL, "prefixes": [other]})
+    if not told:
+        check_shared("713", clients)
+        return
+    with pytest.raises(ConfigurationError, match=f"^clients 713 and cti share {told}: both need .*row_filter"):
+        check_shared("713", clients)
+    only = RowFilter(column="shop", values=["x"])
+    check_shared("713", {name: each.model_copy(update={"row_filter": only}) for name, each in clients.items()})
+
+
+def test_a_prefix_of_one_bucket_url_may_be_a_folder_of_anothers() -> None:
+    deeper = Settings.model_validate({"bucket_url": "file:///exports/orders/", "prefixes": ["update"]})
+    outer = Settings.model_validate({**LOCAL, "prefixes": ["orders"]})
+    with pytest.raises(ConfigurationError, match="file:///exports/orders/update"):
+        check_shared("713", {"713": outer, "cti": deeper})
 
 
 def test_secrets_do_not_show() -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from signalroom_dagster.files import REJECT_COLUMNS, TAGS
 from signalroom_dagster.sources.s3_exports.layouts import Layout, Policy, plan_columns
 from signalroom_dagster.sources.s3_exports.records import LONGEST_RECORD_BYTES
-from signalroom_dagster.sources.s3_exports.tagging import LONGEST_RAW, TaggedFile, Tags, tag_file
+from signalroom_dagster.sources.s3_exports.tagging import LONGEST_RAW, TaggedFile, Tags, read_columns, tag_file
 from signalroom_dagster_tests.sources.s3_exports.bytes_of_files import (
     ANY_BYTES,
     BLOCK_SIZES,
@@ -36,6 +36,8 @@ OUR_TAGS = Tags(
 HASH_KEY = "only-for-tests"
 SECRET = "SENTINEL4242"
 CARD = "4111111111111111"
+EARLY = "the gzip stream ends early: the rest of the file is missing"
+DAMAGED = "the gzip stream is damaged: the rest of the file cannot be read"
 KEYED = Layout(key="id", columns=("id", "name"))
 
 
@@ -85,6 +87,11 @@ def tag(
             rejects=rejects,
         )
         return Outcome(said, body.read_bytes(), rejects.read_bytes())
+
+
+def columns_of(content: bytes) -> tuple[str, ...]:
+    """The columns as they are declared before the file is read."""
+    return read_columns(io.BytesIO(content), lambda header: plan_columns(header, {}), None, None)
 
 
 def parsed(content: bytes) -> list[list[str]]:
@@ -253,6 +260,32 @@ def test_the_rows_before_the_end_of_a_truncated_gzip_load_and_the_file_says_so()
     assert (outcome.said.status, outcome.said.reason) == ("loaded", why)
     assert outcome.rows == [["1", "a"], ["2", "b"]]
     assert outcome.rejected == [(3, f"is cut off: {why}", 4, "3,")]
+
+
+@pytest.mark.parametrize(
+    ("content", "why", "rows", "line"),
+    [
+        pytest.param(gzip.compress(b"id,name\n1,a\n", 0)[:-8], EARLY, [["1", "a"]], 3, id="between two lines"),
+        pytest.param(gzip.compress(b"id,name\r\n1,a\r\n\r", 0)[:-8], EARLY, [["1", "a"]], 4, id="in a line end"),
+        pytest.param(gzip.compress(b"id,name\n", 0)[:-8], EARLY, [], 2, id="behind the header"),
+        pytest.param(gzip.compress(b"id,name\n1,a\n") + b"2,b\n", DAMAGED, [["1", "a"]], 3, id="goes on with more"),
+    ],
+)
+def test_what_is_missing_of_a_gzip_that_ends_between_two_records_is_one_rejected_record(
+    content: bytes, why: str, rows: list[list[str]], line: int
+) -> None:
+    outcome = tag(content, layout=KEYED)
+    assert (outcome.said.status, outcome.said.reason, outcome.rows) == ("loaded", why, rows)
+    assert outcome.rejected == [(len(rows) + 1, f"is missing: {why}", line, "")]
+    assert counts(outcome.said) == (len(rows) + 1, len(rows), 1, 0)
+
+
+@pytest.mark.parametrize("damaged_at", [1_000, 6_500, 20_000])
+def test_the_columns_of_a_damaged_gzip_are_the_ones_that_its_rows_are_read_under(damaged_at: int) -> None:
+    rows = b"".join(b"%d,some longer text that repeats %d\n" % (number, number % 7) for number in range(12_000))
+    packed = bytearray(gzip.compress(b"id,name\n" + rows, mtime=0))
+    packed[damaged_at : damaged_at + 100] = b"\xff" * 100
+    assert columns_of(bytes(packed)) == tag(bytes(packed)).said.columns
 
 
 def test_a_cp1252_file_loads_as_text_and_says_how_many_records_were_recoded() -> None:
