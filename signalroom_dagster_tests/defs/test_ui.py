@@ -205,6 +205,12 @@ def test_a_partition_that_is_materialized_by_clicking_shows_its_figures_columns_
     keep(page, "checks.png", {"x": 0, "y": 0, "width": 1440, "height": 640})
 
 
+def test_a_partition_shows_which_files_were_loaded_and_what_was_odd_about_them(ui: Ui) -> None:
+    page = ui.open("/assets/s3_exports/orders_create?view=partitions&partition=713", width=1500, height=1100)
+    see(page, "Materialized", "rows_rejected", "rows_per_second", "new columns: loyalty_tier")
+    keep(page, "asset.png")
+
+
 def test_a_report_can_be_read_with_its_chart_where_it_was_made(ui: Ui) -> None:
     config = {"ops": {"report_daily_ccw": {"config": {"date": str(LAST_DAY), "wait_minutes": 0}}}}
     run = trigger_run("daily_ccw_report", "713", config=config).run_id
