@@ -20,8 +20,12 @@ LOOK_SECONDS = 0.001  # the file is held for as long as it takes to write a numb
 
 
 def account_name(source: str, *identity: str) -> str:
-    """One name for one vendor account, whichever client uses it; keys are told apart without being told."""
-    return f"{source}__{hashlib.sha256('|'.join(identity).encode()).hexdigest()[:16]}"
+    """One name for one vendor account, whichever client uses it; keys are told apart without being told.
+
+    An address is the same with a slash at its end.
+    """
+    told = "|".join(part.rstrip("/") for part in identity)
+    return f"{source}__{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,7 @@ def test_processes_share_an_accounts_places_and_a_killed_one_gives_its_place_bac
 def test_an_account_is_told_apart_by_its_key_without_telling_it() -> None:
     ours = account_name("everflow", "https://api.eflow.team", "key-713")
     assert ours == account_name("everflow", "https://api.eflow.team", "key-713")
+    assert ours == account_name("everflow", "https://api.eflow.team/", "key-713")
     assert ours != account_name("everflow", "https://api-eu.eflow.team", "key-713")
     assert ours != account_name("everflow", "https://api.eflow.team", "key-cti")
     assert "key" not in ours

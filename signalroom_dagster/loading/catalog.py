@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel
 
@@ -218,6 +219,12 @@ def settings_for(name: str, client: Client) -> BaseModel:
     if check := getattr(module, "check_shared", None):
         check(client.id, {each.id: unchecked_settings(module.Settings, name, each.id) for each in clients_of(name)})
     return source_settings(module.Settings, name, client.id)
+
+
+def zone_of_days(name: str, client: Client) -> ZoneInfo:
+    """The time zone whose days a source counts for a client: the client's own, unless its settings say `timezone`."""
+    zone = getattr(unchecked_settings(source_module(name).Settings, name, client.id), "timezone", None)
+    return ZoneInfo(zone) if zone and zone in available_timezones() else client.zone
 
 
 def check_clients() -> None:

@@ -1,13 +1,14 @@
 """How old the data of a client's sources is: not when something ran last, but up to which moment there is data.
 
 Of files, the newest file's own time. Of what is read by day, the latest moment that a read covers: when it was read, or
-the end of the day that was read, in the client's zone. Of a source's tables the oldest counts.
+the end of the day that was read, in the zone whose days the source counts. Of a source's tables the oldest counts.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
@@ -86,7 +87,7 @@ def fresh(query: Query, source: str, table: str, client_id: str, run: str) -> Fi
 
 def _ages(query: Query, source: str, client: Client) -> Iterator[Age]:
     expected = source_settings(Expected, source, client.id)
-    ends = _end(expected.end_date, client) if expected.end_date else None
+    ends = _end(expected.end_date, catalog.zone_of_days(source, client)) if expected.end_date else None
     for table, moment in _covered(query, source, client):
         yield Age(client, source, table, moment, expected.within(), ends)
 
@@ -105,12 +106,13 @@ def _covered(query: Query, source: str, client: Client) -> Iterator[tuple[str, d
             client.id,
         )
         latest: dict[str, datetime] = {}
+        zone = catalog.zone_of_days(source, client)
         for resource, day, read_at in rows:
-            covered = min(read_at, _end(day, client))
+            covered = min(read_at, _end(day, zone))
             latest[resource] = max(covered, latest.get(resource, covered))
         yield from latest.items()
 
 
-def _end(day: date, client: Client) -> datetime:
-    """The moment when a day is over, where the client is."""
-    return datetime.combine(day + timedelta(days=1), time(), client.zone).astimezone(UTC)
+def _end(day: date, zone: ZoneInfo) -> datetime:
+    """The moment when a day is over in a time zone."""
+    return datetime.combine(day + timedelta(days=1), time(), zone).astimezone(UTC)

@@ -170,6 +170,7 @@ def destination() -> Any:
 def _context(source: str, client: Client, run_id: str, folder: Path, query: Query, span: Span) -> SourceContext:
     return SourceContext(
         client_id=client.id,
+        source=source,
         zone=client.zone,
         currency=client.currency,
         start_date=client.start_date,

@@ -9,7 +9,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from signalroom_dagster.clients import get_client
-from signalroom_dagster.loading.catalog import TableFacts, table_facts
+from signalroom_dagster.loading.catalog import TableFacts, table_facts, zone_of_days
 from signalroom_dagster.loading.file_checks import Finding
 from signalroom_dagster.loading.warehouse import Query
 from signalroom_dagster.loading.windows import ReadDay, days_of_run
@@ -26,7 +26,7 @@ def reconciled(query: Query, dataset: str, table: str, client_id: str, run_id: s
     if not read:
         return Finding(True, "the vendor gives no total for what this run read")
     held = _held(query, dataset, table, client_id, facts, read)
-    zone = get_client(client_id).zone
+    zone = zone_of_days(dataset, get_client(client_id))
     off = [_difference(day, held) for day in read if _is_off(day, held)]
     closed_off = [_difference(day, held) for day in read if _is_off(day, held) and _was_over(day, zone, facts)]
     vendor = sum((day.vendor_total or Decimal(0) for day in read), Decimal(0))

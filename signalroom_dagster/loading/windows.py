@@ -104,8 +104,8 @@ def told(restated: Sequence[Restated], totals: Mapping[date, Mapping[str, Any]])
 def _said(changes: Mapping[str, Decimal], now: Mapping[str, Any]) -> str:
     parts: list[str] = []
     for figure, change in changes.items():
-        after = now.get(figure) or 0
-        if isinstance(after, int):
+        if change.as_tuple().exponent == 0:  # a count: money has places, also where no row of the day is left
+            after = int(now.get(figure) or 0)
             parts.append(f"{figure} {after - int(change):,} → {after:,}")
         else:
             parts.append(f"{figure} {'+' if change >= 0 else '−'}{abs(change):,.2f}")

@@ -1,6 +1,7 @@
 """How far each source's data reach: which days a report may speak of as whole.
 
-A day is whole when its source was read after it was over, in the client's zone; begun when it was read before that.
+A day is whole when its source was read after it was over, in the zone whose days it counts; begun when it was read
+before that.
 Read from what loads note with their data (`windows`, the ledger of files), never from when a run happened to finish.
 """
 
@@ -70,7 +71,8 @@ def _of_source(
     read = [days for days in read if days]  # a client need not have every kind of export
     if not read:
         return Coverage(source=source, title=title)
-    dates = [{day: moment.astimezone(client.zone).date() for day, moment in days.items()} for days in read]
+    zone = catalog.zone_of_days(source, client)
+    dates = [{day: moment.astimezone(zone).date() for day, moment in days.items()} for days in read]
     common = [day for day in dates[0] if day <= last and all(day in other for other in dates)]
     whole = frozenset(day for day in common if all(other[day] > day for other in dates))
     return Coverage(

@@ -52,6 +52,7 @@ class SourceContext:
     """
 
     client_id: str
+    source: str = ""
     zone: ZoneInfo
     currency: str
     start_date: date

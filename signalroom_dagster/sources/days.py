@@ -3,6 +3,7 @@
 Days are the client's own, in its time zone.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -10,6 +11,8 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel
 
 from signalroom_dagster.sources.context import SourceContext
+
+log = logging.getLogger(__name__)
 
 ONE_DAY = timedelta(days=1)
 LOOKBACK_DAYS = 2
@@ -39,7 +42,7 @@ def days_to_read(
 
     Without a span in the run's configuration: every day from the start that the warehouse does not have yet or read
     before it was over, and the last `lookback_days`. Days that this run has committed already are left out; so is
-    what the vendor no longer keeps, before `oldest`; who asked for such days finds a note on the asset.
+    what the vendor no longer keeps, before `oldest`; who asked for such days finds a note on the asset and in the log.
     A run that looks back deeper than configured does so only where a resource `deepens`: where old rows change.
     """
     known = context.windows.get(resource, {})
@@ -49,7 +52,9 @@ def days_to_read(
     again = last - timedelta(days=(settings.lookback_of(resource) if asked is None else asked) - 1)
     since, until = context.span.since, context.span.until
     if since and oldest and since < oldest:
-        context.notes.setdefault(resource, {})["not_kept"] = f"the vendor keeps nothing from before {oldest}"
+        said = f"the vendor keeps nothing from before {oldest}"
+        context.notes.setdefault(resource, {})["not_kept"] = said
+        log.warning("client %s, %s: %s; what is loaded of those days stays", context.client_id, resource, said)
     if since or until:
         wanted = set(each_day(max(since or first, oldest or date.min), min(until or last, last)))
     else:

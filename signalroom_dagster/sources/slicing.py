@@ -7,12 +7,15 @@ Rows are written as they come, so memory does not grow with a slice.
 import csv
 import logging
 import time
+import traceback
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, TextIO, TypeAlias
 
 import dlt
@@ -29,6 +32,9 @@ log = logging.getLogger(__name__)
 
 OF_THE_ACCOUNT = (401, 429)
 """Refusals that meet every table of an account alike: asking on would only be refused again."""
+
+OTHER_SHAPE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What reading raises that meets something else than it expects."""
 
 
 @dataclass(slots=True)
@@ -132,13 +138,27 @@ def _read_unless_failed(table: Table, piece: Slice, context: SourceContext) -> L
     if table.name in context.failures:
         return None
     try:
-        return read_slice(table, piece, context)
+        with _answers_in_words(table, piece, context):
+            return read_slice(table, piece, context)
     except (VendorDataError, VendorError, VendorUnreachableError) as error:
         if getattr(error, "status", None) in OF_THE_ACCOUNT:
             raise
         log.warning("%s; its other slices wait for the next attempt", error)
         context.failures.setdefault(table.name, error)
         return None
+
+
+@contextmanager
+def _answers_in_words(table: Table, piece: Slice, context: SourceContext) -> Generator[None]:
+    """Say where an answer had another shape than its reader takes for granted: Python's own words would quote it, and
+    name neither client nor table."""
+    try:
+        yield
+    except OTHER_SHAPE as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
+        what = f"{piece.what}: the vendor's answer is of another shape than expected ({where})"
+        raise VendorDataError(_subject(table, context, what)) from None
 
 
 def read_slice(table: Table, piece: Slice, context: SourceContext) -> LoadSlice:
@@ -223,4 +243,5 @@ def _bad_cell(table: Table, row: Row, error: ValueError) -> str:
 
 
 def _subject(table: Table, context: SourceContext, what: str) -> str:
-    return f"client {context.client_id}, {table.name}: {what}"
+    source = f", source {context.source}" if context.source else ""
+    return f"client {context.client_id}{source}, {table.name}: {what}"

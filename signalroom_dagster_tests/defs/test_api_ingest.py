@@ -95,6 +95,17 @@ def test_a_restated_day_is_told_in_words(
     assert told(instance, STATS)["restated"] == "- 04 Mar: conversions 45 → 43, payout −150.00"
 
 
+def test_the_money_of_a_day_that_vanished_whole_is_told_to_the_cent(
+    instance: dg.DagsterInstance, vendor: VendorServer, network: EverflowNetwork
+) -> None:
+    network.stats[LAST, 41, 1] |= {"cv": 2, "payout": 150.5}
+    assert materialize(instance, STATS).success
+    del network.stats[LAST, 41, 1]
+    assert materialize(instance, STATS).success
+    assert told(instance, STATS)["restated"].startswith("- 04 Mar: ")
+    assert "conversions 2 → 0, payout −150.50" in told(instance, STATS)["restated"]
+
+
 def test_a_span_in_the_run_configuration_reads_those_days_again(
     instance: dg.DagsterInstance, vendor: VendorServer
 ) -> None:

@@ -233,6 +233,15 @@ def test_a_report_waits_until_its_inputs_are_whole_and_no_longer_than_it_may() -
     assert wait_for_inputs(client, "daily_ccw", later, 0, 0.01, said.append) == stale
 
 
+def test_a_day_is_whole_once_it_is_over_in_the_zone_whose_days_the_source_counts(on_duckdb: Project) -> None:
+    over_in_new_york = datetime(2026, 3, 4, 5, 30, tzinfo=UTC)
+    for source in ("everflow", "redtrack"):
+        read(source, date(2026, 3, 3), date(2026, 3, 3), over_in_new_york)
+    on_duckdb.configure("713", "everflow", timezone="America/Los_Angeles")
+    stale = wait_for_inputs(get_client("713"), "daily_ccw", date(2026, 3, 3), 0, 0.01, list[str]().append)
+    assert [(item.title, item.state(date(2026, 3, 3))) for item in stale] == [("Everflow", "begun")]
+
+
 def test_the_reported_day_is_yesterday_where_the_client_is(project: Project) -> None:
     subscribe(project)
     assert yesterday(get_client("713"), datetime(2026, 3, 3, 4, 59, tzinfo=UTC)) == date(2026, 3, 1)

@@ -77,14 +77,18 @@ def test_a_run_that_asks_for_days_gets_these_and_no_others(tmp_path: Path) -> No
     assert days(None, date(2026, 3, 2)) == march([1, 2])
 
 
-def test_what_the_vendor_no_longer_keeps_is_never_read_even_when_asked_for(tmp_path: Path) -> None:
+def test_what_the_vendor_no_longer_keeps_is_never_read_even_when_asked_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     oldest = date(2026, 3, 8)
     first = context(tmp_path)
     assert days_to_read(first, "clicks", DaySettings(), oldest=oldest) == march([8, 9, 10])
-    assert first.notes == {}
+    assert (first.notes, caplog.messages) == ({}, [])
     asking = context(tmp_path, span=Span(since=date(2026, 3, 1)))
     assert days_to_read(asking, "clicks", DaySettings(), oldest=oldest) == march([8, 9, 10])
     assert asking.notes == {"clicks": {"not_kept": "the vendor keeps nothing from before 2026-03-08"}}
+    said = "client 713, clicks: the vendor keeps nothing from before 2026-03-08; what is loaded of those days stays"
+    assert caplog.messages == [said]
 
 
 @pytest.mark.parametrize("span", [Span(), Span(since=date(2026, 3, 1))])

@@ -16,7 +16,7 @@ from functools import partial
 import dlt
 from dlt.extract import DltResource, DltSource
 
-from signalroom_dagster.limits import Limit
+from signalroom_dagster.limits import Limit, account_name
 from signalroom_dagster.sources.context import Planned, SourceContext
 from signalroom_dagster.sources.http import Api
 from signalroom_dagster.sources.mautic.account import Account, words
@@ -59,7 +59,7 @@ def probe(settings: Settings, client_id: str) -> str:
 
 
 def open_account(settings: Settings, client_id: str) -> Account:
-    """The client's account at its own Mautic."""
+    """The client's account at its Mautic. The pace is the server's, whichever clients share it."""
     number, secret = settings.client_id.get_secret_value(), settings.client_secret.get_secret_value()
     section, pace = f"SOURCES__MAUTIC__CLIENTS__{client_id.upper()}", settings.requests_per_minute
     api = Api(
@@ -67,7 +67,9 @@ def open_account(settings: Settings, client_id: str) -> Account:
         client_id=client_id,
         base_url=settings.base_url,
         key_name=f"{section}__CLIENT_ID and {section}__CLIENT_SECRET",
-        limit=Limit(f"mautic__{client_id}", pace, burst=max(1, pace // 6), at_once=settings.requests_at_once),
+        limit=Limit(
+            account_name("mautic", settings.base_url), pace, burst=max(1, pace // 6), at_once=settings.requests_at_once
+        ),
         secrets=(secret, number),
         words=words,
     )

@@ -64,8 +64,10 @@ def _read(project: Project, context: SourceContext, days: Sequence[date], until:
 def _count(project: Project, part: Part, days: Sequence[tuple[datetime, datetime]]) -> Mapping[str, int]:
     columns = ("places", *(f"day_{number}" for number in range(len(days))))
     with _hint(part):
-        found = next(project.query("count", count_of(part, days), columns).rows, {})
-    return {column: int(found.get(column) or 0) for column in columns}
+        found = list(project.query("count", count_of(part, days), columns).rows)
+    if len(found) != 1:  # a count has a row also of nothing; without one, days would pass for days without events
+        raise VendorDataError(_about(project, f"answers a count with {len(found)} rows"))
+    return {column: int(found[0][column] or 0) for column in columns}
 
 
 def _events(project: Project, part: Part, counted: int) -> Iterator[Mapping[str, Any]]:

@@ -67,10 +67,13 @@ def _whole_list(project: Project, name: str, **params: str) -> dict[int, Row]:
     """Every row of a list by its id. Raises VendorDataError when they are not as many as PostHog counts."""
     found: dict[int, Row] = {}
     counted: int | None = None
+    path = f"{project.path}/{name}/"
     for page in project.pages(name, **params):
-        found |= {int(row["id"]): row for row in page.get("results") or ()}
+        try:
+            found |= {int(row["id"]): row for row in page["results"]}
+        except (LookupError, TypeError, ValueError):  # taken for an empty list it would empty the table
+            raise VendorDataError(project.api.about("GET", path, "answered what is not a list of rows")) from None
         counted = page.get("count")
     if counted is not None and counted != len(found):
-        path = f"{project.path}/{name}/"
         raise VendorDataError(project.api.about("GET", path, f"gives {len(found)} rows and counts {counted}"))
     return found

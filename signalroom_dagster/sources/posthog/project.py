@@ -75,9 +75,12 @@ class Project:
             raise VendorDataError(self.api.about("POST", path, "answered from its cache, though asked not to"))
         named: list[str] = list(answer.get("columns") or ())
         missing = [name for name in columns if name not in named]
-        if missing or not isinstance(answer.get("results"), list):
+        rows = answer.get("results")
+        if missing or not isinstance(rows, list):
             raise VendorDataError(self.api.about("POST", path, f"answered without {', '.join(missing) or 'results'}"))
-        return Found(named, _types(named, answer.get("types") or ()), answer["results"])
+        if any(not isinstance(row, list) or len(row) != len(named) for row in rows):
+            raise VendorDataError(self.api.about("POST", path, "gives a row that has not one cell for each column"))
+        return Found(named, _types(named, answer.get("types") or ()), rows)
 
     def pages(self, name: str, **params: Any) -> Iterator[Mapping[str, Any]]:
         """Every page of a list. Of `next` only the parameters are used, so the key never goes to another host.

@@ -83,10 +83,14 @@ def read_list(page: Callable[[int, int], Page], size: int) -> Listing:
         before = found.rows
         rows += found.rows
         pages += 1
-        if not (_may_go_on(len(found.rows), size) if counted is None else len(rows) < counted):
+        if not _may_go_on(len(found.rows), size, len(rows), counted):
             break
     return Listing(rows, counted, pages)
 
 
-def _may_go_on(length: int, size: int) -> bool:
+def _may_go_on(length: int, size: int, read: int, counted: int | None) -> bool:
+    """Whether there may be a page behind one of this length. A count that has been reached is believed after a shorter
+    page only: it may be that of one page, and one that has been passed says nothing."""
+    if counted is not None and read <= counted:
+        return read < counted or length >= size
     return length >= size or any(length % step == 0 for step in ROUND)

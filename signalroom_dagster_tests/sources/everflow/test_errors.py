@@ -1,5 +1,6 @@
 """What goes wrong between Everflow and the warehouse: one attempt or several, nothing in part, nothing told."""
 
+import json
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -21,6 +22,8 @@ from signalroom_dagster_tests.sources.contexts import context, march
 from signalroom_dagster_tests.sources.everflow.networks import DAY, NEXT, figures, noon, read, sale
 
 ROWS = "SELECT date, affiliate_id FROM everflow.daily_stats ORDER BY 1, 2"
+COUNTED = {"total_count": 1}
+ODD = {"conversion_id": "1", "relationship": {"advertiser": {"network_advertiser_id": "person@example.com"}}}
 KEY_NAME = "SOURCES__EVERFLOW__CLIENTS__713__API_KEY"
 
 
@@ -131,6 +134,27 @@ def test_a_list_of_another_shape_does_not_empty_the_table(add: Callable[..., Non
     vendor.fail("/affiliatestable", status=200, body='{"error": "maintenance"}')
     with pytest.raises(Exception, match="an answer without affiliates"):
         load("everflow", "713", "affiliates")
+    assert ask("SELECT count(*) FROM everflow.affiliates") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "table"),
+    [
+        ("/clicks/stream", {"clicks": [{"unix_timestamp": "person@example.com"}]}, "clicks"),
+        ("/reporting/conversions", {"conversions": [ODD], "paging": {"total_count": 1}}, "conversions"),
+        ("/networks/offers", {"offers": [{"network_offer_id": ["person@example.com"]}], "paging": COUNTED}, "offers"),
+    ],
+)
+def test_a_row_of_another_shape_fails_its_own_table_in_words_that_quote_nothing(
+    add: Callable[..., None], vendor: VendorServer, path: str, answer: object, table: str
+) -> None:
+    add(advertiser_ids="[1]")
+    vendor.fail(path, status=200, body=json.dumps(answer), times=9)
+    with pytest.raises(VendorDataError, match=f"client 713, source everflow, {table}: .*another shape") as failed:
+        load("everflow", "713")
+    assert "person" not in str(failed.value)
+    assert decide(failed.value, 1).wait == 1
+    assert ask("SELECT DISTINCT resource FROM everflow.windows WHERE resource = %s", table) == []
     assert ask("SELECT count(*) FROM everflow.affiliates") == [(2,)]
 
 

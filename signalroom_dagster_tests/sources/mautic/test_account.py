@@ -57,6 +57,14 @@ def test_threads_share_a_token_and_its_successor(
             instance.tokens.clear()
 
 
+def test_clients_of_one_server_share_its_pace(duck: VendorServer, project: Project, instance: MauticInstance) -> None:
+    ours = open_account(source_settings(Settings, "mautic", "713"), "713")
+    credentials = {"base_url": ours.api.base_url + "/", "client_id": "id-cti", "client_secret": "secret-cti"}
+    project.add_api_client("cti", "mautic", **credentials)
+    theirs = open_account(source_settings(Settings, "mautic", "cti"), "cti")
+    assert theirs.api.limit.account == ours.api.limit.account
+
+
 def test_a_token_is_renewed_before_it_runs_out(duck: VendorServer, instance: MauticInstance, mautic: Account) -> None:
     instance.token_seconds = 0.6
     for _ in range(2):

@@ -224,6 +224,21 @@ def test_today_is_read_up_to_a_few_minutes_ago(project: Project, vendor: VendorS
     assert len(ends) == 1
 
 
+@pytest.mark.parametrize(
+    ("results", "said"), [([], "a count with 0 rows"), ([[1]], "not one cell for each column"), (["x"], "not one cell")]
+)
+def test_a_count_without_its_figures_does_not_pass_for_days_without_events(
+    project: Project, vendor: VendorServer, at: PosthogProject, results: list[Any], said: str
+) -> None:
+    at.events.append(event_row("one", "x", noon()))
+    add_project(project, vendor, at)
+    answer = {"columns": ["places", "day_0", "day_1"], "types": [], "results": results}
+    vendor.fail("/query/", status=200, body=json.dumps(answer))
+    with pytest.raises(VendorDataError, match=f"client 713, source posthog: .*{said}"):
+        load("posthog", "713", "events")
+    assert ask("SELECT count(*) FROM posthog.windows") == [(0,)]
+
+
 def test_days_are_the_clients_and_stretches_are_as_long_as_set(
     project: Project, vendor: VendorServer, at: PosthogProject
 ) -> None:

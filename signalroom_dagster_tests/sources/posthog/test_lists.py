@@ -110,6 +110,19 @@ def test_a_list_that_is_not_whole_is_an_error(
     assert said in str(error)
 
 
+@pytest.mark.parametrize("page", [{}, {"detail": "soon"}, {"results": None}, {"results": [{"key": "a"}]}])
+def test_an_answer_that_is_no_list_does_not_empty_the_table(
+    project: Project, vendor: VendorServer, at: PosthogProject, page: object
+) -> None:
+    at.flags.append(flag_row(1, "ours"))
+    add_project(project, vendor, at)
+    load("posthog", "713", "feature_flags")
+    vendor.fail("/feature_flags/", status=200, body=json.dumps(page))
+    with pytest.raises(VendorDataError, match="client 713, source posthog: .* answered what is not a list of rows"):
+        load("posthog", "713", "feature_flags")
+    assert ask(FLAGS, "713") == [(1, "ours")]
+
+
 def test_a_list_that_this_run_has_committed_is_not_read_again(
     project: Project, vendor: VendorServer, at: PosthogProject
 ) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from signalroom_dagster.sandbox.redtrack_data import RedTrackAccount, campaign_row, offer_row, source_row
 from signalroom_dagster.sandbox.vendor_server import VendorServer
+from signalroom_dagster.sources.redtrack.paging import Page, read_list
 from signalroom_dagster_tests.loads import ask, load
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.sources.redtrack.accounts import META, add, read
@@ -90,3 +91,11 @@ def test_a_list_that_this_run_has_read_is_not_read_by_its_next_attempt(vendor: V
     assert len(vendor.requests) == asked
     load("redtrack", "713", "sources", run_id="run-b")
     assert len(vendor.requests) == asked + 1
+
+
+@pytest.mark.parametrize("counts", [(25, 25, 25), (25, 0, 0), (0, 0, 0), (10, 10, 5)], ids=str)
+def test_a_total_that_is_not_the_lists_does_not_cut_it(counts: tuple[int, int, int]) -> None:
+    rows = [{"id": str(number)} for number in range(25)]
+    totals = dict(enumerate(counts, start=1))
+    listing = read_list(lambda number, size: Page(rows[(number - 1) * size : number * size], totals.get(number)), 10)
+    assert listing.rows == rows
