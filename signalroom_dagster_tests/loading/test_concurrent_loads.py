@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.loading import warehouse
 from signalroom_dagster_tests.loading.processes import finish, start_load
 from signalroom_dagster_tests.projects import Project, orders, write_export
@@ -39,3 +42,13 @@ def test_two_clients_and_each_of_them_twice_never_mix_lose_or_double_rows(any_wa
         ("713", FILES, FILES * ROWS),
         ("cti", FILES, FILES * ROWS),
     ]
+
+
+def test_a_warehouse_that_cannot_be_written_says_where_and_what_to_set(project: Project) -> None:
+    (project.root / "a_file").touch()
+    project.set(DESTINATION__DUCKDB__CREDENTIALS=str(project.root / "a_file/warehouse.duckdb"))
+    with (
+        pytest.raises(ConfigurationError, match=r"a_file/warehouse.duckdb cannot be written .*DESTINATION__DUCKDB"),
+        warehouse.exclusive(),
+    ):
+        pytest.fail("it was held all the same")
