@@ -129,6 +129,8 @@ def postgres_url() -> str:
     keep_secret(os.environ.get("SUPABASE_DB_PASSWORD") or "")
     part = {name: quote(os.environ.get(f"SUPABASE_DB_{name}") or "", safe="") for name in ("USER", "PASSWORD")}
     port = os.environ.get("SUPABASE_DB_PORT") or "6543"
+    if not port.isdecimal():
+        raise ConfigurationError(f"SUPABASE_DB_PORT is {port!r}; set it to a number, or leave it out for 6543")
     database = os.environ.get("SUPABASE_DB_NAME") or "postgres"
     return f"postgresql://{part['USER'] or 'postgres'}:{part['PASSWORD']}@{host}:{port}/{database}"
 

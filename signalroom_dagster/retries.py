@@ -50,6 +50,8 @@ def decide(error: BaseException, attempt: int) -> Decision:
     """
     cause = root_error(error)
     name = type(cause).__name__
+    if isinstance(cause, KeyboardInterrupt):
+        return Decision(None, "it was interrupted")
     if name in NEVER_RETRIED:
         return Decision(None, f"{name} is not retried")
     if (status := http_status(cause)) in REFUSED_STATUS:
@@ -66,8 +68,13 @@ def decide(error: BaseException, attempt: int) -> Decision:
 
 
 def root_error(error: BaseException) -> BaseException:
-    """The error that was meant, below dlt's wrappers: the first of the cause chain that dlt did not raise itself."""
+    """The error that was meant, below dlt's wrappers: the first of the cause chain that dlt did not raise itself.
+
+    A Ctrl-C, which dlt holds back while it loads, is a KeyboardInterrupt below an error of a step.
+    """
     for cause in causes(error):
+        if isinstance(cause, KeyboardInterrupt):
+            return cause
         if not type(cause).__module__.startswith("dlt.") or type(cause).__name__ in NEVER_RETRIED:
             return cause
     return error

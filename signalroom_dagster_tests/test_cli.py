@@ -110,6 +110,29 @@ def test_doctor_names_settings_that_nothing_reads_and_no_value(project: Project)
     assert "hidden" not in said
 
 
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ('[[reports]]\nname = "morning"\ntemplate = "daily_perf"\n', "reports.0.template: no report template"),
+        ('[[reports]]\nname = "morning"\ntemplate = "test_sync"\nschedule = "0 77 * * *"\n', "reports.0.schedule"),
+        ("[analysis]\nrequired = []\n", "[analysis] required"),
+    ],
+)
+def test_doctor_reads_the_reports_and_the_contract_of_planned_clients_too(
+    project: Project, section: str, expected: str
+) -> None:
+    project.add_client("713", status="planned")
+    file = project.root / "data/clients/713/client.toml"
+    sound = '[[reports]]\nname = "weekly"\ntemplate = "test_sync"\n'
+    file.write_text(f"{(plain := file.read_text())}\n{sound}")
+    code, said = signalroom("doctor")
+    assert code == 0 and "ok  713/reports: weekly" in said
+    file.write_text(f"{plain}\n{section}")
+    code, said = signalroom("doctor")
+    assert code == 1
+    assert f"data/clients/713/client.toml: {expected}" in said
+
+
 def test_clients_are_listed_before_anything_was_loaded(project: Project) -> None:
     project.add_client("713")
     code, said = signalroom("clients")
@@ -218,9 +241,17 @@ def test_an_error_that_is_no_persons_fault_ends_with_a_traceback_and_not_in_a_ci
         (["run", "s3_exports", "--client", "713", "--since", "2026-03-01", "--dry-run"], "is not read by day"),
         (["run", "s3_exports", "--client", "713", "--since", "2026-03-02", "--until", "2026-03-01"], "are none"),
         (["run", "--all", "--client", "713", "-r", "orders_create"], "--resource goes with one source"),
+        (["run", "everflow", "--client", "713", "--since", "2999-01-01"], "--since 2999-01-01 is still to come"),
+        (
+            ["backfill", "everflow", "--client", "713", "--since", "2999-01-01", "--until", "2999-01-02"],
+            "still to come",
+        ),
+        (["report", "morning", "--client", "713", "--resend"], "--resend goes with --send"),
+        (["events", "send", "--client", "714"], "no client '714'"),
+        (["events", "send", "--client", "713"], "client 713 has no [analysis] section"),
     ],
 )
-def test_days_and_resources_that_do_not_fit_are_refused(project: Project, arguments: list[str], expected: str) -> None:
+def test_options_that_do_not_fit_are_refused(project: Project, arguments: list[str], expected: str) -> None:
     project.add_client("713")
     code, said = signalroom(*arguments)
     assert code == 1

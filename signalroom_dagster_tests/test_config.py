@@ -374,6 +374,13 @@ def test_the_postgres_url_goes_before_supabases_variables(monkeypatch: pytest.Mo
     assert config.postgres_url() == "postgresql://u:p@h:1/d"
 
 
+def test_a_port_of_supabase_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUPABASE_DB_HOST", "db.example.com")
+    monkeypatch.setenv("SUPABASE_DB_PORT", "5432/postgres")
+    with pytest.raises(ConfigurationError, match="SUPABASE_DB_PORT is '5432/postgres'"):
+        config.postgres_url()
+
+
 def test_a_postgres_without_any_settings_is_an_error_that_names_them() -> None:
     with pytest.raises(ConfigurationError, match=r"DESTINATION__POSTGRES__CREDENTIALS.*SUPABASE_DB_HOST"):
         config.postgres_url()

@@ -6,12 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.common.exceptions import SignalReceivedException
 from dlt.destinations.impl.postgres.configuration import PostgresCredentials
 from dlt.extract.exceptions import ResourceExtractionError
 
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.loading.errors import DestinationLostError, DestinationUnreachableError
-from signalroom_dagster.retries import ATTEMPTS, decide
+from signalroom_dagster.retries import ATTEMPTS, decide, root_error
 
 
 def answered(status: int, headers: Mapping[str, str] | None = None) -> Exception:
@@ -20,7 +21,7 @@ def answered(status: int, headers: Mapping[str, str] | None = None) -> Exception
     return error
 
 
-def in_dlt(cause: Exception) -> Exception:
+def in_dlt(cause: BaseException) -> Exception:
     wrapped = ResourceExtractionError("rows", object(), "failed", "generator")
     wrapped.__cause__ = cause
     return wrapped
@@ -67,6 +68,12 @@ def test_what_cannot_get_better_fails_at_once(error: Exception) -> None:
 )
 def test_what_may_pass_is_retried_also_when_it_is_a_kind_of_value_error(error: Exception) -> None:
     assert decide(error, 1).wait == 1
+
+
+def test_a_ctrl_c_that_dlt_held_back_is_not_tried_again() -> None:
+    error = in_dlt(SignalReceivedException(2))
+    assert decide(error, 1).wait is None
+    assert isinstance(root_error(error), KeyboardInterrupt)
 
 
 def test_a_longer_retry_after_is_honoured_and_a_shorter_one_is_not() -> None:

@@ -26,8 +26,8 @@ def serve(
     from signalroom_dagster.alerts.metrics import SourceFigures
     from signalroom_dagster.events.server import serve as serve_events
 
-    err.print(f"The gateway listens on http://{host}:{port}; stop it with Ctrl-C.")
-    serve_events(host, port, SourceFigures())
+    said = f"The gateway listens on http://{host}:{port}; stop it with Ctrl-C."
+    serve_events(host, port, SourceFigures(), lambda: err.print(said))
 
 
 @events.command()
@@ -65,9 +65,12 @@ def send(
     from signalroom_dagster.events.settings import tenant_access
 
     contracts = load_contracts()
-    chosen = {tenant: contracts[tenant] for tenant in client or contracts if tenant in contracts}
-    if not chosen:
+    asked = [client_named(name).id for name in client or contracts]
+    if not asked:
         raise ConfigurationError("no client with an [analysis] section: there is nothing to send events for")
+    if without := ", ".join(name for name in asked if name not in contracts):
+        raise ConfigurationError(f"client {without} has no [analysis] section: there is nothing to send events for")
+    chosen = {name: contracts[name] for name in asked}
     messages = simulator.planned(
         chosen, jobs, duplicates=duplicates, shuffle=shuffle, drop=drop, poison=poison,
         seed=int(time.time()) if seed is None else seed,
@@ -78,6 +81,8 @@ def send(
             simulator.send(url, messages, rate or None, tokens=tokens, tell=lambda sent: line.update(_progress(sent)))
         )
     _summarize(sent)
+    if not any(answer.isdigit() for answer in sent.answers):
+        err.print(f"No gateway answers at {url}; start one: signalroom events serve", highlight=False)
     if set(sent.answers) - {"204"}:
         raise typer.Exit(1)
 

@@ -5,7 +5,7 @@ What they do stands in `loading`; they read arguments and print.
 
 import uuid
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -48,6 +48,7 @@ def run(
     if every and resource:
         raise ConfigurationError("--resource goes with one source, not with --all")
     who, span = client_named(client), Span(as_day(since), as_day(until))
+    _check_begun(span.since, who)
     loaded: list[str] = []
     for name in _sources(who, source, every):
         if every and span.is_asked and not catalog.is_read_by_day(name):
@@ -83,6 +84,7 @@ def backfill(
     active = [who for who in clients_of(source) if who.status == "active"]
 
     def read(who: Client) -> None:
+        _check_begun(span.since, who)
         name = f"backfill-{since}-{until}-{uuid.uuid4().hex[:12] if again else date.today()}"
         found = quotes.quote(source, who, span, name)
         _print_quote(source, who, found)
@@ -126,6 +128,13 @@ def _sources(client: Client, source: str | None, every: bool) -> list[str]:
     if every == bool(source):
         raise ConfigurationError("name one source, or give --all (not both)")
     return list(client.sources) if every else [source or ""]
+
+
+def _check_begun(since: date | None, client: Client) -> None:
+    """Raises ConfigurationError for days that are all still to come: nothing would be read, and all look well."""
+    today = datetime.now(client.zone).date()
+    if since and since > today:
+        raise ConfigurationError(f"--since {since} is still to come: client {client.id} is at {today}")
 
 
 def _make_models(sources: Sequence[str], client: Client) -> None:

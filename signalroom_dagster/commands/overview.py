@@ -1,15 +1,20 @@
 """Commands that look: which clients there are, how fresh each source is, what is configured and reachable."""
 
-from typing import Annotated
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from signalroom_dagster.clients import get_client
-from signalroom_dagster.commands.terminal import ClientOption, out
+from signalroom_dagster.clients import Client, get_client, load_clients
+from signalroom_dagster.commands.terminal import ClientOption, out, say
+from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.redaction import redact
+
+if TYPE_CHECKING:
+    from signalroom_dagster.loading.inspection import Diagnosis
 
 
 def clients() -> None:
@@ -41,12 +46,12 @@ def doctor(
     if client:
         get_client(client)
     broken, reachable = False, True
-    for found in diagnose(client):
+    for found in (*diagnose(client), *_declared(client)):
         reachable = reachable and not (found.problem and found.subject == "warehouse")
         broken = broken or bool(found.problem and found.blocks)
-        mark = "[green]ok[/]" if not found.problem else "[red]FAIL[/]" if found.blocks else "[yellow]later[/]"
-        out.print(f"{mark:>16}  {escape(found.subject)}: ", end="")
-        out.print(redact(found.problem or found.what), markup=False, highlight=False)
+        mark = "[green]   ok[/]" if not found.problem else "[red] FAIL[/]" if found.blocks else "[yellow]later[/]"
+        out.print(f"{mark}  {escape(found.subject)}: ", end="")
+        say(redact(found.problem or found.what))
     if create and reachable:
         for source in catalog.source_names():
             runs.create_tables(source)
@@ -58,3 +63,25 @@ def doctor(
         out.print("every declared table exists")
     if broken:
         raise typer.Exit(1)
+
+
+def _declared(only: str | None) -> Iterator["Diagnosis"]:
+    """Each client's reports and contract for events. One that is wrong keeps Dagster from loading any client's."""
+    from signalroom_dagster.events.contracts import contract_of
+    from signalroom_dagster.loading.inspection import Diagnosis
+    from signalroom_dagster.reports.subscriptions import subscriptions
+
+    def reports(client: Client) -> str:
+        return ", ".join(item.name for item in subscriptions(client))
+
+    def analysis(client: Client) -> str:
+        return ", ".join(sorted(contract_of(client.id, client.analysis).required)) if client.analysis else ""
+
+    checks: tuple[Callable[[Client], str], ...] = (reports, analysis)
+    for client in load_clients().values():
+        for check in checks if only in (None, client.id) else ():
+            try:
+                if what := check(client):
+                    yield Diagnosis(f"{client.id}/{check.__name__}", what, None)
+            except ConfigurationError as error:
+                yield Diagnosis(f"{client.id}/{check.__name__}", "", str(error))

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from signalroom_dagster.commands.terminal import ClientOption, client_named, say
+from signalroom_dagster.config import ConfigurationError
 
 
 def report(
@@ -20,6 +21,8 @@ def report(
     from signalroom_dagster.reports import making
     from signalroom_dagster.sources.context import as_day
 
+    if resend and not send:
+        raise ConfigurationError("--resend goes with --send")
     who, via = client_named(client), making.as_channel(channel)
     made = making.make_report(who, name, as_day(day) or making.yesterday(who))
     say(made.rendered.sms if via == "sms" else made.rendered.text)

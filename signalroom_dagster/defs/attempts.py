@@ -39,6 +39,8 @@ def attempt(context: dg.AssetExecutionContext, subject: str) -> Generator[None]:
         redact_error(error)  # Dagster keeps its words, and those of what caused it, in the event log
         decision = decide(error, number)
         cause = root_error(error)
+        if isinstance(cause, KeyboardInterrupt):
+            raise DagsterExecutionInterruptedError(f"{subject}: interrupted") from error
         said = f"{subject}: {type(cause).__name__}: {cause}"
         if decision.wait is None:
             raise dg.Failure(f"{said} ({decision.why})", metadata=_told(cause, number), allow_retries=False) from error

@@ -125,5 +125,6 @@ def _diagnose_source(client: Client, source: str) -> Diagnosis:
     try:
         said = catalog.probe(source, client)
     except Exception as error:  # whatever the client's account raises is what doctor is here to tell
-        return Diagnosis(subject, "configured and reachable", f"{type(error).__name__}: {error}", blocks)
+        said = f"{error}" if isinstance(error, config.ConfigurationError) else f"{type(error).__name__}: {error}"
+        return Diagnosis(subject, "configured and reachable", said, blocks)
     return Diagnosis(subject, f"reachable: {said}", None, blocks)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from signalroom_dagster.clients import Client, load_clients
-from signalroom_dagster.config import duckdb_path, project_dir
+from signalroom_dagster.config import ConfigurationError, duckdb_path, project_dir
 from signalroom_dagster.loading.catalog import source_names, tables_of
 from signalroom_dagster.loading.sql_models import models
 from signalroom_dagster.loading.warehouse import connected, exclusive
@@ -37,7 +37,8 @@ screen = Console()
 def main() -> None:
     """Load everything that the sandbox offers and print a summary; exits 1 when a load failed."""
     started = time.monotonic()
-    screen.print("Starting the sandbox: a local S3 and stand-in vendors with the invented data of two clients ...")
+    starting = "Starting the sandbox: a local S3 and stand-in vendors with the invented data of two clients ..."
+    screen.print(starting, soft_wrap=True)
     with sandbox_environment() as environment:
         os.environ.update(environment)
         send_events([client.id for client in _clients()], screen)
@@ -54,7 +55,9 @@ def main() -> None:
             _write_reports(client)
     shown = duckdb_path().relative_to(project_dir())
     screen.print(f"\nDone in {time.monotonic() - started:.0f} s. The warehouse is {shown}. Next:")
-    screen.print("  make dev                          the Dagster UI on this data, at http://127.0.0.1:3000")
+    screen.print(
+        "  make dev                          the Dagster UI on this data, at http://127.0.0.1:3000", soft_wrap=True
+    )
     screen.print("  .venv/bin/signalroom --demo clients")
     screen.print(
         f"  .venv/bin/python -c \"import duckdb; print(duckdb.connect('{shown}', read_only=True)"
@@ -122,4 +125,8 @@ def _show_results() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ConfigurationError as problem:
+        screen.print(f"demo: {problem}", style="red", markup=False, highlight=False, soft_wrap=True)
+        raise SystemExit(1) from None

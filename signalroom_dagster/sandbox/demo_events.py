@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import httpx
 from rich.console import Console
 
-from signalroom_dagster.config import project_dir
+from signalroom_dagster.config import ConfigurationError, project_dir
 
 JOBS = 40
 RATE = 400
@@ -52,5 +52,6 @@ def _wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
             return
         except httpx.HTTPError as error:
             if process.poll() is not None or time.monotonic() > give_up:
-                raise RuntimeError(f"the gateway does not start: {error}; run `signalroom events serve`") from error
+                said = f"the gateway of events is not ready ({type(error).__name__})"
+                raise ConfigurationError(f"{said}: is .demo/ full, or not to be written to?") from None
             time.sleep(0.1)

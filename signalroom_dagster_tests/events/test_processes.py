@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -80,6 +81,14 @@ def test_a_gateway_without_tokens_refuses_an_address_that_others_can_reach(proje
     project.add_client("713")
     with pytest.raises(ConfigurationError, match="EVENTS__TENANTS__<id>__TOKEN"):
         serve("0.0.0.0", 0)
+
+
+def test_a_gateway_whose_port_is_taken_says_so_before_it_says_that_it_listens(project: Project) -> None:
+    project.add_client("713")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=f"127.0.0.1:{port} cannot be listened on: Address already in use"):
+            serve("127.0.0.1", port, announce=lambda: pytest.fail("it does not listen"))
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.loading import warehouse
 from signalroom_dagster.loading.runs import scratch_folder
 from signalroom_dagster_tests.loading.processes import finish, start_load
@@ -57,3 +58,13 @@ def test_a_folder_that_is_just_being_made_is_not_taken_for_an_abandoned_one(
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(keeps_its_file, range(200)))
+
+
+def test_a_warehouse_that_cannot_be_written_says_where_and_what_to_set(project: Project) -> None:
+    (project.root / "a_file").touch()
+    project.set(DESTINATION__DUCKDB__CREDENTIALS=str(project.root / "a_file/warehouse.duckdb"))
+    with (
+        pytest.raises(ConfigurationError, match=r"a_file/warehouse.duckdb cannot be written .*DESTINATION__DUCKDB"),
+        warehouse.exclusive(),
+    ):
+        pytest.fail("it was held all the same")
