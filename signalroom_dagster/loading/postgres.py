@@ -6,6 +6,7 @@ path, no session locks; every name is qualified and every lock ends with its tra
 https://supabase.com/docs/guides/database/connecting-to-postgres
 """
 
+import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
@@ -32,7 +33,14 @@ CONNECT_SECONDS = 10
 COPY_BYTES = 1024 * 1024
 CANCELLED, TOO_MANY_CONNECTIONS = "57014", "53300"
 _NO_URL = ("connection option", "invalid dsn", "invalid URI", "invalid port")
-_REFUSALS = ("authentication failed", "does not exist", "no pg_hba.conf entry", "Tenant or user not found")
+_REFUSALS = (
+    "authentication failed",
+    "no password supplied",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "Tenant or user not found",
+)
+_SERVER = re.compile(r'server at "([^"]+)".*?, port (\d+)')
 
 
 def connect(url: str) -> "psycopg2.extensions.connection":
@@ -64,7 +72,10 @@ def explain(error: Exception, what: str) -> Exception:
     error = found
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if error.pgcode is None and any(refusal in text for refusal in _REFUSALS):
-        return ConfigurationError(f"{what}: Postgres refused the login; check DESTINATION__POSTGRES__CREDENTIALS")
+        return ConfigurationError(
+            f"{what}: Postgres refused the login, or has no such database; check user, password and database in "
+            "DESTINATION__POSTGRES__CREDENTIALS (or SUPABASE_DB_USER, _PASSWORD and _NAME)"
+        )
     code = error.pgcode or ""
     if code == CANCELLED:
         return LoadError(f"{what}: Postgres cancelled a statement: it ran into statement_timeout, or somebody ended it")
@@ -73,7 +84,9 @@ def explain(error: Exception, what: str) -> Exception:
         or code == TOO_MANY_CONNECTIONS
         or (not code and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError))
     ):
-        return DestinationUnreachableError(f"{what}: Postgres is not reachable ({code or text.rpartition(': ')[2]})")
+        server = f" at {place[1]}:{place[2]}" if (place := _SERVER.search(text)) else ""
+        why = code or text.rpartition(": ")[2]
+        return DestinationUnreachableError(f"{what}: Postgres{server} is not reachable ({why})")
     return LoadError(f"{what}: Postgres refused it: {type(error).__name__} {code}")
 
 

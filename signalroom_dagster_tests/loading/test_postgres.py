@@ -1,5 +1,6 @@
 """Postgres as it is in production: behind a transaction pooler, and sometimes not there."""
 
+import re
 import shutil
 import signal
 import subprocess
@@ -140,6 +141,26 @@ def test_a_password_that_makes_the_url_unreadable_is_not_told(project: Project, 
     with pytest.raises((ConfigurationError, DestinationUnreachableError)) as failed, warehouse.connected():
         pytest.fail("it connected all the same")
     assert "S3cr" not in "".join(traceback.format_exception(failed.value))
+
+
+def test_a_login_or_a_database_that_is_not_there_fails_at_once_and_says_what_to_check(
+    project: Project, postgres_url: str
+) -> None:
+    without_password = re.sub(r":[^:@/]+@", "@", postgres_url)
+    for url in (without_password, f"{postgres_url}_of_nobody"):
+        project.use_postgres(url)
+        with pytest.raises(ConfigurationError, match="check user, password and database"), warehouse.connected():
+            pytest.fail("it connected all the same")
+
+
+def test_a_server_that_does_not_answer_is_named(project: Project) -> None:
+    project.use_postgres("postgresql://somebody:secret@127.0.0.1:1/warehouse")
+    with (
+        pytest.raises(DestinationUnreachableError, match=r"Postgres at 127.0.0.1:1 is not reachable \(Conn") as failed,
+        warehouse.connected(),
+    ):
+        pytest.fail("it connected all the same")
+    assert "secret" not in str(failed.value)
 
 
 def test_a_connection_that_was_lost_while_the_vendor_was_asked_is_opened_again(
