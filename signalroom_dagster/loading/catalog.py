@@ -249,7 +249,7 @@ def _import(name: str) -> ModuleType:
 
 
 def _facts(resource: "DltResource") -> TableFacts:
-    """From the resource's own hints; the whole schema that dlt makes of them takes it ten times as long."""
+    """From the resource's own hints: to have dlt make the whole schema of them takes far longer."""
     hints = cast("Mapping[str, Any]", resource._hints or {})  # pyright: ignore[reportPrivateUsage]
     marks: Mapping[str, Any] = hints.get("additional_table_hints") or {}
     documented = inspect.getdoc(resource._pipe.gen)  # pyright: ignore[reportPrivateUsage]
