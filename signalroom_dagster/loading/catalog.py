@@ -249,10 +249,8 @@ def _import(name: str) -> ModuleType:
 
 
 def _facts(resource: "DltResource") -> TableFacts:
-    """From the resource's own hints: to have dlt make the whole schema of them takes far longer."""
-    hints = cast("Mapping[str, Any]", resource._hints or {})  # pyright: ignore[reportPrivateUsage]
-    marks: Mapping[str, Any] = hints.get("additional_table_hints") or {}
+    schema: Any = resource.compute_table_schema()
+    key = tuple(name for name, hint in schema["columns"].items() if hint.get("primary_key"))
     documented = inspect.getdoc(resource._pipe.gen)  # pyright: ignore[reportPrivateUsage]
-    about = marks.get("description") or documented or ""
-    key = tuple(hints.get("primary_key") or ())
-    return TableFacts(marks.get("x-load"), key, marks.get("x-day"), marks.get("x-total") or "rows", about)
+    about = schema.get("description") or documented or ""
+    return TableFacts(schema.get("x-load"), key, schema.get("x-day"), schema.get("x-total") or "rows", about)
