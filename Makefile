@@ -1,5 +1,6 @@
 # Every command a person needs; `make help` lists them. Only git, make and Python 3.11+ have to be there.
 PYTHON ?= python3
+PORT ?= 3000
 VENV := .venv
 BIN := $(VENV)/bin
 export DAGSTER_DISABLE_TELEMETRY := 1
@@ -29,7 +30,7 @@ demo: $(VENV)/.ready ## Load invented exports of two clients through Dagster int
 	@$(BIN)/python -m signalroom_dagster.sandbox.demo
 
 dev: $(VENV)/.ready ## Open the Dagster UI on the demo's data, at http://127.0.0.1:3000
-	@$(BIN)/signalroom sandbox $(BIN)/python -W ignore -m dagster dev -h 127.0.0.1 -p 3000 -w workspace.yaml
+	@$(BIN)/signalroom sandbox "$$PWD/$(BIN)/python" -W ignore -m dagster dev -h 127.0.0.1 -p $(PORT) -w "$$PWD/workspace.yaml"
 
 test: $(VENV)/.ready ## Run the tests (real Postgres, real DuckDB, S3 over HTTP)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(WITHOUT_LEAK_LIST)

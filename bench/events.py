@@ -193,7 +193,7 @@ def _rows(url: str, statement: str) -> list[tuple[Any, ...]]:
 def _consumer(project: Project, folder: Path) -> Generator["subprocess.Popen[bytes]"]:
     command = [sys.executable, "-m", "signalroom_dagster.cli", "events", "consume"]
     with (folder / "consumer.log").open("wb") as log:
-        process = subprocess.Popen(command, env={**os.environ, **project.environment}, stdout=log, stderr=log)
+        process = subprocess.Popen(command, env=project.process_environment(), stdout=log, stderr=log)
     try:
         time.sleep(5)
         if process.poll() is not None:

@@ -21,6 +21,7 @@ import psutil
 import psycopg2
 
 from bench.places import WORK
+from signalroom_dagster import sandboxed
 from signalroom_dagster_tests.postgres import PostgresServer
 
 MEGABYTE = 1e6
@@ -103,7 +104,7 @@ def server_cpu(server: PostgresServer) -> float:
 def run_program(*command: str | Path, **environment: str) -> str:
     """Run a program to its end, away from the checkout; what it printed. Raises with that where it fails."""
     done = subprocess.run(
-        command, env={**os.environ, **environment}, cwd=WORK, capture_output=True, text=True, check=False
+        command, env=sandboxed.only(environment, os.environ), cwd=WORK, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise RuntimeError(f"{Path(command[0]).name} failed: {(done.stderr or done.stdout)[-2000:]}")

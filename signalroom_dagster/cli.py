@@ -4,8 +4,10 @@ https://typer.tiangolo.com/
 """
 
 import os
+import shutil
 import subprocess
 import threading
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +15,7 @@ import typer
 from signalroom_dagster.commands import analysis, events, loads, operation, overview, reports
 from signalroom_dagster.commands.terminal import err, say, tell, told
 from signalroom_dagster.redaction import redact_error
+from signalroom_dagster.sandboxed import MARK
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 
@@ -28,9 +31,9 @@ def start(
 
     logs.configure(verbose)
     if demo:
-        from signalroom_dagster.sandbox.environment import sandbox_environment
+        from signalroom_dagster.sandbox.environment import in_the_sandbox
 
-        os.environ.update(context.with_resource(sandbox_environment()))
+        context.with_resource(in_the_sandbox())
 
 
 COMMANDS = (
@@ -52,19 +55,29 @@ app.add_typer(events.events, name="events")
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def sandbox(context: typer.Context) -> None:
-    """Start the stand-in vendors; with a COMMAND, run it against them, else wait for Ctrl-C."""
-    from signalroom_dagster.sandbox.environment import sandbox_environment
+    """Start the stand-in vendors; with a COMMAND, run it against them, else wait for Ctrl-C.
 
-    with sandbox_environment() as environment:
+    The COMMAND runs in .demo/dagster, where no .env is read, and sees no other settings than the sandbox's.
+    """
+    from signalroom_dagster.sandbox.environment import in_the_sandbox
+
+    with in_the_sandbox() as settings:
         if context.args:
-            raise typer.Exit(subprocess.run(context.args, env={**os.environ, **environment}, check=False).returncode)
-        for name, value in environment.items():
+            raise typer.Exit(_run(context.args, settings["DAGSTER_HOME"]))
+        for name, value in [*settings.items(), (MARK, os.environ[MARK])]:
             say(f"export {name}='{value}'")
         err.print("The sandbox is up; stop it with Ctrl-C.")
         try:
             threading.Event().wait()
         except KeyboardInterrupt:
             err.print("stopped")
+
+
+def _run(command: list[str], folder: str) -> int:
+    program = shutil.which(command[0])
+    if not program:
+        raise typer.BadParameter(f"there is no program {command[0]}")
+    return subprocess.run([Path(program).absolute(), *command[1:]], cwd=folder, check=False).returncode
 
 
 def main() -> None:

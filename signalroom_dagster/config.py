@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args, get_ori
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from signalroom_dagster.cron_lines import CronLine
+from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.redaction import keep_password, keep_secret
+from signalroom_dagster.sandboxed import check_sandbox
 
 if TYPE_CHECKING:
     from dlt.common.configuration.providers import ConfigProvider
@@ -26,10 +28,6 @@ if TYPE_CHECKING:
 Model = TypeVar("Model", bound=BaseModel)
 SCHEDULE_NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 DestinationName = Literal["duckdb", "postgres"]
-
-
-class ConfigurationError(Exception):
-    """Something a person has to set or correct; never retried. Names the key, never its value."""
 
 
 class ClientOnly:
@@ -67,6 +65,7 @@ def reports_dir() -> Path:
 def state_dir() -> Path:
     """Where what must outlive a run but is no client's data is kept: `SIGNALROOM_STATE_DIR` (a volume that several
     machines share), else `DAGSTER_HOME`, else `.signalroom/` in the project."""
+    check_sandbox()
     chosen = os.environ.get("SIGNALROOM_STATE_DIR") or os.environ.get("DAGSTER_HOME")
     return Path(chosen) if chosen else project_dir() / ".signalroom"
 
@@ -78,6 +77,7 @@ def ui_url() -> str:
 
 def webserver_url() -> str:
     """`SIGNALROOM_WEBSERVER_URL`: where processes reach Dagster's webserver, when that is not where people do."""
+    check_sandbox()
     return (os.environ.get("SIGNALROOM_WEBSERVER_URL") or ui_url()).rstrip("/")
 
 
@@ -109,6 +109,7 @@ def destination_name() -> DestinationName:
 
 def duckdb_path() -> Path:
     """The DuckDB file: `DESTINATION__DUCKDB__CREDENTIALS`, else `signalroom.duckdb` in the project folder."""
+    check_sandbox()
     stored = _value(str, "destination", "duckdb", "credentials")
     path = Path(str(stored).removeprefix("duckdb:///")) if stored else Path("signalroom.duckdb")
     return path if path.is_absolute() else project_dir() / path
@@ -116,6 +117,7 @@ def duckdb_path() -> Path:
 
 def postgres_url() -> str:
     """The Postgres URL: `DESTINATION__POSTGRES__CREDENTIALS`, else composed from `SUPABASE_DB_*`."""
+    check_sandbox()
     if stored := _value(str, "destination", "postgres", "credentials"):
         keep_password(str(stored))
         return str(stored)
@@ -146,6 +148,7 @@ def source_settings(model: type[Model], source: str, client_id: str) -> Model:
     Raises ConfigurationError naming client, source and key: for a required key that is missing, and for a value
     that does not fit.
     """
+    check_sandbox()
     try:
         return model.model_validate(_found(model, source, client_id))
     except ValidationError as error:
@@ -158,6 +161,7 @@ def section_settings(model: type[Model], *section: str) -> Model:
 
     Raises ConfigurationError naming each key that is missing or does not fit.
     """
+    check_sandbox()
     found = {key: _value(field.annotation, *section, key) for key, field in model.model_fields.items()}
     try:
         return model.model_validate({key: value for key, value in found.items() if value is not None})

@@ -11,6 +11,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from signalroom_dagster import sandboxed
+
+ROOT = Path(__file__).parents[1]
 LAYOUTS = tomllib.loads(files("signalroom_dagster.sources.s3_exports").joinpath("layouts.toml").read_text("utf-8"))
 HEADER: Sequence[str] = LAYOUTS["orders"]["columns"]
 CLIENT = """
@@ -61,6 +64,10 @@ class Project:
         self.shared = True
         self.when_shared()
         return self._environment
+
+    def process_environment(self, **more: str) -> dict[str, str]:
+        """The whole environment of a process that opens what this project names, and nothing else."""
+        return {**sandboxed.only({**self.environment, **more}, os.environ), "PYTHONPATH": str(ROOT)}
 
     def add_client(
         self, client_id: str, *, status: str = "active", prefixes: Sequence[str] = ("orders-create",)

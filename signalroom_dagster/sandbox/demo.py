@@ -4,7 +4,6 @@ Runs the commands that a user would run, in processes of their own.
 """
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -15,14 +14,14 @@ from rich.console import Console
 from rich.table import Table
 
 from signalroom_dagster.clients import Client, load_clients
-from signalroom_dagster.config import ConfigurationError, duckdb_path, project_dir
+from signalroom_dagster.config import ConfigurationError, duckdb_path, project_dir, state_dir
 from signalroom_dagster.loading.catalog import source_names, tables_of
 from signalroom_dagster.loading.sql_models import models
 from signalroom_dagster.loading.warehouse import connected, exclusive
 from signalroom_dagster.reports.making import make_report, write_files
 from signalroom_dagster.reports.subscriptions import subscriptions
 from signalroom_dagster.sandbox.demo_events import send_events
-from signalroom_dagster.sandbox.environment import sandbox_environment
+from signalroom_dagster.sandbox.environment import in_the_sandbox
 from signalroom_dagster.sandbox.market import LAST_DAY
 from signalroom_dagster.sandbox.shops import SHOPS
 
@@ -39,8 +38,7 @@ def main() -> None:
     started = time.monotonic()
     starting = "Starting the sandbox: a local S3 and stand-in vendors with the invented data of two clients ..."
     screen.print(starting, soft_wrap=True)
-    with sandbox_environment() as environment:
-        os.environ.update(environment)
+    with in_the_sandbox():
         send_events([client.id for client in _clients()], screen)
         for client in _clients():
             screen.print(
@@ -74,12 +72,12 @@ def _clients() -> list[Client]:
 
 
 def _materialize(client_id: str) -> int:
-    """Run Dagster's own command and show the lines that concern the load."""
+    """Run Dagster's own command, where no `.env` lies, and show the lines that concern the load."""
     command = [sys.executable, "-W", "ignore", "-m", "dagster", "asset", "materialize"]
     command += ["-m", "signalroom_dagster.definitions", "--select", LOADED, "--partition", client_id]
     command += ["--config-json", json.dumps(QUIET)]
     process = subprocess.Popen(
-        command, cwd=project_dir(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
+        command, cwd=state_dir(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
     )
     for line in process.stdout or ():
         text, found = _NOISE.subn("  ", line.rstrip())

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import httpx
 from rich.console import Console
 
-from signalroom_dagster.config import ConfigurationError, project_dir
+from signalroom_dagster.config import ConfigurationError
 
 JOBS = 40
 RATE = 400
@@ -25,7 +25,7 @@ def send_events(clients: Sequence[str], screen: Console) -> None:
         options = ["--url", url, "--jobs", str(JOBS), "--rate", str(RATE), "--seed", str(SEED)]
         options += [part for client in clients for part in ("--client", client)]
         screen.print(f"\n[bold]signalroom events send {' '.join(options[2:])}[/]", highlight=False)
-        subprocess.run([*COMMAND, "send", *options], cwd=project_dir(), stderr=subprocess.DEVNULL, check=True)
+        subprocess.run([*COMMAND, "send", *options], stderr=subprocess.DEVNULL, check=True)
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def _gateway() -> Generator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    process = subprocess.Popen([*COMMAND, "serve", "--port", str(port)], cwd=project_dir(), stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([*COMMAND, "serve", "--port", str(port)], stderr=subprocess.DEVNULL)
     try:
         _wait_for(url, process)
         yield url

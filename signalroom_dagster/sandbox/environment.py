@@ -1,15 +1,17 @@
-"""The environment that points SignalRoom at the sandbox, and nothing at production.
+"""The settings that point SignalRoom at the sandbox, and nothing at production.
 
 Each stand-in vendor is one function that runs it and yields the environment variables of its source; `STAND_INS`
 lists them. Where the warehouse and Dagster keep their files belongs here too; what the vendors answer does not.
 """
 
 import json
+import os
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
+from signalroom_dagster import sandboxed
 from signalroom_dagster.config import project_dir
 from signalroom_dagster.sandbox.exports import PREFIXES
 from signalroom_dagster.sandbox.object_store import REGION, access_key, bucket_name, object_store
@@ -21,7 +23,7 @@ StandIn: TypeAlias = Callable[[], AbstractContextManager[Environment]]
 
 @contextmanager
 def sandbox_environment(folder: Path | None = None) -> Generator[Environment]:
-    """Run every stand-in vendor for the length of the block; yields the variables to set.
+    """Run every stand-in vendor for the length of the block; yields the settings of a process that works with them.
 
     Everything that is written lies below `folder`, `.demo` in the project by default. Raises ConfigurationError
     when the `sandbox` extra is not installed.
@@ -34,6 +36,23 @@ def sandbox_environment(folder: Path | None = None) -> Generator[Environment]:
         yield environment
 
 
+@contextmanager
+def in_the_sandbox(folder: Path | None = None) -> Generator[Environment]:
+    """Run the sandbox and let this process, and those that it starts, work with that alone, to the block's end."""
+    with sandbox_environment(folder) as settings:
+        before = dict(os.environ)
+        _become(sandboxed.only(settings, before))
+        try:
+            yield settings
+        finally:
+            _become(before)
+
+
+def _become(environment: Environment) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+
+
 def client_variables(source: str, client_id: str, /, **settings: str) -> Environment:
     """The settings of one source for one client as environment variables, under dlt's own names."""
     path = f"SOURCES__{source}__CLIENTS__{client_id}"
@@ -43,12 +62,14 @@ def client_variables(source: str, client_id: str, /, **settings: str) -> Environ
 def _own_places(root: Path) -> Environment:
     return {
         "SIGNALROOM_ENV": "dev",
+        "SIGNALROOM_PROJECT_DIR": str(project_dir()),
         "SIGNALROOM_DESTINATION": "duckdb",
         "SIGNALROOM_WORK_DIR": str(root / "work"),
         "SIGNALROOM_REPORTS_DIR": str(root / "reports"),
         "SIGNALROOM_SECRETS_DIR": str(root),
         "DESTINATION__DUCKDB__CREDENTIALS": str(root / "signalroom.duckdb"),
         "DAGSTER_HOME": str(_dagster_home(root / "dagster")),
+        "EVENTS__STORE": f"sqlite:///{root / 'dagster' / 'events.db'}",
     }
 
 

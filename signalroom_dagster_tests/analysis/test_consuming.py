@@ -1,7 +1,6 @@
 """Consumers in processes of their own, on real databases: killed at any point, two at once, and each job once."""
 
 import functools
-import os
 import signal
 import subprocess
 import sys
@@ -59,8 +58,8 @@ def store(request: pytest.FixtureRequest) -> Store:
 
 def run(code: str, project: Project, **options: Any) -> subprocess.Popen[str]:
     """Python in a process of its own, in the project."""
-    environment = {**os.environ, **project.environment, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, "-W", "ignore", "-c", code], env=environment, text=True, **options)
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    return subprocess.Popen(command, env=project.process_environment(), text=True, **options)
 
 
 def consumer(project: Project, *options: str) -> subprocess.Popen[str]:

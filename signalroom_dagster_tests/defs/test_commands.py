@@ -1,30 +1,27 @@
 """Dagster's own commands, as a user types them, each in a process of its own."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from signalroom_dagster.loading import warehouse
-from signalroom_dagster_tests.projects import Project, orders, write_export
+from signalroom_dagster_tests.projects import ROOT, Project, orders, write_export
 from signalroom_dagster_tests.providers import Providers
 
-ROOT = Path(__file__).parents[2]
 ROWS = 400
 
 
 def materialize(project: Project, client: str, number: int) -> subprocess.Popen[str]:
     """Start the command with a DAGSTER_HOME of its own: Dagster's SQLite cannot be created by two at once."""
     home = project.root / f"dagster-{number}"
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     (home / "dagster.yaml").write_bytes((ROOT / "dagster.yaml").read_bytes())
     command = [sys.executable, "-W", "ignore", "-m", "dagster", "asset", "materialize"]
     command += ["-m", "signalroom_dagster.definitions", "--select", "s3_exports/orders_create", "--partition", client]
-    environment = {**os.environ, **project.environment, "DAGSTER_HOME": str(home)}
+    environment = project.process_environment(DAGSTER_HOME=str(home))
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
 
 

@@ -1,6 +1,5 @@
 """The resident run and its supervisor: lease held, free and lost; hand-over; what is told of each tenant; alerts."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -274,10 +273,8 @@ with dg.DagsterInstance.get() as instance:
 
 def resident(project: Project) -> subprocess.Popen[bytes]:
     """The resident run in a worker of its own."""
-    environment = {**os.environ, **project.environment, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", RESIDENT], env=environment, stderr=subprocess.DEVNULL
-    )
+    command = [sys.executable, "-W", "ignore", "-c", RESIDENT]
+    return subprocess.Popen(command, env=project.process_environment(), stderr=subprocess.DEVNULL)
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 import pytest
 
+from signalroom_dagster import sandboxed
 from signalroom_dagster.sandbox.environment import sandbox_environment
 from signalroom_dagster.sandbox.market import LAST_DAY
 from signalroom_dagster.triggers import run_status, trigger_run
@@ -81,16 +82,16 @@ def instance_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`dagster dev` on the sandbox's data, both clients loaded, as after `make demo` and `make dev`."""
     folder = tmp_path_factory.mktemp("demo")
     with sandbox_environment(folder) as sandbox:
-        environment = {**os.environ, **sandbox, "DAGSTER_DISABLE_TELEMETRY": "1"}
+        environment = {**sandboxed.only(sandbox, os.environ), "DAGSTER_DISABLE_TELEMETRY": "1"}
         for client in ("713", "cti"):
             subprocess.run([*dagster("asset", "materialize", "-m", LOCATION), "--select", "not group:reports",
                             "--partition", client, "--config-json", QUIET],
-                           cwd=ROOT, env=environment, check=True, capture_output=True)  # fmt: skip
+                           cwd=folder, env=environment, check=True, capture_output=True)  # fmt: skip
         port = free_port()
         with (folder / "dagster-dev.log").open("w") as log:
-            command = [*dagster("dev", "-h", "127.0.0.1"), "-p", str(port), "-w", "workspace.yaml"]
+            command = [*dagster("dev", "-h", "127.0.0.1"), "-p", str(port), "-w", str(ROOT / "workspace.yaml")]
             server = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
+                command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
             )
         try:
             wait_until_up(f"http://127.0.0.1:{port}", server)

@@ -1,6 +1,5 @@
 """Real gateways as processes of their own, and a load that goes on while they are killed."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -43,7 +42,7 @@ class GatewayProcess:
     """`signalroom events serve` on a port of its own, which it keeps when it is started again."""
 
     def __init__(self, project: Project) -> None:
-        self._environment = {**os.environ, **project.environment}
+        self._environment = project.process_environment()
         self._log = project.root / "gateway.log"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"

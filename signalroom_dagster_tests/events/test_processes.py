@@ -1,6 +1,5 @@
 """Gateways as processes: what was acknowledged is stored, however they or the database end."""
 
-import os
 import signal
 import socket
 import sqlite3
@@ -158,7 +157,7 @@ def test_two_gateways_and_two_consumers_on_one_postgres_give_every_job_one_resul
     create_table_of_results()
     messages = simulator.planned(CONTRACTS, 300, duplicates=0.15, shuffle=300)
     command = [sys.executable, "-W", "ignore", "-m", "signalroom_dagster.cli", "events", "consume"]
-    environment = {**os.environ, **project.environment}
+    environment = project.process_environment()
     with running_gateway(project) as one, running_gateway(project) as two:
         consumers = [subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) for _ in range(2)]
         try:

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -19,9 +18,8 @@ import psutil
 import yaml
 
 from signalroom_dagster_tests.postgres import free_port
-from signalroom_dagster_tests.projects import Project
+from signalroom_dagster_tests.projects import ROOT, Project
 
-ROOT = Path(__file__).parents[2]
 LONG = 240.0
 """Seconds after which a wait is given up; nothing is proved by its length."""
 POLL = 0.2
@@ -78,8 +76,7 @@ class DagsterDev:
         self.place = wait_for(self._repository, "the webserver")
 
     def _spawn(self) -> "subprocess.Popen[bytes]":
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("DAGSTER")}
-        environment |= {"PYTHONPATH": str(ROOT), "DAGSTER_DISABLE_TELEMETRY": "1", **self.project.environment}
+        environment = self.project.process_environment() | {"DAGSTER_DISABLE_TELEMETRY": "1"}
         command = [sys.executable, "-W", "ignore", "-m", "dagster", "dev", "-h", "127.0.0.1"]
         command += ["-p", self.url.rpartition(":")[2], "-w", str(ROOT / "workspace.yaml")]
         with (self.home / "log").open("ab") as log:

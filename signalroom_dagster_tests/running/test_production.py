@@ -41,10 +41,10 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
                 dev.close()
 
 
-def command(*words: str) -> "subprocess.Popen[str]":
-    """Start one of the commands as a user types it."""
+def command(project: Project, *words: str) -> "subprocess.Popen[str]":
+    """Start one of the commands as a user types it, in the project's folder."""
     return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", *words], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        [sys.executable, "-W", "ignore", "-m", *words], cwd=project.root, env=project.process_environment(),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
@@ -77,10 +77,10 @@ def test_a_schedule_and_the_sensor_of_new_files_start_loads_by_themselves(runnin
 def test_the_trigger_waits_for_its_run_and_starts_no_second_one(running: Running) -> None:
     dev, vendors, _ = running
     vendors.server.fail("/affiliatestable", times=1, status=200, delay=15)
-    first = command("signalroom_dagster.cli", "trigger", "everflow", "--client", "713", "--wait")
+    first = command(running.project, "signalroom_dagster.cli", "trigger", "everflow", "--client", "713", "--wait")
     run = wait_for(lambda: [found for found in dev.runs("everflow", "713") if not found.is_finished], "its run")[0]
     assert run.tags["signalroom/trigger"] == "command line"
-    said = finish(command("signalroom_dagster.cli", "trigger", "everflow", "--client", "713"))
+    said = finish(command(running.project, "signalroom_dagster.cli", "trigger", "everflow", "--client", "713"))
     assert "everflow of client 713: already" in said
     assert run.run_id in said
     assert "success" in finish(first)
@@ -93,7 +93,7 @@ def test_backfills_from_the_ui_and_from_the_command_line_reach_every_client(runn
     launched = dev.ask(BACKFILL, params={"assetSelection": [asset], "partitionNames": ["cti", "free"]})
     backfill = launched["launchPartitionBackfill"]["backfillId"]
     words = ("-w", str(ROOT / "workspace.yaml"), "-j", "everflow", "--partitions", "713,cti", "--noprompt")
-    finish(command("dagster", "job", "backfill", *words))
+    finish(command(running.project, "dagster", "job", "backfill", *words))
 
     def runs(**tags: str) -> dict[str, dg.DagsterRunStatus]:
         found = dev.instance.get_runs(dg.RunsFilter(tags={name.replace("__", "/"): tags[name] for name in tags}))
