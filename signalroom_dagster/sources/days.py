@@ -5,7 +5,7 @@ Days are the client's own, in its time zone.
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
@@ -86,7 +86,7 @@ def stretches(days: Sequence[date], longest: int) -> Iterator[tuple[date, ...]]:
         yield tuple(stretch)
 
 
-def day_of(moment: datetime, zone: ZoneInfo) -> date:
+def day_of(moment: datetime, zone: tzinfo) -> date:
     """The day of an instant in a time zone."""
     return moment.astimezone(zone).date()
 

@@ -6,12 +6,12 @@ https://developers.everflow.io/docs/network/reporting/raw_clicks/
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from itertools import chain
 from typing import Any
 
-from signalroom_dagster.sources.days import ONE_DAY, days_to_read, midnight
+from signalroom_dagster.sources.days import ONE_DAY, day_of, days_to_read, midnight
 from signalroom_dagster.sources.everflow.network import AT_ONCE, UTC_NAMES, Network, rows_of
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster.sources.parallel import read_ahead
@@ -25,9 +25,14 @@ PATH = "/v1/networks/reporting/clicks/stream"
 
 def plan_clicks(network: Network) -> Iterator[Slice]:
     """One slice a day, merged: what Everflow no longer keeps stays as it was loaded."""
-    oldest = network.context.today - timedelta(days=network.settings.clicks_kept_days - 1)
-    for day in days_to_read(network.context, "clicks", network.settings, oldest=oldest, deepens=False):
+    for day in days_to_read(network.context, "clicks", network.settings, oldest=_oldest(network), deepens=False):
         yield Slice(days=(day,), read=partial(_read, network, day), replaces="keys", requests=ONE_DAY // WINDOW)
+
+
+def _oldest(network: Network) -> date:
+    """The first day that Everflow surely has whole, whether it counts its days in UTC or in the network's zone."""
+    today = max(network.context.today, day_of(network.context.started_at, UTC))
+    return today - timedelta(days=network.settings.clicks_kept_days - 1)
 
 
 def _read(network: Network, day: date) -> Answer:
