@@ -68,6 +68,18 @@ def test_a_file_is_loaded_once_however_often_the_load_runs(bucket: Path) -> None
     assert ids_by_file() == {DAY_1: ["1", "2"]}
 
 
+def test_the_ledger_says_when_the_version_that_is_loaded_was_written(bucket: Path) -> None:
+    for hour in (9, 18):
+        written = datetime(2026, 3, 6, hour, 30, tzinfo=UTC)
+        write_export(bucket / DAY_1, orders([hour]), modified=written)
+        load()
+        ((orders_id, last_modified),) = ask(
+            "SELECT o.orders_id, f.last_modified FROM s3_exports.orders_create o "
+            "JOIN s3_exports.files f ON f._client_id = o._client_id AND f._file_name = o._file_name"
+        )
+        assert (orders_id, last_modified) == (f"{hour}", written)
+
+
 def test_late_and_out_of_order_files_are_loaded(bucket: Path) -> None:
     write_export(bucket / DAY_2, orders([20]), modified=datetime(2026, 3, 2, 19, tzinfo=UTC))
     load()
