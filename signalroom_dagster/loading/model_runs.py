@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from signalroom_dagster import config
 from signalroom_dagster.clients import Client
 from signalroom_dagster.loading import catalog, runs
-from signalroom_dagster.loading.sql_models import Model, TableName, behind, models
+from signalroom_dagster.loading.sql_models import MOST_MONEY, Model, TableName, behind, models
 from signalroom_dagster.loading.tables import move_aside
 from signalroom_dagster.loading.warehouse import (
     Query,
@@ -160,6 +160,7 @@ def _create_table(query: Query, model: Model, dialect: str) -> None:
     if there:
         wanted = _columns(query, schema, f"{table}__made")
         query(f"DROP TABLE {made}")
+        there = {**there, **_bound_amounts(query, target, there, wanted)}
         for name in (name for name in there if wanted.get(name) != there[name]):
             log.info("%s: column %s goes, or comes back as another type", target, name)
             query(f"ALTER TABLE {target} DROP COLUMN {name}")
@@ -169,6 +170,30 @@ def _create_table(query: Query, model: Model, dialect: str) -> None:
         query(f"CREATE INDEX ON {target} (_client_id)")
         secure_table(query, target)
     comment(query, target, about, model.columns)
+
+
+def _bound_amounts(query: Query, target: str, there: Mapping[str, str], wanted: Mapping[str, str]) -> Mapping[str, str]:
+    """Give amounts that an earlier release kept without bounds their type in place; those columns as they then count.
+
+    Postgres alone had such columns. One too large for the type is NULL until its client's next run; a column that a
+    view reads cannot be altered, and holds the same amounts without bounds.
+    """
+    amounts = [name for name, kind in wanted.items() if (there.get(name), kind) == ("numeric", "numeric(18, 4)")]
+    if not amounts:
+        return {}
+    in_views = {name for (name,) in query(
+        "SELECT a.attname FROM pg_depend AS d JOIN pg_attribute AS a ON a.attrelid = d.refobjid "
+        "AND a.attnum = d.refobjsubid WHERE d.classid = 'pg_rewrite'::regclass AND d.refobjid = %s::regclass", target
+    )}  # fmt: skip
+    changes = ", ".join(
+        f"ALTER COLUMN {name} TYPE numeric(18, 4) USING CASE WHEN abs({name}) <= {MOST_MONEY} THEN {name} END"
+        for name in amounts if name not in in_views
+    )  # fmt: skip
+    if changes:
+        query(f"ALTER TABLE {target} {changes}")
+    if kept := ", ".join(name for name in amounts if name in in_views):
+        log.warning("%s: a view reads %s, so that its type stays numeric without bounds", target, kept)
+    return {name: wanted[name] for name in amounts}
 
 
 def _columns(query: Query, schema: str, table: str) -> Mapping[str, str]:

@@ -1,12 +1,13 @@
 -- What each affiliate cost and earned on each day: Everflow's figures, and RedTrack's spend for the agency's own
 -- affiliates.
--- Grain: client, date, advertiser, affiliate label (trimmed). Spend of sources that the mapping does not place stands
--- under the label (unmapped), so that a day's redtrack_cost always adds up to RedTrack's own total.
+-- Grain: client, date, advertiser, affiliate label (trimmed). Spend of sources that the mapping does not place, under a
+-- label and an advertiser, stands under the label (unmapped), so that a day's redtrack_cost always adds up to RedTrack's
+-- own total, also of what a report of one advertiser shows.
 WITH mapping AS (
   SELECT
     _client_id,
     redtrack_source_id,
-    NULLIF(trimmed(everflow_affiliate_label), '') AS affiliate_label,
+    CASE WHEN everflow_advertiser_id <> 0 THEN NULLIF(trimmed(everflow_affiliate_label), '') END AS affiliate_label,
     COALESCE(everflow_advertiser_id, 0) AS advertiser_id,
     everflow_advertiser_label AS advertiser_label
   FROM public.affiliate_mapping
@@ -18,7 +19,7 @@ spend AS (
     s.date,
     COALESCE(m.advertiser_id, 0) AS advertiser_id,
     COALESCE(m.affiliate_label, '(unmapped)') AS affiliate_label,
-    MAX(m.advertiser_label) AS advertiser_label,
+    MAX(bytewise(m.advertiser_label)) AS advertiser_label,
     SUM(s.clicks) AS clicks,
     SUM(s.cost) AS cost
   FROM redtrack.daily_spend AS s
@@ -32,7 +33,7 @@ earned AS (
     date,
     advertiser_id,
     COALESCE(NULLIF(trimmed(affiliate_label), ''), '(none)') AS affiliate_label,
-    MAX(advertiser_label) AS advertiser_label,
+    MAX(bytewise(advertiser_label)) AS advertiser_label,
     SUM(clicks) AS clicks,
     SUM(conversions) AS conversions,
     SUM(revenue) AS revenue,
@@ -89,13 +90,13 @@ SELECT
   affiliate_label,                                                     -- Everflow's affiliate, trimmed, or (unmapped)
   CAST(clicks AS BIGINT) AS clicks,                                    -- clicks that Everflow counts
   CAST(conversions AS BIGINT) AS conversions,                          -- conversions that Everflow counts
-  CAST(everflow_revenue AS NUMERIC(18, 4)) AS everflow_revenue,        -- what the advertiser pays
-  CAST(everflow_payout AS NUMERIC(18, 4)) AS everflow_payout,          -- what the affiliate is paid
+  as_money(everflow_revenue) AS everflow_revenue,                      -- what the advertiser pays
+  as_money(everflow_payout) AS everflow_payout,                        -- what the affiliate is paid
   CAST(redtrack_clicks AS BIGINT) AS redtrack_clicks,                  -- clicks that RedTrack counts
-  CAST(redtrack_cost AS NUMERIC(18, 4)) AS redtrack_cost,              -- what the channels cost
+  as_money(redtrack_cost) AS redtrack_cost,                            -- what the channels cost
   is_internal,                                                         -- the agency's own affiliate
-  CAST(cost AS NUMERIC(18, 4)) AS cost,                                -- spend of internal affiliates, payout of others
-  CAST(everflow_revenue - cost AS NUMERIC(18, 4)) AS profit,           -- revenue less cost
+  as_money(cost) AS cost,                                              -- spend of internal affiliates, payout of others
+  as_money(everflow_revenue - cost) AS profit,                         -- revenue less cost
   safe_ratio(cost, conversions) AS cpa,                                -- cost per conversion; NULL without conversions
   safe_ratio(everflow_revenue, cost) AS roas                           -- revenue per dollar of cost; NULL without cost
 FROM costed

@@ -14,10 +14,11 @@ FROM (
 LEFT JOIN public.orders AS o ON o.orders_id = as_integer(told.orders_id)
 WHERE o.orders_id IS NULL AND as_integer(told.orders_id) IS NOT NULL
 
--- warn every_cell_is_read: numbers, dates and flags are what their columns say.
-SELECT orders_id, unread_cells
+-- warn every_cell_is_read: numbers, dates and flags are what their columns say, and no newer export lacks what was there.
+-- Of the columns that the newest export lacks or leaves empty (older_columns) the older value stands in public.orders.
+SELECT orders_id, unread_cells, older_columns, _file_name
 FROM public.orders
-WHERE unread_cells > 0
+WHERE unread_cells > 0 OR older_columns IS NOT NULL
 
 -- warn orders_have_numbers: every row of the exports names its order.
 SELECT _file_name, COUNT(*) AS rows

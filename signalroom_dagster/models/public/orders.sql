@@ -1,7 +1,10 @@
 -- Each order as it stands now: the newest word about it from the exports of orders made and orders changed, typed.
--- Grain: client, order. Text that cannot be what its column says is NULL here, counted in unread_cells, and stays as it
--- is in s3_exports. is_test marks orders paid with a test card, which no figure should count; declined attempts are
--- orders too.
+-- Grain: client, order, also where an export has a row for each product of one: those are public.order_products.
+-- An export is newer by the day in its name, then as one of orders changed, then by when it was written; of its rows of
+-- an order the last counts. A column that the newest export lacks or leaves empty has the newest value that there is:
+-- older_columns names those that matter. Of an amount any row of the order counts that has one.
+-- Text that cannot be what its column says is NULL here, counted in unread_cells, and stays as it is in s3_exports.
+-- is_test marks orders paid with a test card, which no figure should count; declined attempts are orders too.
 WITH told AS (
   SELECT
     _client_id, _file_name, _file_date, _row_id, _loaded_at, orders_id, order_status, order_date, order_time,
@@ -26,21 +29,105 @@ WITH told AS (
   FROM s3_exports.orders_update
 ),
 
+placed AS (
+  SELECT
+    t.*,
+    as_integer(t.orders_id) AS order_number,
+    ROW_NUMBER() OVER newest_first AS place,
+    CASE
+      WHEN LAG(t._file_name) OVER newest_first IS DISTINCT FROM t._file_name THEN ROW_NUMBER() OVER newest_first
+    END AS place_of_export,
+    t._file_name = FIRST_VALUE(t._file_name) OVER newest_first AS is_newest
+  FROM told AS t
+  LEFT JOIN s3_exports.files AS f ON f._client_id = t._client_id AND f._file_name = t._file_name
+  WHERE as_integer(t.orders_id) IS NOT NULL
+  WINDOW newest_first AS (
+    PARTITION BY t._client_id, as_integer(t.orders_id)
+    ORDER BY
+      t._file_date DESC, t.newness DESC, f.last_modified DESC NULLS LAST, bytewise(t._file_name) DESC, t._row_id DESC
+  )
+),
+
 newest AS (
   SELECT
-    *,
-    ROW_NUMBER() OVER (
-      PARTITION BY _client_id, as_integer(orders_id)
-      ORDER BY _file_date DESC, newness DESC, _file_name DESC, _row_id DESC
-    ) AS place
-  FROM told
-  WHERE as_integer(orders_id) IS NOT NULL
+    _client_id,
+    order_number,
+    newest_of(order_status, place_of_export) AS order_status,
+    newest_of(order_date, place_of_export) AS order_date,
+    newest_of(order_time, place_of_export) AS order_time,
+    newest_of(campaign_id, place_of_export) AS campaign_id,
+    newest_of(customers_id, place_of_export) AS customers_id,
+    newest_of(gateway_id, place_of_export) AS gateway_id,
+    newest_of(gateway_alias, place_of_export) AS gateway_alias,
+    newest_of(orig_gateway, place_of_export) AS orig_gateway,
+    newest_of(affid, place_of_export) AS affid,
+    newest_of(c1, place_of_export) AS c1,
+    newest_of(click_id, place_of_export) AS click_id,
+    newest_of(offer_id, place_of_export) AS offer_id,
+    newest_of(products_id, place_of_export) AS products_id,
+    newest_of(product_name, place_of_export) AS product_name,
+    newest_of(product_category, place_of_export) AS product_category,
+    newest_of(products_quantity, place_of_export) AS products_quantity,
+    newest_of(billing_state, place_of_export) AS billing_state,
+    newest_of(billing_country, place_of_export) AS billing_country,
+    newest_of(present(total_amount), place) AS total_amount,
+    newest_of(present(tax_amount), place) AS tax_amount,
+    newest_of(present(shipping_price), place) AS shipping_price,
+    newest_of(refund_flag, place_of_export) AS refund_flag,
+    newest_of(present(refund_amount), place) AS refund_amount,
+    newest_of(refund_date, place_of_export) AS refund_date,
+    newest_of(void_flag, place_of_export) AS void_flag,
+    newest_of(present(void_amount), place) AS void_amount,
+    newest_of(void_date, place_of_export) AS void_date,
+    newest_of(chargeback_flag, place_of_export) AS chargeback_flag,
+    newest_of(chargeback_date, place_of_export) AS chargeback_date,
+    newest_of(fraud_flag, place_of_export) AS fraud_flag,
+    newest_of(return_flag, place_of_export) AS return_flag,
+    newest_of(rma_flag, place_of_export) AS rma_flag,
+    newest_of(cancelled_flag, place_of_export) AS cancelled_flag,
+    newest_of(blacklisted_flag, place_of_export) AS blacklisted_flag,
+    newest_of(cascade_flag, place_of_export) AS cascade_flag,
+    newest_of(is_recurring, place_of_export) AS is_recurring,
+    newest_of(recurring_date, place_of_export) AS recurring_date,
+    newest_of(rebill_depth, place_of_export) AS rebill_depth,
+    newest_of(parent_order_id, place_of_export) AS parent_order_id,
+    newest_of(ancestor_id, place_of_export) AS ancestor_id,
+    newest_of(decline_reason, place_of_export) AS decline_reason,
+    newest_of(is_test_cc, place_of_export) AS is_test_cc,
+    newest_of(acquisition_date, place_of_export) AS acquisition_date,
+    MAX(decline_reason) FILTER (WHERE place = 1) AS newest_decline_reason,
+    MAX(_file_name) FILTER (WHERE place = 1) AS _file_name,
+    MAX(_file_date) FILTER (WHERE place = 1) AS _file_date,
+    MAX(_loaded_at) FILTER (WHERE place = 1) AS _loaded_at,
+    CONCAT_WS(
+      ', ',
+      older_name(order_status, is_newest, 'order_status'),
+      older_name(order_date, is_newest, 'order_date'),
+      older_name(present(total_amount), is_newest, 'total_amount'),
+      older_name(present(tax_amount), is_newest, 'tax_amount'),
+      older_name(present(shipping_price), is_newest, 'shipping_price'),
+      older_name(present(refund_amount), is_newest, 'refund_amount'),
+      older_name(present(void_amount), is_newest, 'void_amount'),
+      older_name(refund_flag, is_newest, 'refund_flag'),
+      older_name(void_flag, is_newest, 'void_flag'),
+      older_name(chargeback_flag, is_newest, 'chargeback_flag'),
+      older_name(is_test_cc, is_newest, 'is_test_cc'),
+      older_name(is_recurring, is_newest, 'is_recurring'),
+      older_name(rebill_depth, is_newest, 'rebill_depth'),
+      older_name(campaign_id, is_newest, 'campaign_id'),
+      older_name(gateway_id, is_newest, 'gateway_id'),
+      older_name(affid, is_newest, 'affid'),
+      older_name(products_id, is_newest, 'products_id'),
+      older_name(product_category, is_newest, 'product_category')
+    ) AS older_columns
+  FROM placed
+  GROUP BY 1, 2
 )
 
 SELECT
   _client_id,                                                       -- the client
-  as_integer(orders_id) AS orders_id,                               -- Sticky.io's order number
-  UPPER(TRIM(order_status)) AS order_status,                        -- NEW, DECLINED, VOID/REFUNDED, ...
+  order_number AS orders_id,                                        -- Sticky.io's order number
+  capitals(trimmed(order_status)) AS order_status,                  -- NEW, DECLINED, VOID/REFUNDED, ...
   as_day(order_date) AS order_date,                                 -- day of the order, in the shop's zone
   order_time,                                                       -- time of the order, as exported
   as_integer(campaign_id) AS campaign_id,                           -- Sticky.io's campaign
@@ -61,8 +148,8 @@ SELECT
   as_decimal(total_amount) AS total_amount,                         -- order total
   as_decimal(tax_amount) AS tax_amount,                             -- of it tax
   as_decimal(shipping_price) AS shipping_price,                     -- of it shipping
-  COALESCE(as_decimal(refund_amount), 0) AS refund_amount,          -- paid back
-  COALESCE(as_decimal(void_amount), 0) AS void_amount,              -- never charged
+  as_money(COALESCE(as_decimal(refund_amount), 0)) AS refund_amount, -- paid back
+  as_money(COALESCE(as_decimal(void_amount), 0)) AS void_amount,    -- never charged
   COALESCE(as_flag(refund_flag), FALSE) AS is_refunded,             -- money went back
   as_day(refund_date) AS refund_date,                               -- when
   COALESCE(as_flag(void_flag), FALSE) AS is_void,                   -- cancelled before it was settled
@@ -80,9 +167,13 @@ SELECT
   COALESCE(as_integer(rebill_depth), 0) AS rebill_depth,            -- 0: first order of a subscription
   NULLIF(as_integer(parent_order_id), 0) AS parent_order_id,        -- the order before
   NULLIF(as_integer(ancestor_id), 0) AS ancestor_order_id,          -- the first of the chain
-  REGEXP_REPLACE(decline_reason, ' *REFID:[0-9]*', '') AS decline_reason, -- without the number that is never the same
+  REGEXP_REPLACE(
+    CASE WHEN capitals(trimmed(order_status)) = 'DECLINED' THEN decline_reason ELSE newest_decline_reason END,
+    ' *REFID:[0-9]*',
+    ''
+  ) AS decline_reason,                                              -- without the number that is never the same
   COALESCE(as_flag(is_test_cc), FALSE) AS is_test,                  -- paid with a test card
-  COALESCE(UPPER(TRIM(order_status)) <> 'DECLINED', FALSE)
+  COALESCE(capitals(trimmed(order_status)) <> 'DECLINED', FALSE)
   AND NOT COALESCE(as_flag(is_test_cc), FALSE) AS is_sale,          -- counts as revenue; not without a status
   as_day(acquisition_date) AS acquisition_date,                     -- the customer's first order
   _file_name,                                                       -- where the newest word about it stands
@@ -107,6 +198,6 @@ SELECT
     + is_unread(rebill_depth, as_integer(rebill_depth)) + is_unread(parent_order_id, as_integer(parent_order_id))
     + is_unread(ancestor_id, as_integer(ancestor_id))
     AS BIGINT
-  ) AS unread_cells                                                 -- cells that are not what their column says
+  ) AS unread_cells,                                                -- cells that are not what their column says
+  NULLIF(older_columns, '') AS older_columns                        -- what the newest export has no value for
 FROM newest
-WHERE place = 1

@@ -8,9 +8,9 @@ SELECT
   COUNT(*) FILTER (WHERE is_sale) AS sales,                                   -- orders paid
   COUNT(*) FILTER (WHERE is_sale AND rebill_depth = 0) AS first_sales,        -- of them first orders
   safe_ratio(COUNT(*) FILTER (WHERE is_sale), COUNT(*)) AS approval_rate,     -- sales per attempt
-  CAST(COALESCE(SUM(total_amount) FILTER (WHERE is_sale), 0) AS NUMERIC(18, 4)) AS revenue,  -- of the sales
+  as_money(COALESCE(SUM(total_amount) FILTER (WHERE is_sale), 0)) AS revenue, -- of the sales
   COUNT(*) FILTER (WHERE is_refunded) AS refunds,                             -- orders paid back
-  CAST(COALESCE(SUM(refund_amount) FILTER (WHERE is_refunded), 0) AS NUMERIC(18, 4)) AS refund_amount,  -- paid back
+  as_money(COALESCE(SUM(refund_amount) FILTER (WHERE is_refunded), 0)) AS refund_amount, -- paid back
   COUNT(*) FILTER (WHERE is_chargeback) AS chargebacks                        -- orders taken back by the card's owner
 FROM public.orders
 WHERE NOT is_test AND order_date IS NOT NULL

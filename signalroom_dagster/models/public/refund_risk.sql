@@ -6,13 +6,13 @@ SELECT
   campaign_id,                                                                -- Sticky.io's campaign
   product_category,                                                           -- the project
   COUNT(*) AS sales,                                                          -- orders paid
-  CAST(SUM(total_amount) AS NUMERIC(18, 4)) AS revenue,                       -- of those
+  as_money(SUM(total_amount)) AS revenue,                                     -- of those
   COUNT(*) FILTER (WHERE is_refunded) AS refunds,                             -- paid back
   COUNT(*) FILTER (WHERE is_void) AS voids,                                   -- never charged
   COUNT(*) FILTER (WHERE is_chargeback) AS chargebacks,                       -- taken back by the card's owner
-  CAST(SUM(refund_amount) AS NUMERIC(18, 4)) AS refund_amount,                -- paid back, in money
+  as_money(SUM(refund_amount)) AS refund_amount,                              -- paid back, in money
   safe_ratio(COUNT(*) FILTER (WHERE is_refunded), COUNT(*)) AS refund_rate,   -- refunds per sale
-  safe_ratio(COUNT(*) FILTER (WHERE is_chargeback), COUNT(*)) AS chargeback_rate,  -- chargebacks per sale
+  safe_ratio(COUNT(*) FILTER (WHERE is_chargeback), COUNT(*)) AS chargeback_rate, -- chargebacks per sale
   MIN(order_date) AS first_order_date,                                        -- from the first
   MAX(order_date) AS last_order_date                                          -- to the last order counted
 FROM public.orders
