@@ -87,8 +87,8 @@ database orders text in its own way. `as_decimal`, `as_integer`, `as_flag` (YES,
 YYYY-MM-DD, a time behind it cut off) read text and give NULL for any other; `present` is the text that says something,
 so not N/A, and `is_unread(text, value)` is 1 where text says something and was not read, else 0.
 
-`newest_of(text, place)` gives, in a group, the text of the lowest place that has one; `older_name(text, is_newest, name)`
-the name when only rows that are not the newest have one, else NULL.
+`newest_of(text, place)` gives, in a group, the text of the lowest place that has one; `older_name(text, is_newest,
+name)` the name when only rows that are not the newest have one, else NULL.
 """
 
 

@@ -1,4 +1,4 @@
-"""Orders as they stand, on both engines: which export is the newest, what a newer one does not say, and products."""
+"""Orders as they stand, on both engines: which export is the newest, what it does not say, products and amounts."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -138,7 +138,7 @@ def test_an_order_with_a_row_for_each_product_counts_once_and_has_its_products_b
         assert all(found.passed for found in run_checks(PRODUCTS, "713", names).values())
 
 
-def test_every_amount_of_every_model_has_eighteen_digits_and_four_places_on_both_engines(
+def test_every_amount_of_every_model_is_numeric_18_4_on_both_engines(
     any_warehouse: Project,
 ) -> None:
     any_warehouse.add_client("713", prefixes=("orders-create", "orders-update"))

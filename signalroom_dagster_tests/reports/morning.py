@@ -67,10 +67,10 @@ def spent(day: date, source: str, clicks: int, cost: str, client: str = "713") -
     })  # fmt: skip
 
 
-def mapped(source: str, label: str, client: str = "713") -> None:
+def mapped(source: str, label: str | None, client: str = "713", advertiser: int | None = 1) -> None:
     """One line of the mapping; on DuckDB the client's tag is a column of its own."""
     row = {"client_id": client, "redtrack_source_id": source, "everflow_affiliate_label": label,
-           "everflow_advertiser_id": 1, "everflow_affiliate_id": 1}  # fmt: skip
+           "everflow_advertiser_id": advertiser, "everflow_affiliate_id": 1}  # fmt: skip
     generated = ask("SELECT is_generated FROM information_schema.columns WHERE column_name = '_client_id' "
                     "AND table_name = 'affiliate_mapping'")[0][0]  # fmt: skip
     insert("public.affiliate_mapping", row if generated == "ALWAYS" else {**row, "_client_id": client})

@@ -1,6 +1,7 @@
 """The morning report on both engines: figures added up by hand, and what it says when they are not all there."""
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.reports import making
 from signalroom_dagster.reports.making import keep_report, make_report, wait_for_inputs, yesterday
+from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.reports.morning import (
     DAY,
@@ -257,6 +259,29 @@ def test_the_unmapped_line_stands_whatever_the_filter(on_duckdb: Project) -> Non
     insert("redtrack.daily_spend", {"_client_id": "713", "_loaded_at": READ_AT, "date": DAY, "source_id": "x",
                                     "source_name": "x", "clicks": 1, "cost": "1"})  # fmt: skip
     assert "*(unmapped)* $6.75 spent on 4 clicks" in make_report(get_client("713"), "other", DAY).rendered.slack
+
+
+@pytest.mark.parametrize("template", ["daily_performance", "weekly_rollup", "affiliate_leaderboard", "alert"])
+def test_spend_under_a_label_without_an_advertiser_is_unmapped_in_every_report_of_an_advertiser(
+    morning: Project, template: str
+) -> None:
+    subscribe(morning, name="filtered", template=template, params="{ advertiser_id = 1 }")
+    mapped("lab", "G2 - Lab", advertiser=None)
+    mapped("zero", "G2 - Zero", advertiser=0)
+    mapped("nameless", None)
+    for number, source in enumerate(("lab", "zero", "nameless")):
+        spent(DAY, source, 1, f"{100 + number}.05")
+    made = make_report(get_client("713"), "filtered", DAY)
+    # 5.75 of a source that the mapping does not have, and 100.05 + 101.05 + 102.05
+    assert "$308.90" in made.rendered.slack
+    assert "(unmapped)" in made.rendered.slack
+    if template == "daily_performance":
+        rows = made.figures.rows
+        lines = [side["cost"] for side in rows["sides"] if side["is_internal"]] + [rows["unmapped"][0]["cost"]]
+        assert sum(lines) == Decimal("1059.00")  # 750.10 + 308.90
+        assert ask("SELECT SUM(cost) FROM redtrack.daily_spend WHERE _client_id = '713' AND date = %s", DAY) == [
+            (Decimal("1059.00"),)
+        ]
 
 
 def subscribe_other(project: Project) -> None:

@@ -19,7 +19,7 @@ WITH spans AS (
 ),
 
 ranked AS (
-  SELECT *, ROW_NUMBER() OVER (PARTITION BY is_now ORDER BY profit DESC, revenue DESC, affiliate_label) AS place
+  SELECT *, ROW_NUMBER() OVER (PARTITION BY is_now ORDER BY profit DESC, revenue DESC, bytewise(affiliate_label)) AS place
   FROM spans
 )
 
@@ -28,9 +28,9 @@ SELECT
   CAST(b.place AS BIGINT) AS place_before,
   r.affiliate_label,
   CAST(r.conversions AS BIGINT) AS conversions,
-  CAST(r.revenue AS NUMERIC(18, 4)) AS revenue,
-  CAST(r.cost AS NUMERIC(18, 4)) AS cost,
-  CAST(r.profit AS NUMERIC(18, 4)) AS profit,
+  as_money(r.revenue) AS revenue,
+  as_money(r.cost) AS cost,
+  as_money(r.profit) AS profit,
   safe_ratio(r.cost, r.conversions) AS cpa
 FROM ranked AS r
 LEFT JOIN ranked AS b ON b.affiliate_label = r.affiliate_label AND NOT b.is_now
@@ -38,7 +38,7 @@ WHERE r.is_now AND r.place <= COALESCE(CAST(:top AS INT), 10)
 ORDER BY r.place
 
 -- name: unmapped
-SELECT CAST(SUM(redtrack_cost) AS NUMERIC(18, 4)) AS cost
+SELECT as_money(SUM(redtrack_cost)) AS cost
 FROM public.daily_performance
 WHERE date > CAST(:date AS DATE) - COALESCE(CAST(:days AS INT), 7)
   AND date <= CAST(:date AS DATE)

@@ -5,7 +5,7 @@
 SELECT
   affiliate_label,
   CAST(SUM(conversions) AS BIGINT) AS conversions,
-  CAST(SUM(cost) AS NUMERIC(18, 4)) AS cost,
+  as_money(SUM(cost)) AS cost,
   safe_ratio(SUM(cost), SUM(conversions)) AS cpa
 FROM public.daily_performance
 WHERE date = CAST(:date AS DATE)
@@ -14,5 +14,5 @@ WHERE date = CAST(:date AS DATE)
 GROUP BY affiliate_label
 HAVING (SUM(conversions) = 0 AND SUM(cost) >= COALESCE(CAST(:min_cost AS NUMERIC(18, 4)), 50))
   OR (SUM(conversions) > 0 AND SUM(cost) > CAST(:max_cpa AS NUMERIC(18, 4)) * SUM(conversions))
-ORDER BY SUM(cost) DESC, affiliate_label
+ORDER BY SUM(cost) DESC, bytewise(affiliate_label)
 LIMIT 20

@@ -5,9 +5,9 @@
 SELECT
   date,
   CAST(SUM(conversions) AS BIGINT) AS conversions,
-  CAST(SUM(everflow_revenue) AS NUMERIC(18, 4)) AS revenue,
-  CAST(SUM(cost) AS NUMERIC(18, 4)) AS cost,
-  CAST(SUM(profit) AS NUMERIC(18, 4)) AS profit,
+  as_money(SUM(everflow_revenue)) AS revenue,
+  as_money(SUM(cost)) AS cost,
+  as_money(SUM(profit)) AS profit,
   safe_ratio(SUM(cost), SUM(conversions)) AS cpa,
   safe_ratio(SUM(everflow_revenue), SUM(cost)) AS roas
 FROM public.daily_performance
@@ -21,9 +21,9 @@ ORDER BY date
 SELECT
   CAST(SUM(clicks) AS BIGINT) AS clicks,
   CAST(SUM(conversions) AS BIGINT) AS conversions,
-  CAST(SUM(everflow_revenue) AS NUMERIC(18, 4)) AS revenue,
-  CAST(SUM(cost) AS NUMERIC(18, 4)) AS cost,
-  CAST(SUM(profit) AS NUMERIC(18, 4)) AS profit,
+  as_money(SUM(everflow_revenue)) AS revenue,
+  as_money(SUM(cost)) AS cost,
+  as_money(SUM(profit)) AS profit,
   safe_ratio(SUM(cost), SUM(conversions)) AS cpa,
   safe_ratio(SUM(everflow_revenue), SUM(cost)) AS roas
 FROM public.daily_performance
@@ -36,9 +36,9 @@ GROUP BY date
 SELECT
   is_internal,
   CAST(SUM(conversions) AS BIGINT) AS conversions,
-  CAST(SUM(everflow_revenue) AS NUMERIC(18, 4)) AS revenue,
-  CAST(SUM(cost) AS NUMERIC(18, 4)) AS cost,
-  CAST(SUM(profit) AS NUMERIC(18, 4)) AS profit,
+  as_money(SUM(everflow_revenue)) AS revenue,
+  as_money(SUM(cost)) AS cost,
+  as_money(SUM(profit)) AS profit,
   safe_ratio(SUM(cost), SUM(conversions)) AS cpa
 FROM public.daily_performance
 WHERE date = CAST(:date AS DATE)
@@ -51,9 +51,9 @@ ORDER BY is_internal DESC
 SELECT
   affiliate_label,
   CAST(SUM(conversions) AS BIGINT) AS conversions,
-  CAST(SUM(everflow_revenue) AS NUMERIC(18, 4)) AS revenue,
-  CAST(SUM(cost) AS NUMERIC(18, 4)) AS cost,
-  CAST(SUM(profit) AS NUMERIC(18, 4)) AS profit,
+  as_money(SUM(everflow_revenue)) AS revenue,
+  as_money(SUM(cost)) AS cost,
+  as_money(SUM(profit)) AS profit,
   safe_ratio(SUM(cost), SUM(conversions)) AS cpa
 FROM public.daily_performance
 WHERE date = CAST(:date AS DATE)
@@ -61,12 +61,12 @@ WHERE date = CAST(:date AS DATE)
   AND (CAST(:advertiser_id AS BIGINT) IS NULL OR advertiser_id = CAST(:advertiser_id AS BIGINT))
 GROUP BY affiliate_label
 HAVING SUM(conversions) > 0 OR SUM(cost) > 0
-ORDER BY SUM(everflow_revenue) DESC, SUM(cost) DESC, affiliate_label
+ORDER BY SUM(everflow_revenue) DESC, SUM(cost) DESC, bytewise(affiliate_label)
 LIMIT 10
 
 -- name: unmapped
 SELECT
-  CAST(SUM(redtrack_cost) AS NUMERIC(18, 4)) AS cost,
+  as_money(SUM(redtrack_cost)) AS cost,
   CAST(SUM(redtrack_clicks) AS BIGINT) AS clicks
 FROM public.daily_performance
 WHERE date = CAST(:date AS DATE)

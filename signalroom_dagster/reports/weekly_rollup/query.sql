@@ -4,9 +4,9 @@
 SELECT
   date,
   CAST(SUM(conversions) AS BIGINT) AS conversions,
-  CAST(SUM(everflow_revenue) AS NUMERIC(18, 4)) AS revenue,
-  CAST(SUM(cost) AS NUMERIC(18, 4)) AS cost,
-  CAST(SUM(profit) AS NUMERIC(18, 4)) AS profit,
+  as_money(SUM(everflow_revenue)) AS revenue,
+  as_money(SUM(cost)) AS cost,
+  as_money(SUM(profit)) AS profit,
   safe_ratio(SUM(cost), SUM(conversions)) AS cpa,
   safe_ratio(SUM(everflow_revenue), SUM(cost)) AS roas
 FROM public.daily_performance
@@ -19,7 +19,7 @@ ORDER BY date
 -- name: unmapped
 SELECT
   date,
-  CAST(SUM(redtrack_cost) AS NUMERIC(18, 4)) AS cost
+  as_money(SUM(redtrack_cost)) AS cost
 FROM public.daily_performance
 WHERE date BETWEEN CAST(:date AS DATE) - 6 AND CAST(:date AS DATE)
   AND affiliate_label = '(unmapped)'
