@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from signalroom_dagster.migrations import migrate, tables_in
+
 Kind = Literal["source", "table", "report", "check", "step", "tick", "stale", "warehouse", "consumer"]
 
 FIRST_SUMMARY_SECONDS = 30 * 60.0
@@ -22,20 +24,37 @@ LONGEST_SUMMARY_SECONDS = 24 * 3_600.0
 CLAIM_SECONDS = 120.0
 KEPT_SECONDS = 90 * 24 * 3_600.0
 MOST_TOUCHED = 50
-_SCHEMA = """
+TABLES = tables_in("""
 CREATE TABLE IF NOT EXISTS incidents (
-    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, subject TEXT NOT NULL, client TEXT NOT NULL, error TEXT NOT NULL,
-    said TEXT NOT NULL, attempts INTEGER NOT NULL, run TEXT NOT NULL, touched TEXT NOT NULL,
-    failures INTEGER NOT NULL, opened_at REAL NOT NULL, last_at REAL NOT NULL, closed_at REAL,
-    told INTEGER NOT NULL DEFAULT 0, tell_at REAL, pause REAL NOT NULL, claimed_until REAL NOT NULL DEFAULT 0,
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    client TEXT NOT NULL,
+    error TEXT NOT NULL,
+    said TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    run TEXT NOT NULL,
+    touched TEXT NOT NULL,
+    failures INTEGER NOT NULL,
+    opened_at REAL NOT NULL,
+    last_at REAL NOT NULL,
+    closed_at REAL,
+    told INTEGER NOT NULL DEFAULT 0,
+    tell_at REAL,
+    pause REAL NOT NULL,
+    claimed_until REAL NOT NULL DEFAULT 0,
     in_doubt INTEGER NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX IF NOT EXISTS one_open ON incidents (kind, subject, client, error) WHERE closed_at IS NULL;
 CREATE TABLE IF NOT EXISTS noted (
-    run TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, client TEXT NOT NULL, at REAL NOT NULL,
+    run TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    client TEXT NOT NULL,
+    at REAL NOT NULL,
     PRIMARY KEY (run, kind, subject, client)
 ) WITHOUT ROWID;
-"""
+""")
 _COLUMNS = (
     "id, kind, subject, client, error, said, attempts, run, touched, failures, opened_at, last_at, closed_at, told, "
     "in_doubt"
@@ -101,7 +120,7 @@ class Incidents:
                 return False
             sql = "SELECT id, touched FROM incidents WHERE (kind, subject, client, error) = (?, ?, ?, ?)"
             found = change(sql + " AND closed_at IS NULL", *key, failure.error).fetchone()
-            touched = _touched(json.loads(found[1]) if found else [], failure)
+            touched = _touched(json.loads(found[1] or "[]") if found else [], failure)
             details = (failure.said, failure.attempts, failure.run, touched, now)
             if found:
                 change(
@@ -179,9 +198,8 @@ class Incidents:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self._path, timeout=30, isolation_level=None)
         try:
-            for statement in filter(str.strip, _SCHEMA.split(";")):
-                connection.execute(statement)
             connection.execute("BEGIN IMMEDIATE")
+            migrate(lambda sql: connection.execute(sql).fetchall(), "sqlite", TABLES)
             yield partial(_execute, connection)
             connection.execute("COMMIT")
         finally:
@@ -202,6 +220,6 @@ def _touched(known: Iterable[Any], failure: Failure) -> str:
 
 def _incident(row: tuple[Any, ...]) -> Incident:
     found: dict[str, Any] = dict(zip(_COLUMNS.split(", "), row, strict=True))
-    found["touched"] = tuple((client, subject) for client, subject in json.loads(found["touched"]))
+    found["touched"] = tuple((client, subject) for client, subject in json.loads(found["touched"] or "[]"))
     found["in_doubt"] = bool(found["in_doubt"])
     return Incident(**found)

@@ -28,8 +28,8 @@ def is_direct(store: Store) -> bool:
 
 def create_table_of_results() -> None:
     """Create `analysis.results` where it is missing."""
-    with warehouse.exclusive(), warehouse.transaction("creating analysis.results") as query:
-        create_results(query)
+    with warehouse.exclusive():
+        create_results()
 
 
 def count_results(client_id: str) -> int:
@@ -68,9 +68,9 @@ def publish_all(store: Store, wait_seconds: float = WAREHOUSE_SECONDS) -> int:
 def _written(store: Store, limit: int) -> tuple[Sequence[Kept], Sequence[Kept]]:
     """The results that are in the warehouse now, and those that it refuses."""
     kept: Sequence[Kept] = ()
+    create_results()  # a consumer does not wait for DuckDB before it begins
     try:
         with warehouse.transaction("publishing analysis results") as query:
-            create_results(query)  # a consumer does not wait for DuckDB before it begins
             warehouse.lock(query, RESULTS)
             kept = store.unpublished(limit)
             if kept:

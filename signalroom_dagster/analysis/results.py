@@ -14,8 +14,8 @@ from signalroom_dagster.analysis.steps import analyse
 from signalroom_dagster.analysis.summary import Summary
 from signalroom_dagster.config import destination_name
 from signalroom_dagster.events.stores.contract import JobKey, Kept, Ready
-from signalroom_dagster.loading.tables import create_table
-from signalroom_dagster.loading.warehouse import Query, lock, secure_table
+from signalroom_dagster.loading.warehouse import create_own_tables
+from signalroom_dagster.migrations import OwnTable
 
 SCHEMA = "analysis"
 RESULTS = "analysis.results"
@@ -47,6 +47,7 @@ COLUMNS = {
     "_loaded_at": "timestamp with time zone NOT NULL",
 }
 """`late`: an event came after the deadline. `hash` is of the figures: equal for a replay. Times are instants (UTC)."""
+TABLE = OwnTable(RESULTS, COLUMNS, KEY)
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,9 +119,6 @@ def given_rows(engine: str) -> str:
     return f"json_to_recordset(%s) AS given ({', '.join(f'{name} {kind}' for name, kind in types.items())})"
 
 
-def create_results(query: Query) -> None:
-    """The table, where it is not there yet; within the caller's transaction."""
-    lock(query, f"ddl|{SCHEMA}")
-    query(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-    query(create_table(RESULTS, COLUMNS, KEY))
-    secure_table(query, RESULTS)
+def create_results() -> None:
+    """The table, where it is not there yet or lacks something. The caller holds `warehouse.exclusive()`."""
+    create_own_tables(SCHEMA, [TABLE])

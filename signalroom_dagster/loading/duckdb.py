@@ -12,7 +12,6 @@ from typing_extensions import override
 from signalroom_dagster.loading.errors import LoadError
 from signalroom_dagster.loading.load_jobs import LOAD_JOBS
 from signalroom_dagster.loading.resolved_once import ResolvedOnce
-from signalroom_dagster.loading.tables import create_statements
 
 LONGEST_ROW_BYTES = 4 * 1024 * 1024  # a record of 1 MiB may become three: cp1252 to UTF-8, quotes doubled
 BUFFER_BYTES = 32 * 1024 * 1024  # DuckDB's own choice for rows of 2 MiB
@@ -71,14 +70,6 @@ class SignalRoomDuckDbClient(DuckDbClient):
     def explain(self, error: Exception, what: str) -> Exception:
         """See `explain` of this module."""
         return explain(error, what)
-
-    @override
-    def _get_table_update_sql(self, table_name: str, new_columns: Any, generate_alter: bool) -> list[str]:
-        statements = super()._get_table_update_sql(table_name, new_columns, generate_alter)
-        load = str(self.prepare_load_table(table_name).get("x-load"))
-        if generate_alter or load not in LOAD_JOBS:
-            return statements
-        return [*statements, *create_statements(load, self.sql_client.make_qualified_table_name)]
 
 
 class SignalRoomDuckDb(ResolvedOnce, duckdb):

@@ -25,7 +25,7 @@ from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.loading.errors import DestinationUnreachableError, LoadError
 from signalroom_dagster.loading.load_jobs import LOAD_JOBS
 from signalroom_dagster.loading.resolved_once import ResolvedOnce
-from signalroom_dagster.loading.tables import OURS, REJECTED, create_statements, kept_beside, move_aside
+from signalroom_dagster.loading.tables import OURS, move_aside
 from signalroom_dagster.retries import causes
 from signalroom_dagster.row_security import secure
 
@@ -210,15 +210,13 @@ class SignalRoomPostgresClient(PostgresClient):
             return statements
         qualified = self.sql_client.make_qualified_table_name
         if load in LOAD_JOBS:
-            statements += [*create_statements(load, qualified), *_indexes(load, table_name, table, qualified)]
-        return [*statements, *(secure(qualified(name)) for name in (table_name, *kept_beside(load)))]
+            statements += _indexes(load, table_name, table, qualified)
+        return [*statements, secure(qualified(table_name))]
 
     def secure_tables(self) -> None:
         """Secure every table of the schema, also those that are there from before."""
-        qualified = self.sql_client.make_qualified_table_name
-        loads = {str(table.get("x-load")) for table in self.schema.tables.values()}
-        for name in (*self.schema.tables, *(kept for load in sorted(loads) for kept in kept_beside(load))):
-            self.sql_client.execute_sql(secure(qualified(name)))
+        for name in self.schema.tables:
+            self.sql_client.execute_sql(secure(self.sql_client.make_qualified_table_name(name)))
 
     def _lock(self, name: str) -> None:
         self.sql_client.execute_sql("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", name)
@@ -235,8 +233,8 @@ def _indexes(load: str, name: str, table: Any, qualified: Callable[[str], str]) 
     """What a load deletes by: of files the file, of slices the key (and no key twice) and the day."""
     create = "CREATE {unique}INDEX IF NOT EXISTS {name} ON {on} ({columns})"
     if load == "files":
-        on = {f"{name}_file_idx": qualified(name), f"{REJECTED}_file_idx": qualified(REJECTED)}
-        return [create.format(unique="", name=i, on=where, columns="_client_id, _file_name") for i, where in on.items()]
+        columns = "_client_id, _file_name"
+        return [create.format(unique="", name=f"{name}_file_idx", on=qualified(name), columns=columns)]
     key = [column for column, hint in table["columns"].items() if hint.get("primary_key")]
     statements = [create.format(unique="UNIQUE ", name=f"{name}_key", on=qualified(name), columns=", ".join(key))]
     if (day := table.get("x-day")) and key[1:2] != [day]:

@@ -17,15 +17,19 @@ from signalroom_dagster import config, logs
 from signalroom_dagster.clients import Client
 from signalroom_dagster.loading import catalog
 from signalroom_dagster.loading.reference import create_reference_tables, load_reference
+from signalroom_dagster.loading.tables import kept_beside
 from signalroom_dagster.loading.warehouse import (
     Query,
     connected,
+    create_own_tables,
     exclusive,
     kept_open,
     read_ledger,
+    table_exists,
     wait_until_reachable,
 )
 from signalroom_dagster.loading.windows import read_windows
+from signalroom_dagster.migrations import OwnTable
 from signalroom_dagster.naming import pipeline_name
 from signalroom_dagster.retries import decide, root_error
 from signalroom_dagster.sources.context import Planned, SourceContext, Span
@@ -68,6 +72,7 @@ def open_load(source: str, client: Client, run_id: str, span: Span = WHOLE) -> G
     catalog.check_span(source, span)
     config.anchor_dlt()
     with scratch_folder(pipeline_name(source, client.id)) as folder, kept_open(), closing(destination()) as warehouse:
+        complete_own_tables(source)
         with connected() as query:
             context = _context(source, client, run_id, folder, query, span)
         pipeline = dlt.pipeline(
@@ -137,6 +142,8 @@ def preview_load(
             differences = load_reference(source, client, dry_run=True)
         return [Planned(found.table, found.summary, "as the file says") for found in differences]
     with exclusive(), connected() as query, scratch_folder(pipeline_name(source, client.id)) as folder:
+        if any(table_exists(query, source, table.own_name) for table in own_tables(source)):
+            complete_own_tables(source)
         planned = list(catalog.preview(source, client, _context(source, client, run_id, folder, query, span)))
         return [item for item in planned if not resources or item.resource in resources]
 
@@ -154,6 +161,17 @@ def create_tables(source: str) -> None:
             client.initialize_storage()
             client.update_stored_schema()
             client.secure_tables()
+        complete_own_tables(source)
+
+
+def complete_own_tables(source: str) -> None:
+    """What a source's schema and the tables that loads keep in it lack, of an earlier release too."""
+    create_own_tables(source, own_tables(source))
+
+
+def own_tables(source: str) -> Sequence[OwnTable]:
+    """The tables that loads keep beside a source's data."""
+    return kept_beside((facts.load or "" for facts in catalog.table_facts(source).values()), source)
 
 
 def destination() -> Any:

@@ -1,11 +1,14 @@
 """The tables that the load itself keeps beside a source's data: of files the ledger and the rejected rows, of slices
 the windows and the restatements.
 
-Written once in SQL that Postgres and DuckDB both read. They change only inside the transaction that loads a file or a
-slice.
+Written once in SQL that Postgres and DuckDB both read; what a table of an earlier release lacks is added by
+`migrations`. Their rows change only inside the transaction that loads a file or a slice.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from signalroom_dagster.migrations import OwnTable
 
 LEDGER = "files"
 REJECTED = "rejected_rows"
@@ -75,19 +78,15 @@ RESTATEMENTS_COLUMNS = {
 gone)."""
 
 
-def create_statements(load: str, qualified: Callable[[str], str]) -> list[str]:
-    """DDL for what a load ("files" or "slices") keeps in a schema; harmless where it exists."""
-    return [create_table(qualified(name), columns, key) for name, columns, key in KEPT[load]]
-
-
 def move_aside(schema: str, table: str) -> str:
     """The statement that keeps a table of another system under another name."""
     return f"ALTER TABLE {schema}.{table} RENAME TO {table}_before"
 
 
-def kept_beside(load: str) -> list[str]:
-    """The names of the tables that a load ("files" or "slices") keeps in a schema; of any other load none."""
-    return [name for name, _, _ in KEPT.get(load, ())]
+def kept_beside(loads: Iterable[str], schema: str) -> list[OwnTable]:
+    """The tables that some kinds of load ("files", "slices") keep in a schema; of any other load none."""
+    kept = [table for load in sorted({*loads} & {*KEPT}) for table in KEPT[load]]
+    return [replace(table, name=f"{schema}.{table.name}") for table in kept]
 
 
 def upsert(table: str, columns: Mapping[str, str], key: Sequence[str], kept: Sequence[str] = ()) -> str:
@@ -104,18 +103,17 @@ def upsert(table: str, columns: Mapping[str, str], key: Sequence[str], kept: Seq
     )
 
 
-def create_table(table: str, columns: Mapping[str, str], key: Sequence[str]) -> str:
-    """CREATE TABLE IF NOT EXISTS on both engines."""
-    parts = [f"{name} {kind}" for name, kind in columns.items()]
-    parts += [f"PRIMARY KEY ({', '.join(key)})"] if key else []
-    return f"CREATE TABLE IF NOT EXISTS {table} ({', '.join(parts)})"
-
-
 LEDGER_KEY = ("_client_id", "_file_name")
 WINDOWS_KEY = ("_client_id", "resource", "day")
 
-KEPT: Mapping[str, Sequence[tuple[str, Mapping[str, str], Sequence[str]]]] = {
-    "files": ((LEDGER, LEDGER_COLUMNS, LEDGER_KEY), (REJECTED, REJECTED_COLUMNS, ())),
-    "slices": ((WINDOWS, WINDOWS_COLUMNS, WINDOWS_KEY), (RESTATEMENTS, RESTATEMENTS_COLUMNS, ())),
+KEPT: Mapping[str, Sequence[OwnTable]] = {
+    "files": (
+        OwnTable(LEDGER, LEDGER_COLUMNS, LEDGER_KEY),
+        OwnTable(REJECTED, REJECTED_COLUMNS, indexes={"rejected_rows_file_idx": "(_client_id, _file_name)"}),
+    ),
+    "slices": (
+        OwnTable(WINDOWS, WINDOWS_COLUMNS, WINDOWS_KEY),
+        OwnTable(RESTATEMENTS, RESTATEMENTS_COLUMNS, indexes={"restatements_run_idx": "(_client_id, run_id)"}),
+    ),
 }
-"""The tables that each kind of load keeps: name, columns, key."""
+"""The tables that each kind of load keeps, without their schema."""

@@ -11,6 +11,7 @@ from signalroom_dagster.loading.errors import DestinationLostError, DestinationU
 from signalroom_dagster.loading.locks import WAIT_SECONDS as LOCK_WAIT_SECONDS
 from signalroom_dagster.loading.locks import writer_lock
 from signalroom_dagster.loading.tables import LEDGER
+from signalroom_dagster.migrations import OwnTable, is_current, migrate
 from signalroom_dagster.row_security import POLICY, secure
 
 Query: TypeAlias = Callable[..., Sequence[tuple[Any, ...]]]
@@ -70,6 +71,24 @@ def secure_table(query: Query, table: str) -> None:
 def is_secured(query: Query, table: str) -> bool:
     """Whether a table of Postgres has the policy that `secure_table` gives."""
     return bool(query("SELECT 1 FROM pg_policy WHERE polrelid = to_regclass(%s) AND polname = %s", table, POLICY))
+
+
+def create_own_tables(schema: str, tables: Sequence[OwnTable]) -> None:
+    """Give a schema the tables of ours that it lacks, and those of an earlier release what they lack.
+
+    Looks first: nothing is locked where nothing is missing. On DuckDB the caller holds `exclusive()`, and has no
+    transaction open.
+    """
+    engine = destination_name()
+    with connected() as query:
+        if not tables or is_current(query, engine, tables):
+            return
+    with transaction(f"the tables of schema {schema}") as query:
+        lock(query, f"ddl|{schema}")
+        query(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        migrate(query, engine, tables)
+        for table in tables:
+            secure_table(query, table.name)
 
 
 def comment(query: Query, table: str, about: str, columns: Mapping[str, str]) -> None:

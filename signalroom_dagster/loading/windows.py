@@ -38,8 +38,8 @@ def read_windows(query: Query, dataset: str, client_id: str) -> Mapping[str, Map
         return {}
     found: dict[str, dict[date, Window]] = {}
     rows = query(
-        f"SELECT resource, day, loaded_at, run_id, rows, read_cursor, swept_at FROM {dataset}.{WINDOWS} "
-        "WHERE _client_id = %s",
+        f"SELECT resource, day, loaded_at, run_id, coalesce(rows, 0), read_cursor, swept_at FROM {dataset}.{WINDOWS} "
+        "WHERE _client_id = %s AND loaded_at IS NOT NULL AND day IS NOT NULL",
         client_id,
     )
     for resource, day, *window in rows:

@@ -8,7 +8,7 @@ from typing import Any
 
 from signalroom_dagster.loading.warehouse import Query, lock, table_exists
 from signalroom_dagster.reports.rendering import Rendered
-from signalroom_dagster.reports.tables import DELIVERIES, INSERT_REPORT, REPORTS, SCHEMA, create_report_tables
+from signalroom_dagster.reports.tables import DELIVERIES, INSERT_REPORT, REPORTS, SCHEMA
 
 
 def store(
@@ -16,7 +16,6 @@ def store(
     run_id: str,
 ) -> int:  # fmt: skip
     """Keep a report; its version. The same words again are the version that is there."""
-    create_report_tables(query)
     lock(query, f"{REPORTS}|{client_id}|{report}|{day}")
     newest = query(
         f"SELECT version, hash FROM {REPORTS} WHERE _client_id = %s AND report = %s AND date = %s "

@@ -64,6 +64,7 @@ def make_report(client: Client, name: str, day: date) -> Report:
             f"client {client.id}, report {name}: it is made from {', '.join(needed)}, and the client uses none of them"
         )
     with exclusive():
+        create_report_tables()
         with connected() as query:  # before the models: what is loaded meanwhile must not count as told
             reach = coverage(query, client, template.reads, day)
         _bring_up_to_date(client, template)
@@ -107,6 +108,8 @@ def wait_for_inputs(
 def keep_report(report: Report, run_id: str) -> int:
     """Put a report into the archive; its version."""
     name = report.subscription.name
+    with exclusive():
+        create_report_tables()
     with exclusive(), transaction(f"client {report.client.id}, report {name}") as query:
         return store(
             query, report.client.id, name, report.subscription.template, report.day, report.rendered,
@@ -189,8 +192,8 @@ def write_report(client: Client, name: str, day: date | None = None, folder: Pat
 
 def create_tables_of_reports() -> None:
     """The tables that reports are kept in, where they are not there yet."""
-    with exclusive(), transaction("reports") as query:
-        create_report_tables(query)
+    with exclusive():
+        create_report_tables()
 
 
 def _bring_up_to_date(client: Client, template: Template) -> None:

@@ -122,8 +122,9 @@ def deliveries(query: Query, client_id: str, report: str, day: date) -> Sequence
 
 def _intend(wanted: Delivery, run_id: str, *, resend: bool, is_shadow: bool) -> tuple[Delivery, bool]:
     """The delivery to work on, and whether its intent was written just now."""
+    with exclusive():
+        create_report_tables()
     with exclusive(), transaction(f"client {wanted.client_id}, deliveries of {wanted.report}") as query:
-        create_report_tables(query)
         _hold(query, wanted)
         last = _of_recipient(query, wanted)[-1:]
         is_asked_again = resend and bool(last) and last[0].run_id != run_id

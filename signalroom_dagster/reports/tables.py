@@ -3,8 +3,9 @@
 They change only in short transactions of their own, each committed before or after something was sent.
 """
 
-from signalroom_dagster.loading.tables import create_table, upsert
-from signalroom_dagster.loading.warehouse import Query, lock, secure_table
+from signalroom_dagster.loading.tables import upsert
+from signalroom_dagster.loading.warehouse import create_own_tables
+from signalroom_dagster.migrations import OwnTable
 
 SCHEMA = "reports"
 REPORTS = "reports.reports"
@@ -59,11 +60,12 @@ INSERT_REPORT = upsert(REPORTS, REPORTS_COLUMNS, REPORTS_KEY)
 WRITE_DELIVERY = upsert(DELIVERIES, DELIVERIES_COLUMNS, DELIVERIES_KEY)
 
 
-def create_report_tables(query: Query) -> None:
-    """Both tables, where they are not there yet; within the caller's transaction."""
-    lock(query, f"ddl|{SCHEMA}")
-    query(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-    query(create_table(REPORTS, REPORTS_COLUMNS, REPORTS_KEY))
-    query(create_table(DELIVERIES, DELIVERIES_COLUMNS, DELIVERIES_KEY))
-    for table in (REPORTS, DELIVERIES):
-        secure_table(query, table)
+TABLES = (
+    OwnTable(REPORTS, REPORTS_COLUMNS, REPORTS_KEY),
+    OwnTable(DELIVERIES, DELIVERIES_COLUMNS, DELIVERIES_KEY),
+)
+
+
+def create_report_tables() -> None:
+    """Both tables, where they are not there yet or lack something. The caller holds `warehouse.exclusive()`."""
+    create_own_tables(SCHEMA, TABLES)

@@ -9,6 +9,7 @@ from typing import Any
 import dlt
 
 from signalroom_dagster.loading import runs, warehouse
+from signalroom_dagster.loading.tables import kept_beside
 from signalroom_dagster.loading.windows import read_windows
 from signalroom_dagster.slices import Replaces
 from signalroom_dagster.sources.slicing import Answer, Slice, table_resources
@@ -50,6 +51,7 @@ def put(
         return Answer(rows, **answered)
 
     with warehouse.exclusive(), warehouse.connected() as query:
+        warehouse.create_own_tables("shop", kept_beside(["slices"], "shop"))
         known = read_windows(query, "shop", client_id)
     now = context(scratch, client_id=client_id, run_id=run_id, windows=known, started_at=datetime.now(UTC))
     piece = Slice(days=tuple(days), read=read, replaces=replaces)

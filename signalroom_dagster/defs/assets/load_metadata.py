@@ -35,9 +35,9 @@ def load_metadata(
 
 def _columns(load: Load, table: str, result: dg.MaterializeResult[Any]) -> dg.TableSchema:
     """The columns as dagster-dlt found them, with their types written out; of tables that the load keeps, ours."""
-    for name, columns, key in (kept for tables in KEPT.values() for kept in tables):
-        if name == table:
-            return dg.TableSchema([_column(column, kind, column in key) for column, kind in columns.items()])
+    for kept in (kept for tables in KEPT.values() for kept in tables):
+        if kept.name == table:
+            return dg.TableSchema([_column(column, kind, column in kept.key) for column, kind in kept.columns.items()])
     found = (result.metadata or {}).get(COLUMN_SCHEMA)
     if not isinstance(found, dg.TableSchema):
         return dg.TableSchema([])
