@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
@@ -33,8 +33,9 @@ from signalroom_dagster.events.webhooks import Webhooks
 
 log = logging.getLogger(__name__)
 
-PING_SECONDS = 3.0
-CREATE_AGAIN_SECONDS = 1.0
+PING_SECONDS = 2.0
+REMEMBERED_SECONDS = 1.0
+CREATE_AGAIN_SECONDS, CREATE_SELDOM_SECONDS = 1.0, 30.0
 Read = Callable[[bytes, Sender, Contracts], Intake]
 
 
@@ -126,7 +127,7 @@ def gateway_app(
         Route("/v1/events/pubsub", pubsub, methods=["POST"]),
         Route("/v1/events", events, methods=["POST"]),
         Route("/healthz", _alive),
-        Route("/readyz", _readiness(store)),
+        Route("/readyz", Readiness(gateway).ready),
         Route("/metrics", _figures(metrics, settings)),
         *(webhooks.routes(settings.max_body_bytes) if webhooks else ()),
     ]
@@ -141,6 +142,7 @@ def _lifespan(gateway: Gateway) -> Callable[[Starlette], contextlib.AbstractAsyn
         gateway.commits = GroupCommit(
             gateway.store, gateway.metrics,
             max_batch=settings.max_batch, max_queue=settings.max_queue, writers=settings.writers,
+            seconds=settings.commit_seconds,
         )  # fmt: skip
         creating = asyncio.create_task(_create(gateway.store))
         try:
@@ -154,40 +156,43 @@ def _lifespan(gateway: Gateway) -> Callable[[Starlette], contextlib.AbstractAsyn
 
 
 async def _create(store: Store) -> None:
-    """Create the store's tables as soon as it can be reached; until then events are answered 503."""
+    """Create what the store lacks as soon as it can be reached and is not held; until then it is asked ever more
+    rarely, because events wait behind each try."""
+    pause = CREATE_AGAIN_SECONDS
     while True:
         try:
             return await asyncio.to_thread(store.create)
         except StoreError as error:
-            log.warning("%s; trying again", error)
-            await asyncio.sleep(CREATE_AGAIN_SECONDS)
+            log.warning("%s; trying again in %.0f s", error, pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, CREATE_SELDOM_SECONDS)
 
 
 async def _alive(_: Request) -> Response:
     return PlainTextResponse("alive\n")
 
 
-def _readiness(store: Store) -> Callable[[Request], Awaitable[Response]]:
-    """Ready when the store can be written to; asked once a second at most."""
-    known: Sequence[float | bool] = (float("-inf"), False)
-    asking = asyncio.Lock()
+class Readiness:
+    """Whether the store can be written to: asked once a second at most, and not again before it has answered, since one
+    that does not answer keeps a thread each time."""
 
-    async def ready(_: Request) -> Response:
-        nonlocal known
-        async with asking:
-            if time.monotonic() - known[0] > 1.0:
-                known = (time.monotonic(), await _answers(store))
-        return PlainTextResponse("ready\n") if known[1] else PlainTextResponse("the store cannot be reached\n", 503)
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._asked = float("-inf")
+        self._answer: asyncio.Task[None] | None = None
 
-    return ready
-
-
-async def _answers(store: Store) -> bool:
-    try:
-        await asyncio.wait_for(asyncio.to_thread(store.ping), PING_SECONDS)
-    except (StoreError, TimeoutError):
-        return False
-    return True
+    async def ready(self, _: Request) -> Response:
+        """200 or 503, within two seconds."""
+        now = time.monotonic()
+        answer = self._answer
+        if answer is None or (answer.done() and now - self._asked > REMEMBERED_SECONDS):
+            self._asked = now
+            answer = self._answer = asyncio.create_task(asyncio.to_thread(self._gateway.store.ping))
+        await asyncio.wait((answer,), timeout=max(0.0, self._asked + PING_SECONDS - now))
+        is_late = self._gateway.commits and self._gateway.commits.is_late
+        if answer.done() and not answer.exception() and not is_late:
+            return PlainTextResponse("ready\n")
+        return PlainTextResponse("the store cannot be written to\n", 503)
 
 
 def _figures(metrics: Metrics, settings: EventSettings) -> Callable[[Request], Awaitable[Response]]:

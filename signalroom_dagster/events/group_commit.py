@@ -1,7 +1,7 @@
 """Many requests, one commit: whatever waits while a batch is being committed is the next batch.
 
 No timer: an idle gateway commits at once, a busy one in larger batches. A request is answered when the commit of its
-batch is over, never from memory.
+batch is over, never from memory; and when the store takes too long, that it is to come again.
 """
 
 import asyncio
@@ -41,24 +41,30 @@ class _Waiting:
 
 
 class GroupCommit:
-    """Commits what is submitted; `writers` batches may be under way at once."""
+    """Commits what is submitted; `writers` batches may be under way at once, and nobody waits longer than `seconds`."""
 
-    def __init__(self, store: Store, metrics: Metrics, *, max_batch: int, max_queue: int, writers: int = 1) -> None:
+    def __init__(
+        self, store: Store, metrics: Metrics, *, max_batch: int, max_queue: int, writers: int = 1, seconds: float = 2.0
+    ) -> None:  # fmt: skip
         self._store = store
         self._metrics = metrics
         self._max_batch = max_batch
         self._max_queue = max_queue
+        self._seconds = seconds
         self._queue: deque[_Waiting] = deque()
         self._waiting = self._bytes = 0
         self._wake = asyncio.Event()
         self._closing = False
+        self.is_late = False
+        """Whether somebody was told to come again because a commit takes too long, and it still does."""
         self._pool = ThreadPoolExecutor(writers, "commit")
         self._writers = [asyncio.create_task(self._write()) for _ in range(writers)]
 
     async def submit(self, intake: Intake) -> Sequence[Outcome]:
         """Wait for the commit of these: what became of each event.
 
-        Raises QueueFullError at once, StoreError when the commit of its batch failed.
+        Raises QueueFullError at once, StoreError when the commit of its batch failed, or did not end in time: what was
+        not begun by then is not stored, the rest may be.
         """
         waiting = _Waiting(intake, asyncio.get_running_loop().create_future())
         full = self._bytes and self._bytes + waiting.bytes > QUEUE_BYTES
@@ -67,7 +73,12 @@ class GroupCommit:
         self._queue.append(waiting)
         self._add(waiting.size, waiting.bytes)
         self._wake.set()
-        return await waiting.answer
+        done, _ = await asyncio.wait((waiting.answer,), timeout=self._seconds)
+        if not done:
+            waiting.answer.cancel()
+            self.is_late = True
+            raise StoreError(f"the events' store has not answered within {self._seconds:g} s")
+        return waiting.answer.result()
 
     async def close(self) -> None:
         """Commit what waits, then end."""
@@ -84,6 +95,8 @@ class GroupCommit:
                 await self._wake.wait()
                 continue
             batch = self._next()
+            if not batch:
+                continue
             try:
                 outcomes = await loop.run_in_executor(self._pool, self._commit, batch)
             except StoreError as error:
@@ -94,15 +107,19 @@ class GroupCommit:
                 _refuse(batch, StoreError(f"storing a batch failed: {type(error).__name__}"))
             else:
                 _answer(batch, outcomes)
+            finally:
+                self.is_late = False
 
     def _next(self) -> Sequence[_Waiting]:
-        """The requests that fit into a batch, one at least."""
-        batch = [self._queue.popleft()]
-        size = batch[0].size
-        while self._queue and size + self._queue[0].size <= self._max_batch:
-            batch.append(self._queue.popleft())
-            size += batch[-1].size
-        self._add(-size, -sum(waiting.bytes for waiting in batch))
+        """The requests that fit into a batch, one at least, without those that were told to come again."""
+        batch: list[_Waiting] = []
+        size = 0
+        while self._queue and (not batch or size + self._queue[0].size <= self._max_batch):
+            waiting = self._queue.popleft()
+            self._add(-waiting.size, -waiting.bytes)
+            if not waiting.answer.done():
+                batch.append(waiting)
+                size += waiting.size
         return batch
 
     def _commit(self, batch: Sequence[_Waiting]) -> Sequence[Outcome]:

@@ -29,6 +29,7 @@ class EventSettings(BaseModel):
     max_queue: int = Field(default=5_000, ge=1)
     max_batch: int = Field(default=500, ge=1, le=5_000)
     writers: int = Field(default=1, ge=1, le=8)
+    commit_seconds: float = Field(default=2, gt=0)
     poison_status: Literal[204, 400] = 204
     metrics_token: Secret | None = None
 

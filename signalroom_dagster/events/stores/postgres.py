@@ -11,7 +11,6 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import psycopg2
@@ -21,18 +20,22 @@ from typing_extensions import override
 from signalroom_dagster.events.stores import jobs, letters
 from signalroom_dagster.events.stores.contract import Outcome, Received, Retention, StoreError
 from signalroom_dagster.events.stores.jobs import EventKey, Standing
-from signalroom_dagster.events.stores.sessions import pieces, values_of
+from signalroom_dagster.events.stores.sessions import Session, pieces, values_of
+from signalroom_dagster.events.stores.shape import missing
 from signalroom_dagster.events.stores.sql import SqlStore
 from signalroom_dagster.row_security import secure
 
-TABLES = ("inbox", "job", "dead_letter", "result", "lease")
-"""Closed to all but their owner: they hold what senders sent."""
 CONNECT_SECONDS = 5
 SILENT_SECONDS = 15
 """After so long without an answer to what was sent, the server counts as gone."""
 IDLE_SECONDS = 60
 """After so long without a word in the middle of a transaction a process counts as gone (paused, or its machine lost),
 and the server frees what it holds. Said within each transaction, where a pooler does not matter."""
+LOCK_SECONDS = 1.0
+"""So long a transaction waits for a lock that somebody else holds, and is then given up: its sender comes again."""
+DDL_LOCK_SECONDS = 0.2
+"""And so long what creates a table or an index: while it waits, every event waits behind it."""
+LOCKED = "55P03"
 
 _APPEND = """
 WITH incoming AS (
@@ -78,6 +81,17 @@ SELECT tenant_id, job_id, analysis_type, payload_hash FROM events.inbox
 WHERE (tenant_id, job_id, analysis_type) IN ({keys})
 """
 _ARRIVED = "SELECT tenant_id, job_id, arrived FROM events.job WHERE (tenant_id, job_id) IN ({keys})"
+
+
+_LIMITS = """
+SELECT set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s, true)
+"""
+_EXISTING = """
+SELECT nspname, false FROM pg_catalog.pg_namespace WHERE nspname = 'events'
+UNION ALL SELECT relname, relkind = 'r' AND NOT relrowsecurity AND pg_has_role(relowner, 'USAGE')
+FROM pg_catalog.pg_class WHERE relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'events')
+"""
+"""Names, and which of them are tables to be closed to all but their owner: they hold what senders sent."""
 
 
 class PostgresSession:
@@ -126,39 +140,39 @@ class PostgresStore(SqlStore):
 
     def create(self) -> None:
         """See Store."""
-        script = files("signalroom_dagster.events.stores").joinpath("postgres.sql").read_text("utf-8")
-        with self.transaction() as session:
+        with self.transaction(reads_only=True) as session:
+            if not _ddl(session):
+                return
+        with self.transaction(lock_seconds=DDL_LOCK_SECONDS) as session:
             session.rows("SELECT pg_advisory_xact_lock(hashtextextended('ddl|events', 0))")
-            session.run(script)
-            for table in TABLES:
-                session.run(secure(f"events.{table}"))
+            for _ in range(2):  # what the first round creates, the second secures
+                for statement in _ddl(session):
+                    session.run(statement)
 
     @override
     @contextmanager
-    def transaction(self, *, reads_only: bool = False) -> Generator[PostgresSession]:
+    def transaction(
+        self, *, reads_only: bool = False, lock_seconds: float = LOCK_SECONDS
+    ) -> Generator[PostgresSession]:  # fmt: skip
         """See Transactions."""
         with self._connection() as connection, connection.cursor() as cursor:
-            if not reads_only:
-                cursor.execute("SET LOCAL idle_in_transaction_session_timeout = %s", (IDLE_SECONDS * 1000,))
+            cursor.execute(_LIMITS, (str(int(lock_seconds * 1000)), str(int(IDLE_SECONDS * 1000))))
             yield PostgresSession(cursor)
 
-    def append(self, events: Sequence[Received]) -> Sequence[Outcome]:
-        """See Store."""
-        if not events:
-            return []
+    @override
+    def put(self, session: Session, events: Sequence[Received]) -> Sequence[Outcome]:
+        """See SqlStore."""
         first: dict[EventKey, Received] = {}
         for event in events:
             first.setdefault(jobs.event_key(event), event)
         hashes = {key: jobs.payload_hash(event.payload) for key, event in first.items()}
-        with self.transaction() as session:
-            found = session.rows(_APPEND, *_columns(first, hashes))
-            standing = {
-                (tenant, job, name): Standing(True, hashes[tenant, job, name], late)
-                for tenant, job, name, late in found
-            }
-            standing |= _standing(session, [key for key in first if key not in standing])
-            outcomes, buried = jobs.judge(events, standing)
-            letters.bury(session, buried)
+        standing = {
+            (tenant, job, name): Standing(True, hashes[tenant, job, name], late)
+            for tenant, job, name, late in session.rows(_APPEND, *_columns(first, hashes))
+        }
+        standing |= _standing(session, [key for key in first if key not in standing])
+        outcomes, buried = jobs.judge(events, standing)
+        letters.bury(session, buried)
         return outcomes
 
     def close(self) -> None:
@@ -197,6 +211,15 @@ class PostgresStore(SqlStore):
             connection.close()
 
 
+def _ddl(session: PostgresSession) -> list[str]:
+    """What is to be run before the tables are all there, and secured."""
+    existing = dict(session.rows(_EXISTING))
+    return [
+        *missing("postgres", existing),
+        *(secure(f"events.{name}") for name, is_open in existing.items() if is_open),
+    ]
+
+
 def _columns(first: dict[EventKey, Received], hashes: dict[EventKey, bytes]) -> list[list[Any]]:
     """The batch by columns, then its tenants' contracts by columns."""
     ordered = sorted(first.items())
@@ -212,7 +235,7 @@ def _columns(first: dict[EventKey, Received], hashes: dict[EventKey, bytes]) -> 
     return [list(column) for table in (rows, terms) for column in zip(*table, strict=True)]
 
 
-def _standing(session: PostgresSession, keys: Sequence[EventKey]) -> dict[EventKey, Standing]:
+def _standing(session: Session, keys: Sequence[EventKey]) -> dict[EventKey, Standing]:
     """What stands under keys that were not new. A statement of its own: it sees what others committed meanwhile."""
     standing: dict[EventKey, Standing] = {}
     for piece in pieces(keys):
@@ -231,7 +254,8 @@ def _explained(error: psycopg2.Error) -> StoreError:
     """What happened, without the values that Postgres quotes, and without the URL."""
     told = str(error).splitlines()[0] if error.pgcode is None and str(error) else ""
     refused = "password authentication failed" in told or "does not exist" in told
-    why = "refused the login" if refused else error.pgcode or "not reachable"
+    locked = "somebody else has locked its tables" if error.pgcode == LOCKED else error.pgcode
+    why = "refused the login" if refused else locked or "not reachable"
     return StoreError(f"the events' store in Postgres: {why} ({type(error).__name__})")
 
 

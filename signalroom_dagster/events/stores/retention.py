@@ -1,5 +1,6 @@
 """Deletes what is past retention, in steps so small that nothing waits for them."""
 
+import threading
 from datetime import datetime
 
 from signalroom_dagster.events.stores.contract import Retention
@@ -8,6 +9,8 @@ from signalroom_dagster.events.stores.sessions import Session, Transactions, val
 AT_ONCE = 500
 STEPS = 20
 """In one call, of each kind: after a long pause much is due, and analysis is not to wait for all of it."""
+PAUSE_SECONDS = 0.02
+"""Between two steps, for whoever else wants to write: in SQLite only one can."""
 _FINISHED = """
 SELECT tenant_id, job_id FROM events.job
 WHERE last_at <= ? AND pruned_at IS NULL AND status IN ('done', 'failed', 'expired') ORDER BY last_at LIMIT ? {locked}
@@ -40,6 +43,7 @@ def _delete(transaction: Transactions, statement: str, before: datetime) -> None
         with transaction() as session:
             if session.run(statement, before, AT_ONCE) < AT_ONCE:
                 return
+        threading.Event().wait(PAUSE_SECONDS)
 
 
 def _in_steps(transaction: Transactions, found: str, before: datetime, now: datetime | None) -> int:
@@ -52,6 +56,7 @@ def _in_steps(transaction: Transactions, found: str, before: datetime, now: date
         total += len(keys)
         if len(keys) < AT_ONCE:
             break
+        threading.Event().wait(PAUSE_SECONDS)
     return total
 
 

@@ -3,8 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
+from signalroom_dagster.events.contracts import Contract
 from signalroom_dagster.events.stores import leases, replays, retention
 from signalroom_dagster.events.stores.claims import SqlBatch, count_attempt
 from signalroom_dagster.events.stores.contract import (
@@ -13,9 +15,12 @@ from signalroom_dagster.events.stores.contract import (
     Incomplete,
     Kept,
     Lease,
+    Outcome,
+    Received,
     Retention,
     TenantStats,
 )
+from signalroom_dagster.events.stores.jobs import letter
 from signalroom_dagster.events.stores.letters import bury, open_letters, replayed
 from signalroom_dagster.events.stores.sessions import Session
 
@@ -53,10 +58,26 @@ class SqlStore(ABC):
     def transaction(self, *, reads_only: bool = False) -> AbstractContextManager[Session]:
         """See Transactions."""
 
-    def ping(self) -> None:
+    @abstractmethod
+    def put(self, session: Session, events: Sequence[Received]) -> Sequence[Outcome]:
+        """See Store.append, within a transaction."""
+
+    def append(self, events: Sequence[Received]) -> Sequence[Outcome]:
         """See Store."""
+        if not events:
+            return []
         with self.transaction() as session:
-            session.run("DELETE FROM events.lease WHERE name = ?", "")
+            return self.put(session, events)
+
+    def ping(self) -> None:
+        """See Store. Writes an event and a letter of nobody's, and undoes it."""
+        nobody = uuid4().hex  # one name for all would have one gateway wait for another
+        event = Received(nobody, nobody, nobody, b"", "", datetime.now(UTC), Contract(nobody, frozenset(), timedelta()))
+        with self.transaction() as session:
+            session.run("SAVEPOINT ping")
+            self.put(session, [event])
+            bury(session, [letter("ingest", nobody, b"", event.received_at)])
+            session.run("ROLLBACK TO SAVEPOINT ping")
 
     def bury(self, letters: Sequence[DeadLetter]) -> None:
         """See Store."""

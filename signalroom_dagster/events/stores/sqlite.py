@@ -11,7 +11,6 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,12 @@ from typing_extensions import override
 from signalroom_dagster.events.stores import jobs, letters
 from signalroom_dagster.events.stores.contract import Outcome, Received, Retention, StoreError
 from signalroom_dagster.events.stores.jobs import EventKey, Job, Standing
+from signalroom_dagster.events.stores.sessions import Session
+from signalroom_dagster.events.stores.shape import missing
 from signalroom_dagster.events.stores.sql import SqlStore
 
-BUSY_SECONDS = 15.0
+LOCK_SECONDS = 1.0
+"""So long a transaction waits for the one that writes, and is then given up: its sender comes again."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -85,9 +87,12 @@ class SqliteStore(SqlStore):
 
     def create(self) -> None:
         """See Store."""
-        script = files("signalroom_dagster.events.stores").joinpath("sqlite.sql").read_text("utf-8")
-        with _explained(self.path), self._connection() as connection:
-            connection.executescript(f"BEGIN IMMEDIATE; {script} COMMIT;")
+        with self.transaction(reads_only=True) as session:
+            if not _ddl(session):
+                return
+        with self.transaction() as session:
+            for statement in _ddl(session):
+                session.run(statement)
 
     @override
     @contextmanager
@@ -102,20 +107,20 @@ class SqliteStore(SqlStore):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
 
-    def append(self, events: Sequence[Received]) -> Sequence[Outcome]:
-        """See Store."""
+    @override
+    def put(self, session: Session, events: Sequence[Received]) -> Sequence[Outcome]:
+        """See SqlStore."""
         standing: dict[EventKey, Standing] = {}
-        with self.transaction() as session:
-            touched: dict[tuple[str, str], Job] = {}
-            new: list[Received] = []
-            for event in events:
-                if (key := jobs.event_key(event)) not in standing:
-                    standing[key] = _standing(session, touched, key, event)
-                    new += [event] if standing[key].new else []
-            session.many(_PUT, [_row(event) for event in new])
-            session.many(_PUT_JOB, [_job_row(job) for job in touched.values()])
-            outcomes, found = jobs.judge(events, standing)
-            letters.bury(session, found)
+        touched: dict[tuple[str, str], Job] = {}
+        new: list[Received] = []
+        for event in events:
+            if (key := jobs.event_key(event)) not in standing:
+                standing[key] = _standing(session, touched, key, event)
+                new += [event] if standing[key].new else []
+        session.many(_PUT, [_row(event) for event in new])
+        session.many(_PUT_JOB, [_job_row(job) for job in touched.values()])
+        outcomes, found = jobs.judge(events, standing)
+        letters.bury(session, found)
         return outcomes
 
     def close(self) -> None:
@@ -143,7 +148,7 @@ class SqliteStore(SqlStore):
 
 def _connect(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -151,6 +156,11 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _ddl(session: SqliteSession) -> list[str]:
+    """What is to be run before the tables are all there."""
+    return list(missing("sqlite", [name for (name,) in session.rows("SELECT name FROM sqlite_master")]))
 
 
 @contextmanager
@@ -162,7 +172,7 @@ def _explained(path: Path) -> Generator[None]:
 
 
 def _standing(
-    session: SqliteSession, touched: dict[tuple[str, str], Job], key: EventKey, event: Received
+    session: Session, touched: dict[tuple[str, str], Job], key: EventKey, event: Received
 ) -> Standing:  # fmt: skip
     """What stands under an event's key, its own if it is new; a job that it changes is in `touched` afterwards."""
     if found := session.rows(_STANDS, *key):
@@ -175,7 +185,7 @@ def _standing(
     return Standing(True, jobs.payload_hash(event.payload), job.late)
 
 
-def _job(session: SqliteSession, key: EventKey) -> Job | None:
+def _job(session: Session, key: EventKey) -> Job | None:
     for tenant, job, required, arrived, version, status, late, attempts, error, *times in session.rows(_JOB, *key[:2]):
         always, later = times[:4], times[4:]
         return Job(
