@@ -44,7 +44,7 @@ def incomplete_jobs(store: Store, tenant: str, stats: TenantStats) -> Finding:
     found = store.incomplete(tenant, MOST_READ)
     missing = Counter(name for job in found for name in job.missing)
     figures = {"expired": stats.expired, **{f"without_{name}": count for name, count in sorted(missing.items())}}
-    return Finding(False, f"{stats.expired} jobs expired incomplete, such as {_named(found)}", figures)
+    return Finding(False, f"{stats.expired} jobs expired incomplete, such as {named(found)}", figures)
 
 
 LOOKS: Mapping[str, Look] = {"lag": lag, "dead_letters": dead_letters, "incomplete_jobs": incomplete_jobs}
@@ -60,6 +60,7 @@ def examine(store: Store, tenants: Sequence[str]) -> Mapping[str, Mapping[str, F
     }
 
 
-def _named(jobs: Sequence[Incomplete]) -> str:
+def named(jobs: Sequence[Incomplete]) -> str:
+    """Some of these jobs, and what they miss."""
     shown = [f"{job.job_id} (without {', '.join(job.missing)})" for job in jobs[:MOST_NAMED]]
     return ", ".join(shown)

@@ -6,6 +6,7 @@ once more, over themselves.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from signalroom_dagster.analysis.export import export_files, is_exporting
 from signalroom_dagster.analysis.results import RESULTS, create_results, from_kept, write
@@ -14,16 +15,35 @@ from signalroom_dagster.events.stores.contract import Kept, Store
 from signalroom_dagster.loading import warehouse
 from signalroom_dagster.loading.errors import LoadError
 
+if TYPE_CHECKING:
+    import psycopg2
+
 BATCH = 500
 WAREHOUSE_SECONDS = 1.0
 MOST_REFUSED = 3
 
 
+_MAY_WRITE = """
+SELECT has_schema_privilege(n.oid, 'USAGE') AND NOT row_security_active(c.oid)
+  AND has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
+  AND has_table_privilege(c.oid, 'UPDATE')
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname = %s
+"""
+
+
 def is_direct(store: Store) -> bool:
-    """Whether results are written in the store's own transaction: its database is the warehouse, no files are due."""
+    """Whether the store's database is the warehouse, and no files are due."""
     if destination_name() != "postgres" or not store.database or is_exporting():
         return False
     return _address(store.database) == _address(postgres_url())
+
+
+def may_write(cursor: "psycopg2.extensions.cursor") -> bool:
+    """Whether the user of a claim's transaction may write to `analysis.results`, which may be another than the
+    warehouse's: else results go through the store."""
+    cursor.execute(_MAY_WRITE, RESULTS.split("."))
+    return cursor.fetchone() == (True,)
 
 
 def create_table_of_results() -> None:

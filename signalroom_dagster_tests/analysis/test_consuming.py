@@ -4,8 +4,10 @@ import functools
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,14 @@ import psycopg2
 import pytest
 
 from signalroom_dagster.analysis import drain, publishing
-from signalroom_dagster.analysis.consumer import LEASE, Consumer
+from signalroom_dagster.analysis.consumer import LEASE, Consumer, drain_all, ready_store
 from signalroom_dagster.analysis.publishing import create_table_of_results, is_direct
 from signalroom_dagster.analysis.results import Result, result_of
 from signalroom_dagster.analysis.store import opened_store
 from signalroom_dagster.events.stores.contract import Ready, Received, Store, StoreError
 from signalroom_dagster_tests.analysis.events import BAD, event, whole
 from signalroom_dagster_tests.loads import ask
-from signalroom_dagster_tests.postgres import PostgresServer
+from signalroom_dagster_tests.postgres import PASSWORD, PostgresServer
 from signalroom_dagster_tests.projects import Project
 
 COUNT = "SELECT count(*), count(DISTINCT job_id) FROM analysis.results"
@@ -85,7 +87,7 @@ store = opened_store()
 drain.drain_once(store)
 publishing.publish_all(store)
 """
-WRITTEN = "from signalroom_dagster.events.stores.claims import SqlBatch; SqlBatch.failed = die"
+WRITTEN = "from signalroom_dagster.events.stores import claims; claims.job_letter = claims.bury = die"
 
 
 @pytest.mark.parametrize(
@@ -132,6 +134,119 @@ def test_one_bad_job_stops_no_other_and_is_a_dead_letter_after_five_attempts(
     (letter,) = store.letters("713")
     assert (letter.stage, letter.job_id) == ("analysis", "bad")
     assert letter.reason == "audience: entry 0: reached is more than people"
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Analysis takes 20 ms a job, and a claim may take 0.1 s."""
+
+    def result_slowly(job: Ready) -> Result:
+        time.sleep(0.02)
+        return result_of(job)
+
+    monkeypatch.setattr(drain, "result_of", result_slowly)
+    monkeypatch.setattr(drain, "CLAIM_SECONDS", 0.1)
+
+
+def test_a_claim_ends_when_its_time_is_over_and_the_rest_stays_ready(slow: None, store: Store) -> None:
+    store.append(whole([f"j{number}" for number in range(20)]))
+    first = drain.drain_once(store)["713"].jobs
+    assert 1 <= first <= 8
+    assert (store.stats()["713"].ready, store.stats()["713"].done) == (20 - first, first)
+    assert drain_all(store)["713"].jobs == 20 - first
+    assert ask(COUNT) == [(20, 20)]
+
+
+def test_the_batch_is_halved_after_an_interrupted_claim_and_grows_again(
+    in_postgres: Store, slow: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As at a few percent of a core: Postgres gives up a transaction that says nothing for long."""
+    monkeypatch.setattr(drain, "CLAIM_SECONDS", 60)
+    monkeypatch.setattr("signalroom_dagster.events.stores.postgres.IDLE_SECONDS", 0.2)
+    monkeypatch.setattr("signalroom_dagster.analysis.consumer.Outage.pause", lambda *_: 0.05)
+    in_postgres.append(whole([f"j{number}" for number in range(25)]))
+    with pytest.raises(StoreError):
+        drain.drain_once(in_postgres)
+    made = Consumer(in_postgres, "one", lambda counts: None)
+    stop_when_done(made, in_postgres, 25)
+    made.run(30, resident=False)
+    assert ask(COUNT) == [(25, 25)]
+
+
+def stop_when_done(consumer: Consumer, store: Store, jobs: int) -> None:
+    """Tell a consumer to stop as soon as so many jobs are done."""
+
+    def look() -> None:
+        wait_for(store, jobs, 30)
+        consumer.stop.set()
+
+    threading.Thread(target=look, daemon=True).start()
+
+
+def test_the_log_does_not_grow_with_the_jobs_that_fail_or_expire(
+    beside_duckdb: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Dagster keeps each line of a run."""
+    long_ago = datetime.now(UTC) - timedelta(hours=2)
+    for number in range(30):
+        beside_duckdb.append([event(f"bad{number}", "audience", BAD), *whole([f"bad{number}"])])
+        beside_duckdb.append([event(f"late{number}", "audience", at=long_ago)])
+    reports: list[Mapping[str, drain.Counts]] = []
+    Consumer(beside_duckdb, "one", reports.append).run(0.5, resident=False)
+    (report,) = reports
+    assert report["713"].failed >= 30
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("signalroom_dagster")]
+    assert [line.split(", such as")[0] for line in lines] == [
+        "tenant 713: 30 jobs expired incomplete",
+        f"tenant 713: {report['713'].failed} attempts to analyse a job failed",
+    ]
+    assert "reached is more than people (job bad" in lines[1] and "(without attribution, creative)" in lines[0]
+
+
+@pytest.mark.slow
+def test_a_consumer_that_gets_a_few_percent_of_a_core_comes_to_an_end(in_postgres: Store, project: Project) -> None:
+    process = consuming(project)
+    in_postgres.append(whole([f"j{number}" for number in range(300)]))
+    give_up = time.monotonic() + 90
+    while in_postgres.stats()["713"].done < 300 and time.monotonic() < give_up:
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.01)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(0.19)
+    process.send_signal(signal.SIGCONT)
+    process.terminate()
+    assert process.wait(30) == 0
+    assert ask(COUNT) == [(300, 300)]
+
+
+def test_a_store_whose_user_may_not_write_results_brings_them_on_through_the_outbox(
+    project: Project, postgres_url: str
+) -> None:
+    ask_there = functools.partial(execute, postgres_url)
+    ask_there("DROP ROLE IF EXISTS events_user")
+    ask_there(f"CREATE ROLE events_user LOGIN PASSWORD '{PASSWORD}'; GRANT CREATE ON DATABASE test TO events_user")
+    try:
+        project.use_postgres(postgres_url)
+        project.set(EVENTS__STORE=postgres_url.replace("//postgres:", "//events_user:"))
+        store = ready_store()
+        assert is_direct(store)
+        for number, grant in enumerate(["", "GRANT USAGE ON SCHEMA analysis TO events_user; GRANT SELECT, INSERT, "
+                                        "UPDATE ON analysis.results TO events_user"]):  # fmt: skip
+            ask_there(grant or "SELECT 1")  # with the grant alone, row level security would refuse the rows
+            store.append(whole([f"j{number}"]))
+            assert drain.drain_once(store)["713"].jobs == 1
+            assert store.stats()["713"].unpublished == 1
+            publishing.publish_all(store)
+            assert ask(COUNT) == [(number + 1, number + 1)]
+        store.close()
+    finally:
+        ask_there("DROP OWNED BY events_user CASCADE; DROP ROLE events_user")
+
+
+def execute(url: str, statement: str) -> None:
+    """As the owner of everything."""
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(statement)
 
 
 def test_a_row_that_postgres_refuses_fails_its_job_alone(in_postgres: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
 from signalroom_dagster.events.contracts import Contract
+from signalroom_dagster.events.stores.batches import Batch
 
 ATTEMPTS = 5
 FIRST_WAIT_SECONDS = 1.0
@@ -151,35 +152,6 @@ class Retention(msgspec.Struct, frozen=True):
     dead_letters: timedelta = timedelta(days=14)
 
 
-class Batch(Protocol):
-    """Jobs in one claim. Those that are neither done nor failed at the end stay ready."""
-
-    @property
-    def jobs(self) -> Sequence[Ready]:
-        """The claimed jobs, oldest first."""
-        ...
-
-    @property
-    def cursor(self) -> Any:
-        """The DB-API cursor of the claim's transaction: what is written with it is committed with the claim, or not.
-
-        None for the memory store.
-        """
-        ...
-
-    def done(self, keys: Collection[JobKey]) -> None:
-        """These are analysed."""
-        ...
-
-    def failed(self, reasons: Mapping[JobKey, str]) -> None:
-        """These could not be analysed: ready again after 1, 2, 4, ... s, failed and a dead letter after 5 attempts."""
-        ...
-
-    def keep(self, results: Iterable[Kept]) -> None:
-        """Keep results in the store until they are published; a job's earlier result is replaced."""
-        ...
-
-
 class Store(Protocol):
     """Inbox, jobs, dead letters, kept results and leases."""
 
@@ -209,13 +181,14 @@ class Store(Protocol):
         ...
 
     def claim(
-        self, limit: int, now: datetime | None = None, *, counted: bool = False
+        self, limit: int, now: datetime | None = None, *, counted: bool = False, tenant_id: str | None = None
     ) -> AbstractContextManager[Batch]:  # fmt: skip
-        """Take ready jobs that are due (by the database's clock, or `now`), oldest first, and hold them for the length
-        of the block.
+        """Take ready jobs that are due (by the database's clock, or `now`), of one tenant or of all, oldest first.
 
-        Committed at its end, undone when it raises; nobody else can claim the same jobs meanwhile. With `counted`, that
-        they are attempted is committed before: whoever dies of a job has made an attempt.
+        What becomes of them is committed at the end of the block, and nothing when it raises; each job is settled by
+        one claim. Postgres holds the jobs for the length of the block, so that nobody else claims them; SQLite, where
+        only one can write, holds nothing meanwhile, and looks at the end whether they are as they were. With `counted`,
+        that they are attempted is committed before: whoever dies of a job has made an attempt.
         """
         ...
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 
 from signalroom_dagster.events.stores import jobs, replays
+from signalroom_dagster.events.stores.batches import Batch
 from signalroom_dagster.events.stores.contract import (
     DONE_WITHIN,
     DeadLetter,
@@ -21,30 +22,6 @@ from signalroom_dagster.events.stores.contract import (
     TenantStats,
 )
 from signalroom_dagster.events.stores.jobs import EventKey, Job, Standing
-
-
-class MemoryBatch:
-    """What is to become of the claimed jobs when the claim ends."""
-
-    cursor = None
-
-    def __init__(self, found: Sequence[Ready]) -> None:
-        self.jobs = found
-        self.finished: list[JobKey] = []
-        self.failures: dict[JobKey, str] = {}
-        self.results: list[Kept] = []
-
-    def done(self, keys: Collection[JobKey]) -> None:
-        """See Batch."""
-        self.finished += keys
-
-    def failed(self, reasons: Mapping[JobKey, str]) -> None:
-        """See Batch."""
-        self.failures |= reasons
-
-    def keep(self, results: Iterable[Kept]) -> None:
-        """See Batch."""
-        self.results += results
 
 
 class MemoryStore:
@@ -102,14 +79,16 @@ class MemoryStore:
             self._replayed -= {letter.id for letter in letters}
 
     @contextmanager
-    def claim(self, limit: int, now: datetime | None = None, *, counted: bool = False) -> Generator[MemoryBatch]:
+    def claim(
+        self, limit: int, now: datetime | None = None, *, counted: bool = False, tenant_id: str | None = None
+    ) -> Generator[Batch]:  # fmt: skip
         """See Store."""
         now = now or datetime.now(UTC)
         with self._lock:
             due = [job for job in self._jobs.values() if job.status == "ready" and job.due_at <= now]
-            free = [job for job in due if job.key not in self._claimed]
+            free = [job for job in due if job.key not in self._claimed and tenant_id in (None, job.tenant_id)]
             taken = sorted(free, key=attrgetter("due_at"))[:limit]
-            batch = MemoryBatch([self._ready(job) for job in taken])
+            batch = Batch([self._ready(job) for job in taken])
             held = {job.key for job in taken}
             for job in taken:
                 job.attempts += counted
@@ -117,6 +96,7 @@ class MemoryStore:
         try:
             yield batch
             with self._lock:
+                batch.settle(held)
                 self._apply(batch, now, counted)
         finally:
             with self._lock:
@@ -135,11 +115,11 @@ class MemoryStore:
             job.due_at,
         )
 
-    def _apply(self, batch: MemoryBatch, now: datetime, counted: bool) -> None:
+    def _apply(self, batch: Batch, now: datetime, counted: bool) -> None:
         for key in batch.finished:
             job = self._jobs[key]
             job.status, job.done_at, job.last_error = "done", datetime.now(UTC), None
-        for key, reason in batch.failures.items():
+        for key, reason in batch.reasons.items():
             self._jobs[key].attempts -= counted
             if found := jobs.fail(self._jobs[key], reason, now):
                 self.bury([found])

@@ -18,6 +18,8 @@ from psycopg2.extras import execute_batch
 from typing_extensions import override
 
 from signalroom_dagster.events.stores import jobs, letters
+from signalroom_dagster.events.stores.batches import Batch
+from signalroom_dagster.events.stores.claims import Asked, due_jobs, settle
 from signalroom_dagster.events.stores.contract import Outcome, Received, Retention, StoreError
 from signalroom_dagster.events.stores.jobs import EventKey, Standing
 from signalroom_dagster.events.stores.sessions import Session, pieces, values_of
@@ -174,6 +176,16 @@ class PostgresStore(SqlStore):
         outcomes, buried = jobs.judge(events, standing)
         letters.bury(session, buried)
         return outcomes
+
+    @override
+    @contextmanager
+    def hold(self, asked: Asked) -> Generator[Batch]:
+        """See SqlStore. The rows are locked, and free when the connection is gone."""
+        with self.transaction() as session:
+            batch = Batch(due_jobs(session, asked), session.cursor)
+            yield batch
+            batch.settle([job.key for job in batch.jobs])
+            settle(session, batch, asked.now)
 
     def close(self) -> None:
         """See Store."""

@@ -8,7 +8,8 @@ from uuid import uuid4
 
 from signalroom_dagster.events.contracts import Contract
 from signalroom_dagster.events.stores import leases, replays, retention
-from signalroom_dagster.events.stores.claims import SqlBatch, count_attempt
+from signalroom_dagster.events.stores.batches import Batch
+from signalroom_dagster.events.stores.claims import Asked, count_attempt
 from signalroom_dagster.events.stores.contract import (
     DONE_WITHIN,
     DeadLetter,
@@ -25,7 +26,7 @@ from signalroom_dagster.events.stores.letters import bury, open_letters, replaye
 from signalroom_dagster.events.stores.sessions import Session
 
 EXPIRED_AT_ONCE = 500
-_IS_DUE = "SELECT 1 FROM events.job WHERE status = 'ready' AND due_at <= ? LIMIT 1"
+_IS_DUE = "SELECT 1 FROM events.job WHERE status = 'ready' AND due_at <= ? AND (? IS NULL OR tenant_id = ?) LIMIT 1"
 _EXPIRE = """
 UPDATE events.job SET status = 'expired' WHERE (tenant_id, job_id) IN (
     SELECT tenant_id, job_id FROM events.job WHERE status = 'open' AND deadline_at <= ? LIMIT ? {locked}
@@ -85,16 +86,25 @@ class SqlStore(ABC):
             with self.transaction() as session:
                 bury(session, letters)
 
+    @abstractmethod
+    def hold(self, asked: Asked) -> AbstractContextManager[Batch]:
+        """The jobs of a claim for the length of the block, and what became of them afterwards."""
+
     @contextmanager
-    def claim(self, limit: int, now: datetime | None = None, *, counted: bool = False) -> Generator[SqlBatch]:
+    def claim(
+        self, limit: int, now: datetime | None = None, *, counted: bool = False, tenant_id: str | None = None
+    ) -> Generator[Batch]:  # fmt: skip
         """See Store."""
         with self.transaction(reads_only=not counted) as session:
-            now = now or session.now()
-            limit = limit if session.rows(_IS_DUE, now) else 0
-            if limit and counted:
-                count_attempt(session, limit, now)
-        with self.transaction(reads_only=not limit) as session:
-            yield SqlBatch(session, limit, now, counted=counted)
+            asked = Asked(limit, now or session.now(), tenant_id, counted)
+            is_due = bool(session.rows(_IS_DUE, asked.now, tenant_id, tenant_id))
+            if is_due and counted:
+                count_attempt(session, asked)
+        if not is_due:
+            yield Batch(())
+            return
+        with self.hold(asked) as batch:
+            yield batch
 
     def expire(self, now: datetime) -> Sequence[Incomplete]:
         """See Store."""

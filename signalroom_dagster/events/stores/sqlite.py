@@ -18,6 +18,8 @@ import msgspec
 from typing_extensions import override
 
 from signalroom_dagster.events.stores import jobs, letters
+from signalroom_dagster.events.stores.batches import Batch
+from signalroom_dagster.events.stores.claims import Asked, due_jobs, settle, unchanged
 from signalroom_dagster.events.stores.contract import Outcome, Received, Retention, StoreError
 from signalroom_dagster.events.stores.jobs import EventKey, Job, Standing
 from signalroom_dagster.events.stores.sessions import Session
@@ -122,6 +124,18 @@ class SqliteStore(SqlStore):
         outcomes, found = jobs.judge(events, standing)
         letters.bury(session, found)
         return outcomes
+
+    @override
+    @contextmanager
+    def hold(self, asked: Asked) -> Generator[Batch]:
+        """See SqlStore. Nothing is held: while one analyses, all others write."""
+        with self.transaction(reads_only=True) as session:
+            batch = Batch(due_jobs(session, asked))
+        yield batch
+        if batch.finished or batch.reasons:
+            with self.transaction() as session:
+                batch.settle(unchanged(session, batch.jobs, asked))
+                settle(session, batch, asked.now)
 
     def close(self) -> None:
         """See Store."""
