@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-FileStatus: TypeAlias = Literal["loaded", "quarantined", "empty", "deleted"]
+FileStatus: TypeAlias = Literal["loaded", "quarantined", "empty", "deleted", "unreadable", "skipped"]
+
+HANDLED = frozenset({"loaded", "quarantined", "empty"})
+"""What the ledger says of a version that was read to its end: that version is never loaded again."""
 
 TAGS: Mapping[str, str] = {
     "_client_id": "text",
@@ -37,6 +40,7 @@ class LedgerEntry:
     etag: str
     size: int
     status: FileStatus
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +74,22 @@ class LoadFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeletedFiles:
-    """Files that are gone from the bucket, as the ledger held them: their rows stay, the ledger says so."""
+class FileMark:
+    """What the ledger is to say of one file that is not loaded now; `seen_etag` is what it held when that was found."""
+
+    version: FileVersion
+    seen_etag: str | None
+    file_date: str | None
+    last_modified: str | None
+    status: FileStatus
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkedFiles:
+    """Files of one table that are gone, cannot be read or are passed over: rows that are there stay."""
 
     client_id: str
-    versions: tuple[FileVersion, ...]
+    table: str
+    run_id: str
+    marks: tuple[FileMark, ...]

@@ -9,6 +9,7 @@ import pytest
 
 from signalroom_dagster.sandbox import channels
 from signalroom_dagster_tests.duckdb_files import warehouse_kept_open
+from signalroom_dagster_tests.object_stores import ObjectStore, running_object_store
 from signalroom_dagster_tests.postgres import PostgresServer
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.providers import Providers, running_providers
@@ -63,6 +64,13 @@ def any_warehouse(request: pytest.FixtureRequest, project: Project) -> Project:
     if request.param == "postgres":
         project.use_postgres(request.getfixturevalue("postgres_url"))
     return project
+
+
+@pytest.fixture
+def object_store() -> Iterator[ObjectStore]:
+    """S3 over HTTP with one empty bucket."""
+    with running_object_store() as store:
+        yield store
 
 
 @pytest.fixture(scope="session")

@@ -171,10 +171,13 @@ def _advance(progress: "Progress", pieces: int) -> Callable[[str], None]:
 
 
 def _print_preview(source: str, client: Client, planned: list["Planned"]) -> None:
-    if not planned:
+    loads = any(item.is_loaded for item in planned)
+    if not loads:
         out.print(f"{source} of client {client.id}: nothing to load")
+    if not planned:
         return
-    table = Table("resource", "what", "why", "bytes", title=f"{source} of client {client.id} would load")
+    does = "would load" if loads else "would pass over"
+    table = Table("resource", "what", "why", "bytes", title=f"{source} of client {client.id} {does}")
     table.columns[1].overflow = "fold"
     for item in planned:
         table.add_row(item.resource, item.what, item.why, f"{item.size:,}" if item.size is not None else "")

@@ -6,10 +6,10 @@ https://docs.dagster.io/guides/automate/sensors
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
-from functools import partial
+from typing import TypeAlias
 
 import dagster as dg
 
@@ -18,11 +18,17 @@ from signalroom_dagster.config import environment
 from signalroom_dagster.defs.in_flight import in_flight
 from signalroom_dagster.defs.jobs import DAILY_SYNC
 from signalroom_dagster.loading import catalog
+from signalroom_dagster.redaction import redact
 
 TICK_SECONDS = 60
-LISTED_AT_ONCE = 8
+LISTED_AT_ONCE = 32  # most of the time is spent waiting, and each that does not answer keeps one of them
+LISTING_SECONDS = 45.0  # of the minute that Dagster gives a tick
 FIRST_PAUSE_SECONDS = 120.0
 LONGEST_PAUSE_SECONDS = 3_600.0
+
+
+Listing: TypeAlias = Mapping[str, str] | str
+"""The digest of each resource, or the words that say why there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,7 @@ class Asked:
 
 def build_new_files_sensor(source: str) -> dg.SensorDefinition:
     """Asks for a client's load while its bucket and its last successful load disagree, with growing pauses."""
+    unlisted: dict[str, Future[Listing]] = {}
 
     @dg.sensor(
         name=f"{source}_new_files",
@@ -46,38 +53,71 @@ def build_new_files_sensor(source: str) -> dg.SensorDefinition:
     )
     def new_files(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         asked = {client: Asked(**state) for client, state in json.loads(context.cursor or "{}").items()}
-        requests = list(_requests(context, source, asked))
+        listings = _list(source, _idle(context, source), unlisted)
+        problems = [listed for listed in listings.values() if isinstance(listed, str)]
+        for problem in problems:
+            context.log.error(problem)
+        requests = list(_requests(context, source, listings, asked))
+        quiet = f"every client's {source} that could be listed is as it was last loaded, or is being loaded"
         return dg.SensorResult(
             run_requests=requests,
-            skip_reason=None if requests else f"every client's {source} is as it was last loaded, or is being loaded",
+            skip_reason=None if requests else "; ".join([quiet, *problems]),
             cursor=json.dumps({client: asdict(state) for client, state in asked.items()}),
         )
 
     return new_files
 
 
-def _requests(context: dg.SensorEvaluationContext, source: str, asked: dict[str, Asked]) -> Iterator[dg.RunRequest]:
-    """The runs to ask for now; keeps `asked` up to date."""
-    now = time.time()
+def _idle(context: dg.SensorEvaluationContext, source: str) -> list[Client]:
+    """The active clients that no run is loading."""
     busy = in_flight(context.instance)
-    idle = [
+    return [
         client
         for client in clients_of(source)
         if client.status == "active" and not {(source, client.id), (DAILY_SYNC, client.id)} & busy
     ]
-    with ThreadPoolExecutor(LISTED_AT_ONCE) as pool:  # a tick has a minute, and 100,000 files are a hundred answers
-        listings = [*pool.map(partial(_listed, context, source), idle)]
-    for client, listed in zip(idle, listings, strict=True):
-        if listed is None:
+
+
+def _list(source: str, clients: Sequence[Client], unlisted: dict[str, Future[Listing]]) -> Mapping[str, Listing]:
+    """What each client's bucket holds, or why that is not known, by client.
+
+    One client's slow storage costs that client alone: it is not waited for beyond LISTING_SECONDS, not asked again
+    while it has not answered, and asked last in the next tick; `unlisted` keeps who that is from tick to tick.
+    """
+    pool = ThreadPoolExecutor(LISTED_AT_ONCE)
+    asked: dict[str, Future[Listing]] = {}
+    for client in sorted(clients, key=lambda client: client.id in unlisted):
+        before = unlisted.get(client.id)
+        asked[client.id] = before if before and before.running() else pool.submit(_listed, source, client)
+    answered, _ = wait(asked.values(), LISTING_SECONDS)
+    pool.shutdown(wait=False, cancel_futures=True)
+    listings = {
+        client.id: asked[client.id].result()
+        if asked[client.id] in answered
+        else f"client {client.id}, source {source}: its storage does not answer in time; the others were listed"
+        for client in clients
+    }
+    unlisted.clear()
+    unlisted.update({client: future for client, future in asked.items() if isinstance(listings[client], str)})
+    return listings
+
+
+def _requests(
+    context: dg.SensorEvaluationContext, source: str, listings: Mapping[str, Listing], asked: dict[str, Asked]
+) -> Iterator[dg.RunRequest]:
+    """The runs to ask for now; keeps `asked` up to date."""
+    now = time.time()
+    for client, listed in listings.items():
+        if isinstance(listed, str):
             continue
         if listed == _last_loaded(context, source, client, listed):
-            asked.pop(client.id, None)
+            asked.pop(client, None)
             continue
-        due = _due(asked.get(client.id), _one_text(listed), now)
+        due = _due(asked.get(client), _one_text(listed), now)
         if due is None:
             continue
-        asked[client.id] = due
-        yield dg.RunRequest(run_key=f"{client.id}:{due.digest}:{now:.0f}", partition_key=client.id)
+        asked[client] = due
+        yield dg.RunRequest(run_key=f"{client}:{due.digest}:{now:.0f}", partition_key=client)
 
 
 def _due(before: Asked | None, digest: str, now: float) -> Asked | None:
@@ -88,23 +128,22 @@ def _due(before: Asked | None, digest: str, now: float) -> Asked | None:
     return Asked(digest, times, now + min(FIRST_PAUSE_SECONDS * 2 ** (times - 1), LONGEST_PAUSE_SECONDS))
 
 
-def _listed(context: dg.SensorEvaluationContext, source: str, client: Client) -> Mapping[str, str] | None:
-    """The digests of what the client's bucket holds, or None when it cannot be asked: the others still are."""
+def _listed(source: str, client: Client) -> Listing:
+    """The digests of what the client's bucket holds, or why it cannot be asked: the others still are."""
     try:
         return catalog.listing_digests(source, client)
     except Exception as error:  # whatever one client's storage raises: the other clients' files still come in
-        context.log.error("client %s, source %s: cannot list its files: %s", client.id, source, error)
-        return None
+        return f"client {client.id}, source {source}: its files cannot be listed: {redact(str(error))}"
 
 
 def _last_loaded(
-    context: dg.SensorEvaluationContext, source: str, client: Client, resources: Iterable[str]
+    context: dg.SensorEvaluationContext, source: str, client: str, resources: Iterable[str]
 ) -> Mapping[str, str]:
     """The digests that the last successful load of each resource left on its materialization."""
     found: dict[str, str] = {}
     for resource in resources:
         records = context.instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=dg.AssetKey([source, resource]), asset_partitions=[client.id]), limit=1
+            dg.AssetRecordsFilter(asset_key=dg.AssetKey([source, resource]), asset_partitions=[client]), limit=1
         ).records
         materialization = records[0].asset_materialization if records else None
         digest = materialization.metadata.get("listing_digest") if materialization else None

@@ -2,7 +2,8 @@
 
 A source package offers `Settings` (a pydantic model), `outline(configured)` (every resource, nothing loaded),
 `open_source(settings, context)` (the real thing for one client), `preview(settings, context)` (what a load would do)
-and `probe(settings, client_id)` (whether the account answers); one that loads files also `listing_digests(settings)`.
+and `probe(settings, client_id)` (whether the account answers); one that loads files also
+`listing_digests(settings, client_id)`.
 Optional is `check_shared(client_id, configured)` (what may not stand in two clients' settings at once). A source of
 reference data offers `Settings`, `probe` and what `reference.ReferenceModule` says instead. There is no list to keep.
 """
@@ -49,7 +50,7 @@ class SourceModule(Protocol):
         """The source of one client, ready to be extracted."""
         ...
 
-    def listing_digests(self, settings: BaseModel) -> Mapping[str, str]:
+    def listing_digests(self, settings: BaseModel, client_id: str) -> Mapping[str, str]:
         """What a client's files look like now, by resource."""
         ...
 
@@ -173,7 +174,7 @@ def listing_digests(name: str, client: Client) -> Mapping[str, str]:
 
     Raises ConfigurationError, and what the file system raises.
     """
-    return source_module(name).listing_digests(settings_for(name, client))
+    return source_module(name).listing_digests(settings_for(name, client), client.id)
 
 
 def preview(name: str, client: Client, context: "SourceContext") -> Iterable["Planned"]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from signalroom_dagster.loading.ledger import files_of_run
+from signalroom_dagster.loading.ledger import files_of_run, unreadable_files
 from signalroom_dagster.loading.tables import LEDGER, REJECTED
 from signalroom_dagster.loading.warehouse import Query, table_exists
 
@@ -41,19 +41,24 @@ def row_balance(query: Query, dataset: str, table: str, client_id: str, run_id: 
 
 
 def all_rows_read(query: Query, dataset: str, table: str, client_id: str, run_id: str) -> Finding:
-    """No file was quarantined and no row rejected; what was stands in rejected_rows and in the ledger."""
+    """No file was unreadable or quarantined and no row rejected; what was stands in rejected_rows and in the ledger."""
     files = files_of_run(query, dataset, client_id, table, run_id)
-    odd = [file for file in files if file.status == "quarantined" or file.rows_rejected]
+    unreadable = unreadable_files(query, dataset, client_id, table)
+    odd = [file for file in files if file.status == "quarantined" or (file.rows_rejected and file not in unreadable)]
     said = "; ".join(
-        f"{file.file_name}: {file.status}, {file.rows_rejected} rows rejected"
-        + (f" ({file.reason})" if file.reason else "")
-        for file in odd[:10]
+        [f"{file.file_name} {file.reason}; each load tries it again" for file in unreadable[:10]]
+        + [
+            f"{file.file_name}: {file.status}, {file.rows_rejected} rows rejected"
+            + (f" ({file.reason})" if file.reason else "")
+            for file in odd[:10]
+        ]
     )
     figures: dict[str, int | str] = {
+        "files_unreadable": len(unreadable),
         "files_with_rejects": len(odd),
         "rows_rejected": sum(file.rows_rejected for file in odd),
     }
-    return Finding(not odd, said or "every row was read", figures)
+    return Finding(not (odd or unreadable), said or "every row was read", figures)
 
 
 def client_tagged(query: Query, dataset: str, table: str, client_id: str, run_id: str) -> Finding:

@@ -13,7 +13,7 @@ from typing import Any
 from dlt.common.destination.client import RunnableLoadJob
 from typing_extensions import override
 
-from signalroom_dagster.files import REJECT_COLUMNS, TAGS, DeletedFiles, LoadFile
+from signalroom_dagster.files import HANDLED, REJECT_COLUMNS, TAGS, LoadFile, MarkedFiles
 from signalroom_dagster.loading.errors import OvertakenError
 from signalroom_dagster.loading.load_warehouse import LoadWarehouse, expect_rows
 from signalroom_dagster.loading.tables import LEDGER, LEDGER_COLUMNS, LEDGER_KEY, REJECTED, upsert
@@ -28,12 +28,14 @@ class FileLoadJob(RunnableLoadJob):
 
     @override
     def run(self) -> None:
-        described = redeem(Path(self._file_path))
+        described: LoadFile | MarkedFiles | None = redeem(Path(self._file_path))
+        if described is None:  # it waits for the next attempt
+            return
         warehouse: Any = self._job_client
         try:
             with about(client=described.client_id), warehouse.sql_client.begin_transaction():
-                if isinstance(described, DeletedFiles):
-                    _mark_deleted(warehouse, described)
+                if isinstance(described, MarkedFiles):
+                    _mark(warehouse, described)
                 else:
                     _load_file(warehouse, described)
         except Exception as error:
@@ -52,12 +54,13 @@ def _load_file(warehouse: LoadWarehouse, file: LoadFile) -> None:
     of_file = "WHERE _client_id = %s AND _file_name = %s"
 
     warehouse.lock(f"{file.table}|{file.client_id}|{file.file_name}")
-    found = sql.execute_sql(f"SELECT etag FROM {ledger} {of_file}", *key)
-    if (held := found[0][0] if found else None) != file.seen_etag:
-        if held != file.etag:
-            raise OvertakenError(f"{_subject(file)}: another load has just put another version there")
+    found = sql.execute_sql(f"SELECT etag, size, status FROM {ledger} {of_file}", *key)
+    etag, size, status = found[0] if found else (None, None, None)
+    if (etag, size) == (file.etag, file.size) and status in HANDLED:
         log.info("%s: another load has just handled it, left as it is", _subject(file))
         return
+    if etag not in (file.seen_etag, file.etag):
+        raise OvertakenError(f"{_subject(file)}: another load has just put another version there")
     for name in (table, rejected):  # also of a file that the ledger does not know: its row may have been deleted
         sql.execute_sql(f"DELETE FROM {name} {of_file}", *key)
     if file.body:
@@ -78,12 +81,26 @@ def _load_file(warehouse: LoadWarehouse, file: LoadFile) -> None:
     )
 
 
-def _mark_deleted(warehouse: LoadWarehouse, gone: DeletedFiles) -> None:
+def _mark(warehouse: LoadWarehouse, marked: MarkedFiles) -> None:
+    """Say in the ledger what became of files; of one that another load has handled meanwhile nothing.
+
+    The version that the ledger holds stays: it is the one whose rows are in the table.
+    """
     sql = warehouse.sql_client
     ledger = sql.make_qualified_table_name(LEDGER)
-    mark = f"UPDATE {ledger} SET status = 'deleted' WHERE _client_id = %s AND _file_name = %s AND etag = %s"
-    for version in gone.versions:  # of another one, loaded meanwhile, the file is there
-        sql.execute_sql(mark, gone.client_id, version.file_name, version.etag)
+    statement = (
+        f"INSERT INTO {ledger} AS old (_client_id, _file_name, table_name, etag, size, last_modified, rows_in_file, "
+        "rows_loaded, rows_rejected, rows_filtered, status, reason, _file_date, run_id) "
+        "VALUES (%s, %s, %s, %s, %s, %s, 0, 0, 0, 0, %s, %s, %s, %s) ON CONFLICT (_client_id, _file_name) "
+        "DO UPDATE SET status = EXCLUDED.status, reason = EXCLUDED.reason WHERE old.etag = %s"
+    )
+    for mark in marked.marks:
+        version = mark.version
+        sql.execute_sql(
+            statement, marked.client_id, version.file_name, marked.table, version.etag, version.size,
+            mark.last_modified, mark.status, mark.reason, mark.file_date, marked.run_id, mark.seen_etag,
+        )  # fmt: skip
+        log.info("client %s: %s: %s (%s)", marked.client_id, version.file_name, mark.status, mark.reason)
 
 
 def _ledger_row(file: LoadFile) -> tuple[Any, ...]:
@@ -94,6 +111,6 @@ def _ledger_row(file: LoadFile) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _subject(described: LoadFile | DeletedFiles) -> str:
-    what = described.file_name if isinstance(described, LoadFile) else f"{len(described.versions)} ledger rows"
+def _subject(described: LoadFile | MarkedFiles) -> str:
+    what = described.file_name if isinstance(described, LoadFile) else f"{len(described.marks)} ledger rows"
     return f"client {described.client_id}: {what}"

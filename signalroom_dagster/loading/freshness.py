@@ -96,7 +96,8 @@ def _covered(query: Query, source: str, client: Client) -> Iterator[tuple[str, d
     if table_exists(query, source, LEDGER):
         files = query(
             f"SELECT table_name, max(last_modified) FROM {source}.{LEDGER} "
-            "WHERE _client_id = %s AND status <> 'deleted' AND last_modified IS NOT NULL GROUP BY 1",
+            "WHERE _client_id = %s AND status <> 'deleted' AND _loaded_at IS NOT NULL AND last_modified IS NOT NULL "
+            "GROUP BY 1",
             client.id,
         )
         yield from ((table, moment) for table, moment in files)

@@ -13,8 +13,8 @@ from signalroom_dagster.loading.model_runs import check_is_ours
 from signalroom_dagster.loading.reference import declared_tables
 from signalroom_dagster.loading.reference_tables import check_fits, missing_columns, stored_columns
 from signalroom_dagster.loading.sql_models import models
-from signalroom_dagster.loading.tables import OURS, move_aside
-from signalroom_dagster.loading.warehouse import Query
+from signalroom_dagster.loading.tables import LEDGER, OURS, move_aside
+from signalroom_dagster.loading.warehouse import Query, table_exists
 from signalroom_dagster.row_security import OPEN_VIEWS, UNSECURED
 
 _COLUMNS = (
@@ -32,8 +32,10 @@ class Diagnosis:
     blocks: bool = True
 
 
-def inspect(query: Query) -> Iterator[Diagnosis]:
-    """What is to be known of the tables that are there before SignalRoom loads into them."""
+def inspect(query: Query, only: str | None = None) -> Iterator[Diagnosis]:
+    """What is to be known of the tables that are there before SignalRoom loads into them, and of files left out."""
+    for source in catalog.file_sources():
+        yield from _files_left_out(query, source, only)
     if destination_name() != "postgres":
         return
     for source in catalog.dlt_sources():
@@ -46,6 +48,24 @@ def inspect(query: Query) -> Iterator[Diagnosis]:
         except ConfigurationError as error:
             yield Diagnosis(".".join(name), "", str(error))
     yield from _readers(query)
+
+
+def _files_left_out(query: Query, source: str, only: str | None) -> Iterator[Diagnosis]:
+    """Of each client the files that no load could read, and what lies among its exports without being one."""
+    if not table_exists(query, source, LEDGER):
+        return
+    left_out = (
+        f"SELECT _client_id, count(*), min(_file_name || ' ' || reason) FROM {source}.{LEDGER} "
+        "WHERE status = %s AND _client_id = coalesce(%s, _client_id) GROUP BY 1 ORDER BY 1"
+    )
+    for client, count, example in query(left_out, "unreadable", only):
+        problem = (
+            f"{count} files cannot be read and are tried again by each load, such as {example}; all of them: "
+            f"SELECT * FROM {source}.{LEDGER} WHERE _client_id = '{client}' AND status = 'unreadable'"
+        )
+        yield Diagnosis(f"{client}/{source} files", "", problem, blocks=False)
+    for client, count, example in query(left_out, "skipped", only):
+        yield Diagnosis(f"{client}/{source} files", f"{count} are no exports, such as {example}", None)
 
 
 def _source_tables(query: Query, source: str) -> Iterator[Diagnosis]:

@@ -9,7 +9,7 @@ from signalroom_dagster.loading.warehouse import Query, table_exists
 
 @dataclass(frozen=True, slots=True)
 class LoadedFile:
-    """One ledger row; `loaded_at` is UTC-aware, `size` in bytes."""
+    """One ledger row; `loaded_at` is UTC-aware (None: no version was ever loaded), `size` in bytes."""
 
     file_name: str
     size: int
@@ -19,19 +19,28 @@ class LoadedFile:
     rows_filtered: int
     status: str
     reason: str | None
-    loaded_at: datetime
+    loaded_at: datetime | None
 
 
 def files_of_run(query: Query, dataset: str, client_id: str, table: str, run_id: str) -> list[LoadedFile]:
     """The files that one run loaded into one table, by name; earlier attempts of the same run included."""
+    return _files(query, dataset, client_id, table, "run_id", run_id)
+
+
+def unreadable_files(query: Query, dataset: str, client_id: str, table: str) -> list[LoadedFile]:
+    """The files of one table that could not be read when a load last tried, by name, whichever run that was."""
+    return _files(query, dataset, client_id, table, "status", "unreadable")
+
+
+def _files(query: Query, dataset: str, client_id: str, table: str, column: str, value: str) -> list[LoadedFile]:
     if not table_exists(query, dataset, LEDGER):
         return []
     rows = query(
         "SELECT _file_name, size, rows_in_file, rows_loaded, rows_rejected, rows_filtered, status, reason, _loaded_at "
-        f"FROM {dataset}.{LEDGER} WHERE _client_id = %s AND table_name = %s AND run_id = %s ORDER BY _file_name",
+        f"FROM {dataset}.{LEDGER} WHERE _client_id = %s AND table_name = %s AND {column} = %s ORDER BY _file_name",
         client_id,
         table,
-        run_id,
+        value,
     )
     return [LoadedFile(*row) for row in rows]
 

@@ -85,7 +85,7 @@ def _kept(query: Query, source: str) -> str | None:
         there = table_exists(query, schema, table)
         return f"SELECT {columns} FROM {schema}.{table} WHERE _client_id = %s" if there else None
     for table, pieces, rows, loaded_at in (
-        (LEDGER, "count(*)", "rows_loaded", "_loaded_at"),
+        (LEDGER, "count(_loaded_at)", "rows_loaded", "_loaded_at"),
         (WINDOWS, "count(DISTINCT day)", "rows", "loaded_at"),
     ):
         if table_exists(query, source, table):
@@ -104,7 +104,7 @@ def diagnose(only: str | None = None) -> Iterator[Diagnosis]:
     yield (answer := _diagnose_destination())
     if not answer.problem:
         with warehouse.exclusive(), warehouse.connected() as query:
-            yield from inspect(query)
+            yield from inspect(query, only)
     for client in load_clients().values():
         if only in (None, client.id):
             for source in client.sources:

@@ -139,8 +139,9 @@ def read_ledger(query: Query, dataset: str, client_id: str) -> Mapping[str, Ledg
     """What the ledger of a schema holds of one client, by file name; empty before the first load."""
     if not table_exists(query, dataset, LEDGER):
         return {}
-    rows = query(f"SELECT _file_name, etag, size, status FROM {dataset}.{LEDGER} WHERE _client_id = %s", client_id)
-    return {name: LedgerEntry(etag=etag, size=size, status=status) for name, etag, size, status in rows}
+    columns = "_file_name, etag, size, status, reason"
+    rows = query(f"SELECT {columns} FROM {dataset}.{LEDGER} WHERE _client_id = %s", client_id)
+    return {name: LedgerEntry(etag, size, status, reason) for name, etag, size, status, reason in rows}
 
 
 @contextmanager

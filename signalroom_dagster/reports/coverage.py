@@ -101,7 +101,7 @@ def _days_read(
     else:
         sql = (
             f"SELECT max(last_modified) FROM {source}.{LEDGER} WHERE _client_id = %s AND table_name = %s "
-            "AND status IN ('loaded', 'empty')"
+            "AND status IN ('loaded', 'empty', 'unreadable') AND _loaded_at IS NOT NULL"
         )
     newest: datetime | None = query(sql, client.id, table)[0][0]
     if not newest:

@@ -79,10 +79,11 @@ class SourceContext:
 @dataclass(frozen=True, slots=True)
 class Planned:
     """One thing that a load would do: to which resource, with what (a file, a window), why, and how many bytes; and how
-    many requests that takes at least."""
+    many requests that takes at least. What is not loaded stands there only to be told."""
 
     resource: str
     what: str
     why: str
     size: int | None = None
     requests: int = 0
+    is_loaded: bool = True

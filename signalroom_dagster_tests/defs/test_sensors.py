@@ -1,5 +1,6 @@
 """The sensor for new files: wakes a client's load while bucket and last load disagree, and never too often."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,11 +8,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from signalroom_dagster.clients import Client
 from signalroom_dagster.defs import sensors
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
 from signalroom_dagster.defs.jobs import build_source_job
 from signalroom_dagster.defs.resources import RESOURCES
 from signalroom_dagster.loading import catalog
+from signalroom_dagster_tests.object_stores import KEYS
 from signalroom_dagster_tests.projects import Project, orders, write_export
 
 FILE = "orders-create/report_2026-03-01.csv"
@@ -33,13 +36,16 @@ class Ticks:
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self.instance = instance
         self.cursor: str | None = None
+        self.skip_reason = ""
+        self._sensor = sensors.build_new_files_sensor("s3_exports")
 
     def tick(self) -> list[str]:
         """The clients that are asked for."""
         context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, definitions=definitions())
-        result = sensors.build_new_files_sensor("s3_exports")(context)
+        result = self._sensor(context)
         assert isinstance(result, dg.SensorResult)
         self.cursor = result.cursor
+        self.skip_reason = str(result.skip_reason.skip_message) if result.skip_reason else ""
         return [request.partition_key or "" for request in result.run_requests or []]
 
     def load(self, client: str) -> None:
@@ -120,6 +126,45 @@ def test_one_client_that_cannot_be_listed_does_not_stop_the_others(
     project.configure("713", BUCKET_URL=f"file://{project.root}/no/such/folder")
     write_export(project.add_client("cti") / FILE, orders([1]))
     assert ticks.tick() == ["cti"]
+
+
+def test_a_bucket_that_accepts_and_never_answers_costs_its_own_client_alone(
+    project: Project, ticks: Ticks, clock: Clock
+) -> None:
+    project.add_client("713")
+    write_export(project.add_client("cti") / FILE, orders([1]))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        hanging = {"bucket_url": "s3://exports", "endpoint_url": address, "listing_seconds": "0.5", **KEYS}
+        project.configure("713", **hanging)
+        assert ticks.tick() == ["cti"]
+        ticks.load("cti")
+        assert ticks.tick() == []
+    assert "client 713, s3_exports: s3://exports: it does not answer in time" in ticks.skip_reason
+
+
+def test_storage_that_does_not_answer_is_not_waited_for_and_not_asked_twice(
+    project: Project, ticks: Ticks, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, asked = threading.Event(), []
+
+    def listing(source: str, client: Client) -> dict[str, str]:
+        asked.append(client.id)
+        if client.id == "713":
+            answers.wait(20)
+        return {"orders_create": client.id}
+
+    for client in ("713", "cti"):
+        project.add_client(client)
+    monkeypatch.setattr(sensors, "LISTING_SECONDS", 0.2)
+    monkeypatch.setattr(catalog, "listing_digests", listing)
+    assert ticks.tick() == ["cti"]
+    assert ticks.tick() == []
+    assert "client 713, source s3_exports: its storage does not answer in time" in ticks.skip_reason
+    assert asked == ["713", "cti", "cti"]
+    answers.set()
+    monkeypatch.setattr(sensors, "LISTING_SECONDS", 20)
+    assert ticks.tick() == ["713"]
 
 
 def test_a_run_on_its_way_is_waited_for(project: Project, ticks: Ticks, clock: Clock, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import dagster as dg
 
 from signalroom_dagster.loading import windows
 from signalroom_dagster.loading.catalog import table_facts
-from signalroom_dagster.loading.ledger import LoadedFile, files_of_run, rows_of_client
+from signalroom_dagster.loading.ledger import LoadedFile, files_of_run, rows_of_client, unreadable_files
 from signalroom_dagster.loading.runs import Load
 from signalroom_dagster.loading.tables import KEPT
 from signalroom_dagster.loading.warehouse import Query
@@ -69,6 +69,7 @@ def _of_files(query: Query, load: Load, dataset: str, table: str, client_id: str
         "dagster/partition_row_count": rows_of_client(query, dataset, client_id, table),
         "files_loaded": sum(file.status in ("loaded", "empty") for file in files),
         "files_quarantined": sum(file.status == "quarantined" for file in files),
+        "files_unreadable": len(unreadable_files(query, dataset, client_id, table)),
         "bytes": sum(file.size for file in files),
         "seconds": round(seconds, 2),
         "rows_per_second": round(rows / seconds) if seconds else 0,

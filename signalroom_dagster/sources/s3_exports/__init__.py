@@ -22,9 +22,10 @@ from signalroom_dagster.files import TAGS
 from signalroom_dagster.naming import snake_case
 from signalroom_dagster.sources.context import Planned, SourceContext
 from signalroom_dagster.sources.s3_exports.bucket import Bucket
-from signalroom_dagster.sources.s3_exports.export_files import ExportFiles
+from signalroom_dagster.sources.s3_exports.export_files import HEADER_BYTES, ExportFiles
 from signalroom_dagster.sources.s3_exports.layouts import layout_of
-from signalroom_dagster.sources.s3_exports.listing import ListedFile, digest
+from signalroom_dagster.sources.s3_exports.listing import NO_CHANGES, ListedFile, digest, in_short
+from signalroom_dagster.sources.s3_exports.refusals import UnreadableObjectError
 from signalroom_dagster.sources.s3_exports.settings import Settings, one_of_each_table, without_slashes
 from signalroom_dagster.tickets import offer
 
@@ -54,27 +55,48 @@ def open_source(settings: Settings, context: SourceContext) -> DltSource:
     return s3_exports(settings.prefixes, sorted(_dropped(settings)), ExportFiles(settings, context))
 
 
-def listing_digests(settings: Settings) -> Mapping[str, str]:
-    """What the client's bucket holds now, as one short text per resource."""
-    bucket = Bucket(settings)
+def listing_digests(settings: Settings, client_id: str) -> Mapping[str, str]:
+    """What the client's bucket holds now, as one short text per resource. Takes at most `listing_seconds` on S3."""
+    bucket = Bucket(settings, client_id, settings.listing_seconds)
     return {snake_case(prefix): digest(item.version for item in bucket.files(prefix)) for prefix in settings.prefixes}
 
 
 def probe(settings: Settings, client_id: str) -> str:
-    """List the client's prefixes."""
-    return ", ".join(listing_digests(settings))
+    """List the client's prefixes and read the beginning of the newest file in each.
+
+    Raises ConfigurationError that names the files that cannot be read.
+    """
+    bucket = Bucket(settings, client_id, settings.listing_seconds)
+    answers: list[str] = []
+    problems: list[str] = []
+    for prefix in settings.prefixes:
+        listed = bucket.objects(prefix)
+        exports = [item for item in listed if not item.passed_over]
+        others = in_short(item for item in listed if item.passed_over)
+        answers.append(f"{snake_case(prefix)} ({len(exports)} files{f'; passed over: {others}' if others else ''})")
+        for newest in sorted(exports, key=lambda item: item.modified)[-1:]:
+            try:
+                with bucket.open(newest, HEADER_BYTES) as stream:
+                    stream.read(1)
+            except UnreadableObjectError as error:
+                problems.append(f"{newest.version.file_name} {error}")
+    if problems:
+        raise ConfigurationError(f"client {client_id}, s3_exports: {'; '.join(problems)}")
+    return ", ".join(answers)
 
 
 def preview(settings: Settings, context: SourceContext) -> Iterator[Planned]:
-    """The files that a load would read, and why."""
+    """The files that a load would read, and why; and what it would pass over."""
     exports = ExportFiles(settings, context)
     for prefix in settings.prefixes:
-        changes = exports.changes(prefix)
+        table, changes = snake_case(prefix), exports.changes(prefix)
         for item in changes.to_load:
             version = item.version
-            yield Planned(snake_case(prefix), version.file_name, changes.why[version.file_name], version.size)
+            yield Planned(table, version.file_name, changes.why[version.file_name], version.size)
         for name in changes.gone:
-            yield Planned(snake_case(prefix), name, "gone from the bucket: its rows stay, the ledger says so")
+            yield Planned(table, name, "gone from the bucket: its rows stay, the ledger says so")
+        for item in changes.passed_over:
+            yield Planned(table, item.version.file_name, item.passed_over or "", item.version.size, is_loaded=False)
 
 
 def check_shared(client_id: str, configured: Mapping[str, Settings]) -> None:
@@ -93,9 +115,13 @@ def rows(prefix: str, exports: ExportFiles | None) -> Iterator[Any]:
     """One row per CSV record of the files under one prefix, all columns as text."""
     if exports is None:
         return
-    changes = exports.changes(prefix)
-    # offered also when no file is gone, so that the table comes to be
-    yield _marked(offer(partial(exports.deleted, changes), exports.folder), ())
+    try:
+        changes = exports.changes(prefix)
+    except ConfigurationError as error:  # says nothing of another prefix
+        exports.fail(prefix, error)
+        changes = NO_CHANGES
+    # offered also when there is nothing to mark, so that the table comes to be
+    yield _marked(offer(partial(exports.marks, prefix, changes), exports.folder), ())
     for item in changes.to_load:
         yield _load(exports, prefix, item)
 
@@ -115,12 +141,11 @@ def rejected_rows() -> Iterator[Any]:
 @dlt.defer
 def _load(exports: ExportFiles, prefix: str, item: ListedFile) -> Any:
     """Declare the file's columns now; read its rows in the load job, while the database takes other files."""
-    columns = exports.columns(prefix, item)
+    if (planned := exports.job(prefix, item)) is None:
+        return None
+    job, columns = planned
     known = _columns(prefix, ())
-    return _marked(
-        offer(partial(exports.prepare, prefix, item, columns), exports.folder),
-        [name for name in columns if name not in known],
-    )
+    return _marked(offer(job, exports.folder), [name for name in columns if name not in known])
 
 
 def _marked(ticket: Path, new_columns: Sequence[str]) -> Any:

@@ -3,26 +3,49 @@
 import itertools
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from threading import Lock
+from typing import TypeAlias
 
-from signalroom_dagster.files import DeletedFiles, FileVersion, LoadFile
+from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.files import HANDLED, FileMark, FileStatus, FileVersion, LoadFile, MarkedFiles
 from signalroom_dagster.naming import snake_case
 from signalroom_dagster.sources.context import SourceContext
 from signalroom_dagster.sources.s3_exports.bucket import Bucket
 from signalroom_dagster.sources.s3_exports.layouts import ColumnPlan, layout_of, plan_columns
-from signalroom_dagster.sources.s3_exports.listing import Changes, ListedFile, digest, find_changes
+from signalroom_dagster.sources.s3_exports.listing import Changes, ListedFile, digest, find_changes, in_short
+from signalroom_dagster.sources.s3_exports.refusals import (
+    AccessRefusedError,
+    BucketUnavailableError,
+    UnreadableObjectError,
+)
 from signalroom_dagster.sources.s3_exports.settings import Settings
-from signalroom_dagster.sources.s3_exports.tagging import Tags, read_columns, tag_file
+from signalroom_dagster.sources.s3_exports.tagging import (
+    TaggedFile,
+    Tags,
+    UnpacksTooFarError,
+    quarantined,
+    read_columns,
+    tag_file,
+)
 
 log = logging.getLogger(__name__)
 
 READ_BYTES = 4 * 1024 * 1024
 HEADER_BYTES = 64 * 1024
+MOST_LEFT = 3  # files that wait for the next attempt; when there are more, it is the bucket that has to
+
+Job: TypeAlias = Callable[[], LoadFile | MarkedFiles | None]
 
 
-class IncompleteReadError(OSError):
+class IncompleteReadError(BucketUnavailableError):
     """The object ended before the size that the bucket lists: retried, never loaded in part."""
+
+
+class NothingReadableError(ConfigurationError):
+    """No file of a prefix could ever be read: the client's key is not allowed to."""
 
 
 class ExportFiles:
@@ -31,23 +54,48 @@ class ExportFiles:
     def __init__(self, settings: Settings, context: SourceContext) -> None:
         self._settings = settings
         self._context = context
-        self._bucket = Bucket(settings)
+        self._bucket = Bucket(settings, context.client_id)
         self._numbers = itertools.count(1)
+        self._left = itertools.count(1)
+        self._readable: set[str] = set()
+        self._failing = Lock()
 
     def changes(self, prefix: str) -> Changes:
-        """What one prefix asks for: new and changed files, files that are gone."""
+        """What one prefix asks for: new and changed files, files that are gone. Raises what listing it raises."""
         base = f"{prefix}/"
         ledger = {name: entry for name, entry in self._context.ledger.items() if name.startswith(base)}
-        listed = self._bucket.files(prefix)
+        listed = self._bucket.objects(prefix)
         changes = find_changes(listed, ledger)
-        self._context.notes[snake_case(prefix)] = {"listing_digest": digest(item.version for item in listed)}
+        notes = {"listing_digest": digest(item.version for item in listed if not item.passed_over)}
+        if changes.passed_over:
+            notes["passed_over"] = in_short(changes.passed_over)
+        self._context.notes[snake_case(prefix)] = notes
+        if any(entry.status in HANDLED for entry in ledger.values()):
+            self._readable.add(prefix)
         if changes.to_load:
             total = sum(item.version.size for item in changes.to_load)
             log.info("%s: %s files to load from %s (%.1f MB)", self._client, len(changes.to_load), base, total / 1e6)
         return changes
 
+    def job(self, prefix: str, item: ListedFile) -> tuple[Job, Sequence[str]] | None:
+        """What loads one file, and the columns that its rows will have; None for one that nothing is to be done about.
+
+        A file that cannot be read is set aside, and so are up to MOST_LEFT that cannot be read now: the others load.
+        Raises ConfigurationError for what is wrong with the bucket, BucketUnavailableError for more than these.
+        """
+        try:
+            columns = self.columns(prefix, item)
+        except (UnreadableObjectError, BucketUnavailableError) as error:
+            marked = self._set_aside(prefix, item, error)
+            return (lambda: marked, ()) if marked else None
+        self._was_read(prefix)
+        return partial(self._prepared_or_set_aside, prefix, item, columns), columns
+
     def columns(self, prefix: str, item: ListedFile) -> tuple[str, ...]:
-        """The columns that a file's rows will have in the warehouse, from its first bytes; none if it is unreadable."""
+        """The columns that a file's rows will have in the warehouse, from its first bytes; none if it is no export.
+
+        Raises what opening and reading it raise.
+        """
         with self._bucket.open(item, HEADER_BYTES) as stream:
             return read_columns(stream, self._plan, layout_of(prefix), self._filter_column)
 
@@ -55,7 +103,7 @@ class ExportFiles:
         """Read one file and write its tagged rows into the run's folder.
 
         Raises IncompleteReadError when the download ends early or the file is not the one whose columns were read,
-        and what the file system raises.
+        and what reading it raises.
         """
         started = time.monotonic()
         version, context = item.version, self._context
@@ -66,23 +114,115 @@ class ExportFiles:
             file_date=item.file_date(context.zone).isoformat(),
             loaded_at=context.loaded_at,
         )
-        with self._bucket.open(item, READ_BYTES) as stream:
-            tagged = tag_file(
-                stream,
-                tags=tags,
-                plan=self._plan,
-                layout=layout_of(prefix),
-                filter_column=self._filter_column,
-                body=body,
-                rejects=rejects,
-            )
-        if tagged.bytes_read != version.size or tagged.columns != columns:
-            raise IncompleteReadError(
-                f"client {self._client}, s3_exports: read {tagged.bytes_read} of {version.size} bytes of "
-                f"{version.file_name}, or it was overwritten meanwhile; it is read again on the next attempt"
-            )
-        known = context.ledger.get(version.file_name)
+        try:
+            with self._bucket.open(item, READ_BYTES) as stream:
+                tagged = tag_file(
+                    stream,
+                    tags=tags,
+                    plan=self._plan,
+                    layout=layout_of(prefix),
+                    filter_column=self._filter_column,
+                    body=body,
+                    rejects=rejects,
+                    most_unpacked=self._settings.most_unpacked(version.size),
+                )
+        except UnpacksTooFarError as error:
+            for written in (body, rejects):
+                written.unlink()
+            tagged = quarantined(f"{error}: max_unpacked_ratio and max_unpacked_bytes say how far one may")
+        else:
+            if tagged.bytes_read != version.size or tagged.columns != columns:
+                raise IncompleteReadError(
+                    f"client {self._client}, s3_exports: read {tagged.bytes_read} of {version.size} bytes of "
+                    f"{version.file_name}, or it was overwritten meanwhile; it is read again on the next attempt"
+                )
         log.debug("%s: read %s in %.2f s", self._client, version.file_name, time.monotonic() - started)
+        return self._described(prefix, item, tags, tagged, body, rejects)
+
+    def marks(self, prefix: str, changes: Changes) -> MarkedFiles:
+        """What is gone and what is passed over, for the ledger, where it does not say so yet."""
+        ledger = self._context.ledger
+        gone = [
+            FileMark(
+                version=FileVersion(name, ledger[name].etag, ledger[name].size),
+                seen_etag=ledger[name].etag,
+                file_date=None,
+                last_modified=None,
+                status="deleted",
+                reason="is gone from the bucket: its rows stay",
+            )
+            for name in changes.gone
+        ]
+        skipped = [
+            self._mark(item, "skipped", item.passed_over or "")
+            for item in changes.passed_over
+            if (known := ledger.get(item.version.file_name)) is None or known.status != "skipped"
+        ]
+        return self._marked(prefix, *gone, *skipped)
+
+    def fail(self, prefix: str, error: Exception) -> None:
+        """Leave one prefix as it is: the others are loaded, and the load fails at its end."""
+        self._context.failures.setdefault(snake_case(prefix), error)
+
+    def _prepared_or_set_aside(
+        self, prefix: str, item: ListedFile, columns: tuple[str, ...]
+    ) -> LoadFile | MarkedFiles | None:
+        try:
+            return self.prepare(prefix, item, columns)
+        except (UnreadableObjectError, BucketUnavailableError) as error:
+            return self._set_aside(prefix, item, error)
+
+    def _set_aside(
+        self, prefix: str, item: ListedFile, error: UnreadableObjectError | BucketUnavailableError
+    ) -> MarkedFiles | None:
+        """What the ledger is to say of a file that cannot be read, if anything new; of one that cannot be read now
+        nothing, and the attempt fails once the others are loaded."""
+        if isinstance(error, BucketUnavailableError):
+            if next(self._left) > MOST_LEFT:
+                raise error
+            log.warning("%s; the other files are loaded all the same", error)
+            self.fail(prefix, error)
+            return None
+        if isinstance(error, AccessRefusedError):
+            self._was_refused(prefix, item, error)
+        known = self._context.ledger.get(item.version.file_name)
+        if known and (known.status, known.reason) == ("unreadable", str(error)):
+            return None
+        return self._marked(prefix, self._mark(item, "unreadable", str(error)))
+
+    def _was_read(self, prefix: str) -> None:
+        with self._failing:
+            self._readable.add(prefix)
+            if isinstance(self._context.failures.get(snake_case(prefix)), NothingReadableError):
+                del self._context.failures[snake_case(prefix)]
+
+    def _was_refused(self, prefix: str, item: ListedFile, error: AccessRefusedError) -> None:
+        """A single file is a matter of that file; where no file of a prefix could ever be read, it is the key's."""
+        with self._failing:
+            if prefix not in self._readable:
+                where = f"client {self._client}, s3_exports: no file under {prefix}/ can be read"
+                self.fail(prefix, NothingReadableError(f"{where}: {item.version.file_name} {error}"))
+
+    def _mark(self, item: ListedFile, status: FileStatus, reason: str) -> FileMark:
+        known = self._context.ledger.get(item.version.file_name)
+        return FileMark(
+            version=item.version,
+            seen_etag=known.etag if known else None,
+            file_date=item.file_date(self._context.zone).isoformat(),
+            last_modified=item.modified.isoformat(),
+            status=status,
+            reason=reason,
+        )
+
+    def _marked(self, prefix: str, *marks: FileMark) -> MarkedFiles:
+        return MarkedFiles(
+            client_id=self._client, table=snake_case(prefix), run_id=self._context.run_id, marks=tuple(marks)
+        )
+
+    def _described(
+        self, prefix: str, item: ListedFile, tags: Tags, tagged: TaggedFile, body: Path, rejects: Path
+    ) -> LoadFile:
+        version, known = item.version, self._context.ledger.get(item.version.file_name)
         return LoadFile(
             client_id=self._client,
             table=snake_case(prefix),
@@ -93,7 +233,7 @@ class ExportFiles:
             file_date=tags.file_date,
             last_modified=item.modified.isoformat(),
             loaded_at=tags.loaded_at,
-            run_id=context.run_id,
+            run_id=self._context.run_id,
             status=tagged.status,
             reason=tagged.reason,
             columns=tagged.columns,
@@ -112,12 +252,6 @@ class ExportFiles:
     def folder(self) -> Path:
         """The run's own scratch folder."""
         return self._context.work_dir
-
-    def deleted(self, changes: Changes) -> DeletedFiles:
-        """What is gone, for the ledger."""
-        ledger = self._context.ledger
-        versions = (FileVersion(name, ledger[name].etag, ledger[name].size) for name in changes.gone)
-        return DeletedFiles(client_id=self._client, versions=tuple(versions))
 
     @property
     def _client(self) -> str:

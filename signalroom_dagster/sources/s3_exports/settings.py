@@ -12,6 +12,7 @@ from signalroom_dagster.naming import snake_case
 from signalroom_dagster.sources.s3_exports.layouts import Policy
 
 _S3 = ("s3://", "s3a://")  # s3fs takes both, and without a key whatever the machine has
+LITTLE_UNPACKED_BYTES = 16 * 1024**2
 _NO_TABLES = ("", "files", "rejected_rows")
 
 
@@ -44,7 +45,11 @@ class RowFilter(BaseModel):
 
 
 class Settings(BaseModel):
-    """`[sources.s3_exports.clients.<id>]`; `columns` adds to the default policy of `[sources.s3_exports]`."""
+    """`[sources.s3_exports.clients.<id>]`; `columns` adds to the default policy of `[sources.s3_exports]`.
+
+    `listing_seconds` is how long the sensor and doctor wait for a client's listing; a gzip that unpacks to more than
+    `max_unpacked_bytes`, or than `max_unpacked_ratio` times its size, is quarantined.
+    """
 
     model_config = ConfigDict(frozen=True, validate_default=True)
 
@@ -58,6 +63,9 @@ class Settings(BaseModel):
     columns: dict[str, Policy] = {}
     hash_key: Annotated[SecretStr | None, ClientOnly()] = None
     fresh_within: str = "26h"
+    listing_seconds: float = Field(default=30, gt=0)
+    max_unpacked_bytes: int = Field(default=4 * 1024**3, gt=0)
+    max_unpacked_ratio: int = Field(default=200, gt=0)
 
     @field_validator("prefixes", mode="before")
     @classmethod
@@ -91,6 +99,10 @@ class Settings(BaseModel):
         if not value and "hash" in info.data.get("columns", {}).values():
             raise PydanticCustomError("missing", "a column's policy is hash")
         return value
+
+    def most_unpacked(self, stored_bytes: int) -> int:
+        """How many bytes a gzip of a size may unpack to; the ratio counts only for what is more than a little."""
+        return min(self.max_unpacked_bytes, max(LITTLE_UNPACKED_BYTES, stored_bytes * self.max_unpacked_ratio))
 
     @property
     def storage_options(self) -> dict[str, Any]:

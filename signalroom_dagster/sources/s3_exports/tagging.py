@@ -26,6 +26,10 @@ MOST_COLUMNS = 1_500  # Postgres ends at 1,600
 _LONG_NUMBER = re.compile(r"(?:\d[\0 -]?){11,}\d")
 
 
+class UnpacksTooFarError(Exception):
+    """A gzip unpacks to more than it may: nothing of it is loaded. Its message is the reason."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tags:
     """What is the same for every row of one file."""
@@ -65,15 +69,26 @@ def tag_file(
     filter_column: str | None,
     body: Path,
     rejects: Path,
+    most_unpacked: int | None = None,
 ) -> TaggedFile:
     """Read `stream` once and write its rows to `body` and its unreadable records to `rejects`.
 
     A file without its key column, or without the column that says whose rows these are, is quarantined: all its
     records are rejected. Raises what the stream raises; nothing half-written is ever loaded, because the caller
-    hands over a file only after this returns.
+    hands over a file only after this returns. Of a gzip that unpacks to more than `most_unpacked` bytes it raises
+    UnpacksTooFarError.
     """
     count = RecordCount()
-    reader = RecordReader(stream, count.add)
+    unpacked = 0
+
+    def watch(lines: list[bytes]) -> None:
+        nonlocal unpacked
+        unpacked += sum(map(len, lines)) + len(lines)
+        if most_unpacked and unpacked > max(most_unpacked, reader.bytes_read):  # of a plain file it never is
+            raise UnpacksTooFarError(f"its gzip unpacks to more than {most_unpacked:,} bytes")
+        count.add(lines)
+
+    reader = RecordReader(stream, watch)
     records = reader.in_stretches()
     header, further = _first(records)
     columns, fault = _judge_header(header, plan, layout, filter_column)
@@ -98,6 +113,20 @@ def tag_file(
         rows_rejected=writer.rejected,
         rows_filtered=writer.filtered,
         bytes_read=reader.bytes_read,
+    )
+
+
+def quarantined(reason: str) -> TaggedFile:
+    """What becomes of a file that is not read to its end, for a reason of its own."""
+    return TaggedFile(
+        status="quarantined",
+        reason=reason,
+        columns=(),
+        rows_in_file=0,
+        rows_loaded=0,
+        rows_rejected=0,
+        rows_filtered=0,
+        bytes_read=0,
     )
 
 

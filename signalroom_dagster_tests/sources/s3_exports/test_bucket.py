@@ -4,7 +4,6 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -14,10 +13,11 @@ import fsspec
 import pytest
 
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.files import FileVersion
+from signalroom_dagster.sources.s3_exports import refusals
 from signalroom_dagster.sources.s3_exports.bucket import Bucket
-from signalroom_dagster.sources.s3_exports.listing import ListedFile
+from signalroom_dagster.sources.s3_exports.refusals import BucketUnavailableError
 from signalroom_dagster.sources.s3_exports.settings import Settings
+from signalroom_dagster_tests.object_stores import ObjectStore, Refusal
 
 Place = Callable[[str, bytes], None]
 
@@ -45,7 +45,7 @@ def put(url: str) -> Place:
 
 
 def bucket(url: str) -> Bucket:
-    return Bucket(Settings(bucket_url=url, prefixes=["orders-create"]))
+    return Bucket(Settings(bucket_url=url, prefixes=["orders-create"]), "713")
 
 
 def names(url: str, prefix: str = "orders-create") -> list[str]:
@@ -102,7 +102,8 @@ def test_the_time_of_a_file_is_utc(tmp_path: Path) -> None:
 
 
 def test_a_bucket_that_does_not_exist_is_a_mistake_in_the_configuration(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"bucket_url file://.*/nowhere does not exist"):
+    told = r"client 713, s3_exports: \[sources.s3_exports.clients.713\] bucket_url file://.*/nowhere does not exist"
+    with pytest.raises(ConfigurationError, match=told):
         bucket(f"file://{tmp_path}/nowhere").files("orders-create")
 
 
@@ -122,13 +123,10 @@ def test_a_refusal_names_the_keys_to_set_and_no_secret(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError("The AWS Access Key Id you provided does not exist in our records.")
 
-    store = Bucket(Settings.model_validate({**given, "prefixes": ["orders-create"]}))
-    for name in ("find", "open"):
-        monkeypatch.setattr(store.fs, name, refuse)
-    item = ListedFile(FileVersion("orders-create/a.csv", "e", 1), "/exports/a.csv", datetime.now(UTC))
-    for ask in (partial(store.files, "orders-create"), partial(store.open, item, 1)):
-        with pytest.raises(ConfigurationError, match=f"{given['bucket_url']} refuses to be read: {told}$"):
-            ask()
+    store = Bucket(Settings.model_validate({**given, "prefixes": ["orders-create"]}), "713")
+    monkeypatch.setattr(store.fs, "find", refuse)
+    with pytest.raises(ConfigurationError, match=f"{given['bucket_url']} refuses to be read: {told}$"):
+        store.files("orders-create")
 
 
 class SlowDown(BaseHTTPRequestHandler):
@@ -152,7 +150,32 @@ def test_a_bucket_that_cannot_answer_is_asked_once(monkeypatch: pytest.MonkeyPat
         Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
         given = {"bucket_url": "s3://exports", "prefixes": ["orders-create"], "endpoint_url": address, **key}
-        with pytest.raises(OSError, match="reduce your request rate"):
-            Bucket(Settings.model_validate(given)).files("orders-create")
+        told = "^client 713, s3_exports: s3://exports: it answers SlowDown"
+        with pytest.raises(BucketUnavailableError, match=told):
+            Bucket(Settings.model_validate(given), "713").files("orders-create")
         server.shutdown()
     assert len(SlowDown.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("refusal", "reason"),
+    [
+        (Refusal("AccessDenied", 403), refusals.REFUSED),
+        (Refusal("KMS.DisabledException", 400), refusals.KEYLESS),
+        (Refusal("KMS.KMSInvalidStateException", 400), refusals.KEYLESS),
+        (Refusal("InvalidRequest", 400), refusals.CUSTOMER_KEY),
+        (Refusal("NoSuchKey", 404), refusals.VANISHED),
+        (Refusal("MethodNotAllowed", 405), "cannot be read: the bucket answers MethodNotAllowed (HTTP 405)"),
+    ],
+    ids=lambda value: value.code if isinstance(value, Refusal) else "",
+)
+def test_what_s3_says_of_one_object_is_told_in_our_words(
+    object_store: ObjectStore, refusal: Refusal, reason: str
+) -> None:
+    store = Bucket(Settings.model_validate({**object_store.settings, "prefixes": ["orders-create"]}), "713")
+    object_store.put("orders-create/a.csv", b"id\n1\n")
+    object_store.refuse_reading("orders-create/a.csv", refusal)
+    (item,) = store.files("orders-create")
+    with pytest.raises(refusals.UnreadableObjectError) as refused, store.open(item, 64) as stream:
+        stream.read()
+    assert str(refused.value) == reason
