@@ -29,8 +29,11 @@ $(VENV)/.ready: requirements.lock requirements-uv.lock pyproject.toml
 demo: $(VENV)/.ready ## Load invented exports of two clients through Dagster into .demo/, and show what came of it
 	@$(BIN)/python -m signalroom_dagster.sandbox.demo
 
-dev: $(VENV)/.ready ## Open the Dagster UI on the demo's data, at http://127.0.0.1:3000
-	@$(BIN)/signalroom sandbox "$$PWD/$(BIN)/python" -W ignore -m dagster dev -h 127.0.0.1 -p $(PORT) -w "$$PWD/workspace.yaml"
+dev: $(VENV)/.ready ## Open the Dagster UI on the demo's data, at http://127.0.0.1:3000 (PORT= for another)
+	@$(BIN)/python -W ignore -m signalroom_dagster.sandbox.dev $(PORT)
+
+shell: $(VENV)/.ready ## Open a shell in which signalroom, dagster and dg are on the path
+	@PATH="$$PWD/$(BIN):$$PATH" $${SHELL:-/bin/bash}
 
 test: $(VENV)/.ready ## Run the tests (real Postgres, real DuckDB, S3 over HTTP)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(WITHOUT_LEAK_LIST)
@@ -87,4 +90,4 @@ lock: $(VENV)/.ready ## Resolve the dependencies anew into requirements.lock and
 clean: ## Remove what the demo, the tests and the benchmarks left
 	rm -rf .demo .bench .signalroom .pytest_cache .ruff_cache
 
-.PHONY: help demo dev test test-slow test-ui lint format typecheck bench bench-events up down logs image-check lock clean
+.PHONY: help demo dev shell test test-slow test-ui lint format typecheck bench bench-events up down logs image-check lock clean

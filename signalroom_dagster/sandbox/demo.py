@@ -4,10 +4,13 @@ Runs the commands that a user would run, in processes of their own.
 """
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -22,12 +25,15 @@ from signalroom_dagster.reports.making import make_report, write_files
 from signalroom_dagster.reports.subscriptions import subscriptions
 from signalroom_dagster.sandbox.demo_events import send_events
 from signalroom_dagster.sandbox.environment import in_the_sandbox
-from signalroom_dagster.sandbox.market import LAST_DAY
-from signalroom_dagster.sandbox.shops import SHOPS
+from signalroom_dagster.sandbox.shops import SHOPS, first_day, last_day
 
-LOADED = "not group:reports"
 RESULTS = ("analysis", "results")
+KEPT_NOT_SENT = {"REPORTS__SEND": "false", "REPORTS__WAIT_MINUTES": "0"}
 QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
+NEXT = """  make dev                        the Dagster UI on this data, at http://127.0.0.1:3000
+  make shell                      a shell with the commands on its path; in it:
+  signalroom --demo clients
+  signalroom --demo report daily_ccw --client 713"""
 _NOISE = re.compile(r"^.*? - dagster - (INFO|WARNING|ERROR) - [^-]+ - [0-9a-f-]{36} - (?:\S+ - )?")
 
 screen = Console()
@@ -38,32 +44,28 @@ def main() -> None:
     started = time.monotonic()
     starting = "Starting the sandbox: a local S3 and stand-in vendors with the invented data of two clients ..."
     screen.print(starting, soft_wrap=True)
+    _leave_another_week(project_dir() / ".demo")
     with in_the_sandbox():
+        os.environ |= KEPT_NOT_SENT
         send_events([client.id for client in _clients()], screen)
         for client in _clients():
-            screen.print(
-                f"\n[bold]dagster asset materialize --select '{LOADED}' --partition {client.id}[/]", highlight=False
-            )
-            if _materialize(client.id) != 0:
-                screen.print(f"[red]client {client.id} failed[/]; the lines above say why")
-                raise SystemExit(1)
+            _materialize("not group:reports", client)
+            for subscription in subscriptions(client):
+                _materialize(f"reports/{subscription.name}", client)
         _summarize()
         _show_results()
         for client in _clients():
             _write_reports(client)
-    shown = duckdb_path().relative_to(project_dir())
+        shown = duckdb_path().relative_to(project_dir())
     screen.print(f"\nDone in {time.monotonic() - started:.0f} s. The warehouse is {shown}. Next:")
-    screen.print(
-        "  make dev                          the Dagster UI on this data, at http://127.0.0.1:3000", soft_wrap=True
-    )
-    screen.print("  .venv/bin/signalroom --demo clients")
-    screen.print(
-        f"  .venv/bin/python -c \"import duckdb; print(duckdb.connect('{shown}', read_only=True)"
-        ".execute('SELECT order_status, count(*) FROM s3_exports.orders_create GROUP BY 1').fetchall())\"",
-        soft_wrap=True,
-        highlight=False,
-        markup=False,
-    )
+    screen.print(NEXT, markup=False, highlight=False, soft_wrap=True)
+
+
+def _leave_another_week(folder: Path) -> None:
+    """The data end yesterday: what an earlier demo loaded of another week, or an older version did, goes."""
+    noted = folder / "first_day"
+    if folder.is_dir() and not (noted.is_file() and noted.read_text() == str(first_day())):
+        shutil.rmtree(folder)
 
 
 def _clients() -> list[Client]:
@@ -71,10 +73,15 @@ def _clients() -> list[Client]:
     return [client for client in load_clients().values() if client.id in SHOPS]
 
 
-def _materialize(client_id: str) -> int:
-    """Run Dagster's own command, where no `.env` lies, and show the lines that concern the load."""
+def _materialize(selection: str, client: Client) -> None:
+    """Run Dagster's own command, where no `.env` lies, and show the lines that concern the load.
+
+    Raises SystemExit when the run failed.
+    """
+    shown = f"dagster asset materialize --select '{selection}' --partition {client.id}"
+    screen.print(f"\n[bold]{shown}[/]", highlight=False)
     command = [sys.executable, "-W", "ignore", "-m", "dagster", "asset", "materialize"]
-    command += ["-m", "signalroom_dagster.definitions", "--select", LOADED, "--partition", client_id]
+    command += ["-m", "signalroom_dagster.definitions", "--select", selection, "--partition", client.id]
     command += ["--config-json", json.dumps(QUIET)]
     process = subprocess.Popen(
         command, cwd=state_dir(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
@@ -83,17 +90,19 @@ def _materialize(client_id: str) -> int:
         text, found = _NOISE.subn("  ", line.rstrip())
         if found or "Error" in line:
             screen.print(text, highlight=False, markup=False, soft_wrap=True)
-    return process.wait()
+    if process.wait() != 0:
+        screen.print(f"[red]client {client.id} failed[/]; the lines above say why")
+        raise SystemExit(1)
 
 
 def _write_reports(client: Client) -> None:
     """Each report of a client for the last day that the sandbox has: its text here, the rest as files."""
     for subscription in subscriptions(client):
         screen.print(f"\n[bold]signalroom report {subscription.name} --client {client.id}[/]", highlight=False)
-        made = make_report(client, subscription.name, LAST_DAY)
+        made = make_report(client, subscription.name, last_day())
         screen.print(made.rendered.slack, markup=False, highlight=False, soft_wrap=True)
         for path in write_files(made):
-            screen.print(f"  {path}", markup=False, highlight=False, soft_wrap=True)
+            screen.print(f"  {path.relative_to(project_dir())}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _summarize() -> None:
@@ -111,7 +120,7 @@ def _summarize() -> None:
 
 def _show_results() -> None:
     """The best results of each client's jobs."""
-    columns = ("_client_id", "job_id", "score", "best_campaign", "revenue", "cost", "roas")
+    columns = ("_client_id", "job_id", "score", "best_campaign", "roas")
     table = Table(*columns, title="The best of analysis.results, from events", box=SIMPLE, padding=(0, 1))
     with exclusive(), connected() as query:
         for client in _clients():

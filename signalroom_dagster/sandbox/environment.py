@@ -6,7 +6,8 @@ lists them. Where the warehouse and Dagster keep their files belongs here too; w
 
 import json
 import os
-from collections.abc import Callable, Generator
+import subprocess
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeAlias
@@ -15,7 +16,7 @@ from signalroom_dagster import sandboxed
 from signalroom_dagster.config import project_dir
 from signalroom_dagster.sandbox.exports import PREFIXES
 from signalroom_dagster.sandbox.object_store import REGION, access_key, bucket_name, object_store
-from signalroom_dagster.sandbox.shops import SHOPS
+from signalroom_dagster.sandbox.shops import FIRST_DAY, SHOPS, first_day
 
 Environment: TypeAlias = dict[str, str]
 StandIn: TypeAlias = Callable[[], AbstractContextManager[Environment]]
@@ -29,6 +30,8 @@ def sandbox_environment(folder: Path | None = None) -> Generator[Environment]:
     when the `sandbox` extra is not installed.
     """
     root = (folder or project_dir() / ".demo").resolve()
+    root.mkdir(parents=True, exist_ok=True)
+    _hold_on_to_the_week(root)
     with ExitStack() as running:
         environment = _own_places(root)
         for stand_in in STAND_INS:
@@ -37,15 +40,26 @@ def sandbox_environment(folder: Path | None = None) -> Generator[Environment]:
 
 
 @contextmanager
-def in_the_sandbox(folder: Path | None = None) -> Generator[Environment]:
+def in_the_sandbox(folder: Path | None = None, **more: str) -> Generator[Environment]:
     """Run the sandbox and let this process, and those that it starts, work with that alone, to the block's end."""
     with sandbox_environment(folder) as settings:
+        settings |= more
         before = dict(os.environ)
         _become(sandboxed.only(settings, before))
         try:
             yield settings
         finally:
             _become(before)
+
+
+def run_there(command: Sequence[str], settings: Environment) -> int:
+    """Run a command where no `.env` is read, to its end; its exit code. Ctrl-C ends the command, which ends this."""
+    with subprocess.Popen(command, cwd=settings["DAGSTER_HOME"]) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue  # the terminal has told the command, too
 
 
 def _become(environment: Environment) -> None:
@@ -71,6 +85,14 @@ def _own_places(root: Path) -> Environment:
         "DAGSTER_HOME": str(_dagster_home(root / "dagster")),
         "EVENTS__STORE": f"sqlite:///{root / 'dagster' / 'events.db'}",
     }
+
+
+def _hold_on_to_the_week(root: Path) -> None:
+    """What was loaded from the sandbox is of one week: its stand-ins go on telling of that one until the next demo."""
+    noted = root / "first_day"
+    if not noted.is_file():
+        noted.write_text(str(first_day()))
+    os.environ[FIRST_DAY] = noted.read_text()
 
 
 def _dagster_home(home: Path) -> Path:

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
 from signalroom_dagster.sandbox.everflow_data import FIGURES, EverflowNetwork, everflow_key, sandbox_network
-from signalroom_dagster.sandbox.market import MARKETS, SPAN
+from signalroom_dagster.sandbox.market import MARKETS, span
 
 ZONES = {80: "America/New_York", 67: "UTC", 90: "America/Los_Angeles", 55: "Europe/Berlin"}
 CLICKS_DAYS = timedelta(days=14)
@@ -33,7 +33,7 @@ class TooManyError(Exception):
 def settings(client_id: str, url: str) -> Mapping[str, str]:
     """What points a client at the stand-in."""
     kept = {"conversions_kept_days": "10000", "clicks_kept_days": "10000"}  # the sandbox's week grows old
-    return {"api_key": everflow_key(client_id), "base_url": f"{url}/everflow", **SPAN, **kept}
+    return {"api_key": everflow_key(client_id), "base_url": f"{url}/everflow", **span(), **kept}
 
 
 def routes(networks: Iterable[EverflowNetwork] | None = None) -> list[BaseRoute]:

@@ -1,4 +1,4 @@
-"""Sticky.io's daily exports of the sandbox's clients: the same names and the same bytes at every start.
+"""Sticky.io's daily exports of the sandbox's clients: but for their dates the same at every start.
 
 One week of orders made and orders changed, as a bucket holds them; `oddities` says which files are out of the
 ordinary. `prospects-create` is a prefix of every bucket and holds nothing.
@@ -14,7 +14,7 @@ from signalroom_dagster.sandbox.oddities import LINE_END, ORDINARY, PLANNED, Odd
 from signalroom_dagster.sandbox.order_changes import change_order
 from signalroom_dagster.sandbox.order_columns import Columns, header
 from signalroom_dagster.sandbox.orders import EXPORTED_AT, orders_of
-from signalroom_dagster.sandbox.shops import DAYS, FIRST_DAY, SHOPS, Shop
+from signalroom_dagster.sandbox.shops import DAYS, SHOPS, Shop, as_invented, first_day
 
 CREATED = "orders-create"
 UPDATED = "orders-update"
@@ -29,7 +29,7 @@ def exports_of(client_id: str) -> Iterator[tuple[str, bytes]]:
     shop = SHOPS[client_id]
     recent: deque[list[Columns]] = deque(maxlen=DAYS_OF_CHANGES)
     for number in range(1 - DAYS_OF_CHANGES, DAYS + 1):
-        day = FIRST_DAY + timedelta(days=number - 1)
+        day = first_day() + timedelta(days=number - 1)
         if number > 0:
             yield _stored(shop, UPDATED, day, _update(recent, day, shop))
         created = list(orders_of(shop, day, _row_count(shop, CREATED, day)))
@@ -42,7 +42,7 @@ def orders_made(client_id: str) -> Iterator[Columns]:
     """Every order that a client's exports tell of, as it was when it was made."""
     shop = SHOPS[client_id]
     for number in range(DAYS):
-        day = FIRST_DAY + timedelta(days=number)
+        day = first_day() + timedelta(days=number)
         yield from orders_of(shop, day, _row_count(shop, CREATED, day))
 
 
@@ -52,7 +52,7 @@ def export_file(client_id: str, day: date, rows: int) -> bytes:
 
 
 def _stored(shop: Shop, prefix: str, day: date, orders: Iterable[Columns]) -> tuple[str, bytes]:
-    number = (day - FIRST_DAY).days + 1
+    number = (day - first_day()).days + 1
     oddity = PLANNED.get((shop.client_id, prefix, number), ORDINARY)
     return _key(shop, prefix, day, oddity), oddity.encode(_records(orders))
 
@@ -77,11 +77,12 @@ def _update(recent: Iterable[list[Columns]], day: date, shop: Shop) -> list[Colu
 
 def _row_count(shop: Shop, prefix: str, day: date) -> int:
     spread = shop.orders_a_day // 30
-    return shop.orders_a_day + random.Random(f"{shop.client_id} {prefix} {day} rows").randint(-spread, spread)
+    seed = f"{shop.client_id} {prefix} {as_invented(day)} rows"
+    return shop.orders_a_day + random.Random(seed).randint(-spread, spread)
 
 
 def _rng(shop: Shop, prefix: str, day: date) -> random.Random:
-    return random.Random(f"{shop.client_id} {prefix} {day}")
+    return random.Random(f"{shop.client_id} {prefix} {as_invented(day)}")
 
 
 def _records(orders: Iterable[Columns]) -> Iterator[str]:

@@ -7,10 +7,11 @@ date typed as text, a failed formula, a column for themselves. All of it is inve
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
-from signalroom_dagster.sandbox.market import LAST_DAY, MARKETS, days
+from signalroom_dagster.sandbox.market import MARKETS, days
+from signalroom_dagster.sandbox.shops import last_day
 
 SPEND: Mapping[str, Any] = {
     "range": "'Spend 2026'!A1:Z",
@@ -25,7 +26,6 @@ SHEETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "cti": {"spend_2026": SPEND},
 }
 """The sheets of each client, as its settings name them."""
-MONTHS = (date(2026, 3, 1), date(2026, 4, 1))
 
 
 @dataclass
@@ -73,14 +73,16 @@ def _as_people_leave_it(rows: list[list[Any]]) -> list[list[Any]]:
     filled = [row for row in rows[1:] if row]
     filled[0] += ["Team A"]
     filled[0][3], filled[2][4] = "first day of the flight", False
-    filled[-1][0] = f"{LAST_DAY:%m/%d/%Y}"
+    filled[-1][0] = f"{last_day():%m/%d/%Y}"
     filled[-2][2] = "#N/A"
     return rows
 
 
 def _budgets(client_id: str) -> list[list[Any]]:
+    this_month = last_day().replace(day=1)
+    months = (this_month, (this_month + timedelta(days=31)).replace(day=1))
     channels = sorted({source.alias for source in MARKETS[client_id].unmapped})
     return [
         ["Month", "Channel", "Budget"],
-        *([serial(month), channel, 5_000 + 750 * place] for month in MONTHS for place, channel in enumerate(channels)),
+        *([serial(month), channel, 5_000 + 750 * place] for month in months for place, channel in enumerate(channels)),
     ]

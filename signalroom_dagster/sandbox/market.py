@@ -11,16 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from signalroom_dagster.sandbox.exports import orders_made
 from signalroom_dagster.sandbox.orders import US_MOMENT
-from signalroom_dagster.sandbox.shops import DAYS, FIRST_DAY
+from signalroom_dagster.sandbox.shops import DAYS, ZONE, first_day, last_day
 
-ZONE = ZoneInfo("America/New_York")
-LAST_DAY = FIRST_DAY + timedelta(days=DAYS - 1)
-SPAN = {"start_date": FIRST_DAY.isoformat(), "end_date": LAST_DAY.isoformat()}
-"""The settings that keep a source within the days that the sandbox has data of."""
 CLICKS_A_SALE = 8
 
 
@@ -130,10 +125,15 @@ MARKETS: Mapping[str, Market] = {
 }
 
 
+def span() -> Mapping[str, str]:
+    """The settings that keep a source within the days that the sandbox has data of."""
+    return {"start_date": first_day().isoformat(), "end_date": last_day().isoformat()}
+
+
 def days() -> Iterator[date]:
     """The days that the sandbox has data of."""
     for number in range(DAYS):
-        yield FIRST_DAY + timedelta(days=number)
+        yield first_day() + timedelta(days=number)
 
 
 @functools.cache

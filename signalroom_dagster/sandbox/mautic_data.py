@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from signalroom_dagster.sandbox.market import MARKETS, Sale, sales_of
@@ -86,14 +86,14 @@ def mautic_credentials(client_id: str) -> tuple[str, str]:
 
 
 def _add_buyer(instance: MauticInstance, number: int, sale: Sale, person: Person, offer: str) -> None:
-    rng = random.Random(sale.conversion_id)
+    rng, now = random.Random(sale.conversion_id), datetime.now(UTC)  # yesterday's letters are still to be sent
     address = f"buyer{number:05d}@example.test"
     contact = contact_row(
         number, sale.at, email=address, firstname=person.first_name, lastname=person.last_name, phone=person.phone,
         address1=person.street, city=person.city, state=person.state, zipcode=person.postcode, last_offer=offer,
     )  # fmt: skip
-    if rng.random() < 0.3:
-        contact["dateModified"] = _iso(sale.at + timedelta(minutes=rng.randrange(1, 600)))
+    if rng.random() < 0.3 and (changed := sale.at + timedelta(minutes=rng.randrange(1, 600))) < now:
+        contact["dateModified"] = _iso(changed)
     if rng.random() < 0.02:
         contact["doNotContact"] = [dnc_row(number)]
     if source := sale.click.source:
@@ -105,11 +105,13 @@ def _add_buyer(instance: MauticInstance, number: int, sale: Sale, person: Person
         if rng.random() < 0.4:
             opened = at + timedelta(minutes=rng.randrange(1, 2_000))
             again = opened + timedelta(hours=rng.randrange(0, 30))
-            stat |= {"is_read": "1", "date_read": _sql(opened), "last_opened": _sql(again), "open_count": "2"}
-            contact["lastActive"], contact["points"] = _iso(again), contact["points"] + 5
+            if again < now:
+                stat |= {"is_read": "1", "date_read": _sql(opened), "last_opened": _sql(again), "open_count": "2"}
+                contact["lastActive"], contact["points"] = _iso(again), contact["points"] + 5
         elif rng.random() < 0.03:
             stat |= {"is_failed": "1", "retry_count": "1"}
-        instance.stats[int(stat["id"])] = stat
+        if at < now:
+            instance.stats[int(stat["id"])] = stat
 
 
 def contact_row(number: int, added: datetime, **fields: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 
 from signalroom_dagster.sandbox.order_columns import Columns, customer_orders, purchases
-from signalroom_dagster.sandbox.shops import AFFILIATES, IDS_A_DAY, Shop
+from signalroom_dagster.sandbox.shops import AFFILIATES, IDS_A_DAY, Shop, as_invented
 
 EXPORTED_AT = time(18, 49)
 US_DATE = "%m/%d/%Y"
@@ -51,7 +51,7 @@ def orders_of(shop: Shop, day: date, count: int) -> Iterator[Columns]:
     """
     if count > IDS_A_DAY:
         raise ValueError(f"one day of a shop has {IDS_A_DAY} order ids, {count} were asked for")
-    rng = random.Random(f"{shop.client_id} orders {day}")
+    rng = random.Random(f"{shop.client_id} orders {as_invented(day)}")
     buyers = rng.choices(customer_orders(shop.client_id), k=count)
     bought = rng.choices(purchases(shop), k=count)
     kinds = rng.choices(KINDS, [kind.share for kind in KINDS], k=count)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
-from signalroom_dagster.sandbox.market import MARKETS, SPAN
+from signalroom_dagster.sandbox.market import MARKETS, span
 from signalroom_dagster.sandbox.posthog_data import PROJECTS, PosthogProject, posthog_key, sandbox_project
 from signalroom_dagster.sandbox.posthog_hogql import Table, run
 
@@ -29,7 +29,7 @@ LEFT_OUT = (
 def settings(client_id: str, url: str) -> Mapping[str, str]:
     """What points a client at the stand-in."""
     account = {"api_key": posthog_key(client_id), "project_id": str(PROJECTS[client_id])}
-    return {**account, "host": f"{url}/posthog", **SPAN}
+    return {**account, "host": f"{url}/posthog", **span()}
 
 
 def routes(projects: Iterable[PosthogProject] | None = None) -> list[BaseRoute]:

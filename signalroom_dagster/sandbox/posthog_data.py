@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from signalroom_dagster.sandbox.market import LAST_DAY, MARKETS, Click, clicks_of, local_day, sales_of
+from signalroom_dagster.sandbox.market import MARKETS, Click, clicks_of, local_day, sales_of
+from signalroom_dagster.sandbox.shops import last_day
 
 CLAMP = 50_000
 PROJECTS = {"713": 713_001, "cti": 713_002}
@@ -128,9 +129,9 @@ def _events(client_id: str) -> Iterator[dict[str, Any]]:
 
 def _seen(client_id: str, click: Click, name: str, at: datetime, **more: Any) -> dict[str, Any]:
     mark = int(click.id[8:16], 16)
-    late = timedelta(days=1) if mark % 97 == 0 and local_day(at) < LAST_DAY else timedelta(0)
+    late = timedelta(days=1) if mark % 97 == 0 and local_day(at) < last_day() else timedelta(0)
     taken_in = (at + late).replace(second=at.second // 10 * 10) + timedelta(seconds=12)
-    if local_day(taken_in) > LAST_DAY:
+    if local_day(taken_in) > last_day():
         taken_in = at
     return event_row(
         f"{client_id}/{click.id}/{name}", name, taken_in, timestamp=at, person=click.tracked_as[:12],

@@ -14,8 +14,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from signalroom_dagster.sandbox.market import MARKETS, SPAN, ZONE
+from signalroom_dagster.sandbox.market import MARKETS, span
 from signalroom_dagster.sandbox.redtrack_data import RedTrackAccount, redtrack_key, sandbox_account
+from signalroom_dagster.sandbox.shops import ZONE
 
 PER, MINUTE = 100, 60
 UNAUTHORIZED = "invalid token: unauthorized"
@@ -29,7 +30,7 @@ FIGURES = (
 
 def settings(client_id: str, url: str) -> Mapping[str, str]:
     """What points a client at the stand-in."""
-    return {"api_key": redtrack_key(client_id), "base_url": f"{url}/redtrack", "account_timezone": ZONE.key, **SPAN}
+    return {"api_key": redtrack_key(client_id), "base_url": f"{url}/redtrack", "account_timezone": ZONE.key, **span()}
 
 
 def routes(accounts: Iterable[RedTrackAccount] | None = None) -> list[BaseRoute]:

@@ -10,7 +10,8 @@ from datetime import time as time_of_day
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
-from signalroom_dagster.sandbox.market import MARKETS, ZONE, Sale, TrafficSource, clicks_of, days, sales_of
+from signalroom_dagster.sandbox.market import MARKETS, Sale, TrafficSource, clicks_of, days, sales_of
+from signalroom_dagster.sandbox.shops import ZONE, as_invented
 
 UNSTORED = "sandbox-secret-token"
 """What the vendor gives away in its lists, and no warehouse may hold."""
@@ -81,7 +82,7 @@ def sandbox_account(client_id: str) -> RedTrackAccount:
         noon = datetime.combine(day, time_of_day(12), ZONE)
         account.traffic.append(Hit(noon, "", 3))
         for source in market.unmapped:
-            clicks = 60 + random.Random(f"{client_id} {source.id} {day}").randrange(60)
+            clicks = 60 + random.Random(f"{client_id} {source.id} {as_invented(day)}").randrange(60)
             account.traffic.append(Hit(noon, source.id, clicks, clicks * Decimal(source.cpc)))
             account.conversions += _leads(client_id, source, noon, day)
     return account
@@ -154,7 +155,7 @@ def _purchase(sale: Sale, source: TrafficSource) -> dict[str, Any]:
 
 def _leads(client_id: str, source: TrafficSource, noon: datetime, day: date) -> Iterator[dict[str, Any]]:
     """Conversions that are none by default: they count as `total_conversions` alone."""
-    rng = random.Random(f"{client_id} {source.id} {day} leads")
+    rng = random.Random(f"{client_id} {source.id} {as_invented(day)} leads")
     for _ in range(rng.randrange(1, 4)):
         at = noon + timedelta(seconds=rng.randrange(3_600))
         lead = {"type": "Lead", "default_type": 0, "type1": 1, "payout": 0, "status": ""}

@@ -1,12 +1,20 @@
-"""What the sandbox's clients sell, through whom and how much of it. Tables only: every name and figure is invented."""
+"""What the sandbox's clients sell, through whom, how much of it and when. Every name and figure is invented.
 
+The sandbox has data of one week, which ends yesterday; but for its dates, the week is the same at every start.
+"""
+
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
-FIRST_DAY = date(2026, 3, 1)
+ZONE = ZoneInfo("America/New_York")
 DAYS = 7
+FIRST_DAY = "SANDBOX_FIRST_DAY"
+"""The variable that holds on to a week once it has been loaded: YYYY-MM-DD."""
+_AS_INVENTED = date(2026, 3, 1)
 IDS_A_DAY = 20_000
 """Order ids that one day of a shop may take, and so the most rows that one export may have."""
 
@@ -53,8 +61,25 @@ class Shop:
     gateways: tuple[Gateway, ...]
 
     def first_id(self, day: date) -> int:
-        """The lowest order id of a day; days before FIRST_DAY have theirs too."""
-        return self.first_order_id + (day - FIRST_DAY).days * IDS_A_DAY
+        """The lowest order id of a day; days before the first one have theirs too."""
+        return self.first_order_id + (day - first_day()).days * IDS_A_DAY
+
+
+def first_day() -> date:
+    """The first day of the sandbox's week, in its clients' zone: by default so that the last one is yesterday."""
+    if chosen := os.environ.get(FIRST_DAY):
+        return date.fromisoformat(chosen)
+    return datetime.now(ZONE).date() - timedelta(days=DAYS)
+
+
+def last_day() -> date:
+    """The last day of the sandbox's week."""
+    return first_day() + timedelta(days=DAYS - 1)
+
+
+def as_invented(day: date) -> date:
+    """The day that stands for this one in every seed, so that a day of the week has the same data in any year."""
+    return _AS_INVENTED + (day - first_day())
 
 
 _GATEWAYS = (

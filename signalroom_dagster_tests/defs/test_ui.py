@@ -23,7 +23,7 @@ import pytest
 
 from signalroom_dagster import sandboxed
 from signalroom_dagster.sandbox.environment import sandbox_environment
-from signalroom_dagster.sandbox.market import LAST_DAY
+from signalroom_dagster.sandbox.shops import last_day
 from signalroom_dagster.triggers import run_status, trigger_run
 
 pytestmark = pytest.mark.ui
@@ -213,7 +213,7 @@ def test_a_partition_shows_which_files_were_loaded_and_what_was_odd_about_them(u
 
 
 def test_a_report_can_be_read_with_its_chart_where_it_was_made(ui: Ui) -> None:
-    config = {"ops": {"report_daily_ccw": {"config": {"date": str(LAST_DAY), "wait_minutes": 0}}}}
+    config = {"ops": {"report_daily_ccw": {"config": {"date": str(last_day()), "wait_minutes": 0}}}}
     run = trigger_run("daily_ccw_report", "713", config=config).run_id
     assert finish(run) == "SUCCESS"
     assert ui.latest("reports/daily_ccw", "713")["assetMaterializations"][0]["runId"] == run

@@ -20,7 +20,7 @@ from signalroom_dagster.retries import ATTEMPTS, decide
 from signalroom_dagster.sandbox import redtrack as stand_in
 from signalroom_dagster.sandbox.market import MARKETS, clicks_of, local_day, sales_of
 from signalroom_dagster.sandbox.redtrack_data import RedTrackAccount
-from signalroom_dagster.sandbox.shops import FIRST_DAY
+from signalroom_dagster.sandbox.shops import first_day
 from signalroom_dagster.sandbox.vendor_server import VendorServer, serve
 from signalroom_dagster.sources import redtrack
 from signalroom_dagster.sources.http import VendorDataError, VendorError, VendorUnreachableError
@@ -183,11 +183,11 @@ def test_the_sandbox_tells_the_markets_story(project: Project, client_id: str) -
     market = MARKETS[client_id]
     cpc = {source.id: Decimal(source.cpc) for affiliate in market.affiliates for source in affiliate.sources}
     clicks = Counter((local_day(click.at), click.source.id) for click in clicks_of(client_id) if click.source)
-    bought = {(*place, count, count * cpc[place[1]]) for place, count in clicks.items() if place[0] >= FIRST_DAY}
+    bought = {(*place, count, count * cpc[place[1]]) for place, count in clicks.items() if place[0] >= first_day()}
     spent = set(ask("SELECT date, source_id, clicks, cost FROM redtrack.daily_spend"))
     assert bought <= spent
     assert {row[1] for row in spent - bought} == {"(unknown)", *(source.id for source in market.unmapped)}
-    sold = sum(1 for sale in sales_of(client_id) if sale.click.source and local_day(sale.at) >= FIRST_DAY)
+    sold = sum(1 for sale in sales_of(client_id) if sale.click.source and local_day(sale.at) >= first_day())
     assert ask("SELECT count(*) FROM redtrack.conversions WHERE type = 'Purchase'") == [(sold,)]
     held = ask("SELECT date, sum(cost) FROM redtrack.daily_spend GROUP BY 1 ORDER BY 1")
     assert held == ask("SELECT day, vendor_total FROM redtrack.windows WHERE resource = 'daily_spend' ORDER BY day")
