@@ -5,30 +5,38 @@ https://typer.tiangolo.com/
 
 import os
 import shutil
-import subprocess
 import threading
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from signalroom_dagster import logs
 from signalroom_dagster.commands import analysis, events, loads, operation, overview, reports
 from signalroom_dagster.commands.terminal import err, say, tell, told
 from signalroom_dagster.redaction import redact_error
 from signalroom_dagster.sandboxed import MARK
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        say(f"signalroom {version('signalroom')}")
+        raise typer.Exit
 
 
 @app.callback()
 def start(
     context: typer.Context,
     demo: Annotated[bool, typer.Option("--demo", help="Run against the sandbox and the warehouse in .demo/.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Say more about what is going on.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Say more, and where an error comes from.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Say which.")
+    ] = False,
 ) -> None:
     """SignalRoom: every client's cost and revenue in one warehouse, every morning."""
-    from signalroom_dagster import logs
-
     logs.configure(verbose)
     if demo:
         from signalroom_dagster.sandbox.environment import in_the_sandbox
@@ -36,17 +44,17 @@ def start(
         context.with_resource(in_the_sandbox())
 
 
-COMMANDS = (
-    overview.clients,
-    overview.doctor,
-    loads.run,
-    loads.backfill,
-    reports.report,
-    operation.trigger,
-    operation.status,
-)
-for command in COMMANDS:
-    app.command()(command)
+COMMANDS = {
+    overview.clients: "signalroom clients --json",
+    overview.doctor: "signalroom doctor --client 713",
+    loads.run: "signalroom run everflow --client 713 --since 2026-03-01 --until 2026-03-07",
+    loads.backfill: "signalroom backfill redtrack --all --since 2026-01-01 --until 2026-03-31",
+    reports.report: "signalroom report daily_ccw --client 713 --date 2026-03-06",
+    operation.trigger: "signalroom trigger s3_exports --client 713 --wait",
+    operation.status: "signalroom status",
+}
+for command, example in COMMANDS.items():
+    app.command(epilog=f"For example: {example}")(command)
 app.add_typer(loads.mappings, name="mappings")
 for command in (analysis.consume, analysis.replay, analysis.status):
     events.events.command()(command)
@@ -59,11 +67,11 @@ def sandbox(context: typer.Context) -> None:
 
     The COMMAND runs in .demo/dagster, where no .env is read, and sees no other settings than the sandbox's.
     """
-    from signalroom_dagster.sandbox.environment import in_the_sandbox
+    from signalroom_dagster.sandbox.environment import in_the_sandbox, run_there
 
     with in_the_sandbox() as settings:
         if context.args:
-            raise typer.Exit(_run(context.args, settings["DAGSTER_HOME"]))
+            raise typer.Exit(run_there([_program(context.args[0]), *context.args[1:]], settings))
         for name, value in [*settings.items(), (MARK, os.environ[MARK])]:
             say(f"export {name}='{value}'")
         err.print("The sandbox is up; stop it with Ctrl-C.")
@@ -73,23 +81,23 @@ def sandbox(context: typer.Context) -> None:
             err.print("stopped")
 
 
-def _run(command: list[str], folder: str) -> int:
-    program = shutil.which(command[0])
-    if not program:
-        raise typer.BadParameter(f"there is no program {command[0]}")
-    return subprocess.run([Path(program).absolute(), *command[1:]], cwd=folder, check=False).returncode
+def _program(name: str) -> str:
+    """Where a program lies, also when it was named from the folder that we are in."""
+    if path := shutil.which(name):
+        return str(Path(path).absolute())
+    raise typer.BadParameter(f"there is no program {name}")
 
 
 def main() -> None:
-    """The console script: errors that a person can act on are one line, not a traceback."""
+    """The console script: an error is one line; with --verbose, one that is not ours has its traceback."""
     try:
         app()
-    except told() as error:
-        tell(error)
-        raise SystemExit(1) from None
     except Exception as error:
         redact_error(error)
-        raise
+        if logs.is_verbose() and not isinstance(error, told()):
+            raise
+        tell(error)
+        raise SystemExit(1) from None
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ https://www.structlog.org/en/stable/standard-library.html
 """
 
 import logging
+import os
 import sys
 from collections.abc import Generator, Mapping, MutableMapping
 from contextlib import contextmanager
@@ -33,6 +34,13 @@ def configure(verbose: bool = False) -> None:
     guard()
     logging.basicConfig(level=logging.WARNING, handlers=[Lines()])
     logging.getLogger("signalroom_dagster").setLevel(logging.DEBUG if verbose else logging.INFO)
+    if not verbose:
+        os.environ.setdefault("RUNTIME__LOG_LEVEL", "CRITICAL")  # dlt's own: a failed load would print its traceback
+
+
+def is_verbose() -> bool:
+    """Whether this process was asked to say where an error comes from."""
+    return logging.getLogger("signalroom_dagster").level == logging.DEBUG
 
 
 @contextmanager
@@ -47,10 +55,12 @@ def about(**fields: Any) -> Generator[None]:
 
 
 class Lines(logging.StreamHandler[Any]):
-    """Lines on standard error: JSON in production, plain text in dev."""
+    """Lines on standard error as it is now, above a bar that moves there: JSON in production, plain text in dev."""
+
+    stream = property(lambda _: sys.stderr, lambda _self, _stream: None)
 
     def __init__(self) -> None:
-        super().__init__(sys.stderr)
+        super().__init__()
         self.setFormatter(_json_lines() if environment() == "production" else logging.Formatter("%(message)s"))
 
 

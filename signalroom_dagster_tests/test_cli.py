@@ -1,9 +1,11 @@
 """The `signalroom` command as a person meets it."""
 
+import json
 import os
 import subprocess
 import sys
 import traceback
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from signalroom_dagster.loading import runs
 from signalroom_dagster.sandbox import everflow
 from signalroom_dagster.sandbox.everflow_data import EverflowNetwork
 from signalroom_dagster.sandbox.vendor_server import serve
+from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project, orders, write_export
 
 FILE = "orders-create/report_2026-03-01.csv"
@@ -256,3 +259,71 @@ def test_options_that_do_not_fit_are_refused(project: Project, arguments: list[s
     code, said = signalroom(*arguments)
     assert code == 1
     assert expected in said
+
+
+def _add_everflow(project: Project, url: str) -> None:
+    project.add_api_client(
+        "713", "everflow", api_key="good", base_url=f"{url}/everflow", start_date="2026-03-01", end_date="2026-03-02",
+        conversions_kept_days="10000", clicks_kept_days="10000",
+    )  # fmt: skip
+
+
+def test_a_source_that_fails_keeps_no_other_from_being_loaded_and_modelled(project: Project) -> None:
+    bucket = project.add_client("713", prefixes=("orders-create", "orders-update"))
+    write_export(bucket / FILE, orders([1, 2]))
+    project.register("713", sources=["everflow", "s3_exports", "redtrack"])
+    project.configure("713", "redtrack", api_key="", base_url="http://127.0.0.1:9")
+    code, said = signalroom("run", "--all", "--client", "713")
+    assert code == 1
+    assert "client 713, source everflow: [sources.everflow.clients.713] api_key is missing" in said
+    assert "made anew: public.orders" in said
+    assert "3 sources of client 713 tried; failed: everflow, redtrack" in said
+    assert ask("SELECT count(*) FROM public.orders WHERE _client_id = '713'") == [(2,)]
+
+
+def test_the_tables_of_a_source_that_loaded_are_modelled_although_one_of_them_failed(project: Project) -> None:
+    with serve(everflow.routes([EverflowNetwork(key="good")])) as vendor:
+        _add_everflow(project, vendor.url)
+        vendor.fail("/clicks/stream", times=100, status=403)
+        code, said = signalroom("run", "everflow", "--client", "713")
+    assert code == 1
+    assert "made anew: public.daily_performance" in said
+
+
+def test_what_is_listed_can_be_read_by_another_program(project: Project) -> None:
+    write_export(project.add_client("713") / FILE, orders([1, 2]))
+    assert signalroom("run", "s3_exports", "--client", "713")[0] == 0
+    listed, stood = json.loads(signalroom("clients", "--json")[1]), json.loads(signalroom("status", "--json")[1])
+    assert [(item["client"], item["source"], item["rows"]) for item in listed] == [("713", "s3_exports", 2)]
+    assert [(item["source"], item["rows"]) for item in stood["sources"]] == [("s3_exports", 2)]
+    assert stood["incidents"] == []
+
+
+def test_a_quote_says_what_a_backfill_takes_and_reads_nothing(project: Project) -> None:
+    with serve(everflow.routes([EverflowNetwork(key="good")])) as vendor:
+        _add_everflow(project, vendor.url)
+        days = ("--since", "2026-03-01", "--until", "2026-03-02")
+        code, said = signalroom("backfill", "everflow", "--client", "713", *days, "--quote", "--json")
+        assert code == 0
+        assert {"clicks", "conversions", "daily_stats"} < set(json.loads(said)["tables"])
+        assert vendor.asked("/conversions") == []
+
+
+def test_an_error_that_is_not_ours_is_one_line_unless_its_traceback_is_asked_for(project: Project) -> None:
+    project.add_client("713")
+    project.configure("713", BUCKET_URL="s3://bucket", ENDPOINT_URL="http://127.0.0.1:9", AWS_ACCESS_KEY_ID="x",
+                      AWS_SECRET_ACCESS_KEY="y")  # fmt: skip
+    shown = {}
+    for options in ((), ("--verbose",)):
+        command = [sys.executable, "-m", "signalroom_dagster.cli", *options, "run", "s3_exports", "--client", "713",
+                   "--dry-run"]  # fmt: skip
+        environment = project.process_environment(COLUMNS="80")
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        shown[options] = done.stderr.strip().splitlines()
+    assert len(shown[()]) == 1
+    assert len(shown[("--verbose",)]) > 5
+
+
+def test_the_version_is_told() -> None:
+    assert signalroom("--version") == (0, f"signalroom {version('signalroom')}\n")

@@ -5,6 +5,7 @@ What they do stands in `loading`; they read arguments and print.
 
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,12 +15,15 @@ from rich.table import Table
 from signalroom_dagster.clients import Client, clients_of
 from signalroom_dagster.commands.terminal import (
     ClientOption,
+    JsonOption,
     SinceOption,
     UntilOption,
     client_named,
     err,
+    failures_of,
     for_each,
     out,
+    print_json,
     say,
 )
 from signalroom_dagster.config import ConfigurationError
@@ -49,18 +53,29 @@ def run(
         raise ConfigurationError("--resource goes with one source, not with --all")
     who, span = client_named(client), Span(as_day(since), as_day(until))
     _check_begun(span.since, who)
-    loaded: list[str] = []
-    for name in _sources(who, source, every):
-        if every and span.is_asked and not catalog.is_read_by_day(name):
-            out.print(f"{name} is not read by day: left out")
-        elif dry_run:
+
+    def load(name: str) -> None:
+        if dry_run:
             _print_preview(name, who, runs.preview_load(name, who, resource or (), span))
-        else:
-            runs.run_with_retries(name, who, f"cli-{uuid.uuid4().hex[:12]}", resource or (), span)
-            telling.recovered("source", name, who.id)
-            out.print(f"{name} of client {who.id} is loaded")
-            loaded.append(name)
-    _make_models(loaded, who)
+            return
+        runs.run_with_retries(name, who, f"cli-{uuid.uuid4().hex[:12]}", resource or (), span)
+        telling.recovered("source", name, who.id)
+        out.print(f"{name} of client {who.id} is loaded")
+
+    chosen = _sources(who, source, every)
+    by_day = [name for name in chosen if catalog.is_read_by_day(name)] if every and span.is_asked else chosen
+    if left_out := [name for name in chosen if name not in by_day]:
+        out.print(f"not read by day, so left out: {', '.join(left_out)}")
+    failed = failures_of(by_day, load)
+    if not dry_run:  # of a source that failed on its way, other tables may have been loaded
+        untried = {name for name, error in failed if isinstance(error, ConfigurationError)}
+        tried = [name for name in by_day if name not in untried]
+        failed += failures_of(["models"], lambda _: _make_models(tried, who))
+    if every:
+        outcome = f"failed: {', '.join(name for name, _ in failed)}" if failed else "none failed"
+        out.print(f"{len(by_day)} sources of client {who.id} tried; {outcome}")
+    if failed:
+        raise typer.Exit(1)
 
 
 def backfill(
@@ -70,6 +85,8 @@ def backfill(
     client: ClientOption = None,
     every: Annotated[bool, typer.Option("--all", help="Every active client that uses the source.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Also days that today's backfill has read already.")] = False,
+    quote: Annotated[bool, typer.Option("--quote", help="Say what it would take; read nothing.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Read a span of days again; one that was interrupted goes on where it stopped when it is started again."""
     from rich.progress import Progress
@@ -86,9 +103,14 @@ def backfill(
     def read(who: Client) -> None:
         _check_begun(span.since, who)
         name = f"backfill-{since}-{until}-{uuid.uuid4().hex[:12] if again else date.today()}"
-        found = quotes.quote(source, who, span, name)
-        _print_quote(source, who, found)
-        with Progress(console=err, transient=True) as progress, commits.heard_by(_advance(progress, found.pieces)):
+        estimate = quotes.quote(source, who, span, name)
+        if as_json:
+            print_json({"client": who.id, "source": source, **asdict(estimate), "minutes": estimate.minutes})
+        else:
+            _print_quote(source, who, estimate)
+        if quote:
+            return
+        with Progress(console=err, transient=True) as progress, commits.heard_by(_advance(progress, estimate.pieces)):
             runs.run_with_retries(source, who, name, (), span)
         out.print(f"{source} of client {who.id} is read from {since} to {until}")
         _make_models([source], who)

@@ -1,14 +1,18 @@
 """Commands for a running system: start a load through Dagster, and see how everything stands."""
 
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE
 from rich.table import Table
 
-from signalroom_dagster.commands.terminal import ClientOption, client_named, err, out, say
+from signalroom_dagster.commands.terminal import ClientOption, JsonOption, client_named, err, out, print_json, say
+
+if TYPE_CHECKING:
+    from signalroom_dagster.loading.status import Standing
 
 POLL_SECONDS = 2.0
 COLOURS = {"stale": "red", "fresh": "green"}
@@ -40,13 +44,17 @@ def trigger(
         raise typer.Exit(ENDED[status])
 
 
-def status() -> None:
+def status(as_json: JsonOption = False) -> None:
     """Show how fresh each client's data is, how its last loads went, and what is broken."""
     from signalroom_dagster.alerts import telling
     from signalroom_dagster.loading.status import standing
 
+    now, open_incidents = datetime.now(UTC), telling.incidents().open()
+    if as_json:
+        sources = [_row(item, now) for item in standing()]
+        print_json({"sources": sources, "incidents": [asdict(incident) for incident in open_incidents]})
+        return
     table = Table("client", "source", "last load", "rows", "data up to", "state", box=SIMPLE, padding=(0, 1))
-    now = datetime.now(UTC)
     for item in standing():
         who, age = item.loaded.client, item.age
         state = item.state(now)
@@ -59,12 +67,23 @@ def status() -> None:
             f"[{COLOURS[state]}]{state}[/]" if state in COLOURS else state,
         )
     out.print(table)
-    found = telling.incidents().open()
-    out.print("no open incidents" if not found else f"[red]open incidents: {len(found)}[/]", highlight=False)
-    for incident in found:
+    shown = f"[red]open incidents: {len(open_incidents)}[/]" if open_incidents else "no open incidents"
+    out.print(shown, highlight=False)
+    for incident in open_incidents:
         since = datetime.fromtimestamp(incident.opened_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
         who = f" of client {incident.client}" if incident.client else ""
         say(f"  {incident.subject}{who}: {incident.error}, {incident.failures} times since {since}")
+
+
+def _row(item: "Standing", now: datetime) -> dict[str, Any]:
+    return {
+        "client": item.loaded.client.id,
+        "source": item.loaded.source,
+        "state": item.state(now),
+        "rows": item.loaded.rows,
+        "loaded_at": item.loaded.loaded_at,
+        "data_up_to": item.age.covered if item.age else None,
+    }
 
 
 def _ago(moment: datetime | None, now: datetime) -> str:

@@ -1,6 +1,7 @@
 """Commands that look: which clients there are, how fresh each source is, what is configured and reachable."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from signalroom_dagster.clients import Client, get_client, load_clients
-from signalroom_dagster.commands.terminal import ClientOption, out, say
+from signalroom_dagster.commands.terminal import ClientOption, JsonOption, out, print_json, say
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.redaction import redact
 
@@ -17,14 +18,19 @@ if TYPE_CHECKING:
     from signalroom_dagster.loading.inspection import Diagnosis
 
 
-def clients() -> None:
+def clients(as_json: JsonOption = False) -> None:
     """List the clients, their sources, and how fresh each is."""
     from signalroom_dagster.loading.status import freshness
 
+    loaded_sources = freshness()
+    if as_json:
+        rows = ({**asdict(item), "client": item.client.id, "status": item.client.status} for item in loaded_sources)
+        print_json(list(rows))
+        return
     table = Table("client", "status", "source", "files/days", "rows", "last load", box=SIMPLE, padding=(0, 1))
     for column in table.columns:
         column.no_wrap = True
-    for item in freshness():
+    for item in loaded_sources:
         loaded = item.loaded_at.astimezone(item.client.zone).strftime("%Y-%m-%d %H:%M") if item.loaded_at else "never"
         who = item.client
         table.add_row(who.id, who.status, item.source, f"{item.pieces:,}", f"{item.rows:,}", loaded)

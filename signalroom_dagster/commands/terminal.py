@@ -1,20 +1,24 @@
 """What every command shares: its options, where it prints, and how it tells an error that a person can act on."""
 
+import json
 from collections.abc import Callable, Iterable
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
 
+from signalroom_dagster import logs
 from signalroom_dagster.clients import Client, get_client, load_clients
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.redaction import redact
 
+T = TypeVar("T")
 out = Console()
 err = Console(stderr=True)
 
 SinceOption = Annotated[str | None, typer.Option("--since", help="First day to read again, YYYY-MM-DD.")]
 UntilOption = Annotated[str | None, typer.Option("--until", help="Last day to read, YYYY-MM-DD.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for another program.")]
 ClientOption = Annotated[str | None, typer.Option("--client", help="The client's id, as in data/clients/.")]
 
 
@@ -38,21 +42,34 @@ def told() -> tuple[type[Exception], ...]:
 
 
 def tell(error: Exception) -> None:
-    """Print one red line on stderr."""
-    err.print(redact(f"signalroom: {error}"), style="red", markup=False, highlight=False, soft_wrap=True)
+    """Print one red line on stderr: what happened, and of an error that is not ours its kind."""
+    text = f"{error}" if isinstance(error, told()) else f"{type(error).__name__}: {error} (--verbose shows where)"
+    err.print(redact(f"signalroom: {text}"), style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def print_json(found: object) -> None:
+    """Print what was found for another program: dates and moments as ISO, amounts as text."""
+    out.print(json.dumps(found, default=str, indent=2), markup=False, highlight=False, soft_wrap=True)
 
 
 def for_each(clients: Iterable[Client], work: Callable[[Client], None]) -> None:
     """Do something for every client; one that fails is told and does not keep the others from it."""
-    failed = False
-    for client in clients:
-        try:
-            work(client)
-        except told() as error:
-            failed = True
-            tell(error)
-    if failed:
+    if failures_of(clients, work):
         raise typer.Exit(1)
+
+
+def failures_of(items: Iterable[T], work: Callable[[T], None]) -> list[tuple[T, Exception]]:
+    """Do something for each; those that failed, and why. One that fails is told and keeps no other from it."""
+    failed: list[tuple[T, Exception]] = []
+    for item in items:
+        try:
+            work(item)
+        except Exception as error:  # whatever it is: the others are still tried
+            if logs.is_verbose():
+                err.print_exception()
+            tell(error)
+            failed.append((item, error))
+    return failed
 
 
 def client_named(client_id: str | None) -> Client:

@@ -123,9 +123,9 @@ def run_with_retries(
             decision = decide(error, attempt)
             if decision.wait is None:
                 raise root_error(error) from None  # from `error` would be a circle: the root is its cause
-            log.warning(
-                "client %s, source %s: %s; again in %.0f s", client.id, source, root_error(error), decision.wait
-            )
+            what = str(root_error(error))
+            where = "" if what.startswith("client ") else f"client {client.id}, source {source}: "
+            log.warning("%s%s; again in %.0f s", where, what, decision.wait)
             time.sleep(decision.wait)
 
 
