@@ -52,6 +52,22 @@ def test_a_dry_run_lists_what_would_be_loaded_and_why_then_run_loads_it(project:
     assert "713" in said and " 2 " in said and "2026" in said
 
 
+def test_a_dry_run_and_doctor_tell_what_lies_among_the_exports_and_is_none(project: Project) -> None:
+    bucket = project.add_client("713")
+    write_export(bucket / FILE, orders([1]))
+    (bucket / "orders-create" / "march.zip").write_bytes(b"x")
+    told = "orders-create/march.zip is passed over: its name ends neither in .csv nor in .csv.gz"
+    _, said = signalroom("run", "s3_exports", "--client", "713", "--dry-run")
+    assert FILE in said and "orders-create/march.zip" in said and "is passed over" in said
+    assert signalroom("run", "s3_exports", "--client", "713")[0] == 0
+    _, said = signalroom("run", "s3_exports", "--client", "713", "--dry-run")
+    assert "nothing to load" in said and "would pass over" in said and FILE not in said
+    code, said = signalroom("doctor")
+    assert code == 0
+    assert "orders_create (files: 1; passed over: 1 .zip)" in said
+    assert told in " ".join(said.split())
+
+
 def test_one_resource_can_be_chosen_and_a_wrong_one_is_named(project: Project) -> None:
     project.add_client("713")
     code, said = signalroom("run", "s3_exports", "--client", "713", "-r", "orders_creat")

@@ -60,12 +60,12 @@ def _files_left_out(query: Query, source: str, only: str | None) -> Iterator[Dia
     )
     for client, count, example in query(left_out, "unreadable", only):
         problem = (
-            f"{count} files cannot be read and are tried again by each load, such as {example}; all of them: "
+            f"files that no load could read: {count}, such as {example}; each load tries them again. All of them: "
             f"SELECT * FROM {source}.{LEDGER} WHERE _client_id = '{client}' AND status = 'unreadable'"
         )
         yield Diagnosis(f"{client}/{source} files", "", problem, blocks=False)
     for client, count, example in query(left_out, "skipped", only):
-        yield Diagnosis(f"{client}/{source} files", f"{count} are no exports, such as {example}", None)
+        yield Diagnosis(f"{client}/{source} files", f"objects that are no exports: {count}, such as {example}", None)
 
 
 def _source_tables(query: Query, source: str) -> Iterator[Diagnosis]:

@@ -14,8 +14,9 @@ from signalroom_dagster.defs.assets.ingest import build_ingest_assets
 from signalroom_dagster.defs.jobs import build_source_job
 from signalroom_dagster.defs.resources import RESOURCES
 from signalroom_dagster.loading import catalog
-from signalroom_dagster_tests.object_stores import KEYS
-from signalroom_dagster_tests.projects import Project, orders, write_export
+from signalroom_dagster_tests.loads import ask
+from signalroom_dagster_tests.object_stores import KEYS, ObjectStore
+from signalroom_dagster_tests.projects import Project, export_bytes, orders, write_export
 
 FILE = "orders-create/report_2026-03-01.csv"
 
@@ -141,6 +142,22 @@ def test_a_bucket_that_accepts_and_never_answers_costs_its_own_client_alone(
         ticks.load("cti")
         assert ticks.tick() == []
     assert "client 713, s3_exports: s3://exports: it does not answer in time" in ticks.skip_reason
+
+
+def test_an_object_that_cannot_be_read_is_asked_for_once_and_loads_with_a_later_load(
+    project: Project, ticks: Ticks, clock: Clock, object_store: ObjectStore
+) -> None:
+    project.add_client("713")
+    project.configure("713", **object_store.settings)
+    object_store.put(FILE, export_bytes(orders([1])), StorageClass="GLACIER")
+    assert ticks.tick() == ["713"]
+    ticks.load("713")
+    for _ in range(3):
+        clock.now += 3_600
+        assert ticks.tick() == []
+    object_store.put(FILE, export_bytes(orders([1])))
+    ticks.load("713")
+    assert ask("SELECT status, rows_loaded FROM s3_exports.files") == [("loaded", 1)]
 
 
 def test_storage_that_does_not_answer_is_not_waited_for_and_not_asked_twice(

@@ -11,6 +11,7 @@ import pytest
 from signalroom_dagster.clients import get_client
 from signalroom_dagster.loading import file_checks, warehouse
 from signalroom_dagster.loading.runs import create_tables, preview_load, run_load
+from signalroom_dagster.sources.s3_exports import settings
 from signalroom_dagster_tests.projects import HEADER, Project, export_bytes, orders, write_export
 
 DAY_1 = "orders-create/report_2026-03-01T1849_a.csv"
@@ -243,6 +244,30 @@ def test_a_cut_off_gzip_loads_what_it_holds_and_says_what_is_missing(bucket: Pat
     assert (status, rejected, in_file) == ("loaded", 1, loaded + 1)
     assert 100 < loaded < 2000
     assert "gzip stream ends early" in reason
+
+
+def test_a_gzip_that_unpacks_too_far_is_quarantined_and_leaves_nothing_behind(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = project.add_client("713")
+    (bucket / "orders-create").mkdir()
+    (bucket / f"{DAY_1}.gz").write_bytes(gzip.compress(export_bytes(orders([1])) + b"2\r\n" * 200_000))
+    (bucket / f"{DAY_2}.gz").write_bytes(gzip.compress(export_bytes(orders(range(2_000)))))
+    write_export(bucket / DAY_1, orders(range(2_000)))
+    monkeypatch.setattr(settings, "LITTLE_UNPACKED_BYTES", 100_000)
+    load()
+    status, in_file, loaded, rejected, reason = ledger()[f"{DAY_1}.gz"]
+    assert (status, in_file, loaded, rejected) == ("quarantined", 0, 0, 0)
+    assert reason.startswith("its gzip unpacks to more than") and "max_unpacked_ratio" in reason
+    assert ask("SELECT count(*) FROM s3_exports.rejected_rows") == [(0,)]
+    assert [row[:3] for name, row in ledger().items() if name != f"{DAY_1}.gz"] == [("loaded", 2_000, 2_000)] * 2
+    project.configure("713", MAX_UNPACKED_BYTES="1000")
+    ask("DELETE FROM s3_exports.files WHERE _client_id = %s", "713")
+    load()
+    assert {name: row[0] for name, row in ledger().items()} == {
+        f"{DAY_1}.gz": "quarantined", f"{DAY_2}.gz": "quarantined", DAY_1: "loaded"
+    }  # fmt: skip
+    assert [path for path in (project.root / "work").rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.parametrize(

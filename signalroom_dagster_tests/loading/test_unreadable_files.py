@@ -11,7 +11,7 @@ import pytest
 
 from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.loading import file_checks, freshness, status, warehouse
+from signalroom_dagster.loading import catalog, file_checks, freshness, status, warehouse
 from signalroom_dagster.loading.file_checks import Finding
 from signalroom_dagster.loading.inspection import inspect
 from signalroom_dagster.loading.runs import preview_load
@@ -189,7 +189,7 @@ def test_what_is_passed_over_stands_in_dry_run_and_ledger_and_counts_for_nothing
         assert check(look, run).passed
     with warehouse.exclusive(), warehouse.connected() as query:
         told = [item.what for item in inspect(query) if item.subject == "713/s3_exports files"]
-    assert told and "7 are no exports, such as orders-create/" in told[0]
+    assert told and "objects that are no exports: 7, such as orders-create/" in told[0]
     assert [(item.pieces, item.rows) for item in status.freshness()] == [(1, 1)]
 
 
@@ -201,6 +201,22 @@ def test_only_what_was_loaded_makes_data_fresh(project: Project, object_store: O
     run = load("s3_exports")
     assert check(freshness.fresh, run).said == "nothing has been loaded yet"
     assert [(item.pieces, item.loaded_at) for item in status.freshness()] == [(0, None)]
+
+
+def test_doctor_reads_the_newest_object_of_each_prefix_and_names_client_and_file(store: ObjectStore) -> None:
+    assert catalog.probe("s3_exports", get_client("713")) == "orders_create (files: 1)"
+    store.refuse_reading(A, Refusal("AccessDenied", 403))
+    with pytest.raises(ConfigurationError) as refused:
+        catalog.probe("s3_exports", get_client("713"))
+    assert str(refused.value) == f"client 713, s3_exports: {A} {refusals.REFUSED}"
+    load_fails = pytest.raises(ConfigurationError, match="no file under orders-create/ can be read")
+    with load_fails:
+        load("s3_exports")
+    with warehouse.exclusive(), warehouse.connected() as query:
+        (told,) = [item for item in inspect(query, "713") if item.subject == "713/s3_exports files"]
+        assert list(inspect(query, "cti")) == []
+    assert f"files that no load could read: 1, such as {A} may not be read" in str(told.problem)
+    assert not told.blocks
 
 
 def test_a_known_unreadable_object_costs_no_second_word_in_the_ledger(store: ObjectStore) -> None:

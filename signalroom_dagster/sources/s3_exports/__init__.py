@@ -73,7 +73,7 @@ def probe(settings: Settings, client_id: str) -> str:
         listed = bucket.objects(prefix)
         exports = [item for item in listed if not item.passed_over]
         others = in_short(item for item in listed if item.passed_over)
-        answers.append(f"{snake_case(prefix)} ({len(exports)} files{f'; passed over: {others}' if others else ''})")
+        answers.append(f"{snake_case(prefix)} (files: {len(exports)}{f'; passed over: {others}' if others else ''})")
         for newest in sorted(exports, key=lambda item: item.modified)[-1:]:
             try:
                 with bucket.open(newest, HEADER_BYTES) as stream:

@@ -128,7 +128,7 @@ class ExportFiles:
                 )
         except UnpacksTooFarError as error:
             for written in (body, rejects):
-                written.unlink()
+                written.unlink(missing_ok=True)
             tagged = quarantined(f"{error}: max_unpacked_ratio and max_unpacked_bytes say how far one may")
         else:
             if tagged.bytes_read != version.size or tagged.columns != columns:
