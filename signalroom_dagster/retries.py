@@ -25,6 +25,7 @@ NEVER_RETRIED = frozenset(
         "WarehouseBusyError",
         "PermanentDeliveryError",
         "PermissionError",
+        "SheetError",
         "RetentionError",
         "NoCredentialsError",
         "PartialCredentialsError",

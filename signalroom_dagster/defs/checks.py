@@ -37,7 +37,9 @@ CHECKS: Mapping[str, Mapping[str, Look]] = {
     },
 }
 """By the kind of load; the description of a check is its function's docstring."""
-WARNINGS = {"all_rows_read", "not_capped", "fresh"}
+CHECKS_OF_SOURCE: Mapping[str, Mapping[str, Look]] = {"google_sheets": {"no_totals": slice_checks.no_totals}}
+"""Beside those of the load: what only tables can have that people keep by hand."""
+WARNINGS = {"all_rows_read", "not_capped", "fresh", "no_totals"}
 
 
 def build_checks() -> list[dg.AssetChecksDefinition]:
@@ -53,7 +55,7 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
 def build_load_checks(source: str) -> list[dg.AssetChecksDefinition]:
     """All checks of each loaded table of a source, one step a table: a client without the table skips its step."""
     return [
-        _checks_of(source, table, looks)
+        _checks_of(source, table, {**looks, **CHECKS_OF_SOURCE.get(source, {})})
         for load, looks in CHECKS.items()
         for table in catalog.tables_loaded_by(source, load)
     ]

@@ -3,6 +3,7 @@
 Asked of the database itself, for the days that one run read.
 """
 
+import json
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo
 from signalroom_dagster.clients import get_client
 from signalroom_dagster.loading.catalog import TableFacts, table_facts, zone_of_days
 from signalroom_dagster.loading.file_checks import Finding
+from signalroom_dagster.loading.tables import WINDOWS
 from signalroom_dagster.loading.warehouse import Query
 from signalroom_dagster.loading.windows import ReadDay, days_of_run
 
@@ -62,6 +64,22 @@ def not_capped(query: Query, dataset: str, table: str, client_id: str, run_id: s
     odd = [day for day in read if day.rows and day.rows % ROUND == 0]
     said = "; ".join(f"{day.day}: exactly {day.rows:,} rows" for day in odd[:SHOWN])
     return Finding(not odd, said or "no day has a round number of rows", {"days": len(read), "round_days": len(odd)})
+
+
+def no_totals(query: Query, dataset: str, table: str, client_id: str, run_id: str) -> Finding:
+    """No row looks like a total of the others: it says so, or it has no day and adds up. `skip_rows` and `stop_at` in
+    the sheet's settings leave such rows out."""
+    cursors = query(
+        f"SELECT read_cursor FROM {dataset}.{WINDOWS} WHERE _client_id = %s AND resource = %s AND run_id = %s "
+        "AND read_cursor IS NOT NULL ORDER BY day",
+        client_id,
+        table,
+        run_id,
+    )
+    numbers: list[int] = json.loads(cursors[-1][0])["totals"] if cursors else []
+    where = ", ".join(f"row {number}" for number in numbers[:SHOWN])
+    said = f"{where} below the header: a total? It is loaded as data; leave it out with skip_rows or stop_at"
+    return Finding(not numbers, said if numbers else "no row looks like a total", {"total_rows": len(numbers)})
 
 
 def _held(

@@ -18,7 +18,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
-from signalroom_dagster.sandbox.google_sheets_data import SHEETS, Spreadsheet, sandbox_spreadsheets, spreadsheet_id
+from signalroom_dagster.sandbox.google_sheets_data import (
+    SHEETS,
+    Formatted,
+    Spreadsheet,
+    sandbox_spreadsheets,
+    spreadsheet_id,
+)
 from signalroom_dagster.sandbox.market import MARKETS
 from signalroom_dagster.sandbox.sheet_ranges import RangeError, cells_of
 
@@ -185,16 +191,20 @@ def _values(found: Spreadsheet, request: Request) -> Any:
             raise RefusedError(400, "INVALID_ARGUMENT", str(error)) from None
         answer: dict[str, Any] = {"range": echoed, "majorDimension": "ROWS"}
         if rows:
-            answer["values"] = [list(map(_shown, row)) for row in rows] if is_formatted else rows
+            answer["values"] = [list(map(_shown if is_formatted else _unformatted, row)) for row in rows]
         answers.append(answer)
     return {"spreadsheetId": found.id, "valueRanges": answers}
 
 
 def _shown(cell: Any) -> str:
-    """A cell as a person sees it: rounded, and no number any more."""
-    if isinstance(cell, bool):
-        return str(cell).upper()
-    return f"${cell:,.2f}" if isinstance(cell, int | float) else str(cell)
+    """A cell as a person sees it: no number any more."""
+    if isinstance(cell, Formatted):
+        return cell.text
+    return str(cell).upper() if isinstance(cell, bool) else str(cell)
+
+
+def _unformatted(cell: Any) -> Any:
+    return cell.value if isinstance(cell, Formatted) else cell
 
 
 def _env_json(value: Any) -> str:

@@ -8,7 +8,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from signalroom_dagster.sandbox.market import MARKETS, days
 from signalroom_dagster.sandbox.shops import last_day
@@ -26,6 +26,13 @@ SHEETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "cti": {"spend_2026": SPEND},
 }
 """The sheets of each client, as its settings name them."""
+
+
+class Formatted(NamedTuple):
+    """A cell whose number format shows another text than the plain number."""
+
+    value: int | float | bool
+    text: str
 
 
 @dataclass

@@ -15,9 +15,8 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-ERRORS = frozenset({
-    "#N/A", "#REF!", "#DIV/0!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!", "#ERROR!", "Loading...", "Loading…",
-})  # fmt: skip
+LOADING = frozenset({"Loading...", "Loading…"})
+ERRORS = LOADING | {"#N/A", "#REF!", "#DIV/0!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!", "#ERROR!"}
 EPOCH = datetime(1899, 12, 30)
 DAY_SECONDS = 86_400
 LAST_SERIAL = 2_958_465  # 9999-12-31
@@ -43,6 +42,11 @@ def is_blank(cell: Any) -> bool:
 def is_error(cell: Any) -> bool:
     """Whether a formula failed, or is still waiting for its data."""
     return isinstance(cell, str) and cell.strip() in ERRORS
+
+
+def is_loading(cell: Any) -> bool:
+    """Whether a formula is still waiting for its data."""
+    return isinstance(cell, str) and cell.strip() in LOADING
 
 
 def is_rounded(cell: Any) -> bool:

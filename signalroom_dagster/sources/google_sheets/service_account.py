@@ -95,6 +95,8 @@ def open_account(credentials: str, client_id: str) -> ServiceAccount:
 
     text = credentials if credentials.lstrip().startswith("{") else _file(credentials, client_id)
     key = _decoded(text.encode())
+    if isinstance(pem := key.get("private_key"), str):  # shells and .env files leave line ends as backslash and n
+        key = {**key, "private_key": pem.replace("\\r", "").replace("\\n", "\n")}
     keep_secret(str(key.get("private_key", "")))
     if key.get("type") != "service_account":
         raise _unusable(client_id, "it is not the JSON key of a service account")
@@ -117,7 +119,7 @@ def _file(path: str, client_id: str) -> str:
 
 def _decoded(content: bytes) -> Mapping[str, Any]:
     try:
-        found = json.loads(content)
+        found = json.loads(content, strict=False)  # a key with its line ends as they are
     except ValueError:
         return {}
     return cast("Mapping[str, Any]", found) if isinstance(found, dict) else {}

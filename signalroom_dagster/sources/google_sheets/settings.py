@@ -32,7 +32,8 @@ class Sheet(BaseModel):
     """`[sources.google_sheets.clients.<id>.sheets.<name>]`: one table. `columns` maps headers to kinds.
 
     `min_rows`, `keep_share` and `misfit_share` stand in the place of the source's own; `may_shrink` lets the sheet lose
-    any number of rows.
+    any number of rows, and its columns any number of cells. Rows with a cell that says one of `skip_rows` are left out;
+    so is one that says `stop_at`, with all that is below it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +45,8 @@ class Sheet(BaseModel):
     keep_share: float | None = Field(default=None, ge=0, le=1)
     misfit_share: float | None = Field(default=None, ge=0, le=1)
     may_shrink: bool = False
+    skip_rows: list[Annotated[str, Field(pattern=r"\S")]] = []
+    stop_at: str | None = Field(default=None, pattern=r"\S")
 
     @field_validator("spreadsheet_id")
     @classmethod
@@ -74,7 +77,8 @@ class Settings(BaseModel):
     """`[sources.google_sheets.clients.<id>]`. `credentials` is a service account's key: its JSON, or the file's path.
 
     A load fails, and leaves what is there, when a sheet has fewer than `min_rows` rows, fewer than `keep_share` of the
-    rows that were loaded last, or a column where more than `misfit_share` of the cells are not of its kind.
+    rows that were loaded last or of a column's cells, or a column where more than `misfit_share` of the cells are not
+    of its kind.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -4,6 +4,7 @@ The sheets of one spreadsheet are read together, once, whichever of them is load
 a time, and the quota counts requests.
 """
 
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,17 +13,22 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from signalroom_dagster.sources.context import SourceContext
 from signalroom_dagster.sources.days import is_read
-from signalroom_dagster.sources.google_sheets.guard import SheetChangedError, check_rows
+from signalroom_dagster.sources.google_sheets.guard import SheetChangedError, SheetLoadingError, check_rows
 from signalroom_dagster.sources.google_sheets.header import HeaderError
 from signalroom_dagster.sources.google_sheets.once import Once
-from signalroom_dagster.sources.google_sheets.rows import read_rows
+from signalroom_dagster.sources.google_sheets.rows import Values, has_numbers_as_text, read_rows
 from signalroom_dagster.sources.google_sheets.service_account import ServiceAccount
 from signalroom_dagster.sources.google_sheets.settings import Settings, Sheet
-from signalroom_dagster.sources.google_sheets.spreadsheets import Book, open_api, read_book
+from signalroom_dagster.sources.google_sheets.spreadsheets import Account, Book, open_api, read_as_shown, read_book
+from signalroom_dagster.sources.google_sheets.totals import LeftOut
 from signalroom_dagster.sources.http import VendorDataError, VendorError
 from signalroom_dagster.sources.slicing import Answer, Slice
 
 log = logging.getLogger(__name__)
+
+
+class SheetError(VendorDataError):
+    """A sheet that a person has to mend, or its settings: asking again would not help."""
 
 
 class UnknownZoneError(Exception):
@@ -36,6 +42,7 @@ class Sheets:
     settings: Settings
     context: SourceContext
     books: Mapping[str, Once[Book]]
+    api: Once[Account]
 
 
 def open_sheets(account: ServiceAccount, settings: Settings, context: SourceContext) -> Sheets:
@@ -48,7 +55,7 @@ def open_sheets(account: ServiceAccount, settings: Settings, context: SourceCont
     def read(spreadsheet_id: str) -> Book:
         return read_book(api(), spreadsheet_id, ranges[spreadsheet_id])
 
-    return Sheets(settings, context, {book: Once(partial(read, book)) for book in ranges})
+    return Sheets(settings, context, {book: Once(partial(read, book)) for book in ranges}, api)
 
 
 def plan_sheet(sheets: Sheets, name: str) -> Iterator[Slice]:
@@ -65,21 +72,30 @@ def _read(sheets: Sheets, name: str) -> Answer:
     values = book.ranges[sheet.range]
     if isinstance(values, VendorError):
         raise VendorError(f"{values}; sheet {name} {_misplaced(sheet, book, str(values))}", values.status)
+    texts: Values = ()
+    if has_numbers_as_text(values, sheet.columns):
+        texts = read_as_shown(sheets.api(), sheet.spreadsheet_id, sheet.range)
     try:
-        found = read_rows(values, sheet.columns, _zone(book.zone if "datetime" in sheet.columns.values() else "UTC"))
-        check_rows(found, sheets.settings.guard(name), _rows_before(context, name))
+        zone = _zone(book.zone if "datetime" in sheet.columns.values() else "UTC")
+        found = read_rows(values, sheet.columns, zone, texts, LeftOut(sheet.skip_rows, sheet.stop_at))
+        check_rows(found, sheets.settings.guard(name), *_before(context, name))
     except (HeaderError, SheetChangedError, UnknownZoneError) as error:
-        raise VendorDataError(f"{subject} of spreadsheet {sheet.spreadsheet_id}, {sheet.range}: {error}") from None
+        kind = VendorDataError if isinstance(error, SheetLoadingError) else SheetError
+        raise kind(f"{subject} of spreadsheet {sheet.spreadsheet_id}, {sheet.range}: {error}") from None
     if notes := found.notes():
         context.notes[name] = notes
         log.info("%s: %s", subject, "; ".join(f"{topic}: {text}" for topic, text in notes.items()))
-    return Answer(found.rows, totals={context.today: len(found.rows)})
+    mark = {"filled": {column.name: column.filled for column in found.columns}, "totals": found.totals}
+    return Answer(found.rows, totals={context.today: len(found.rows)}, cursor=json.dumps(mark))
 
 
-def _rows_before(context: SourceContext, name: str) -> int:
-    """How many rows the last load left."""
+def _before(context: SourceContext, name: str) -> tuple[int, Mapping[str, int]]:
+    """How many rows the last load left, and how many cells of each column had something in them."""
     windows = context.windows.get(name, {}).values()
-    return max(windows, key=lambda window: window.loaded_at).rows if windows else 0
+    if not windows:
+        return 0, {}
+    last = max(windows, key=lambda window: window.loaded_at)
+    return last.rows, json.loads(last.cursor)["filled"] if last.cursor else {}
 
 
 def _misplaced(sheet: Sheet, book: Book, said: str) -> str:

@@ -1,7 +1,8 @@
 """Asking for spreadsheets: what they are, and all wanted ranges of one in a single request.
 
 One range that Google does not find fails the whole request; then each is asked for alone, so that only its own sheet
-fails. What is read is what stands in the cells, not how it is shown: showing rounds, and depends on the locale.
+fails. What is read is what stands in the cells, not how it is shown: showing rounds, and depends on the locale. Only
+text columns with numbers or dates in them are asked for once more, as they are shown.
 
 https://developers.google.com/workspace/sheets/api/reference/rest
 """
@@ -78,6 +79,11 @@ def read_book(account: Account, spreadsheet_id: str, ranges: Iterable[str]) -> B
     return Book(zone, tabs, {range_: _alone(account, spreadsheet_id, range_) for range_ in wanted})
 
 
+def read_as_shown(account: Account, spreadsheet_id: str, range_: str) -> Values:
+    """A range's cells as people see them, all of them text. Raises as `Api.ask` does."""
+    return _values(account, spreadsheet_id, [range_], valueRenderOption="FORMATTED_VALUE")[0]
+
+
 def describe_book(account: Account, spreadsheet_id: str) -> Described:
     """The spreadsheet's time zone and the titles of its tabs."""
     path = f"/v4/spreadsheets/{spreadsheet_id}"
@@ -97,11 +103,11 @@ def _alone(account: Account, spreadsheet_id: str, range_: str) -> "Values | Vend
         return error
 
 
-def _values(account: Account, spreadsheet_id: str, ranges: Sequence[str]) -> list[Values]:
+def _values(account: Account, spreadsheet_id: str, ranges: Sequence[str], **options: str) -> list[Values]:
     """The cells of each range, in the order asked for; a range without any has no `values`."""
     path = f"/v4/spreadsheets/{spreadsheet_id}/values:batchGet"
-    options = {"valueRenderOption": "UNFORMATTED_VALUE", "dateTimeRenderOption": "SERIAL_NUMBER"}
-    said = _ask(account, path, ranges=ranges, majorDimension="ROWS", **options)
+    plain = {"valueRenderOption": "UNFORMATTED_VALUE", "dateTimeRenderOption": "SERIAL_NUMBER"}
+    said = _ask(account, path, ranges=ranges, majorDimension="ROWS", **{**plain, **options})
     found = said.get("valueRanges") if isinstance(said, dict) else None
     if not isinstance(found, list) or len(found) != len(ranges):
         raise VendorDataError(account.api.about("GET", path, f"does not answer all of {len(ranges)} ranges"))

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from signalroom_dagster.clients import get_client
+from signalroom_dagster.loading import slice_checks, warehouse
+from signalroom_dagster.loading.runs import run_with_retries
 from signalroom_dagster.retries import decide, root_error
 from signalroom_dagster.sandbox import google_sheets
 from signalroom_dagster.sandbox.google_sheets import Google
-from signalroom_dagster.sandbox.google_sheets_data import SHEETS
+from signalroom_dagster.sandbox.google_sheets_data import SHEETS, Formatted
 from signalroom_dagster.sandbox.vendor_server import VendorServer, serve
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster_tests.loads import ask, load
@@ -201,6 +204,99 @@ def test_what_is_odd_in_a_sheet_is_noted_without_what_stands_there(duck: VendorS
         "cost: 1 cell not a decimal, loaded as NULL (row 1)",
     }
     assert [row[3] for row in ask(ROWS)] == [None, 7, None]
+
+
+def test_text_is_what_is_shown_and_numbers_and_days_stay_exact(
+    any_warehouse: Project, vendor: VendorServer, google: Google
+) -> None:
+    cells: list[list[Any]] = [
+        ["code", Formatted(46082, "Mar 2026"), "cost", "paid on"],
+        [Formatted(7, "007"), Formatted(46082, "3/1/2026"), Formatted(1234.5678, "$1,234.57"), Formatted(46083, "Mon")],
+        ["x", Formatted(0.5, "50%"), 1, 46084],
+        [Formatted(True, "WAHR"), 12, 2, 46085],
+    ]
+    google.spreadsheets["book-713"].tabs["Codes"] = cells
+    kinds = {"code": "text", "Mar 2026": "text", "cost": "decimal", "paid on": "date"}
+    add_client(any_warehouse, vendor, sheets={"codes": {**SPEND, "range": "Codes!A:D", "columns": kinds}})
+    load("google_sheets")
+    assert ask("SELECT code, mar_2026, cost, paid_on FROM google_sheets.codes ORDER BY _row_id") == [
+        ("007", "3/1/2026", Decimal("1234.5678"), date(2026, 3, 2)),
+        ("x", "50%", Decimal(1), date(2026, 3, 3)),
+        ("WAHR", "12", Decimal(2), date(2026, 3, 4)),
+    ]
+
+
+def test_an_emptied_column_fails_until_the_settings_say_that_it_may_be_empty(
+    project: Project, duck: VendorServer, google: Google
+) -> None:
+    load("google_sheets")
+    cells = google.spreadsheets["book-713"].tabs["Spend 2026"]
+    cells[1][2] = cells[3][2] = ""
+    cells[4][2] = "  "
+    error = failure()
+    for named in ("client 713", "sheet spend", "column cost", "loaded before: 3", "may_shrink = true"):
+        assert named in str(error)
+    assert ask(ROWS) == LOADED
+    add_client(project, duck, sheets={"spend": {**SPEND, "may_shrink": True}})
+    load("google_sheets")
+    assert [row[3] for row in ask(ROWS)] == [None, None, None]
+    add_client(project, duck, sheets={"spend": SPEND})
+    load("google_sheets")
+
+
+@pytest.mark.parametrize("fault", ["range", "tab", "header", "kind", "share", "rows", "zone"])
+def test_what_waiting_does_not_mend_is_tried_once(
+    project: Project, duck: VendorServer, google: Google, fault: str
+) -> None:
+    book = google.spreadsheets["book-713"]
+    cells = book.tabs["Spend 2026"]
+    match fault:
+        case "range":
+            add_client(project, duck, sheets={"spend": {**SPEND, "range": "'Spend 2026'!A1:Z5000"}})
+        case "tab":
+            book.tabs["Spend"] = book.tabs.pop("Spend 2026")
+        case "header":
+            cells[0][2] = "Cost in USD"
+        case "kind":
+            cells[1][2] = cells[3][2] = cells[4][2] = "a dozen"
+        case "share":
+            book.shared_with.clear()
+        case "rows":
+            del cells[1:]
+        case _:
+            columns = {**SPEND["columns"], "date": "datetime"}
+            add_client(project, duck, sheets={"spend": {**SPEND, "columns": columns}})
+            book.zone = "Moon/Tranquility"
+    with pytest.raises(Exception):  # noqa: B017 - which one, the other tests say
+        run_with_retries("google_sheets", get_client("713"), "once")
+    assert len(duck.asked("/token")) == 1
+
+
+def test_formulas_that_wait_for_their_data_are_tried_again(duck: VendorServer, google: Google) -> None:
+    for row in (1, 3, 4):
+        google.spreadsheets["book-713"].tabs["Spend 2026"][row][2] = "Loading..."
+    assert decide(failure(), 1).wait is not None
+
+
+def test_a_row_that_looks_like_a_total_is_told_and_the_settings_leave_it_out(
+    project: Project, duck: VendorServer, google: Google
+) -> None:
+    cells = google.spreadsheets["book-713"].tabs["Spend 2026"]
+    cells += [["", "Subtotal:", 1254], ["", "TOTAL", 1254], [46099, "notes below", 3]]
+
+    def totals() -> tuple[bool, str]:
+        run_id = load("google_sheets")
+        with warehouse.exclusive(), warehouse.connected() as query:
+            found = slice_checks.no_totals(query, "google_sheets", "spend", "713", run_id)
+        return found.passed, found.said
+
+    passed, said = totals()
+    assert not passed
+    assert said.startswith("row 5, row 6 below the header: a total?")
+    assert "skip_rows or stop_at" in said
+    add_client(project, duck, sheets={"spend": {**SPEND, "skip_rows": ["subtotal"], "stop_at": "Total"}})
+    assert totals() == (True, "no row looks like a total")
+    assert [row[0] for row in ask(ROWS)] == [1, 3, 4]
 
 
 def test_half_an_answer_is_asked_for_again_and_loads_nothing(duck: VendorServer, google: Google) -> None:

@@ -150,3 +150,43 @@ def test_a_note_names_columns_and_rows_and_never_what_stands_there() -> None:
         "a: 7 cells with the error of a formula, loaded as NULL (row 11, 12, 13, 14, 15, ...); "
         "a: 1 cell not a decimal, loaded as NULL (row 1)"
     )
+
+
+def test_a_total_without_a_word_is_seen_by_its_sum() -> None:
+    kinds = {"day": "date", "cost": "decimal"}
+    above = [[46083, 1], [46084, Decimal("2.5")], [46085, 4]]
+    assert read_rows([["day", "cost"], *above, ["", Decimal("7.5")]], kinds, ZONE).totals == [4]
+    assert read_rows([["day", "cost"], *above, ["", 7]], kinds, ZONE).totals == []
+    assert read_rows([["day", "cost"], *above, [46086, Decimal("7.5")]], kinds, ZONE).totals == []
+
+
+@pytest.mark.parametrize("text", ["Total", "TOTAL:", "Grand total", "Sub-total", "totals", "Total spend 2026", "Sum"])
+def test_a_row_that_says_that_it_is_a_total_is_one(text: str) -> None:
+    assert read_rows([["a", "b"], [text, 1]], {"a": "text", "b": "integer"}, ZONE).totals == [1]
+
+
+@pytest.mark.parametrize("text", ["Total Wine", "totally", "Summer sale", "my total"])
+def test_a_name_that_only_begins_like_one_is_none(text: str) -> None:
+    assert read_rows([["a", "b"], [text, 1]], {"a": "text", "b": "integer"}, ZONE).totals == []
+
+
+def test_texts_of_a_row_that_moved_meanwhile_are_not_taken() -> None:
+    values: list[list[Any]] = [["a", "b"], ["x", 7], ["y", 8]]
+    texts = [["a", "b"], ["y", "008"], ["y", "008"]]
+    found = read_rows(values, {"a": "text", "b": "text"}, ZONE, texts)
+    assert [row["b"] for row in found.rows] == ["7", "008"]
+
+
+def test_a_column_that_lost_what_was_in_it_is_not_believed() -> None:
+    kinds, rows = {"cost": "decimal", "note": "text"}, [[1, "x"], [2, "y"], [3, ""], [4, ""]]
+    whole = read_rows([["cost", "note"], *rows], kinds, ZONE)
+    check_rows(whole, GUARD, 4, {"cost": 4, "note": 2})
+    check_rows(whole, GUARD, 4, {"cost": 4, "note": 4})  # people may strike notes
+    emptied = read_rows([["cost", "note"], *([cost, ""] for cost, _ in rows)], kinds, ZONE)
+    check_rows(emptied, GUARD, 4, {"cost": 4, "note": 1})
+    with pytest.raises(SheetChangedError, match="column note: cells with something in them: 0, loaded before: 2"):
+        check_rows(emptied, GUARD, 4, {"cost": 4, "note": 2})
+    thinned = read_rows([["cost", "note"], [1, "x"], ["", "y"], ["", "z"], ["", "z"]], kinds, ZONE)
+    with pytest.raises(SheetChangedError, match="column cost: cells with something in them: 1, loaded before: 4"):
+        check_rows(thinned, GUARD, 4, {"cost": 4, "note": 4})
+    check_rows(read_rows([["cost", "note"], ["", "x"]], kinds, ZONE), GUARD, 2, {"cost": 0, "note": 2})

@@ -65,6 +65,12 @@ def test_a_path_is_read_from_the_project_folder(project: Project) -> None:
     assert open_account(str(project.root / "key.json"), "713").email == account_email("713")
 
 
+def test_a_key_whose_line_ends_a_shell_has_escaped_or_put_in_is_read() -> None:
+    for pem in (KEY["private_key"].replace("\n", "\\n"), KEY["private_key"].replace("\n", "\\r\\n")):
+        assert open_account(json.dumps({**KEY, "private_key": pem}), "713").email == account_email("713")
+    assert open_account(json.dumps(KEY).replace("\\n", "\n"), "713").email == account_email("713")
+
+
 @pytest.mark.parametrize("credentials", [
     '{"type": "service_account", "private_key": "secret-for-tests',
     "secret-for-tests",
