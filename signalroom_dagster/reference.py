@@ -35,12 +35,14 @@ class ReferenceSchema:
 class ReferenceTable:
     """All rows of one client's file, or none when it has no such file.
 
-    Without rows it empties the client's part of the table only when `allow_empty` says so.
+    `empty` are the columns that the file lacks or has nothing in. Without rows it empties the client's part of the
+    table, and with such a column that column, only when `allow_empty` says so.
     """
 
     schema: ReferenceSchema
     rows: Sequence[Row]
     file: str | None
+    empty: frozenset[str] = frozenset()
     allow_empty: bool = False
 
 

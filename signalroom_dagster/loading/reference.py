@@ -126,6 +126,13 @@ def _difference(client_id: str, table: ReferenceTable, stored: Stored) -> Differ
             f"client {client_id} has {len(stored)} rows in {SCHEMA}.{table.schema.name}, but {_nothing_in(table)}. "
             "If they should all go, leave a file with only its header and set allow_empty = true for the client"
         )
+    emptied = sorted(name for name in table.empty if any(row[name] is not None for _, row in stored))
+    if emptied and table.rows and not table.allow_empty:
+        raise ConfigurationError(
+            f"client {client_id} has values in {SCHEMA}.{table.schema.name}, but {table.file} has none in the columns "
+            f"{', '.join(emptied)}: nothing was loaded. Where there should be none write n/a, or set allow_empty = "
+            "true for the client"
+        )
     key = table.schema.key
     wanted = {_key(key, row): row for row in table.rows}
     before = {_key(key, row): row for _, row in reversed(stored)}

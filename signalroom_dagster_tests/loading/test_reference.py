@@ -1,5 +1,6 @@
 """Reference files into the warehouse: the client's rows become those of the file, and nothing else is touched."""
 
+import csv
 import multiprocessing
 import os
 import threading
@@ -375,3 +376,26 @@ def make_replaced(old: str = "", new: str = "", *, keyed: bool = True) -> None:
 def _load_apart(environment: Mapping[str, str], client_id: str) -> None:
     os.environ.update(environment)
     load(client_id)
+
+
+@pytest.mark.parametrize("how", ["emptied", "left out"])
+def test_a_column_that_lost_all_its_cells_is_refused_until_the_settings_say_that_it_may(
+    files: Project, how: str
+) -> None:
+    load()
+    path = mapping_folder(files.root, "713") / "internal-affiliates.csv"
+    rows = list(csv.reader(path.read_text("utf-8-sig").splitlines()))
+    at = rows[0].index("redtrack.source_alias")
+    changed = [
+        [cell if place != at or (how == "emptied" and number == 0) else "" for place, cell in enumerate(cells)]
+        for number, cells in enumerate(rows)
+    ]
+    if how == "left out":
+        changed = [[cell for place, cell in enumerate(cells) if place != at] for cells in changed]
+    path.write_text("\n".join(",".join(f'"{cell}"' for cell in cells) for cells in changed))
+    before = ask("SELECT redtrack_source_id, redtrack_source_alias FROM public.affiliate_mapping ORDER BY 1")
+    with pytest.raises(ConfigurationError, match="none in the columns redtrack_source_alias: nothing was loaded"):
+        load()
+    assert ask("SELECT redtrack_source_id, redtrack_source_alias FROM public.affiliate_mapping ORDER BY 1") == before
+    files.configure("713", SOURCE, allow_empty="true")
+    assert counts(load()[0]) == (0, sum(alias is not None for _, alias in before), 0)

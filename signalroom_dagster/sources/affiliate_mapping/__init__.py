@@ -43,8 +43,12 @@ def read(settings: Settings, client_id: str, root: Path) -> list[ReferenceTable]
     for path, layout in _files(settings, client_id, root):
         shown = _shown(path, root)
         try:
-            rows = read_rows(path, shown, layout)
-            tables.append(ReferenceTable(schema=layout.schema, rows=rows, file=shown, allow_empty=settings.allow_empty))
+            rows, empty = read_rows(path, shown, layout)
+            tables.append(
+                ReferenceTable(
+                    schema=layout.schema, rows=rows, file=shown, empty=empty, allow_empty=settings.allow_empty
+                )
+            )
         except UnreadableFileError as error:
             problems += [f"{shown}: {problem}" for problem in error.problems]
         except OSError as error:

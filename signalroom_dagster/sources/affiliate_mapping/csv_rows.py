@@ -28,8 +28,11 @@ class UnreadableFileError(Exception):
         self.problems = problems
 
 
-def read_rows(path: Path, shown: str, layout: Layout) -> list[Row]:
-    """Every row of a file, typed. Raises UnreadableFileError; its messages name headers and lines, not other cells."""
+def read_rows(path: Path, shown: str, layout: Layout) -> tuple[list[Row], frozenset[str]]:
+    """Every row of a file, typed, and the columns that it lacks or that are empty in every row; `n/a` is not empty.
+
+    Raises UnreadableFileError; its messages name headers and lines, not other cells.
+    """
     records = list(_records(path.read_bytes(), shown))
     if not records:
         raise UnreadableFileError(["has no header"])
@@ -45,7 +48,8 @@ def read_rows(path: Path, shown: str, layout: Layout) -> list[Row]:
     problems += _repeated(rows, layout)
     if problems:
         raise UnreadableFileError(problems)
-    return [row for _, row in rows]
+    filled = {name for name, at in places.items() if any(cells[at].strip() for _, cells in records[1:])}
+    return [row for _, row in rows], frozenset(layout.schema.columns.keys() - filled)
 
 
 def _records(body: bytes, shown: str) -> Iterator[Record]:
