@@ -8,16 +8,16 @@ https://dlthub.com/docs/general-usage/credentials/setup
 """
 
 import functools
-import json
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from signalroom_dagster.cron_lines import CronLine
+from signalroom_dagster.environment_settings import closed, is_table, parsed, variable_of, with_single_keys
 from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.redaction import keep_password, keep_secret
 from signalroom_dagster.sandboxed import check_sandbox
@@ -152,7 +152,7 @@ def source_settings(model: type[Model], source: str, client_id: str) -> Model:
     try:
         return model.model_validate(_found(model, source, client_id))
     except ValidationError as error:
-        told = _explain(error, "sources", source, "clients", client_id)
+        told = _explain(error, model, "sources", source, "clients", client_id)
         raise ConfigurationError(f"client {client_id}, source {source}: {told}") from None
 
 
@@ -166,7 +166,7 @@ def section_settings(model: type[Model], *section: str) -> Model:
     try:
         return model.model_validate({key: value for key, value in found.items() if value is not None})
     except ValidationError as error:
-        raise ConfigurationError(_explain(error, *section)) from None
+        raise ConfigurationError(_explain(error, model, *section)) from None
 
 
 class IngestSettings(BaseModel):
@@ -194,7 +194,7 @@ def schedule_settings(source: str) -> Mapping[str, Cadence]:
 
     Each is a cron line, or a table with `cron` and `lookback_days`. Raises ConfigurationError naming the key.
     """
-    found: Mapping[str, Any] = _value(dict[str, Any], "sources", source, "schedules") or {}
+    found: Mapping[str, Any] = _value(dict[str, str | Cadence], "sources", source, "schedules") or {}
     made: dict[str, Cadence] = {}
     for name, entry in found.items():
         if not SCHEDULE_NAME.match(name):
@@ -202,7 +202,7 @@ def schedule_settings(source: str) -> Mapping[str, Cadence]:
         try:
             made[name] = Cadence.model_validate({"cron": entry} if isinstance(entry, str) else entry)
         except ValidationError as error:
-            raise ConfigurationError(_explain(error, "sources", source, "schedules", name)) from None
+            raise ConfigurationError(_explain(error, Cadence, "sources", source, "schedules", name)) from None
     return made
 
 
@@ -239,41 +239,13 @@ def _merge(default: Any, own: Any) -> Any:
 
 
 def _value(kind: Any, *path: str) -> Any:
-    """The first provider's value at `path`, or None; of a table whose keys stand one by one in the environment, too."""
+    """The first provider's value at `path`, or None; over a table whatever of it stands alone in the environment."""
     *sections, key = path
-    for provider in _providers(project_dir() / ".dlt", secrets_dir()):
-        value, _ = provider.get_value(key, str, "", *sections)
-        if value is not None:
-            return _closed(kind, _parsed(kind, value)) if isinstance(value, str) else value
-    parts = {name: _value(field.annotation, *path, name) for name, field in _table_keys(kind).items()}
-    return {name: part for name, part in parts.items() if part is not None} or None
-
-
-def _closed(kind: Any, value: Any) -> Any:
-    """A secret as what it is from the moment that it is read: in no log and no repr."""
-    is_secret = isinstance(value, str) and SecretStr in (kind, *get_args(kind))
-    if is_secret:
-        keep_secret(value)
-    return SecretStr(value) if is_secret else value
-
-
-def _parsed(kind: Any, text: str) -> Any:
-    """A list or table that stands in the environment as JSON, a list also as `a,b`; other text as it is."""
-    is_list = get_origin(kind) is list
-    if not (is_list or get_origin(kind) is dict or _table_keys(kind)):
-        return text
-    if text.lstrip()[:1] in ("[", "{"):
-        try:
-            return json.loads(text)
-        except ValueError:
-            return text  # the setting's own check says what is wrong with it
-    return text.split(",") if is_list else text
-
-
-def _table_keys(kind: Any) -> Mapping[str, Any]:
-    """The keys of a setting that is a table of its own, optional or not."""
-    models = [part for part in (kind, *get_args(kind)) if isinstance(part, type) and issubclass(part, BaseModel)]
-    return models[0].model_fields if models and get_origin(kind) not in (list, dict) else {}
+    provided = (provider.get_value(key, str, "", *sections)[0] for provider in
+                _providers(project_dir() / ".dlt", secrets_dir()))  # fmt: skip
+    value = next((value for value in provided if value is not None), None)
+    value = closed(kind, parsed(kind, value)) if isinstance(value, str) else value
+    return with_single_keys(kind, value, "__".join(path).upper()) if is_table(kind) else value
 
 
 @functools.cache
@@ -283,11 +255,11 @@ def _providers(settings: Path, secrets: Path) -> tuple["ConfigProvider", ...]:
     return (EnvironProvider(), SecretsTomlProvider(str(secrets)), ConfigTomlProvider(str(settings)))
 
 
-def _explain(error: ValidationError, *section: str) -> str:
+def _explain(error: ValidationError, model: type[BaseModel], *section: str) -> str:
     problems: list[str] = []
     for item in error.errors(include_input=False, include_url=False):
         key = ".".join(str(part) for part in item["loc"]) or "settings"
-        variable = "__".join((*section, key.replace(".", "__"))).upper()
         what = "is missing" if item["type"] == "missing" else f"is not valid ({item['msg']})"
-        problems.append(f"[{'.'.join(section)}] {key} {what}; as an environment variable: {variable}")
+        variable = f"; as an environment variable: {variable_of(model, item['loc'], section)}" if item["loc"] else ""
+        problems.append(f"[{'.'.join(section)}] {key} {what}{variable}")
     return "; ".join(problems)

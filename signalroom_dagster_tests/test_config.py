@@ -391,3 +391,36 @@ def test_dlt_reads_its_own_settings_from_the_project(project: Project, monkeypat
     monkeypatch.delenv("DLT_PROJECT_DIR")
     config.anchor_dlt()
     assert os.environ["DLT_PROJECT_DIR"] == str(project.root)
+
+
+def test_one_key_of_a_table_in_the_file_may_stand_in_the_environment(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write(
+        '[sources.vendor]\ncolumns = { card = "drop" }\n'
+        '[sources.vendor.clients.713]\napi_key = "a"\nonly = { column = "shop", values = ["x"] }\n'
+    )
+    monkeypatch.setenv("SOURCES__VENDOR__CLIENTS__713__ONLY__VALUES", "y,z")
+    monkeypatch.setenv("SOURCES__VENDOR__COLUMNS__EMAIL", "hash")
+    monkeypatch.setenv("SOURCES__VENDOR__CLIENTS__713__COLUMNS__CARD", "keep")
+    assert vendor().only == Extra(column="shop", values=["y", "z"])
+    assert vendor().columns == {"card": "keep", "email": "hash"}
+
+
+def test_the_variable_named_for_one_item_of_a_list_is_the_lists(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write('[sources.vendor.clients.713]\napi_key = "a"\naccounts = ["a", 7]\n')
+    assert refusal().endswith("as an environment variable: SOURCES__VENDOR__CLIENTS__713__ACCOUNTS")
+    monkeypatch.setenv("SOURCES__VENDOR__CLIENTS__713__ACCOUNTS", "a,7")
+    assert vendor().accounts == ["a", "7"]
+
+
+def test_a_schedule_may_have_one_of_its_keys_in_the_environment(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write('[sources.vendor.schedules]\ndaily = { cron = "0 6 * * *", lookback_days = 0 }\n')
+    with pytest.raises(ConfigurationError, match="SOURCES__VENDOR__SCHEDULES__DAILY__LOOKBACK_DAYS$"):
+        config.schedule_settings("vendor")
+    monkeypatch.setenv("SOURCES__VENDOR__SCHEDULES__DAILY__LOOKBACK_DAYS", "3")
+    assert config.schedule_settings("vendor")["daily"].lookback_days == 3

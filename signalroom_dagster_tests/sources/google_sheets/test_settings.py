@@ -117,6 +117,48 @@ def test_a_sheet_that_cannot_be_meant_is_refused(project: Project, name: str, ch
     assert re.search(said, str(raised.value))
 
 
+@pytest.mark.parametrize(("wrong", "right", "variable"), [
+    ({"range": "A1:Z"}, "'Extra'!A1:Z", "SHEETS__EXTRA__RANGE"),
+    ({"spreadsheet_id": "a b"}, "book", "SHEETS__EXTRA__SPREADSHEET_ID"),
+    ({"min_rows": -1}, "0", "SHEETS__EXTRA__MIN_ROWS"),
+    ({"columns": {"Cost": "money"}}, "decimal", "SHEETS__EXTRA__COLUMNS__COST"),
+    ({"columns": {"Cost (USD)": "money"}}, '{"Cost (USD)": "decimal"}', "SHEETS__EXTRA__COLUMNS"),
+    ({"columns": {}}, '{"Cost": "decimal"}', "SHEETS__EXTRA__COLUMNS"),
+    ({"skip_rows": ["Total", ""]}, '["Total"]', "SHEETS__EXTRA__SKIP_ROWS"),
+])  # fmt: skip
+@pytest.mark.parametrize("stands_in", ["environment", "file"])
+def test_the_variable_that_an_error_names_mends_it(
+    project: Project, wrong: Any, right: str, variable: str, stands_in: str
+) -> None:
+    sheets = {"extra": {**SHEET, **wrong}, "spend": SHEET}
+    project.add_api_client("713", "google_sheets", credentials=json.dumps(KEY))
+    if stands_in == "environment":
+        project.configure("713", "google_sheets", sheets=json.dumps(sheets))
+    else:
+        lines = [f"{json.dumps(key)} = {as_toml(value)}" for key, value in sheets["extra"].items()]
+        text = "\n".join(["[sources.google_sheets.clients.713.sheets.extra]", *lines])
+        (project.root / ".dlt" / "config.toml").write_text(text)
+    with pytest.raises(ConfigurationError) as raised:
+        configured()
+    named = re.findall(r"as an environment variable: (\w+)", str(raised.value))
+    assert named == [f"SOURCES__GOOGLE_SHEETS__CLIENTS__713__{variable}"]
+    project.set(**{named[0]: right})
+    assert "extra" in configured().sheets
+
+
+def as_toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {as_toml(cell)}" for key, cell in value.items()) + "}"
+    return json.dumps(value)
+
+
+def test_a_sheet_may_stand_in_the_environment_key_by_key(project: Project) -> None:
+    project.add_api_client("713", "google_sheets", credentials=json.dumps(KEY), sheets__more__range="'More'!A1:Z",
+                           sheets__more__spreadsheet_id="book", sheets__more__columns__cost="decimal")  # fmt: skip
+    assert configured().sheets["more"].columns == {"cost": "decimal"}
+    assert "more" in catalog.outline("google_sheets").resources
+
+
 def test_the_outline_has_every_clients_tables_without_a_secret(project: Project) -> None:
     project.add_api_client("713", "google_sheets", sheets=json.dumps({"spend": SHEET, "budgets": SHEET}))
     other = {**SHEET, "columns": {"Paid On": "datetime", "Cost": "decimal", "Odd": "money"}}

@@ -1,0 +1,87 @@
+"""How settings stand in the environment: what text there becomes, by the kind of a setting, and under which variables.
+
+A variable stands for a setting, or for one key of one that is a table: …__SHEETS is all sheets as JSON,
+…__SHEETS__SPEND__RANGE the range of one of them, whatever else is known of it.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from types import UnionType
+from typing import Any, Union, cast, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr
+
+from signalroom_dagster.redaction import keep_secret
+
+
+def is_table(kind: Any) -> bool:
+    """Whether a setting is a table of keys, optional or not."""
+    return any(get_origin(part) is dict or _is_model(part) for part in _alternatives(kind))
+
+
+def parsed(kind: Any, text: str) -> Any:
+    """A list or table that stands in the environment as JSON, a list also as `a,b`; other text as it is."""
+    is_list = any(get_origin(part) is list for part in _alternatives(kind))
+    if not (is_list or is_table(kind)):
+        return text
+    if text.lstrip()[:1] in ("[", "{"):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text  # the setting's own check says what is wrong with it
+    return text.split(",") if is_list else text
+
+
+def closed(kind: Any, value: Any) -> Any:
+    """A secret as what it is from the moment that it is read: in no log and no repr."""
+    is_secret = isinstance(value, str) and SecretStr in (kind, *get_args(kind))
+    if is_secret:
+        keep_secret(value)
+    return SecretStr(value) if is_secret else value
+
+
+def with_single_keys(kind: Any, value: Any, variable: str) -> Any:
+    """A table with its keys that have a variable of their own, such as …__SHEETS__SPEND__RANGE."""
+    table = dict(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else {}
+    below = [name.removeprefix(f"{variable}__") for name in os.environ if name.startswith(f"{variable}__")]
+    for name in sorted({rest.partition("__")[0] for rest in below} - {""}):
+        key = next((key for key in table if key.upper() == name), name.lower())
+        part, own = _kind_below(kind, key), f"{variable}__{name}"
+        text = os.environ.get(own)
+        if text is None and not is_table(part):
+            continue
+        held = table.get(key) if text is None else closed(part, parsed(part, text))
+        table[key] = with_single_keys(part, held, own) if is_table(part) else held
+    return table or value
+
+
+def variable_of(model: type[BaseModel], place: Sequence[int | str], section: Sequence[str]) -> str:
+    """The variable that is read for a place in the settings: the nearest one, where its own key can be none."""
+    kind: Any = model
+    names = list(section)
+    for part in place:
+        if not (is_table(kind) and isinstance(part, str) and re.fullmatch(r"\w+", part, re.ASCII)) or "__" in part:
+            break
+        names.append(part)
+        kind = _kind_below(kind, part)
+    return "__".join(names).upper() + (" (as JSON)" if is_table(kind) else "")
+
+
+def _alternatives(kind: Any) -> Sequence[Any]:
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _kind_below(kind: Any, key: str) -> Any:
+    """The kind of one key of a table."""
+    for part in _alternatives(kind):
+        if get_origin(part) is dict:
+            return get_args(part)[1]
+        if _is_model(part) and key in part.model_fields:
+            return part.model_fields[key].annotation
+    return Any
