@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.events import intake
 from signalroom_dagster.events.access import Access, SharedTokens, UnauthorizedError
 from signalroom_dagster.events.access_log import AccessLog
@@ -162,7 +163,7 @@ async def _create(store: Store) -> None:
     while True:
         try:
             return await asyncio.to_thread(store.create)
-        except StoreError as error:
+        except (StoreError, ConfigurationError) as error:
             log.warning("%s; trying again in %.0f s", error, pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, CREATE_SELDOM_SECONDS)

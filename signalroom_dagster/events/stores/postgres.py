@@ -23,8 +23,8 @@ from signalroom_dagster.events.stores.claims import Asked, due_jobs, settle
 from signalroom_dagster.events.stores.contract import Outcome, Received, Retention, StoreError
 from signalroom_dagster.events.stores.jobs import EventKey, Standing
 from signalroom_dagster.events.stores.sessions import Session, pieces, values_of
-from signalroom_dagster.events.stores.shape import missing
-from signalroom_dagster.events.stores.sql import SqlStore
+from signalroom_dagster.events.stores.sql import SqlStore, declared
+from signalroom_dagster.migrations import is_current, migrate
 from signalroom_dagster.row_security import secure
 
 CONNECT_SECONDS = 5
@@ -88,12 +88,12 @@ _ARRIVED = "SELECT tenant_id, job_id, arrived FROM events.job WHERE (tenant_id, 
 _LIMITS = """
 SELECT set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s, true)
 """
-_EXISTING = """
-SELECT nspname, false FROM pg_catalog.pg_namespace WHERE nspname = 'events'
-UNION ALL SELECT relname, relkind = 'r' AND NOT relrowsecurity AND pg_has_role(relowner, 'USAGE')
-FROM pg_catalog.pg_class WHERE relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'events')
+_SCHEMA = "SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'events'"
+_UNSECURED = f"""
+SELECT relname FROM pg_catalog.pg_class WHERE relnamespace = ({_SCHEMA})
+AND relkind = 'r' AND NOT relrowsecurity AND pg_has_role(relowner, 'USAGE')
 """
-"""Names, and which of them are tables to be closed to all but their owner: they hold what senders sent."""
+"""Tables that are to be closed to all but their owner: they hold what senders sent."""
 
 
 class PostgresSession:
@@ -113,6 +113,11 @@ class PostgresSession:
         """See Session."""
         self.cursor.execute(_marked(statement), values)
         return self.cursor.rowcount
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """See Session."""
+        self.cursor.execute(statement)
+        return self.cursor.fetchall() if self.cursor.description else []
 
     def many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
         """See Session."""
@@ -141,15 +146,20 @@ class PostgresStore(SqlStore):
         self._idle: deque[psycopg2.extensions.connection] = deque()
 
     def create(self) -> None:
-        """See Store."""
+        """See Store. Looks first, so that nothing waits behind whoever reads."""
         with self.transaction(reads_only=True) as session:
-            if not _ddl(session):
+            if is_current(session.query, "postgres", declared("postgres")) and not session.query(_UNSECURED):
                 return
         with self.transaction(lock_seconds=DDL_LOCK_SECONDS) as session:
-            session.rows("SELECT pg_advisory_xact_lock(hashtextextended('ddl|events', 0))")
-            for _ in range(2):  # what the first round creates, the second secures
-                for statement in _ddl(session):
-                    session.run(statement)
+            session.query("SELECT pg_advisory_xact_lock(hashtextextended('ddl|events', 0))")
+            if is_new := not session.query(_SCHEMA):
+                session.query("CREATE SCHEMA events")
+            migrate(session.query, "postgres", declared("postgres"))
+            if is_new:
+                # JSON of some hundred bytes, written once and read once: compressing it costs more than it saves
+                session.query("ALTER TABLE events.inbox ALTER COLUMN payload SET STORAGE EXTERNAL")
+            for (table,) in session.query(_UNSECURED):
+                session.query(secure(f"events.{table}"))
 
     @override
     @contextmanager
@@ -221,15 +231,6 @@ class PostgresStore(SqlStore):
             self._idle.append(connection)
         else:
             connection.close()
-
-
-def _ddl(session: PostgresSession) -> list[str]:
-    """What is to be run before the tables are all there, and secured."""
-    existing = dict(session.rows(_EXISTING))
-    return [
-        *missing("postgres", existing),
-        *(secure(f"events.{name}") for name, is_open in existing.items() if is_open),
-    ]
 
 
 def _columns(first: dict[EventKey, Received], hashes: dict[EventKey, bytes]) -> list[list[Any]]:

@@ -1,6 +1,4 @@
 -- The tables of the events, in a schema of their own. Times are UTC instants.
-CREATE SCHEMA IF NOT EXISTS events;
-
 CREATE TABLE IF NOT EXISTS events.inbox (
     tenant_id text NOT NULL,
     job_id text NOT NULL,
@@ -11,8 +9,6 @@ CREATE TABLE IF NOT EXISTS events.inbox (
     received_at timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, job_id, analysis_type)
 );
--- Payloads are JSON of some hundred bytes, written once and read once: compressing them costs more than it saves.
-ALTER TABLE events.inbox ALTER COLUMN payload SET STORAGE EXTERNAL;
 
 CREATE TABLE IF NOT EXISTS events.job (
     tenant_id text NOT NULL,

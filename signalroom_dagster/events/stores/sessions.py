@@ -27,6 +27,10 @@ class Session(Protocol):
         """Run a statement that returns none; how many rows it touched."""
         ...
 
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run a statement that has no values, as it is; its rows, if it returns any."""
+        ...
+
     def many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement once for each row of values."""
         ...

@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib.resources import files
 from uuid import uuid4
 
 from signalroom_dagster.events.contracts import Contract
@@ -24,6 +26,7 @@ from signalroom_dagster.events.stores.contract import (
 from signalroom_dagster.events.stores.jobs import letter
 from signalroom_dagster.events.stores.letters import bury, open_letters, replayed
 from signalroom_dagster.events.stores.sessions import Session
+from signalroom_dagster.migrations import Engine, OwnTable, tables_in
 
 EXPIRED_AT_ONCE = 500
 _IS_DUE = "SELECT 1 FROM events.job WHERE status = 'ready' AND due_at <= ? AND (? IS NULL OR tenant_id = ?) LIMIT 1"
@@ -48,6 +51,12 @@ _UNPUBLISHED = """
 SELECT tenant_id, job_id, body, version FROM events.result WHERE published_at IS NULL ORDER BY kept_at LIMIT ?
 """
 _PUBLISHED = "UPDATE events.result SET published_at = ? WHERE tenant_id = ? AND job_id = ? AND version = ?"
+
+
+@cache
+def declared(engine: Engine) -> Sequence[OwnTable]:
+    """The tables of a store. A column that is added to them may be empty or has a default."""
+    return tables_in(files("signalroom_dagster.events.stores").joinpath(f"{engine}.sql").read_text("utf-8"))
 
 
 class SqlStore(ABC):

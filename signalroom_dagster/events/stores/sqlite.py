@@ -23,8 +23,8 @@ from signalroom_dagster.events.stores.claims import Asked, due_jobs, settle, unc
 from signalroom_dagster.events.stores.contract import Outcome, Received, Retention, StoreError
 from signalroom_dagster.events.stores.jobs import EventKey, Job, Standing
 from signalroom_dagster.events.stores.sessions import Session
-from signalroom_dagster.events.stores.shape import missing
-from signalroom_dagster.events.stores.sql import SqlStore
+from signalroom_dagster.events.stores.sql import SqlStore, declared
+from signalroom_dagster.migrations import is_current, migrate
 
 LOCK_SECONDS = 1.0
 """So long a transaction waits for the one that writes, and is then given up: its sender comes again."""
@@ -60,6 +60,10 @@ class SqliteSession:
         """See Session."""
         return self.cursor.execute(_plain(statement), _stored(values)).rowcount
 
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """See Session."""
+        return self.cursor.execute(statement).fetchall()
+
     def many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
         """See Session."""
         self.cursor.executemany(_plain(statement), [_stored(row) for row in rows])
@@ -88,13 +92,12 @@ class SqliteStore(SqlStore):
         self._idle: deque[sqlite3.Connection] = deque()
 
     def create(self) -> None:
-        """See Store."""
+        """See Store. Looks first: whoever only opens the file waits for nobody who writes."""
         with self.transaction(reads_only=True) as session:
-            if not _ddl(session):
+            if is_current(session.query, "sqlite", declared("sqlite")):
                 return
         with self.transaction() as session:
-            for statement in _ddl(session):
-                session.run(statement)
+            migrate(session.query, "sqlite", declared("sqlite"))
 
     @override
     @contextmanager
@@ -170,11 +173,6 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def _ddl(session: SqliteSession) -> list[str]:
-    """What is to be run before the tables are all there."""
-    return list(missing("sqlite", [name for (name,) in session.rows("SELECT name FROM sqlite_master")]))
 
 
 @contextmanager
