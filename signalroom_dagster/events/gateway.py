@@ -24,9 +24,9 @@ from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.events import intake
 from signalroom_dagster.events.access import Access, SharedTokens, UnauthorizedError
 from signalroom_dagster.events.access_log import AccessLog
-from signalroom_dagster.events.google_keys import KeysUnavailableError
-from signalroom_dagster.events.group_commit import GroupCommit, QueueFullError
-from signalroom_dagster.events.intake import Contracts, ForbiddenError, Intake, Sender, TooLargeError
+from signalroom_dagster.events.answers import REFUSALS, Bodies, refusal
+from signalroom_dagster.events.group_commit import GroupCommit
+from signalroom_dagster.events.intake import Contracts, Intake, Sender, TooLargeError
 from signalroom_dagster.events.metrics import Metrics, More
 from signalroom_dagster.events.settings import EventSettings
 from signalroom_dagster.events.stores.contract import Store, StoreError
@@ -49,13 +49,14 @@ class Gateway:
     access: Access
     settings: EventSettings
     metrics: Metrics
+    bodies: Bodies
     commits: GroupCommit | None = None
 
     async def take(self, request: Request, read: Read) -> Response:
         """Store what a request holds, and say how it went."""
         try:
             tenants = await self.access.tenants(request.headers.get("authorization"))
-            body = await read_body(request, self.settings.max_body_bytes)
+            body = await self.bodies.read(request)
             found = read(body, intake.sent_now(tenants), self.contracts)
             if len(found.events) + len(found.letters) > self.settings.max_queue:
                 raise TooLargeError(f"more than {self.settings.max_queue} events in one request")
@@ -65,45 +66,13 @@ class Gateway:
                 await self.commits.submit(found)
         except ClientDisconnect:
             return Response(status_code=400)
-        except tuple(_ANSWERS) as error:
+        except tuple(REFUSALS) as error:
             return refusal(error)
         if not found.letters:
             return Response(status_code=204)
         return Response(
             status_code=self.settings.poison_status, headers={"x-signalroom-dead-letters": str(len(found.letters))}
         )
-
-
-def refusal(error: Exception) -> Response:
-    """How an error is answered: its own words, which repeat nothing of the request."""
-    status, headers = next(answer for kind, answer in _ANSWERS.items() if isinstance(error, kind))
-    told = "the store cannot be reached" if isinstance(error, StoreError) else str(error)
-    return PlainTextResponse(f"{told}\n", status, headers)
-
-
-_ANSWERS: dict[type[Exception], tuple[int, dict[str, str]]] = {
-    UnauthorizedError: (401, {"www-authenticate": "Bearer"}),
-    ForbiddenError: (403, {}),
-    TooLargeError: (413, {}),
-    QueueFullError: (429, {"retry-after": "1"}),
-    StoreError: (503, {"retry-after": "1"}),
-    KeysUnavailableError: (503, {"retry-after": "5"}),
-}
-
-
-async def read_body(request: Request, limit: int) -> bytes:
-    """The body. Raises TooLargeError as soon as it is known to be larger than `limit` bytes."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit:
-        raise TooLargeError(f"the body is larger than {limit} bytes")
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise TooLargeError(f"the body is larger than {limit} bytes")
-        parts.append(part)
-    return b"".join(parts)
 
 
 def gateway_app(
@@ -113,10 +82,13 @@ def gateway_app(
     settings: EventSettings,
     webhooks: Webhooks | None = None,
     more_metrics: More | None = None,
+    *,
+    is_private: bool = True,
 ) -> Starlette:
-    """The application. `more_metrics` yields further families for /metrics, each time it is asked."""
-    metrics = Metrics(store, more_metrics)
-    gateway = Gateway(store, contracts, access, settings, metrics)
+    """The application. `more_metrics` yields further families for /metrics, each time it is asked; where others than
+    this machine can ask (`is_private` is False), they need its token."""
+    metrics, bodies = Metrics(store, more_metrics), Bodies(settings.max_body_bytes)
+    gateway = Gateway(store, contracts, access, settings, metrics, bodies)
 
     async def pubsub(request: Request) -> Response:
         return await gateway.take(request, intake.from_pubsub)
@@ -129,8 +101,8 @@ def gateway_app(
         Route("/v1/events", events, methods=["POST"]),
         Route("/healthz", _alive),
         Route("/readyz", Readiness(gateway).ready),
-        Route("/metrics", _figures(metrics, settings)),
-        *(webhooks.routes(settings.max_body_bytes) if webhooks else ()),
+        Route("/metrics", _figures(metrics, settings, is_private)),
+        *(webhooks.routes(bodies) if webhooks else ()),
     ]
     return Starlette(routes=routes, middleware=[Middleware(AccessLog, metrics=metrics)], lifespan=_lifespan(gateway))
 
@@ -196,10 +168,15 @@ class Readiness:
         return PlainTextResponse("the store cannot be written to\n", 503)
 
 
-def _figures(metrics: Metrics, settings: EventSettings) -> Callable[[Request], Awaitable[Response]]:
+def _figures(
+    metrics: Metrics, settings: EventSettings, is_private: bool
+) -> Callable[[Request], Awaitable[Response]]:  # fmt: skip
     own = Access([SharedTokens({"": settings.metrics_token})] if settings.metrics_token else [])
+    is_closed = not (is_private or settings.metrics_token)
 
     async def figures(request: Request) -> Response:
+        if is_closed:
+            return PlainTextResponse("closed: EVENTS__METRICS_TOKEN opens it to whoever shows it\n", 403)
         try:
             await own.tenants(request.headers.get("authorization"))
         except UnauthorizedError as error:

@@ -30,6 +30,9 @@ class EventSettings(BaseModel):
     max_batch: int = Field(default=500, ge=1, le=5_000)
     writers: int = Field(default=1, ge=1, le=8)
     commit_seconds: float = Field(default=2, gt=0)
+    connections: int = Field(default=4_000, ge=10)
+    peer_connections: int = Field(default=1_000, ge=1)
+    request_seconds: float = Field(default=20, gt=0)
     poison_status: Literal[204, 400] = 204
     metrics_token: Secret | None = None
 

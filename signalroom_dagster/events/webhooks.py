@@ -20,6 +20,8 @@ from starlette.routing import Route
 from signalroom_dagster.clients import Client
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.events.access import bearer
+from signalroom_dagster.events.answers import REFUSALS, Bodies, refusal
+from signalroom_dagster.events.intake import TooLargeError
 from signalroom_dagster.events.settings import TriggerAccess
 from signalroom_dagster.events.sns import SnsError, SnsMessages
 from signalroom_dagster.triggers import DagsterUnreachableError, Triggered
@@ -59,11 +61,11 @@ class Webhooks:
         self._recent: dict[tuple[str, str], tuple[float, Triggered]] = {}
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
         self._threads = ThreadPoolExecutor(THREADS, "webhook")
-        self._max_body = 0
+        self._bodies = Bodies(0)
 
-    def routes(self, max_body_bytes: int) -> list[Route]:
-        """For the application."""
-        self._max_body = max_body_bytes
+    def routes(self, bodies: Bodies) -> list[Route]:
+        """For the application, which reads bodies with these."""
+        self._bodies = bodies
         return [Route("/v1/triggers/{client}/{source}", self._answer, methods=["GET", "POST"])]
 
     async def _answer(self, request: Request) -> Response:
@@ -80,6 +82,8 @@ class Webhooks:
             return await self._run(client, source)
         except SnsError as error:
             return PlainTextResponse(f"{error}\n", 403)
+        except tuple(REFUSALS) as error:
+            return refusal(error)
         except ClientDisconnect:
             return Response(status_code=400)
 
@@ -92,11 +96,10 @@ class Webhooks:
 
     async def _is_news(self, client: str, request: Request) -> bool:
         """Whether an SNS message tells of something; one that asks for confirmation is confirmed. Raises SnsError."""
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > self._max_body:
-                raise SnsError("the message is too large")
+        try:
+            body = await self._bodies.read(request)
+        except TooLargeError as error:
+            raise SnsError(str(error)) from None
         return await self._in_thread(self._sns.is_news, body, self._access[client].topic_arns)
 
     async def _in_thread(self, call: Callable[..., T], *values: object) -> T:

@@ -227,6 +227,21 @@ def test_the_figures_tell_of_requests_events_and_the_store_and_of_what_else_is_h
         assert client.get("/metrics", headers={"authorization": "Bearer token-of-figures"}).status_code == 200
 
 
+def test_where_others_can_ask_the_figures_are_closed_to_whoever_does_not_show_their_own_token() -> None:
+    access = Access([SharedTokens({"713": SecretStr(TOKENS["713"])})])
+    tenant, own = ({"authorization": f"Bearer {token}"} for token in (TOKENS["713"], "token-of-figures"))
+    for settings, answers in (
+        (EventSettings(), {None: 403, "tenant": 403, "own": 403}),
+        (EventSettings(metrics_token=SecretStr("token-of-figures")), {None: 401, "tenant": 401, "own": 200}),
+    ):
+        app = gateway_app(MemoryStore(), CONTRACTS, access, settings, is_private=False)
+        with TestClient(app) as client:
+            shown = {None: {}, "tenant": tenant, "own": own}
+            found = {who: client.get("/metrics", headers=headers) for who, headers in shown.items()}
+        assert {who: answer.status_code for who, answer in found.items()} == answers
+        assert all("signalroom" not in answer.text for answer in found.values() if answer.status_code != 200)
+
+
 def test_neither_logs_nor_answers_repeat_a_token_or_a_payload(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     store = GatedStore()

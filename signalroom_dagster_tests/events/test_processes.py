@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -35,7 +36,7 @@ from signalroom_dagster_tests.events.processes import (
 )
 from signalroom_dagster_tests.events.received import CONTRACT, whole
 from signalroom_dagster_tests.loads import ask
-from signalroom_dagster_tests.postgres import PostgresServer
+from signalroom_dagster_tests.postgres import PostgresServer, free_port
 from signalroom_dagster_tests.projects import Project
 
 
@@ -80,6 +81,19 @@ def test_a_gateway_without_tokens_refuses_an_address_that_others_can_reach(proje
     project.add_client("713")
     with pytest.raises(ConfigurationError, match="EVENTS__TENANTS__<id>__TOKEN"):
         serve("0.0.0.0", 0)
+
+
+def test_an_address_that_others_can_reach_keeps_the_figures_closed(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenants(project, f"sqlite:///{tmp_path / 'events.db'}")
+    apps: list[Any] = []
+    monkeypatch.setattr("uvicorn.run", lambda app, **_: apps.append(app))
+    for host in ("0.0.0.0", "127.0.0.1"):
+        serve(host, free_port())
+    with TestClient(apps[0]) as public, TestClient(apps[1]) as private:
+        assert [each.get("/metrics").status_code for each in (public, private)] == [403, 200]
+        assert [each.get("/healthz").status_code for each in (public, private)] == [200, 200]
 
 
 def test_a_gateway_whose_port_is_taken_says_so_before_it_says_that_it_listens(project: Project) -> None:
