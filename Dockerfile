@@ -1,5 +1,5 @@
 # One image for every role: webserver, daemon, code server, gateway. The role is the command: see docker-compose.yml.
-#   docker build --target dev|prod|prod-browser|fly .      without a target: prod
+#   docker build --target dev|prod|fly .      without a target: prod
 #   docker build --build-arg EXTRAS=kubernetes .           for Kubernetes: with what launches pods
 # BASE is any Debian with Python 3.11 to 3.13 as python3, and its venv module.
 ARG BASE=python:3.12-slim-bookworm
@@ -65,13 +65,6 @@ ENTRYPOINT ["/app/deploy/entrypoint.sh"]
 HEALTHCHECK --interval=30s --timeout=10s --start-period=120s \
   CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:3000/server_info', timeout=8)"]
 CMD ["dagster-webserver", "-h", "0.0.0.0", "-p", "3000", "-w", "workspace.yaml"]
-
-# With a browser, for runs of the queue `browser`: rendering and screenshots.
-FROM prod AS prod-browser
-USER root
-RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core && rm -rf /var/lib/apt/lists/*
-ENV SIGNALROOM_BROWSER=/usr/bin/chromium
-USER 10001
 
 # Fly mounts its volume owned by root: the entrypoint hands it over and then gives root up.
 FROM prod AS fly

@@ -69,7 +69,8 @@ bench-events: $(VENV)/.ready ## Measure events from the sender to the result, bo
 
 up: ## Build the image and start the containers (docs/DEPLOYMENT.md)
 	@test -f .env || { echo "No .env: copy .env.example to .env and fill it in"; exit 1; }
-	@test -e .dlt/secrets.toml || install -m 644 /dev/null .dlt/secrets.toml  # mounted, and may be empty
+	@for file in secrets.toml google.json; do \
+	  test -e .dlt/$$file || install -m 644 /dev/null .dlt/$$file; done  # mounted, and may be empty
 	docker compose up --build --detach
 
 down: ## Stop the containers

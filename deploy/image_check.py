@@ -81,7 +81,7 @@ class Images:
 def main() -> None:
     """Build each target, check the image, and for `prod` start the roles and load a source through them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("targets", nargs="*", default=["prod"], help="dev, prod, prod-browser, fly; default: prod")
+    parser.add_argument("targets", nargs="*", default=["prod"], help="dev, prod, fly; default: prod")
     parser.add_argument("--storage-driver", default="overlay", help="vfs where overlay does not work: slow and large")
     chosen = parser.parse_args()
     missing = [tool for tool in ("buildah", "podman", "debootstrap") if not shutil.which(tool)]
@@ -127,13 +127,7 @@ def check(images: Images, target: str) -> None:
             raise SystemExit("the image has no health check")
         for rule, command in IMAGE_RULES.items():
             _told(rule, lambda command=command: _run(images.inside(container, ["sh", "-c", command], {})))
-        if target == "prod-browser":
-            page = (
-                'chromium --headless --no-sandbox --screenshot=/tmp/a.png "data:text/html,<p>a" && test -s /tmp/a.png'
-            )
-            _told("takes a picture", lambda: _run(images.inside(container, ["sh", "-c", page], {})))
-        else:
-            roles(images, container)
+        roles(images, container)
     images("rm", container)
 
 

@@ -1,12 +1,17 @@
 """The files that bring SignalRoom to a machine: each is read by what reads it in earnest, as far as that is here."""
 
+import importlib
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
+import time
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -24,6 +29,7 @@ import yaml
 from signalroom_dagster.config import state_dir
 from signalroom_dagster_tests.postgres import PASSWORD, free_port
 from signalroom_dagster_tests.postgres import PostgresServer as Server
+from signalroom_dagster_tests.running.dagster_dev import is_alive, wait_for
 
 PROJECT = Path(__file__).resolve().parent.parent
 DEPLOY = PROJECT / "deploy"
@@ -151,7 +157,27 @@ def test_kubernetes_runs_our_image_with_the_settings_of_dagster_yaml() -> None:
     settings = yaml.safe_load((PROJECT / "dagster.yaml").read_text())
     del settings["run_launcher"], settings["telemetry"]  # the chart's own
     settings["run_monitoring"]["start_timeout_seconds"] = 600
-    assert HELM["additionalInstanceConfig"] == settings, "copy what changed in dagster.yaml to deploy/helm-values.yaml"
+    assert instance_settings() == settings, "copy what changed in dagster.yaml to deploy/helm-values.yaml"
+    assert "run_coordinator" not in HELM["additionalInstanceConfig"], "the chart writes it: it would stand there twice"
+
+
+def instance_settings() -> dict[str, Any]:
+    """What the chart makes of the values that stand in dagster.yaml elsewhere."""
+    coordinator = HELM["dagsterDaemon"]["runCoordinator"]
+    assert coordinator["enabled"] and coordinator["type"] == "CustomRunCoordinator"
+    return {**HELM["additionalInstanceConfig"], "run_coordinator": coordinator["config"]["customRunCoordinator"]}
+
+
+def test_kubernetes_asks_the_port_that_the_webserver_serves_and_gives_runs_what_they_need() -> None:
+    webserver, deployment = HELM["dagsterWebserver"], HELM["dagster-user-deployments"]["deployments"][0]
+    assert webserver["readinessProbe"]["httpGet"] == {"path": "/server_info", "port": webserver["service"]["port"]}
+    assert deployment["includeConfigInLaunchedRuns"]["enabled"]
+    assert deployment["resources"] == {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}}
+    logs = HELM["computeLogManager"]["config"]["customComputeLogManager"]
+    mounted = [mount["mountPath"] for mount in webserver["volumeMounts"]]
+    assert any(logs["config"]["base_dir"].startswith(f"{path}/") for path in mounted)
+    assert webserver["volumeMounts"] == deployment["volumeMounts"]
+    assert hasattr(importlib.import_module(logs["module"]), logs["class"])
 
 
 @dg.op
@@ -166,7 +192,7 @@ def tiny() -> None:
 
 def test_a_run_works_under_the_settings_that_the_chart_makes_of_them(tmp_path: Path) -> None:
     launcher = {"module": "dagster_k8s", "class": "K8sRunLauncher", "config": {"service_account_name": "signalroom"}}
-    settings = {**HELM["additionalInstanceConfig"], "run_launcher": launcher}
+    settings = {**instance_settings(), "run_launcher": launcher}
     (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(settings))
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         assert tiny.execute_in_process(instance=instance).success
@@ -203,6 +229,59 @@ def settings_written(home: Path) -> dict[str, Any]:
     return yaml.safe_load((home / "dagster.yaml").read_text())
 
 
+ROLE = """#!{python}
+import signal, sys, time
+if {{"migrate", "grpc-health-check"}} & set(sys.argv):
+    sys.exit(0)
+signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # as Dagster does
+open("{folder}/{name}.pid", "w").write(str(__import__("os").getpid()))
+try:
+    time.sleep(120)
+except KeyboardInterrupt:
+    sys.exit(0)
+"""
+
+
+@pytest.fixture
+def one_machine(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """The script of a single machine with roles that only wait, and take signals as Dagster's do."""
+    for name in ("dagster", "dagster-daemon", "dagster-webserver", "signalroom"):
+        (tmp_path / name).write_text(ROLE.format(python=sys.executable, folder=tmp_path, name=name))
+        (tmp_path / name).chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    with subprocess.Popen([DEPLOY / "one-machine.sh"], env=environment, stderr=subprocess.DEVNULL) as process:
+        wait_for(lambda: len([*tmp_path.glob("*.pid")]) == 4, "the roles")
+        yield process
+        process.kill()
+
+
+def alive(folder: Path) -> list[str]:
+    return [path.stem for path in folder.glob("*.pid") if is_alive(int(path.read_text()))]
+
+
+def test_when_one_role_dies_on_a_single_machine_the_others_are_ended(
+    one_machine: "subprocess.Popen[bytes]", tmp_path: Path
+) -> None:
+    os.kill(int((tmp_path / "dagster-daemon.pid").read_text()), signal.SIGKILL)
+    assert one_machine.wait(30) == 1
+    assert alive(tmp_path) == []
+
+
+def test_a_single_machine_stops_by_itself_when_it_is_told_to(
+    one_machine: "subprocess.Popen[bytes]", tmp_path: Path
+) -> None:
+    one_machine.send_signal(signal.SIGTERM)
+    assert one_machine.wait(30) == 143
+    assert alive(tmp_path) == []
+
+
+def test_a_stop_lets_runs_end(tmp_path: Path) -> None:
+    seconds = int(re.findall(r"SIGNALROOM_STOP_SECONDS:-(\d+)", (DEPLOY / "one-machine.sh").read_text())[0])
+    assert FLY["kill_timeout"] == "5m" and 240 <= seconds < 300
+    assert SERVICES["code-server"]["stop_grace_period"] == "15m"
+    assert "depends_on" not in SERVICES["proxy"], "an upgrade would stop the way of events until the webserver is up"
+
+
 def test_what_several_machines_share_may_lie_beside_dagster_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAGSTER_HOME", "/opt/dagster")
     assert state_dir() == Path("/opt/dagster")
@@ -228,18 +307,61 @@ def test_the_proxy_asks_for_a_password_but_for_the_gateway_and_logs_no_token(
         assert httpx.get(f"{url}/v1/eventsandmore").status_code == 401
         assert httpx.get(f"{url}/V1/../graphql").status_code == 401
         assert "Bearer" in httpx.get(f"{url}/v1/events/seen", headers={"Authorization": "Bearer t"}).text
-    with proxy(tmp_path, free_port(), free_port()) as url:
+    with proxy(tmp_path, free_port(), free_port(), patience="1s") as url:
         assert httpx.get(f"{url}/v1/triggers/713/everflow?token=hidden").status_code == 502
     log = (tmp_path / "log").read_text()
     assert "/v1/triggers/713/everflow" in log and "hidden" not in log
 
 
+JSON = {"Content-Type": "application/json"}
+SAME = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
+
+
+@pytest.mark.skipif(not shutil.which("caddy"), reason="caddy is not installed")
+def test_no_page_of_another_site_can_use_the_password_that_a_browser_keeps(tmp_path: Path) -> None:
+    with (
+        answering("webserver") as webserver,
+        proxy(tmp_path, webserver, free_port()) as url,
+        httpx.Client(base_url=url, auth=("admin", "right")) as browser,
+    ):
+        assert browser.post("/graphql", json={}, headers={"Origin": url, **SAME}).status_code == 200
+        assert browser.post("/graphql", json={}).status_code == 200, "a program sends neither header"
+        socket = {"Connection": "Upgrade", "Upgrade": "websocket", "Origin": url}
+        assert browser.get("/graphql", headers=socket).status_code == 200
+        linked = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+        assert browser.get("/runs/1", headers=linked).status_code == 200, "a link in Slack opens the run"
+        for headers in (
+            {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, {"Sec-Fetch-Site": "same-site"},
+            {"Origin": "https://elsewhere.example"}, {"Origin": "null"}, {"Origin": f"{url}.elsewhere.example"},
+        ):  # fmt: skip
+            assert browser.post("/graphql", json={}, headers=headers).status_code == 403, headers
+            assert browser.get("/graphql", headers={**socket, **headers}).status_code == 403, headers
+            assert browser.post("/report_asset_materialization/a", json={}, headers=headers).status_code == 403
+        assert browser.get("/graphql?query=mutation", headers=linked).status_code == 403
+        assert browser.get("/graphql?query=mutation").status_code == 403
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        assert browser.post("/graphql", content="query=mutation", headers=form).status_code == 403
+        assert browser.post("/graphql", content="{}", headers={"Content-Type": "text/plain"}).status_code == 403
+
+
+@pytest.mark.skipif(not shutil.which("caddy"), reason="caddy is not installed")
+def test_events_wait_for_a_gateway_that_is_being_replaced(tmp_path: Path) -> None:
+    port = free_port()
+    with proxy(tmp_path, free_port(), port) as url, ThreadPoolExecutor() as sender:
+        sent = sender.submit(httpx.post, f"{url}/v1/events", json=[], timeout=60)
+        time.sleep(1)
+        assert not sent.done()
+        with answering("gateway", port):
+            assert sent.result(30).text == "gateway /v1/events"
+
+
 @contextmanager
-def answering(name: str) -> Iterator[int]:
+def answering(name: str, port: int = 0) -> Iterator[int]:
     """A server that says who it is and what it was asked."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
             told = f"{name} {self.path} {self.headers.get('Authorization', '')}".strip().encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(told)))
@@ -251,21 +373,23 @@ def answering(name: str) -> Iterator[int]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_port
         server.shutdown()
 
 
 @contextmanager
-def proxy(folder: Path, webserver: int, gateway: int) -> Iterator[str]:
+def proxy(folder: Path, webserver: int, gateway: int, patience: str = "30s") -> Iterator[str]:
     """Caddy with our Caddyfile, the two behind it on loopback."""
     text = (DEPLOY / "Caddyfile").read_text()
     text = text.replace("webserver:3000", f"127.0.0.1:{webserver}").replace("gateway:8080", f"127.0.0.1:{gateway}")
+    text = text.replace("lb_try_duration 30s", f"lb_try_duration {patience}")
     text = text.replace("2020", str(health := free_port())).replace("admin off", "admin off\n\tauto_https off")
     told = subprocess.run(["caddy", "version"], stdout=subprocess.PIPE, text=True).stdout
     if [int(part) for part in re.findall(r"\d+", told)[:2]] < [2, 8]:
         text = text.replace("basic_auth", "basicauth")  # its name until 2.8
+        text = text.replace("request_buffers 2MiB", "buffer_requests")  # and this one's until 2.7
     (folder / "Caddyfile").write_text(text)
     url = f"http://127.0.0.1:{free_port()}"
     settings = {"SIGNALROOM_SITE": url, "SIGNALROOM_UI_USER": "admin", "SIGNALROOM_UI_PASSWORD_HASH": HASH}
