@@ -29,8 +29,16 @@ NEVER_RETRIED = frozenset(
         "RetentionError",
         "NoCredentialsError",
         "PartialCredentialsError",
+        "BinderException",
+        "CatalogException",
+        "ConversionException",
     }
 )
+NEVER_PASSING_STATES = frozenset({"23502", "42501", "42601", "42703", "42804", "42846", "42883", "42P01", "42P10"})
+DATA_EXCEPTIONS = "22"
+"""SQLSTATEs of what the warehouse refuses now and ever: a column, a type or a right is missing, a value is of another
+kind. Tables that two loads make at once, locks and connections are not among them."""
+
 REFUSED_STATUS = frozenset({401, 403})
 PASSING_STATUS = frozenset({408, 425, 429})
 
@@ -59,6 +67,8 @@ def decide(error: BaseException, attempt: int) -> Decision:
         return Decision(None, f"the vendor refused the credentials ({status})")
     if status is not None and 300 <= status < 500 and status not in PASSING_STATUS:
         return Decision(None, f"the vendor refused the request ({status}): asking again would not help")
+    if _never_passes(sql_state := sql_state_of(cause)):
+        return Decision(None, f"the warehouse would refuse it again ({sql_state})")
     asked = retry_after(cause)
     if asked is not None and asked > LONGEST_WAIT_SECONDS:
         return Decision(None, f"the vendor asks to wait {asked:.0f} s")
@@ -87,6 +97,15 @@ def causes(error: BaseException) -> Iterator[BaseException]:
     while current is not None:
         yield current
         current = current.__cause__
+
+
+def sql_state_of(error: BaseException) -> str:
+    """The SQLSTATE that a driver's error or one of ours carries; empty for any other."""
+    return str(getattr(error, "sql_state", None) or getattr(error, "pgcode", None) or "")
+
+
+def _never_passes(sql_state: str) -> bool:
+    return sql_state in NEVER_PASSING_STATES or sql_state.startswith(DATA_EXCEPTIONS)
 
 
 def http_status(error: BaseException) -> int | None:

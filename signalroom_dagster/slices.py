@@ -38,7 +38,8 @@ class LoadSlice:
     `body` is a CSV file without a header under `columns`, whose dlt types are `kinds`; an unquoted empty cell is NULL.
     Rows that replace by key end with their number, so that of two with one key the later stands.
     `days` are the days it covers, also those without rows; `read_at` (UTC) is when reading began. `totals` is what
-    the vendor itself says of a day, in the unit that the table's `total` names. A load that fails for this table alone
+    the vendor itself says of a day, in the unit that the table's `total` names, `set_aside` what of a day could not be
+    read, as JSON (see `sources.set_aside`). A load that fails for this table alone
     is noted in `failures`, so that the other tables are loaded all the same.
     """
 
@@ -55,6 +56,7 @@ class LoadSlice:
     rows: int
     rows_by_day: Mapping[date, int]
     totals: Mapping[date, Figure] = field(default_factory=dict[date, Figure])
+    set_aside: Mapping[date, str] = field(default_factory=dict[date, str])
     cursor: str | None = None
     finished_days: frozenset[date] = frozenset()
     read_at: datetime

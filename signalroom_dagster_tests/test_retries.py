@@ -4,14 +4,16 @@ import json
 from collections.abc import Mapping
 from types import SimpleNamespace
 
+import duckdb
 import pytest
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.common.exceptions import SignalReceivedException
 from dlt.destinations.impl.postgres.configuration import PostgresCredentials
 from dlt.extract.exceptions import ResourceExtractionError
+from psycopg2 import DatabaseError
 
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.loading.errors import DestinationLostError, DestinationUnreachableError
+from signalroom_dagster.loading.errors import DestinationLostError, DestinationUnreachableError, LoadError
 from signalroom_dagster.retries import ATTEMPTS, decide, root_error
 
 
@@ -19,6 +21,12 @@ def answered(status: int, headers: Mapping[str, str] | None = None) -> Exception
     error = RuntimeError(f"HTTP {status}")
     error.response = SimpleNamespace(status_code=status, headers=headers or {})  # type: ignore[attr-defined]
     return error
+
+
+class UndefinedColumn(DatabaseError):
+    """As psycopg2 raises it: its code is read-only there."""
+
+    pgcode = "42703"
 
 
 def in_dlt(cause: BaseException) -> Exception:
@@ -44,6 +52,11 @@ def test_waits_double_from_one_second_and_end_after_five_attempts() -> None:
         in_dlt(KeyError("x")),
         answered(401),
         answered(403),
+        in_dlt(LoadError("x", "42703")),
+        LoadError("x", "42804"),
+        LoadError("x", "22P02"),
+        UndefinedColumn(),
+        in_dlt(duckdb.BinderException("x")),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -58,6 +71,8 @@ def test_what_cannot_get_better_fails_at_once(error: Exception) -> None:
         UnicodeDecodeError("utf-8", b"\xff", 0, 1, "x"),
         ConnectionResetError(),
         DestinationUnreachableError("x"),
+        LoadError("x", "40P01"),
+        LoadError("x", "42P07"),
         in_dlt(OSError("short read")),
         answered(408),
         answered(429),

@@ -31,6 +31,7 @@ CHECKS: Mapping[str, Mapping[str, Look]] = {
     },
     "slices": {
         "reconciled": slice_checks.reconciled,
+        "all_cells_read": slice_checks.all_cells_read,
         "key_unique": slice_checks.key_unique,
         "not_capped": slice_checks.not_capped,
         "fresh": freshness.fresh,
@@ -39,7 +40,7 @@ CHECKS: Mapping[str, Mapping[str, Look]] = {
 """By the kind of load; the description of a check is its function's docstring."""
 CHECKS_OF_SOURCE: Mapping[str, Mapping[str, Look]] = {"google_sheets": {"no_totals": slice_checks.no_totals}}
 """Beside those of the load: what only tables can have that people keep by hand."""
-WARNINGS = {"all_rows_read", "not_capped", "fresh", "no_totals"}
+WARNINGS = {"all_rows_read", "all_cells_read", "not_capped", "fresh", "no_totals"}
 
 
 def build_checks() -> list[dg.AssetChecksDefinition]:

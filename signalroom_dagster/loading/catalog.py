@@ -14,7 +14,7 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 from zoneinfo import ZoneInfo, available_timezones
@@ -65,13 +65,16 @@ class SourceModule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TableFacts:
-    """What a load and its checks need to know of a table: see `sources.tables.Table`. `load` is "files" or "slices"."""
+    """What a load and its checks need to know of a table: see `sources.tables.Table`. `load` is "files" or "slices",
+    `columns` their kinds by name."""
 
     load: str | None
     key: tuple[str, ...]
     day: str | None
     total: str
     about: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict[str, str])
+    renamed: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def source_names() -> list[str]:
@@ -254,4 +257,12 @@ def _facts(resource: "DltResource") -> TableFacts:
     key = tuple(name for name, hint in schema["columns"].items() if hint.get("primary_key"))
     documented = inspect.getdoc(resource._pipe.gen)  # pyright: ignore[reportPrivateUsage]
     about = schema.get("description") or documented or ""
-    return TableFacts(schema.get("x-load"), key, schema.get("x-day"), schema.get("x-total") or "rows", about)
+    return TableFacts(
+        load=schema.get("x-load"),
+        key=key,
+        day=schema.get("x-day"),
+        total=schema.get("x-total") or "rows",
+        about=about,
+        columns={name: hint.get("data_type", "") for name, hint in schema["columns"].items()},
+        renamed=schema.get("x-renamed") or {},
+    )

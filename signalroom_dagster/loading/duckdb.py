@@ -24,13 +24,20 @@ _TYPES = {
     "timestamp": "TIMESTAMPTZ",
     "json": "JSON",
 }
+_SQL_STATES: dict[type[Exception], str] = {
+    engine.BinderException: "42703",
+    engine.CatalogException: "42P01",
+    engine.ConversionException: "22P02",
+    engine.ConstraintException: "23502",  # of a source's tables NOT NULL alone: no index of theirs is unique here
+}
+"""DuckDB has no codes of its own: what Postgres calls the same."""
 
 
 def explain(error: Exception, what: str) -> Exception:
     """DuckDB quotes the offending line in its errors: keep only their class."""
     cause = error.__cause__ or error
     if isinstance(cause, engine.Error):
-        return LoadError(f"{what}: DuckDB refused it: {type(cause).__name__}")
+        return LoadError(f"{what}: DuckDB refused it: {type(cause).__name__}", _SQL_STATES.get(type(cause), ""))
     return error
 
 

@@ -14,7 +14,11 @@ class OvertakenError(Exception):
 
 
 class LoadError(Exception):
-    """The warehouse refused a load; says which client and file, and the database's own code."""
+    """The warehouse refused a load; says which client and file, and the database's own code (SQLSTATE)."""
+
+    def __init__(self, said: str, sql_state: str = "") -> None:
+        super().__init__(said)
+        self.sql_state = sql_state
 
 
 class WarehouseBusyError(TimeoutError):

@@ -1,7 +1,8 @@
 """What `doctor` finds in the warehouse: tables that another system left, and tables that show too much.
 
 SignalRoom never changes a table that it did not make, but for the affiliate mapping, to which it adds columns: a load
-that meets one refuses, and says how to move it aside. On Postgres only; a DuckDB file is SignalRoom's own.
+that meets one refuses, and says how to move it aside. On Postgres only; a DuckDB file is SignalRoom's own. Tables of
+another release of SignalRoom are told on both.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from signalroom_dagster.loading.model_runs import check_is_ours
 from signalroom_dagster.loading.reference import declared_tables
 from signalroom_dagster.loading.reference_tables import check_fits, missing_columns, stored_columns
 from signalroom_dagster.loading.sql_models import models
+from signalroom_dagster.loading.table_shapes import shapes
 from signalroom_dagster.loading.tables import LEDGER, OURS, move_aside
 from signalroom_dagster.loading.warehouse import Query, table_exists
 from signalroom_dagster.row_security import OPEN_VIEWS, UNSECURED
@@ -36,6 +38,8 @@ def inspect(query: Query, only: str | None = None) -> Iterator[Diagnosis]:
     """What is to be known of the tables that are there before SignalRoom loads into them, and of files left out."""
     for source in catalog.file_sources():
         yield from _files_left_out(query, source, only)
+    for source in catalog.dlt_sources():
+        yield from _shapes(query, source)
     if destination_name() != "postgres":
         return
     for source in catalog.dlt_sources():
@@ -81,6 +85,15 @@ def _source_tables(query: Query, source: str) -> Iterator[Diagnosis]:
         )
         problem = f"{_listed(others)} of another system: a load refuses and changes nothing. Keep them aside: {command}"
         yield Diagnosis(f"schema {source}", "", problem)
+
+
+def _shapes(query: Query, source: str) -> Iterator[Diagnosis]:
+    """Tables of another release: what the next load does about them, or why no load can pass."""
+    for shape in shapes(query, source):
+        what = (
+            "is of an earlier release: the next load, or `signalroom doctor --create`, brings it up to date, rows kept"
+        )
+        yield Diagnosis(f"{source}.{shape.table}", "" if shape.problem else what, shape.problem or None)
 
 
 def _reference_tables(query: Query, source: str) -> Iterator[Diagnosis]:

@@ -87,7 +87,7 @@ def explain(error: Exception, what: str) -> Exception:
         server = f" at {place[1]}:{place[2]}" if (place := _SERVER.search(text)) else ""
         why = code or text.rpartition(": ")[2]
         return DestinationUnreachableError(f"{what}: Postgres{server} is not reachable ({why})")
-    return LoadError(f"{what}: Postgres refused it: {type(error).__name__} {code}")
+    return LoadError(f"{what}: Postgres refused it: {type(error).__name__} {code}", code)
 
 
 class IdleConnections:

@@ -17,6 +17,7 @@ from signalroom_dagster import config, logs
 from signalroom_dagster.clients import Client
 from signalroom_dagster.loading import catalog
 from signalroom_dagster.loading.reference import create_reference_tables, load_reference
+from signalroom_dagster.loading.table_shapes import fit_tables
 from signalroom_dagster.loading.tables import kept_beside
 from signalroom_dagster.loading.warehouse import (
     Query,
@@ -73,6 +74,7 @@ def open_load(source: str, client: Client, run_id: str, span: Span = WHOLE) -> G
     config.anchor_dlt()
     with scratch_folder(pipeline_name(source, client.id)) as folder, kept_open(), closing(destination()) as warehouse:
         complete_own_tables(source)
+        fit_tables(source)
         with connected() as query:
             context = _context(source, client, run_id, folder, query, span)
         pipeline = dlt.pipeline(
@@ -156,6 +158,7 @@ def create_tables(source: str) -> None:
     schema = catalog.outline(source).discover_schema()
     schema._bump_version()  # pyright: ignore[reportPrivateUsage]  # dlt stores no schema that is not marked complete
     with exclusive(), closing(destination()) as warehouse:
+        fit_tables(source)
         dataset = warehouse.spec()._bind_dataset_name(source)  # pyright: ignore[reportPrivateUsage]
         with warehouse.client(schema, dataset) as client:
             client.initialize_storage()

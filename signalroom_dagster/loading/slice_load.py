@@ -217,7 +217,7 @@ def _note_windows(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
     for day in piece.days:
         rows = (
             piece.client_id, piece.table, day, piece.rows_by_day.get(day, 0), piece.totals.get(day), piece.cursor,
-            swept, piece.read_at, piece.run_id,
+            swept, piece.read_at, piece.run_id, piece.set_aside.get(day),
         )  # fmt: skip
         sql.execute_sql(statement, *rows)
 

@@ -60,9 +60,11 @@ WINDOWS_COLUMNS = {
     "swept_at": "timestamp with time zone",
     "loaded_at": "timestamp with time zone NOT NULL",
     "run_id": "varchar NOT NULL",
+    "set_aside": "json",
 }
 """What was read when; one row per (client, resource, day), its key. `day` is the client's; of what is not read by day,
-the day of the load."""
+the day of the load. `set_aside` says which cells became NULL or were cleaned and which rows were left out; NULL when
+everything could be read."""
 
 RESTATEMENTS_COLUMNS = {
     "_client_id": "varchar NOT NULL",

@@ -10,16 +10,29 @@ from typing import Any
 from signalroom_dagster.loading.tables import RESTATEMENTS, WINDOWS
 from signalroom_dagster.loading.warehouse import Query, table_exists
 from signalroom_dagster.slices import Window
+from signalroom_dagster.sources.set_aside import told as told_aside
 
 
 @dataclass(frozen=True, slots=True)
 class ReadDay:
-    """One day as a run read it: rows, and what the vendor itself says; `read_at` is UTC-aware."""
+    """One day as a run read it: rows, what the vendor itself says, and what could not be read (see
+    `sources.set_aside`); `read_at` is UTC-aware."""
 
     day: date
     rows: int
     vendor_total: Decimal | None
     read_at: datetime
+    set_aside: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def rows_left_out(self) -> int:
+        """How many of the day's rows could not be loaded."""
+        return sum(entry["count"] for entry in self.set_aside if not entry["column"])
+
+    @property
+    def remarks(self) -> list[str]:
+        """What could not be read, a line for each column and reason."""
+        return [f"{self.day}: {told_aside(**entry)}" for entry in self.set_aside]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +65,13 @@ def days_of_run(query: Query, dataset: str, client_id: str, resource: str, run_i
     if not table_exists(query, dataset, WINDOWS):
         return []
     rows = query(
-        f"SELECT day, rows, vendor_total, loaded_at FROM {dataset}.{WINDOWS} "
+        f"SELECT day, rows, vendor_total, loaded_at, set_aside FROM {dataset}.{WINDOWS} "
         "WHERE _client_id = %s AND resource = %s AND run_id = %s ORDER BY day",
         client_id,
         resource,
         run_id,
     )
-    return [ReadDay(*row) for row in rows]
+    return [ReadDay(day, count, total, read_at, _json(aside) or ()) for day, count, total, read_at, aside in rows]
 
 
 def figures_by_day(
@@ -84,7 +97,7 @@ def restated_in_run(query: Query, dataset: str, client_id: str, resource: str, r
         resource,
         run_id,
     )
-    return [Restated(day, key, _figures(before), _figures(after)) for day, key, before, after in rows]
+    return [Restated(day, key, _json(before), _json(after)) for day, key, before, after in rows]
 
 
 def told(restated: Sequence[Restated], totals: Mapping[date, Mapping[str, Any]]) -> list[str]:
@@ -123,5 +136,5 @@ def _amount(figures: Mapping[str, Any] | None, name: str) -> Decimal:
     return Decimal(str((figures or {}).get(name) or 0))
 
 
-def _figures(value: Any) -> Mapping[str, Any] | None:
+def _json(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value

@@ -9,9 +9,7 @@ https://www.python-httpx.org/
 import logging
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -20,6 +18,7 @@ import msgspec
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.https import trusted
 from signalroom_dagster.limits import Limit
+from signalroom_dagster.sources.json_text import decoded
 
 if TYPE_CHECKING:
     import httpx
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS, CONNECT_SECONDS = 60.0, 10.0
 LONGEST_WORDS = 200
 _ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
-_HALF_CHARACTER = re.compile(
-    rb"\\u[dD][89abAB][\da-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][\da-fA-F]{2})\\u[dD][c-fC-F][\da-fA-F]{2}"
-)
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 for _logger in ("httpx", "httpcore"):  # they log every URL, and with it keys
     logging.getLogger(_logger).setLevel(logging.WARNING)
@@ -124,7 +119,7 @@ class Api:
     def _checked(self, method: str, path: str, answer: "httpx.Response") -> Any:
         body = _json(answer)
         if answer.status_code >= 300:
-            said = self.scrubbed(self.words(body)) or answer.reason_phrase
+            said = self.scrubbed(self._said_in(body)) or answer.reason_phrase
             what = f"answered {answer.status_code}: {said}"
             if answer.status_code in (401, 403):
                 what += f"; check {self.key_name}"
@@ -133,6 +128,13 @@ class Api:
             kind = answer.headers.get("Content-Type", "nothing that says what it is").partition(";")[0]
             raise VendorDataError(self.about(method, path, f"answered {kind} that is not JSON; is base_url right?"))
         return body
+
+    def _said_in(self, body: Any) -> str:
+        """What an error answer says; nothing where it has another shape than the vendor's errors have."""
+        try:
+            return self.words(body)
+        except (LookupError, TypeError, AttributeError, RecursionError):
+            return ""
 
     def scrubbed(self, words: str) -> str:
         """What a vendor says without secrets and mail addresses, and not at length."""
@@ -159,12 +161,11 @@ def _sent(body: Any, form: Mapping[str, str] | None) -> tuple[str, bytes | None]
 
 
 def _json(answer: "httpx.Response") -> Any:
-    """The decoded body; half an emoji that a vendor cut off does not spoil the rest of it."""
-    with suppress(ValueError):  # msgspec's, and Python's for bytes that are no UTF-8
-        return _decode(answer.content)
-    with suppress(ValueError):
-        return _decode(_HALF_CHARACTER.sub(rb"\\ufffd", answer.content))
-    return _NOT_JSON
+    """The decoded body; what is broken in it does not spoil the rest."""
+    try:
+        return decoded(answer.content)
+    except ValueError:
+        return _NOT_JSON
 
 
 def _failure(error: Exception) -> str:

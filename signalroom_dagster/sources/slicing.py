@@ -10,7 +10,7 @@ import time
 import traceback
 import uuid
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -25,7 +25,10 @@ from signalroom_dagster.slices import Figure, LoadSlice, Replaces
 from signalroom_dagster.sources.context import Planned, SourceContext
 from signalroom_dagster.sources.days import each_day, finished
 from signalroom_dagster.sources.http import VendorDataError, VendorError, VendorUnreachableError
-from signalroom_dagster.sources.tables import TAGS, Row, Table, cells_of
+from signalroom_dagster.sources.row_length import fit
+from signalroom_dagster.sources.set_aside import LeftOut, SetAside, key_of
+from signalroom_dagster.sources.tables import TAGS, Oddity, Row, Table, cells_of
+from signalroom_dagster.sources.totals import disagreement
 from signalroom_dagster.tickets import offer
 
 log = logging.getLogger(__name__)
@@ -33,7 +36,10 @@ log = logging.getLogger(__name__)
 OF_THE_ACCOUNT = (401, 429)
 """Refusals that meet every table of an account alike: asking on would only be refused again."""
 
-OTHER_SHAPE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+LONGEST_KEY = 500
+"""Characters: an index of Postgres takes entries of 2,704 bytes."""
+
+OTHER_SHAPE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """What reading raises that meets something else than it expects."""
 
 
@@ -45,7 +51,7 @@ class Answer:
     fill both while its rows are consumed.
     """
 
-    rows: Iterable[Row]
+    rows: Iterable[Row | LeftOut]
     totals: dict[date, Figure] = field(default_factory=dict[date, Figure])
     cursor: str | None = None
 
@@ -83,6 +89,7 @@ def table_resources(
     for name, table in tables.items():
         resource = dlt.resource(_slices, name=name, columns=dict(table.hints), primary_key=("_client_id", *table.key))
         hints = {"x-load": "slices", "x-total": table.total, "x-day": table.day, "description": table.about}
+        hints |= {"x-renamed": dict(table.renamed)} if table.renamed else {}
         yield resource.apply_hints(additional_table_hints=hints)(table, (plans or {}).get(name), context)
     yield windows
     yield restatements
@@ -162,23 +169,42 @@ def _answers_in_words(table: Table, piece: Slice, context: SourceContext) -> Gen
 
 
 def read_slice(table: Table, piece: Slice, context: SourceContext) -> LoadSlice:
-    """Read one slice into a CSV file. Raises what reading raises, and VendorDataError for rows that cannot be meant."""
+    """Read one slice into a CSV file; once more where it does not add up to the vendor's own totals.
+
+    Raises what reading raises, and VendorDataError for rows that cannot be meant, and for totals that disagree twice:
+    nothing is replaced then. See `totals` for what agrees.
+    """
+    for attempt in (1, 2):
+        loaded, off = _read_once(table, piece, context)
+        if not off:
+            return loaded
+        Path(loaded.body).unlink()
+        if attempt == 1:
+            log.info("%s; read once more", _subject(table, context, off))
+    raise VendorDataError(_subject(table, context, f"{off}: what is loaded of {piece.what} stays"))
+
+
+def _read_once(table: Table, piece: Slice, context: SourceContext) -> tuple[LoadSlice, str]:
+    """The slice, and what keeps it from being loaded."""
     read_at, started = datetime.now(UTC), time.monotonic()
-    answer = piece.read()
+    answer, aside = piece.read(), SetAside()
     body = context.work_dir / f"{uuid.uuid4().hex}.rows.csv"
     counted: Counter[date] = Counter()
+    measured: dict[date, Figure] = {}
     with body.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(_Lines(file), lineterminator="\r\n")
         days = frozenset(piece.days) if piece.replaces == "days" else None
-        merged = piece.replaces == "keys"
         rows = 0
-        for cells, day in _cells(table, answer.rows, context, days):
-            writer.writerow([*cells, rows] if merged else cells)
+        for cells, day, amount in _cells(table, answer.rows, context, days, aside):
+            writer.writerow([*cells, rows] if piece.replaces == "keys" else cells)
             rows += 1
-            if day:
-                counted[day] += 1
+            at = day or piece.days[-1]
+            counted[at] += 1
+            measured[at] = measured.get(at, 0) + amount
     log.info("%s: %s rows in %.1f s", _subject(table, context, piece.what), f"{rows:,}", time.monotonic() - started)
-    return LoadSlice(
+    if str(aside):
+        log.warning("%s", _subject(table, context, f"{piece.what}: {aside}"))
+    loaded = LoadSlice(
         client_id=context.client_id,
         table=table.name,
         replaces=piece.replaces,
@@ -192,12 +218,14 @@ def read_slice(table: Table, piece: Slice, context: SourceContext) -> LoadSlice:
         rows=rows,
         rows_by_day=counted if table.day else {piece.days[-1]: rows},
         totals=answer.totals,
+        set_aside=aside.by_day(piece.days),
         cursor=answer.cursor,
         finished_days=finished(piece.days, context, table.name),
         read_at=read_at,
         run_id=context.run_id,
         failures=context.failures,
     )
+    return loaded, disagreement(table, loaded, measured, aside, context.zone)
 
 
 class _Lines:
@@ -212,34 +240,54 @@ class _Lines:
 
 
 def _cells(
-    table: Table, rows: Iterable[Row], context: SourceContext, days: frozenset[date] | None
-) -> Iterator[tuple[list[Any], date | None]]:
-    """Each row's cells in the table's order, and its day; checked against the key and the days that were asked for."""
+    table: Table, rows: Iterable[Row | LeftOut], context: SourceContext, days: frozenset[date] | None, aside: SetAside
+) -> Iterator[tuple[list[Any], date | None, Figure]]:
+    """Each row's cells in the table's order, its day, and what it adds to the table's total.
+
+    A row without a key or a day that can be read is left out. Raises VendorDataError where that is most of them: then
+    it is not the rows that are odd. Raises it too for a row of a day that was not asked for.
+    """
     names = [column.name for column in table.columns]
     values = cells_of(table.columns)
     keys = [names.index(name) for name in table.key]
     at = names.index(table.day) if table.day else None
+    summed = names.index(table.total) if table.total != "rows" else None
     tags = [context.client_id, context.loaded_at]
+    kept = left_out = 0
     for row in rows:
-        try:
-            found = values(row)
-        except ValueError as error:
-            raise VendorDataError(_subject(table, context, _bad_cell(table, row, error))) from None
-        if any(found[key] is None for key in keys):
-            raise VendorDataError(_subject(table, context, f"a row without its key ({', '.join(table.key)})"))
-        day = date.fromisoformat(found[at][:10]) if at is not None and found[at] else None
-        if days is not None and day not in days:
+        if isinstance(row, LeftOut):
+            aside.row(row)
+            left_out += 1
+            continue
+        odd: list[Oddity] = []
+        found = values(row, odd)
+        key = [found[place] for place in keys]
+        day = date.fromisoformat(found[at]) if at is not None and found[at] else None
+        if reason := _missing(table, key, day, odd):
+            left_out += 1
+            aside.row(LeftOut(reason, key_of(table.key, key), day))
+            continue
+        if days is not None and at is not None and day not in days:
             raise VendorDataError(_subject(table, context, f"a row of {day} among those of {min(days)} to {max(days)}"))
-        yield tags + found, day
+        odd += fit(table, found)
+        for column, what in odd:
+            aside.cell(column, what, key_of(table.key, key), day)
+        kept += 1
+        yield tags + found, day, 1 if summed is None else found[summed] or 0
+    if left_out > kept:
+        raise VendorDataError(_subject(table, context, f"only {kept} of {left_out + kept} rows can be read: {aside}"))
 
 
-def _bad_cell(table: Table, row: Row, error: ValueError) -> str:
-    for column in table.columns:
-        try:
-            column.value(row)
-        except ValueError:
-            return f"column {column.name} is {column.kind}, and a row has there what is {error}"
-    return str(error)
+def _missing(table: Table, key: Sequence[Any], day: date | None, odd: Sequence[Oddity]) -> str:
+    """Why a row cannot be told from others or put to a day; empty when it can."""
+    why = "".join(
+        f"; {column} is {what.partition(',')[0]}" for column, what in odd if column in {*table.key, table.day}
+    )
+    if any(cell is None for cell in key):
+        return f"without its key ({', '.join(table.key)}){why}"
+    if any(isinstance(cell, str) and len(cell) > LONGEST_KEY for cell in key):
+        return f"with a key of more than {LONGEST_KEY} characters"
+    return "" if day or not table.day else f"without its day ({table.day}){why}"
 
 
 def _subject(table: Table, context: SourceContext, what: str) -> str:

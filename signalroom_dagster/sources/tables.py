@@ -6,24 +6,30 @@ it has the column's own name). Kinds are dlt's data types, `epoch` (a timestamp 
 Vendors' empty text is NULL everywhere. Money is decimal with four places, rounded half up.
 """
 
-import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from importlib.resources import files
+from math import isfinite
 from typing import Any, TypeAlias, cast
 
-import msgspec
+from signalroom_dagster.sources.json_text import UNSTORABLE, Cleaned, checked, clean, encoded
 
 Row: TypeAlias = Mapping[str, Any]
 Convert: TypeAlias = Callable[[Any], Any]
+Oddity: TypeAlias = tuple[str, str]
+"""A column, and why its cell in some row is NULL or not quite as the vendor sent it."""
 
+NUMBERED = ("_id", "_code")
+"""How columns end whose numbers name something."""
 PLACES = Decimal("0.0001")
 MOST_DIGITS = 40
 LARGEST_INTEGER = 2**63 - 1
 LARGEST_DECIMAL = Decimal("99999999999999.9999")
+UNREADABLE = (ValueError, TypeError, ArithmeticError, AttributeError, RecursionError)
+"""What a converter raises for a value that its kind cannot hold."""
 TAGS: Mapping[str, str] = {"_client_id": "text", "_loaded_at": "timestamp"}
 """The columns that lead every row of an API table, with their dlt types."""
 
@@ -55,8 +61,9 @@ class Column:
 class Table:
     """One table. `key` names its rows within a client; `day` is the column that says which day a row belongs to.
 
-    `figures` are the columns whose change restates a day; `total` is what the vendor's own total counts: "rows", or
-    the column to sum.
+    `figures` are the columns whose change restates a day: all that are counted, unless a table says otherwise. `total`
+    is what the vendor's own total counts: "rows", or the column to sum. `renamed` says what columns were called in
+    earlier releases, by their name of today: their tables are altered.
     """
 
     name: str
@@ -66,6 +73,7 @@ class Table:
     day: str | None = None
     figures: tuple[str, ...] = ()
     total: str = "rows"
+    renamed: Mapping[str, str] = field(default_factory=dict[str, str])
     hints: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -90,24 +98,51 @@ def columns_of(described: Mapping[str, str]) -> tuple[Column, ...]:
     return tuple(found)
 
 
-def cells_of(columns: Sequence[Column]) -> Callable[[Row], list[Any]]:
-    """A function from a vendor's row to all its cells; raises ValueError for what a kind cannot hold."""
-    if all(len(column.path) == 1 for column in columns):
-        plain = [(CONVERTERS[column.kind], column.path[0]) for column in columns]
+def cells_of(columns: Sequence[Column]) -> Callable[[Row, list[Oddity]], list[Any]]:
+    """A function from a vendor's row to all its cells, and, in the list it is given, what was odd with some of them.
 
-        def flat(row: Row) -> list[Any]:
-            get = row.get
-            return [convert(get(name)) for convert, name in plain]
-
-        return flat
+    A cell that its kind cannot hold is None.
+    """
     values = [column.value for column in columns]
-    return lambda row: [value(row) for value in values]
+    plain = [(CONVERTERS[column.kind], column.path[0]) for column in columns if len(column.path) == 1]
+
+    def cells(row: Row) -> list[Any]:
+        if len(plain) < len(values):
+            return [value(row) for value in values]
+        get = row.get
+        return [convert(get(name)) for convert, name in plain]
+
+    def careful(row: Row, odd: list[Oddity]) -> list[Any]:
+        try:
+            found = cells(row)
+        except UNREADABLE:
+            found = [_cell(column, row, odd) for column in columns]
+        if Cleaned in map(type, found):
+            odd += [(c.name, UNSTORABLE) for c, cell in zip(columns, found, strict=True) if type(cell) is Cleaned]
+        return found
+
+    return careful
+
+
+def _cell(column: Column, row: Row, odd: list[Oddity]) -> Any:
+    try:
+        return column.value(row)
+    except UNREADABLE as error:
+        what = str(error) if type(error) is ValueError else f"of another shape than {column.kind}"
+        odd.append((column.name, f"{what}, which became NULL"))
+        return None
 
 
 def _table(name: str, described: dict[str, Any]) -> Table:
-    lists = {key: tuple(described.get(key, ())) for key in ("key", "figures")}
-    rest = {key: described[key] for key in ("about", "day", "total") if key in described}
-    return Table(name=name, columns=columns_of(described["columns"]), **lists, **rest)
+    columns, key = columns_of(described["columns"]), tuple(described["key"])
+    counted = [column.name for column in columns if _is_counted(column, key)] if "day" in described else []
+    rest = {name: described[name] for name in ("about", "day", "total", "renamed") if name in described}
+    return Table(name=name, key=key, columns=columns, figures=tuple(described.get("figures", counted)), **rest)
+
+
+def _is_counted(column: Column, key: Sequence[str]) -> bool:
+    """Whether a column's numbers are counts or money, not names of something."""
+    return column.kind in ("bigint", "decimal") and column.name not in key and not column.name.endswith(NUMBERED)
 
 
 def _hint(name: str, kind: str, required: bool) -> dict[str, Any]:
@@ -118,18 +153,24 @@ def _hint(name: str, kind: str, required: bool) -> dict[str, Any]:
 def _down(row: Any, path: tuple[str, ...]) -> Any:
     for step in path:
         if not isinstance(row, Mapping):
+            if row:  # PHP writes nothing as an empty list
+                raise ValueError("of another shape")
             return None
         row = cast("Row", row).get(step)
     return row
 
 
 def as_text(value: Any) -> str | None:
-    """Text as it is; numbers and flags as text; an empty one is NULL."""
-    if type(value) is str:
-        return (value.replace("\0", "") if "\0" in value else value) or None
+    """Text without NUL and half characters; numbers and flags as text; an empty one is NULL."""
+    if isinstance(value, str):
+        return clean(value) or None
     if value is None:
         return None
-    return as_json(value) if isinstance(value, Mapping | list) else str(value)
+    if isinstance(value, Mapping | list):
+        return encoded(value)
+    if isinstance(value, Decimal | float) and not isfinite(value):
+        raise ValueError("not a finite number")
+    return str(value)
 
 
 def as_integer(value: Any) -> int | None:
@@ -180,8 +221,6 @@ def as_timestamp(value: Any) -> str | None:
         return None
     try:
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-        if moment.tzinfo is UTC and isinstance(value, str):
-            return value  # nothing to convert: the databases read it as it is
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
     except (ValueError, OverflowError):
         raise ValueError("not a date and time") from None
@@ -198,14 +237,14 @@ def as_moment(value: Any) -> str | None:
 
 def as_json(value: Any) -> str | None:
     """A nested value as JSON text."""
-    return None if value is None else as_json_text(_encode(value).decode())
+    return None if value is None else encoded(value)
 
 
 def as_json_text(value: Any) -> str | None:
-    """JSON that came as text, without what Postgres cannot store: NUL, half characters, numbers that are none."""
+    """JSON that comes as text, or as a value after all."""
     if value is None or value == "":
         return None
-    return _cleaned(value) if _NOT_STORABLE.search(value) else value
+    return checked(value) if isinstance(value, str) else encoded(value)
 
 
 CONVERTERS: Mapping[str, Convert] = {
@@ -220,10 +259,7 @@ CONVERTERS: Mapping[str, Convert] = {
     "jsontext": as_json_text,
 }
 _DATA_TYPES = {"epoch": "timestamp", "jsontext": "json"}
-_encode = msgspec.json.Encoder(decimal_format="number").encode
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
-_NOT_STORABLE = re.compile(r"\\u0000|\\u[dD][89a-fA-F]|NaN|Infinity")
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 def _decimal(value: Any) -> Decimal:
@@ -241,19 +277,3 @@ def _decimal(value: Any) -> Decimal:
 def _is_finer(number: Decimal) -> bool:
     exponent = number.as_tuple().exponent
     return isinstance(exponent, int) and exponent < -4
-
-
-def _cleaned(text: str) -> str:
-    import json
-
-    return json.dumps(_storable(json.loads(text, parse_constant=lambda _: None)), ensure_ascii=False)
-
-
-def _storable(value: Any) -> Any:
-    if isinstance(value, str):
-        return _HALF_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", value.replace("\0", ""))
-    if isinstance(value, list):
-        return [_storable(item) for item in cast("list[Any]", value)]
-    if isinstance(value, dict):
-        return {_storable(key): _storable(item) for key, item in cast("dict[str, Any]", value).items()}
-    return value

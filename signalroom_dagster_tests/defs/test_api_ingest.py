@@ -187,6 +187,7 @@ def test_the_check_compares_with_the_vendors_own_total(
     )
     assert found["key_unique"].passed
     assert found["not_capped"].passed
+    assert found["all_cells_read"].passed
 
 
 @pytest.mark.parametrize(

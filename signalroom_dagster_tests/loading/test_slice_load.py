@@ -11,8 +11,11 @@ import pytest
 from signalroom_dagster.loading import warehouse
 from signalroom_dagster.loading.errors import LoadError
 from signalroom_dagster.loading.slice_load import NewerReadError, RepeatedKeyError
+from signalroom_dagster.loading.windows import days_of_run
 from signalroom_dagster.retries import decide, root_error
-from signalroom_dagster_tests.loading.slices import LISTS, SALES, SPEND, another_run_reads, put, row
+from signalroom_dagster.sources.http import VendorDataError
+from signalroom_dagster.sources.tables import Table, columns_of, read_tables
+from signalroom_dagster_tests.loading.slices import COLUMNS, LISTS, SALES, SPEND, another_run_reads, put, row
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.sources.contexts import march
@@ -25,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("any_warehouse")
 def test_days_are_replaced_whole_and_other_days_and_clients_are_left_alone(tmp_path: Path) -> None:
     put(tmp_path, SPEND, [MON, TUE, WED], [row(MON, "a", 1), row(TUE, "a", 2), row(WED, "a", 3)])
     put(tmp_path, SPEND, [TUE], [row(TUE, "a", 9)], client_id="cti")
-    put(tmp_path, SPEND, [MON, TUE], [row(TUE, "b", "2.50005")], totals={TUE: 7})
+    put(tmp_path, SPEND, [MON, TUE], [row(TUE, "b", "2.50005")], totals={TUE: 1})
     assert ask(SPENT) == [(TUE, "b", Decimal("2.5001")), (WED, "a", 3)]
     put(tmp_path, SPEND, [MON, TUE, WED], [])
     assert ask("SELECT _client_id, day, id FROM shop.spend") == [("cti", TUE, "a")]
@@ -155,13 +158,62 @@ def test_every_text_arrives_as_it_was(tmp_path: Path, replaces: Any) -> None:
     assert [cost for _, _, cost in found] == [1000] * len(texts) + [None]
 
 
-def test_a_cell_that_the_database_refuses_leaves_everything_as_it_was_and_is_not_told(tmp_path: Path) -> None:
-    put(tmp_path, SPEND, [MON], [row(MON, "before")])
-    bad = {**row(MON, "a"), "tags": {"n": 1}}
-    with pytest.raises(Exception) as failed:
-        put(tmp_path, SPEND, [MON], [bad, {**row(MON, "b"), "day": MON, "cost": "secret"}])
-    assert "secret" not in str(root_error(failed.value))
-    assert ask(SPENT) == [(MON, "before", 0)]
+UNREADABLE: dict[str, Any] = {
+    "a date before Christ": {"seen_at": "-0001-11-30T00:00:00+00:00"},
+    "no date": {"seen_at": "0000-00-00 00:00:00"},
+    "a year too late": {"seen_at": "10000-01-01T00:00:00Z"},
+    "a number without an end": {"cost": Decimal("1E+400"), "tags": {"n": Decimal("1E+400")}},
+    "no number": {"cost": "NaN", "tags": {"n": float("nan")}, "clicks": "Infinity"},
+    "numbers too large": {"clicks": 2**63, "cost": "99999999999999.99995"},
+    "NUL": {"note": "a\0b", "tags": {"a\0": "\0"}, "properties": '{"a": "\\u0000"}'},
+    "half a character": {"note": "a\ud83d", "tags": ["\ud83d"], "properties": '{"a": "\\ud83d"}'},
+    "3,000 levels": {"properties": "[" * 3_000 + "]" * 3_000, "tags": json.loads("[" * 900 + "]" * 900)},
+    "no JSON": {"properties": "{'a': 1}"},
+    "huge": {"properties": json.dumps({"a": "x" * 5_000_000}), "note": '"' * 2_000_000},
+}
+
+
+@pytest.mark.parametrize("odd", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_cell_that_cannot_be_read_costs_itself_alone_and_is_told(tmp_path: Path, odd: dict[str, Any]) -> None:
+    kinds = {**COLUMNS, "seen_at": "timestamp", "clicks": "bigint", "properties": "jsontext"}
+    events = Table(name="events", about="Odd ones.", key=("day", "id"), day="day", columns=columns_of(kinds))
+    whole = {"note": "as it was", "clicks": 7, "cost": 1, "seen_at": "2026-03-02", "tags": [], "properties": "{}"}
+    run = put(tmp_path, events, [MON], [row(MON, "a", **whole), {**row(MON, "b", **whole), **odd}, row(MON, "c", 2)])
+    assert ask("SELECT id FROM shop.events ORDER BY 1") == [("a",), ("b",), ("c",)]
+    beside = [name for name in whole if name not in odd]
+    found = ask(f"SELECT {', '.join(beside)} FROM shop.events WHERE id IN ('a', 'b')")
+    assert found[0] == found[1]
+    with warehouse.exclusive(), warehouse.connected() as query:
+        (day,) = days_of_run(query, "shop", "713", "events", run)
+    told = {entry["column"]: entry["keys"] for entry in day.set_aside}
+    assert told and {*told} <= {*odd}
+    assert all(keys == ["day=2026-03-02, id=b"] for keys in told.values())
+
+
+def test_what_a_vendor_cut_short_replaces_nothing_and_is_tried_again(tmp_path: Path) -> None:
+    days = [MON, TUE, WED]
+    put(tmp_path, SPEND, days, [row(day, number) for day in days for number in "abcd"], totals=dict.fromkeys(days, 4))
+    with pytest.raises(VendorDataError, match="client 713, spend: the vendor's own total of 2026-03-03 is 4") as failed:
+        put(tmp_path, SPEND, days, [row(MON, number) for number in "abcd"], totals=dict.fromkeys(days, 4))
+    assert decide(failed.value, 1).wait == 1
+    assert ask("SELECT count(*), count(DISTINCT day) FROM shop.spend") == [(12, 3)]
+
+
+def test_any_counted_column_that_changes_alone_is_a_restatement(tmp_path: Path) -> None:
+    spend = read_tables("signalroom_dagster.sources.redtrack")["daily_spend"]
+    counted = [column.name for column in spend.columns if column.kind in ("bigint", "decimal")]
+    before = {
+        "date": MON,
+        "source_id": "s",
+        **{column.path[0]: 10 for column in spend.columns if column.name in counted},
+    }
+    put(tmp_path, spend, [MON], [before])
+    for column in spend.columns:
+        if column.name in counted:
+            before |= {column.path[0]: 11}
+            put(tmp_path, spend, [MON], [before])
+    noted = ask("SELECT before FROM shop.restatements ORDER BY seen_at")
+    assert [list(_json(line)) for (line,) in noted] == [[name] for name in counted]
 
 
 def _json(value: Any) -> Any:

@@ -109,7 +109,38 @@ def test_an_error_page_that_is_not_utf_8_is_still_its_status() -> None:
 
 def test_half_an_emoji_does_not_spoil_an_answer(vendor: VendorServer) -> None:
     body = r'{"cut": "a\ud83d", "low": "\ude00b", "whole": "\ud83d\ude00", "told": "\\ud83d"}'
-    assert answer(vendor, body) == {"cut": "a\ufffd", "low": "\ufffdb", "whole": "😀", "told": r"\ufffd"}
+    assert answer(vendor, body) == {"cut": "a\ufffd", "low": "\ufffdb", "whole": "😀", "told": r"\ud83d"}
+
+
+@pytest.mark.parametrize("levels", [101, 3_000, 300_000])
+def test_an_answer_however_deep_is_read_but_for_what_lies_too_deep(vendor: VendorServer, levels: int) -> None:
+    found = answer(vendor, f'{{"deep": {"[" * levels}1{"]" * levels}, "beside": [1.10, "a[["]}}')
+    assert found["beside"] == [Decimal("1.10"), "a[["]
+
+
+def test_an_answer_that_breaks_off_in_the_deep_is_not_json(vendor: VendorServer) -> None:
+    with pytest.raises(VendorDataError, match="not JSON"):
+        answer(vendor, '{"deep": ' + "[" * 3_000)
+
+
+def test_numbers_that_are_none_or_have_no_end_leave_the_answer_and_exact_decimals_alone(vendor: VendorServer) -> None:
+    odd = ["NaN", "-Infinity", "1e400", "-1e99999999999999999999", "9" * 5_000, "0." + "1" * 5_000]
+    found = answer(vendor, f'{{"odd": [{", ".join(odd)}], "cost": 0.10000000000000000001}}')
+    assert [number.is_finite() for number in found["odd"]] == [False] * len(odd)
+    assert found["cost"] == Decimal("0.10000000000000000001")
+
+
+def test_a_character_that_is_cut_within_the_answers_bytes_spoils_its_own_text_alone() -> None:
+    body = b'{"cut": "caf\xc3", "whole": "\xc3\xbc"}'
+    client = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, content=body)))
+    assert api("http://vendor.test", http=client).get("/orders") == {"cut": "caf\ufffd", "whole": "ü"}
+
+
+@pytest.mark.parametrize("body", ['{"error": ' + "[" * 900 + "]" * 900 + "}", '{"error": {"a": [1]}}', "[1]", "7"])
+def test_an_error_answer_of_any_shape_is_still_its_status(vendor: VendorServer, body: str) -> None:
+    with pytest.raises(VendorError) as failed:
+        answer(vendor, body, 503)
+    assert failed.value.status == 503
 
 
 def test_a_broken_compression_is_an_answer_that_did_not_come() -> None:

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from signalroom_dagster.sources.tables import CONVERTERS, Table, columns_of, read_tables
+from signalroom_dagster.sources.json_text import Cleaned
+from signalroom_dagster.sources.tables import CONVERTERS, Table, cells_of, columns_of, read_tables
 
 
 @pytest.mark.parametrize(
@@ -105,6 +106,64 @@ def test_json_loses_only_what_postgres_cannot_store() -> None:
     assert json.loads(CONVERTERS["json"]({"a": "x\0y", "b": ["\0"]})) == {"a": "xy", "b": [""]}
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ('{"nul": "\\u0000", "cost": 0.10000000000000000001}', '{"nul":"","cost":0.10000000000000000001}'),
+        ('{"half": "\\ud83d", "told": "\\\\ud83d"}', '{"half":"\ufffd","told":"\\\\ud83d"}'),
+        ('{"lows": "\\ude00\\ude00", "pair": "\\ud83d\\ude00"}', '{"lows":"\ufffd\ufffd","pair":"😀"}'),
+        ('{"big": 1e400, "small": 1.5e-7}', '{"big":null,"small":1.5E-7}'),
+        (
+            '{"big": -1e99999999999999999999, "id": 12345678901234567890123}',
+            '{"big":null,"id":12345678901234567890123}',
+        ),
+        ('{"none": NaN, "text": "NaN"}', '{"none":null,"text":"NaN"}'),
+    ],
+)
+def test_what_is_broken_in_json_is_repaired_and_nothing_beside_it(text: str, kept: str) -> None:
+    cell = CONVERTERS["jsontext"](text)
+    assert (cell, type(cell)) == (kept, Cleaned)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"told": "\\\\u0000 \\\\ud83d", "n": 1.10, "e": 1E5}', '"NaN"', '{"a":  "Infinity"}', '["\\ud83d\\ude00"]'],
+)
+def test_json_that_can_be_stored_stays_as_it_is_to_the_letter(text: str) -> None:
+    cell = CONVERTERS["jsontext"](text)
+    assert (cell, type(cell)) == (text, str)
+
+
+@pytest.mark.parametrize("levels", [3_000, 200_000])
+def test_json_of_too_many_levels_loses_those_alone(levels: int) -> None:
+    deep = f'{{"deep": {"[" * levels}{"]" * levels}, "beside": 1.10}}'
+    assert CONVERTERS["jsontext"](deep).endswith(',"beside":1.10}')
+    nested: Any = []
+    for _ in range(levels):
+        nested = [nested]
+    for kind in ("json", "text"):
+        assert CONVERTERS[kind]({"deep": nested, "beside": 1}).endswith(',"beside":1}')
+
+
+@pytest.mark.parametrize("kind", sorted(CONVERTERS))
+@pytest.mark.parametrize(
+    "value",
+    [
+        "-0001-11-30T00:00:00+00:00", "0000-00-00", "10000-01-01", Decimal("NaN"), Decimal("1E+400"), float("inf"),
+        pytest.param(10**5_000, id="5,001 digits"), 2**63, Decimal("1E+14"), "a\0b", "a\ud83d", {"a": [[[]]]}, [],
+        "{'a': 1}", "²", b"bytes",
+    ],
+)  # fmt: skip
+def test_every_kind_reads_or_refuses_every_value_and_the_cells_beside_it_are_read(kind: str, value: Any) -> None:
+    cells = cells_of(columns_of({"odd": kind, "id": "bigint"}))
+    odd: list[tuple[str, str]] = []
+    cell, beside = cells({"odd": value, "id": 7}, odd)
+    assert beside == 7
+    assert cell is not None or odd or value == []
+    assert "\0" not in str(cell)
+    assert str(cell).encode()
+
+
 def test_a_column_finds_its_value_by_path_and_nothing_on_the_way_is_null() -> None:
     plain, deep = columns_of({"id": "bigint", "affiliate": "text relationship.affiliate.name"})
     row = {"id": "7", "relationship": {"affiliate": {"name": "Northwind"}}}
@@ -112,6 +171,8 @@ def test_a_column_finds_its_value_by_path_and_nothing_on_the_way_is_null() -> No
     assert deep.value({"relationship": {"affiliate": None}}) is None
     assert deep.value({"relationship": []}) is None
     assert deep.value({}) is None
+    with pytest.raises(ValueError, match="another shape"):
+        deep.value({"relationship": "Northwind"})
 
 
 def test_a_table_says_in_dlts_words_what_its_columns_are() -> None:
@@ -127,6 +188,14 @@ def test_a_table_says_in_dlts_words_what_its_columns_are() -> None:
         "scale": 4,
     }
     assert (table.hints["at"]["data_type"], table.hints["props"]["data_type"]) == ("timestamp", "json")
+
+
+@pytest.mark.parametrize("source", ["everflow", "redtrack", "posthog", "mautic"])
+def test_every_counted_column_of_a_table_by_day_restates_it(source: str) -> None:
+    for table in read_tables(f"signalroom_dagster.sources.{source}").values():
+        counted = {column.name for column in table.columns if column.kind in ("bigint", "decimal")}
+        others = {name for name in counted if name.endswith("_id")} | {"error_code"} | {*table.key}
+        assert {*table.figures} == (counted - others if table.day and table.name != "clicks" else set()), table.name
 
 
 def test_every_table_of_everflow_has_its_key_day_and_figures_among_its_columns() -> None:

@@ -93,6 +93,11 @@ def _of_slices(query: Query, load: Load, dataset: str, table: str, client_id: st
     if days:
         figures |= {"first_day": str(days[0].day), "last_day": str(days[-1].day)}
         figures["days"] = dg.MetadataValue.table([_day(day) for day in days[-SHOWN:]], schema=_DAY_SCHEMA)
+    if remarks := [remark for day in days for remark in day.remarks]:
+        figures["could_not_be_read"] = dg.MetadataValue.md("\n".join(f"- {remark}" for remark in remarks[:SHOWN]))
+        counts = [(entry["column"], entry["count"]) for day in days for entry in day.set_aside]
+        figures["cells_set_aside"] = sum(count for column, count in counts if column)
+        figures["rows_left_out"] = sum(count for column, count in counts if not column)
     if lines := _restated(query, dataset, table, client_id, run_id):
         figures["restated"] = dg.MetadataValue.md("\n".join(f"- {line}" for line in lines[:SHOWN]))
         figures["days_restated"] = len(lines)

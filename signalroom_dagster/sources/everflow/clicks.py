@@ -38,7 +38,7 @@ def _oldest(network: Network) -> date:
 def _read(network: Network, day: date) -> Answer:
     start, end = midnight(day, network.context.zone), midnight(day + ONE_DAY, network.context.zone)
     parts = read_ahead(partial(_clicks, network), _windows(start, end), AT_ONCE)
-    return Answer(network.ours(chain.from_iterable(parts), "unix_timestamp"))
+    return Answer(network.ours(chain.from_iterable(parts), "unix_timestamp", "transaction_id"))
 
 
 def _windows(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
@@ -57,7 +57,8 @@ def _clicks(network: Network, window: tuple[datetime, datetime]) -> Sequence[Map
         "query": {"filters": network.filters(), "search_terms": []},
     }
     rows = rows_of(network, network.api.post(PATH, body), "clicks", "table")
-    if any(not start.timestamp() <= (row.get("unix_timestamp") or 0) < end.timestamp() for row in rows):
+    moments = [moment for row in rows if isinstance(moment := row.get("unix_timestamp"), int)]
+    if not all(start.timestamp() <= moment < end.timestamp() for moment in moments):
         raise VendorDataError(network.api.about("POST", PATH, f"gives clicks that are not of {start} to {end}"))
     if len(rows) < CUT:
         return rows

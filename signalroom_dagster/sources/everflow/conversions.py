@@ -38,5 +38,5 @@ def _read(network: Network, day: date) -> Answer:
         return network.api.post(PATH, body, page=number, page_size=size)
 
     found = whole_list(network, f"conversions of {day}", "conversions", "conversion_id", page)
-    ours = list(network.ours(found.rows, "conversion_unix_timestamp"))
+    ours = list(network.ours(found.rows, "conversion_unix_timestamp", "conversion_id"))
     return Answer(ours, totals={day: found.counted - (len(found.rows) - len(ours))})

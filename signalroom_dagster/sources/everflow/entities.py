@@ -5,14 +5,16 @@ Affiliates are the network's, whoever they work for; offers and advertisers are 
 https://developers.everflow.io/docs/network/affiliates/
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
 from signalroom_dagster.sources.days import is_read
 from signalroom_dagster.sources.everflow.lists import whole_list
-from signalroom_dagster.sources.everflow.network import Network
+from signalroom_dagster.sources.everflow.network import WHOSE, Network
+from signalroom_dagster.sources.set_aside import LeftOut, key_of
 from signalroom_dagster.sources.slicing import Answer, Slice
+from signalroom_dagster.sources.tables import Row
 
 
 class Entity(NamedTuple):
@@ -45,5 +47,14 @@ def _read(network: Network, name: str) -> Answer:
         return network.api.ask(entity.method, entity.path, params={"page": number, "page_size": size}, body=body)
 
     found = whole_list(network, name, name, entity.id_key, page)
-    ours = [row for row in found.rows if entity.owner is None or network.is_ours(row.get(entity.owner))]
+    ours = list(_ours(network, entity, found.rows))
     return Answer(ours, totals={network.context.today: found.counted - (len(found.rows) - len(ours))})
+
+
+def _ours(network: Network, entity: Entity, rows: Iterable[Row]) -> Iterator[Row | LeftOut]:
+    for row in rows:
+        ours = network.is_ours(row.get(entity.owner)) if entity.owner else True
+        if ours is None:
+            yield LeftOut(WHOSE, key_of((entity.id_key,), (row.get(entity.id_key),)))
+        elif ours:
+            yield row

@@ -9,6 +9,7 @@ https://developers.everflow.io/docs/user-guide/paging/
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from typing import Any, NamedTuple, TypeAlias
 
 from signalroom_dagster.sources.everflow.network import AT_ONCE, Network, rows_of
@@ -75,11 +76,15 @@ def _read(network: Network, page: Page, size: int, rows_key: str, id_key: str) -
         counted = _count(network, answer, rows_key)
     distinct: dict[Any, Mapping[str, Any]] = {}
     twins = 0
+    nameless = count()
     for rows in pages:
         here: dict[Any, Mapping[str, Any]] = {}
         for row in rows:
-            twins += here.get(row.get(id_key)) == row
-            here[row.get(id_key)] = row
+            name = row.get(id_key)
+            if not isinstance(name, str | int):  # cannot be told from another one: none of them hides the others
+                name = f"nameless row {next(nameless)}"
+            twins += here.get(name) == row
+            here[name] = row
         distinct |= here
     return _Reading(distinct, twins, counted)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import date, datetime
 from functools import cached_property
 from typing import Any, cast
 
@@ -10,9 +10,13 @@ from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.sources.context import SourceContext
 from signalroom_dagster.sources.everflow.settings import Settings
 from signalroom_dagster.sources.http import Api, VendorDataError
+from signalroom_dagster.sources.set_aside import LeftOut, key_of
+from signalroom_dagster.sources.tables import UNREADABLE, Row, as_integer, as_moment, columns_of
 
 AT_ONCE = 4  # of the ten reports that an account may have under way
 UTC_NAMES = ("UTC", "Etc/UTC")
+WHOSE = "without an advertiser: nobody knows whose it is"
+_ADVERTISER = columns_of({"id": "bigint relationship.advertiser.network_advertiser_id"})[0].value
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,8 @@ class Network:
     def zone_ids(self) -> Mapping[str, int]:
         """Everflow's number of each time zone, by its IANA name."""
         known = rows_of(self, self.api.get("/v1/meta/timezones"), "timezones")
-        return {str(entry["timezone"]): int(entry["timezone_id"]) for entry in known if "timezone_id" in entry}
+        numbers = [(str(entry.get("timezone")), str(entry.get("timezone_id"))) for entry in known]
+        return {name: int(number) for name, number in numbers if number.isdecimal()}
 
     def zone_id(self, *names: str) -> int:
         """The number of a time zone, by the first name that is known; the reports' own without a name.
@@ -52,21 +57,38 @@ class Network:
         wanted = self.settings.advertiser_ids if len(self.settings.advertiser_ids) == 1 else []
         return [filter_on("advertiser", number) for number in wanted]
 
-    def is_ours(self, advertiser_id: Any) -> bool:
-        """Whether a row is of one of the client's advertisers: Everflow ignores filters that it does not understand."""
-        return not self.settings.advertiser_ids or int(advertiser_id or 0) in self.settings.advertiser_ids
+    def is_ours(self, advertiser_id: Any) -> bool | None:
+        """Whether a row is of one of the client's advertisers: Everflow ignores filters that it does not understand.
 
-    def ours(self, rows: Iterable[Mapping[str, Any]], moment: str) -> Iterator[Mapping[str, Any]]:
-        """The client's rows of a raw report, each with its `date`: the day of the named field's epoch seconds.
-
-        Raises VendorDataError for a row without that field.
+        None for a row that names no advertiser, where the client's are named: nobody knows whose it is.
         """
+        if not self.settings.advertiser_ids:
+            return True
+        try:
+            number = as_integer(advertiser_id)
+        except UNREADABLE:
+            number = None
+        return number in self.settings.advertiser_ids if number else None
+
+    def ours(self, rows: Iterable[Row], moment: str, key: str) -> Iterator[Row | LeftOut]:
+        """The client's rows of a raw report, each with its `date`: the day of the named field's epoch seconds."""
         for row in rows:
-            parties = row.get("relationship") or {}
-            if self.is_ours((parties.get("advertiser") or {}).get("network_advertiser_id")):
-                if not isinstance(row.get(moment), int):
-                    raise VendorDataError(self.said(f"a row without its {moment}"))
-                yield {**row, "date": datetime.fromtimestamp(row[moment], UTC).astimezone(self.context.zone).date()}
+            day = self._day_of(row.get(moment))
+            try:
+                ours = self.is_ours(_ADVERTISER(row))
+            except UNREADABLE:
+                ours = self.is_ours(None)
+            if ours is None:
+                yield LeftOut(WHOSE, key_of((key,), (row.get(key),)), day)
+            elif ours:
+                yield {**row, "date": day}
+
+    def _day_of(self, seconds: Any) -> date | None:
+        try:
+            moment = as_moment(seconds)
+        except UNREADABLE:
+            return None
+        return datetime.fromisoformat(moment).astimezone(self.context.zone).date() if moment else None
 
     def said(self, what: str) -> str:
         """A sentence on this network."""
@@ -87,6 +109,7 @@ def rows_of(network: Network, answer: Any, *names: str) -> Sequence[Mapping[str,
     found = answer[present[0]] if present else None
     if present and found is None:
         return ()
-    if not isinstance(found, list) or not all(isinstance(row, dict) for row in cast("list[Any]", found)):
+    rows = cast("list[Any]", found if isinstance(found, list) else [None])
+    if rows and not any(isinstance(row, dict) for row in rows):
         raise VendorDataError(network.said(f"an answer without {' or '.join(names)}"))
-    return cast("list[Mapping[str, Any]]", found)
+    return [row if isinstance(row, dict) else {} for row in rows]

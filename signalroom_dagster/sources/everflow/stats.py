@@ -6,17 +6,17 @@ https://developers.everflow.io/docs/network/reporting/aggregated_data/
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
-from decimal import Decimal
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from zoneinfo import ZoneInfo
 
 from signalroom_dagster.slices import Figure
 from signalroom_dagster.sources.days import days_to_read, stretches
-from signalroom_dagster.sources.everflow.network import Network, filter_on, rows_of
+from signalroom_dagster.sources.everflow.network import WHOSE, Network, filter_on, rows_of
 from signalroom_dagster.sources.http import VendorDataError
+from signalroom_dagster.sources.set_aside import LeftOut, key_of
 from signalroom_dagster.sources.slicing import Answer, Slice
-from signalroom_dagster.sources.tables import Row
+from signalroom_dagster.sources.tables import UNREADABLE, Row, as_decimal, as_integer
 
 CUT = 10_000
 LONGEST = 31  # days in a request; a year is the vendor's limit
@@ -38,8 +38,17 @@ def plan_daily_stats(network: Network) -> Iterator[Slice]:
 
 
 def _read(network: Network, days: Sequence[date]) -> Answer:
-    rows = [row for row in _rows(network, days) if network.is_ours(row["advertiser_id"])]
-    return Answer(rows, totals=_totals(network, days))
+    rows = [_whose(network, row) for row in _rows(network, days)]
+    totals, unread = _totals(network, days)
+    return Answer([*filter(None, rows), *unread], totals=totals)
+
+
+def _whose(network: Network, row: Row) -> Row | LeftOut | None:
+    """The row, if it is of the client's advertisers."""
+    ours = network.is_ours(row.get("advertiser_id"))
+    if ours is not None:
+        return row if ours else None
+    return LeftOut(WHOSE, key_of(("affiliate_id",), (row.get("affiliate_id"),)), row.get("date"))
 
 
 def _rows(network: Network, days: Sequence[date]) -> Iterator[Row]:
@@ -66,16 +75,34 @@ def _by_affiliate(network: Network, day: Sequence[date]) -> Iterator[Row]:
         yield from report.rows
 
 
-def _totals(network: Network, days: Sequence[date]) -> dict[date, Figure]:
-    """Everflow's own payout of each day, from a report that is not split by affiliate; no row means none."""
+def _totals(network: Network, days: Sequence[date]) -> tuple[dict[date, Figure], list[LeftOut]]:
+    """Everflow's own payout of each day, from a report that is not split by affiliate, and those that cannot be read.
+
+    No row means none. What names no advertiser counts: it may be the client's.
+    """
     report = _report(network, days, ("date", "advertiser"))
     if report.cut:
         raise VendorDataError(network.api.about("POST", PATH, f"cuts the totals of {days[0]} to {days[-1]}"))
     totals: dict[date, Figure] = dict.fromkeys(days, 0)
+    unread: list[LeftOut] = []
     for row in report.rows:
-        if network.is_ours(row["advertiser_id"]):
-            totals[row["date"]] = totals.get(row["date"], 0) + row["payout"]
-    return totals
+        if network.is_ours(row.get("advertiser_id")) is False:
+            continue
+        day, payout = row.get("date"), _payout(row)
+        if day is None or payout is None:
+            unread.append(LeftOut("a total of Everflow's own that cannot be read", day=day))
+        else:
+            totals[day] = totals.get(day, 0) + payout
+    if any(total.day is None for total in unread):
+        return {}, unread
+    return {day: total for day, total in totals.items() if day not in {total.day for total in unread}}, unread
+
+
+def _payout(row: Row) -> Figure | None:
+    try:
+        return as_decimal(row.get("payout"))
+    except UNREADABLE:
+        return None
 
 
 def _report(
@@ -97,29 +124,40 @@ def _report(
     }
     answer = network.api.post(PATH, body)
     rows = rows_of(network, answer, "table")
-    try:
-        flat = [_flat(row, columns, network.context.zone) for row in rows]
-    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):
-        raise VendorDataError(network.api.about("POST", PATH, "gives a row of another shape")) from None
+    flat = [_flat(row, columns, network.context.zone) for row in rows]
     return Report(flat, answer.get("incomplete_results") is True or len(rows) >= CUT)
 
 
 def _flat(row: Row, columns: Sequence[str], zone: ZoneInfo) -> Row:
-    """A row with its dimensions by name: their order is not promised."""
-    flat: dict[str, Any] = {**row["reporting"], "payout": Decimal(str(row["reporting"]["payout"]))}
-    dimensions = {column["column_type"]: column for column in row["columns"]}
+    """A row with its dimensions by name: their order is not promised. What cannot be read of it is None."""
+    reporting, named = row.get("reporting"), row.get("columns")
+    flat: dict[str, Any] = {**reporting} if isinstance(reporting, Mapping) else {}
+    listed = cast("list[Any]", named) if isinstance(named, list) else []
+    dimensions = {str(each.get("column_type")): each for each in listed if isinstance(each, Mapping)}
     for kind in columns:
+        dimension = dimensions.get(kind, {})
         if kind == "date":
-            flat["date"] = _date(dimensions[kind], zone)
+            flat["date"] = _date(dimension, zone)
         else:
-            flat[f"{kind}_id"] = int(dimensions[kind].get("id") or 0)
-            flat[f"{kind}_label"] = dimensions[kind].get("label")
+            flat[f"{kind}_id"] = _id(dimension)
+            flat[f"{kind}_label"] = dimension.get("label")
     return flat
 
 
-def _date(column: Mapping[str, Any], zone: ZoneInfo) -> date:
+def _id(dimension: Row) -> int | None:
+    """The id, 0 for none; None for one that cannot be read."""
+    try:
+        return as_integer(dimension.get("id")) or 0 if dimension else None
+    except UNREADABLE:
+        return None
+
+
+def _date(dimension: Row, zone: ZoneInfo) -> date | None:
     """The label when it is a date; else the id, in seconds: midnight of that date in UTC, or else in the zone."""
-    if found := _ISO.match(column.get("label") or ""):
-        return date.fromisoformat(found[0])
-    moment = datetime.fromtimestamp(int(column["id"]), UTC)
+    try:
+        if found := _ISO.match(dimension.get("label") or ""):
+            return date.fromisoformat(found[0])
+        moment = datetime.fromtimestamp(int(dimension["id"]), UTC)
+    except (*UNREADABLE, LookupError, OSError):
+        return None
     return moment.date() if moment.time() == time.min else moment.astimezone(zone).date()

@@ -9,6 +9,7 @@ https://devdocs.mautic.org/en/5.x/rest_api/contacts.html
 import hmac
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,7 @@ from signalroom_dagster.sources.mautic.nested import entries, picked
 from signalroom_dagster.sources.mautic.pages import Listing, in_utc
 from signalroom_dagster.sources.mautic.settings import OTHERS, Settings
 from signalroom_dagster.sources.slicing import Answer, Slice
-from signalroom_dagster.sources.tables import Row, as_text
+from signalroom_dagster.sources.tables import UNREADABLE, Row, as_text
 
 RESOURCE = "contacts"
 UTM = ("id", "dateAdded", "utmCampaign", "utmContent", "utmMedium", "utmSource", "utmTerm")
@@ -92,6 +93,10 @@ def _fields(settings: Settings) -> Callable[[Row], Row]:
     return allowed
 
 
-def _digest(value: Any, key: bytes) -> str:
-    """As `s3_exports` hashes a column: equal values stay joinable within one client, under one key."""
-    return hmac.digest(key, str(as_text(value)).encode(), "sha256").hex()
+def _digest(value: Any, key: bytes) -> Any:
+    """As `s3_exports` hashes a column: equal values stay joinable within one client, under one key. What cannot be read
+    is no number, which its cell is cleaned of."""
+    try:
+        return hmac.digest(key, str(as_text(value)).encode(), "sha256").hex()
+    except UNREADABLE:
+        return Decimal("NaN")

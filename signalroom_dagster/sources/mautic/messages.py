@@ -15,6 +15,7 @@ from signalroom_dagster.sources.mautic.instance import Instance, swept
 from signalroom_dagster.sources.mautic.mark import Mark
 from signalroom_dagster.sources.mautic.nested import entries, id_of, picked
 from signalroom_dagster.sources.mautic.pages import Listing
+from signalroom_dagster.sources.set_aside import LeftOut
 from signalroom_dagster.sources.slicing import Answer, Slice
 from signalroom_dagster.sources.tables import Row
 
@@ -61,15 +62,16 @@ def _emails(instance: Instance) -> Answer:
     listed: set[int] = set()
 
     def stored(row: Row) -> Row:
-        number = int(row["id"])
-        listed.add(number)
-        parents.update({child: number for entry in entries(row.get("variantChildren")) if (child := id_of(entry))})
+        if number := id_of(row):
+            listed.add(number)
+            children = [id_of(entry) for entry in entries(row.get("variantChildren"))]
+            parents.update({child: number for child in children if child})
         return _email(row, id_of(row.get("variantParent")))
 
     whole = swept(instance, listing, stored, Mark(datetime.now(UTC)))
     answer = Answer((), totals=whole.totals)
 
-    def rows() -> Iterator[Row]:
+    def rows() -> Iterator[Row | LeftOut]:
         yield from whole.rows
         for child, parent in parents.items():
             if child not in listed and (row := _variant(instance, child)):

@@ -23,4 +23,4 @@ def picked(collection: Any, names: Sequence[str]) -> list[dict[str, Any]]:
 def id_of(entry: Any) -> int | None:
     """The id of an entity that is named by it or stands there whole."""
     found = entry.get("id") if isinstance(entry, Mapping) else entry
-    return int(found) if found and str(found).isdigit() else None
+    return int(found) if isinstance(found, str | int) and str(found).isdecimal() and found else None

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster.sources.mautic.account import Account
-from signalroom_dagster.sources.tables import Row
+from signalroom_dagster.sources.tables import UNREADABLE, Row, as_integer
 
 Condition: TypeAlias = tuple[str, str, str]
 """A column, an operator of Mautic's (gt, gte, eq), and the value as text."""
@@ -38,7 +38,8 @@ class Listing:
     def rows(
         self, *conditions: Condition, above: int = 0, counted: Callable[[int], None] = lambda _: None
     ) -> Iterator[tuple[int, Row]]:
-        """Each row that meets the conditions, with its id, in the order of ids above `above`.
+        """Each row that meets the conditions, with its id, in the order of ids above `above`; one whose id cannot be
+        read with that of the row before, for the load to leave it out.
 
         `counted` is told how many rows Mautic counts when reading begins. Raises VendorDataError for an answer that
         is no such list, and for one that does not heed what it was asked.
@@ -48,7 +49,8 @@ class Listing:
         while page:
             yield from page
             full = len(page) >= self.page_size or total > len(page)  # fewer than asked for, and yet not all
-            total, page = self._page(page[-1][0], conditions) if full else (0, [])
+            advances, above = page[-1][0] > above, page[-1][0]
+            total, page = self._page(above, conditions) if full and advances else (0, [])
 
     def count(self) -> int:
         """How many rows Mautic counts now."""
@@ -57,10 +59,14 @@ class Listing:
     def _page(self, last: int, conditions: Sequence[Condition]) -> tuple[int, Sequence[tuple[int, Row]]]:
         """How many rows Mautic counts after the id `last`, and the first of them."""
         answer = self._asked((("id", "gt", str(last)), *conditions))
-        page = [(self._id(row), row) for row in self._rows(answer)]
-        ids = [last, *(number for number, _ in page)]
+        rows = [(_id(row), row) for row in self._rows(answer)]
+        ids = [last, *(number for number, _ in rows if number is not None)]
         if ids != sorted(set(ids)):
             raise self.wrong("does not keep to the order of ids that was asked for")
+        page: list[tuple[int, Row]] = []
+        for number, row in rows:
+            last = last if number is None else number
+            page.append((last, row))
         return self._total(answer), page
 
     def _asked(self, conditions: Sequence[Condition]) -> Mapping[str, Any]:
@@ -71,17 +77,12 @@ class Listing:
         return self.account.get(self.path, params)
 
     def _rows(self, answer: Mapping[str, Any]) -> list[Any]:
-        """A list, or an object by id; an empty one comes as either."""
+        """A list, or an object by id; an empty one comes as either. What is no row is an empty one."""
         rows: Any = answer.get(self.rows_key)
         if not isinstance(rows, Mapping | list):
             raise self.wrong(f"answered without {self.rows_key} ({', '.join(sorted(answer)[:5])})")
-        return list(rows.values()) if isinstance(rows, Mapping) else rows
-
-    def _id(self, row: Any) -> int:
-        try:
-            return int(row["id"])
-        except (KeyError, TypeError, ValueError):
-            raise self.wrong("has a row without an id") from None
+        listed: list[Any] = list(rows.values()) if isinstance(rows, Mapping) else rows
+        return [row if isinstance(row, Mapping) else {} for row in listed]
 
     def _total(self, answer: Mapping[str, Any]) -> int:
         try:
@@ -92,6 +93,13 @@ class Listing:
     def wrong(self, what: str) -> VendorDataError:
         """The error to raise for an answer of this list that cannot be meant."""
         return VendorDataError(self.account.api.about("GET", self.path, what))
+
+
+def _id(row: Any) -> int | None:
+    try:
+        return as_integer(row["id"])
+    except (*UNREADABLE, LookupError):
+        return None
 
 
 def in_utc(moment: datetime) -> str:

@@ -7,7 +7,7 @@ https://posthog.com/docs/api/queries
 """
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -19,7 +19,9 @@ from signalroom_dagster.sources.days import ONE_DAY, day_of, days_to_read, midni
 from signalroom_dagster.sources.http import VendorDataError, VendorError
 from signalroom_dagster.sources.posthog.hogql import COLUMNS, Part, Place, count_of, page_of
 from signalroom_dagster.sources.posthog.project import Found, Project
+from signalroom_dagster.sources.set_aside import LeftOut, key_of
 from signalroom_dagster.sources.slicing import Answer, Slice
+from signalroom_dagster.sources.tables import UNREADABLE, Row
 
 
 def plan_events(project: Project, context: SourceContext) -> Iterator[Slice]:
@@ -54,7 +56,7 @@ def _read(project: Project, context: SourceContext, days: Sequence[date], until:
         day: sum(count[f"day_{number}"] for count in counts) for number, day in enumerate(days)
     }
     rows = (
-        {**row, "ingested_on": day_of(row["created_at"], context.zone)}
+        row if isinstance(row, LeftOut) else {**row, "ingested_on": day_of(row["created_at"], context.zone)}
         for part, count in zip(parts, counts, strict=True)
         for row in _events(project, part, count["places"])
     )
@@ -70,7 +72,7 @@ def _count(project: Project, part: Part, days: Sequence[tuple[datetime, datetime
     return {column: int(found[0][column] or 0) for column in columns}
 
 
-def _events(project: Project, part: Part, counted: int) -> Iterator[Mapping[str, Any]]:
+def _events(project: Project, part: Part, counted: int) -> Iterator[Row | LeftOut]:
     """Every event of a part. Raises VendorDataError when they are not as many as PostHog counts."""
     last, read, more = None, 0, counted > 0
     while more:
@@ -85,31 +87,41 @@ def _events(project: Project, part: Part, counted: int) -> Iterator[Mapping[str,
 
 def _page(
     project: Project, part: Part, after: Place | None
-) -> Generator[Mapping[str, Any], None, tuple[Place | None, int, bool]]:
+) -> Generator[Row | LeftOut, None, tuple[Place | None, int, bool]]:
     """One page's events, each place once; the last place, how many there were, and whether the page was full."""
     rows = project.settings.page_rows
     with _hint(part):
         found = project.query("events", page_of(part, after, rows), COLUMNS)
     last, fresh = after, 0
     for row in found.rows:
-        event = _typed(project, found, row)
+        event = _typed(found, row)
+        if event is None:
+            fresh += 1
+            yield LeftOut("without a uuid or a time of arrival that can be read", key_of(("uuid",), (row["uuid"],)))
+            continue
         place = Place(event["created_at"], UUID(event["uuid"]))
-        if fresh and place == last:
+        if place == last and last != after:
             continue  # PostHog has not yet merged an event that was sent twice
         if last and place <= last or not part.start <= place.created_at < part.end:
             raise VendorDataError(_about(project, "gives events that were not asked for: the cursor does not advance"))
         last, fresh = place, fresh + 1
         yield event
+    if found.cells and last == after:
+        raise VendorDataError(_about(project, "gives no event with a uuid and a time that can be read"))
     return last, fresh, len(found.cells) >= rows
 
 
-def _typed(project: Project, found: Found, row: dict[str, Any]) -> dict[str, Any]:
-    """A row with its times as instants and its UUID in the usual spelling."""
+def _typed(found: Found, row: dict[str, Any]) -> dict[str, Any] | None:
+    """A row with its times as instants and its UUID in the usual spelling; None where its place cannot be read.
+
+    Its own time stays as it is where it cannot be read: the cell says so.
+    """
     try:
-        own = found.moment(row, "timestamp") if row["timestamp"] else None
-        row |= {"uuid": str(UUID(row["uuid"])), "timestamp": own, "created_at": found.moment(row, "created_at")}
-    except (ValueError, TypeError, AttributeError):
-        raise VendorDataError(_about(project, "gives an event without a uuid or a time that can be read")) from None
+        row |= {"uuid": str(UUID(row["uuid"])), "created_at": found.moment(row, "created_at")}
+    except UNREADABLE:
+        return None
+    with suppress(*UNREADABLE):
+        row["timestamp"] = found.moment(row, "timestamp") if row["timestamp"] else None
     return row
 
 

@@ -5,6 +5,7 @@ https://posthog.com/docs/api/feature-flags · https://posthog.com/docs/api/exper
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import cast
 
 from signalroom_dagster.sources.context import SourceContext
 from signalroom_dagster.sources.days import is_read
@@ -12,7 +13,7 @@ from signalroom_dagster.sources.http import VendorDataError, VendorError
 from signalroom_dagster.sources.parallel import read_ahead
 from signalroom_dagster.sources.posthog.project import Project
 from signalroom_dagster.sources.slicing import Answer, Slice
-from signalroom_dagster.sources.tables import Row
+from signalroom_dagster.sources.tables import UNREADABLE, Row, as_integer
 
 AT_ONCE = 2
 
@@ -39,11 +40,13 @@ def _read_flags(project: Project, context: SourceContext) -> Answer:
 
 def _read_experiments(project: Project, context: SourceContext) -> Answer:
     """Each experiment by itself: the list leaves out what it measures, and the archived ones unless asked for them."""
-    found = _whole_list(project, "experiments") | _whole_list(project, "experiments", archived="true")
+    found = {**_whole_list(project, "experiments"), **_whole_list(project, "experiments", archived="true")}
     answer = Answer((), totals={context.today: len(found)})
 
     def bodies() -> Iterator[Row]:
-        for body in read_ahead(partial(_experiment, project), found, AT_ONCE):
+        yield from (row for name, row in found.items() if isinstance(name, str))
+        numbers = [name for name in found if isinstance(name, int)]
+        for body in read_ahead(partial(_experiment, project), numbers, AT_ONCE):
             if body is None:
                 answer.totals[context.today] -= 1
             else:
@@ -63,17 +66,28 @@ def _experiment(project: Project, number: int) -> Row | None:
         return None
 
 
-def _whole_list(project: Project, name: str, **params: str) -> dict[int, Row]:
-    """Every row of a list by its id. Raises VendorDataError when they are not as many as PostHog counts."""
-    found: dict[int, Row] = {}
+def _whole_list(project: Project, name: str, **params: str) -> dict[int | str, Row]:
+    """Every row of a list by its id; one without an id that can be read by a name, for the load to leave it out.
+
+    Raises VendorDataError when they are not as many as PostHog counts.
+    """
+    found: dict[int | str, Row] = {}
     counted: int | None = None
     path = f"{project.path}/{name}/"
     for page in project.pages(name, **params):
-        try:
-            found |= {int(row["id"]): row for row in page["results"]}
-        except (LookupError, TypeError, ValueError):  # taken for an empty list it would empty the table
-            raise VendorDataError(project.api.about("GET", path, "answered what is not a list of rows")) from None
+        rows = page.get("results")
+        if not isinstance(rows, list):  # taken for an empty list it would empty the table
+            raise VendorDataError(project.api.about("GET", path, "answered what is not a list of rows"))
+        for row in cast("list[Row]", rows):
+            found[_id(row) or f"row {len(found)} of {sorted(params)}"] = row
         counted = page.get("count")
     if counted is not None and counted != len(found):
         raise VendorDataError(project.api.about("GET", path, f"gives {len(found)} rows and counts {counted}"))
     return found
+
+
+def _id(row: Row) -> int | None:
+    try:
+        return as_integer(row.get("id"))
+    except UNREADABLE:
+        return None

@@ -78,9 +78,12 @@ class Project:
         rows = answer.get("results")
         if missing or not isinstance(rows, list):
             raise VendorDataError(self.api.about("POST", path, f"answered without {', '.join(missing) or 'results'}"))
-        if any(not isinstance(row, list) or len(row) != len(named) for row in rows):
-            raise VendorDataError(self.api.about("POST", path, "gives a row that has not one cell for each column"))
-        return Found(named, _types(named, answer.get("types") or ()), rows)
+        broken = [not isinstance(row, list) or len(row) != len(named) for row in rows]
+        if rows and all(broken):
+            raise VendorDataError(self.api.about("POST", path, "gives rows that have not one cell for each column"))
+        nothing: list[Any] = [None] * len(named)
+        cells = [nothing if is_broken else row for row, is_broken in zip(rows, broken, strict=True)]
+        return Found(named, _types(named, answer.get("types") or ()), cells)
 
     def pages(self, name: str, **params: Any) -> Iterator[Mapping[str, Any]]:
         """Every page of a list. Of `next` only the parameters are used, so the key never goes to another host.

@@ -3,11 +3,11 @@
 https://api.redtrack.io/docs/index.html
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, date, datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from signalroom_dagster.limits import Limit
@@ -16,8 +16,7 @@ from signalroom_dagster.sources.days import ONE_DAY, day_of, midnight
 from signalroom_dagster.sources.http import Api, VendorDataError, VendorError
 from signalroom_dagster.sources.redtrack.paging import Listing, NameOf, NotAListError, Page, page_of, read_list
 from signalroom_dagster.sources.redtrack.settings import Settings
-
-Found = TypeVar("Found")
+from signalroom_dagster.sources.tables import UNREADABLE
 
 REPORT = "/report"
 REPORT_SIZES = (1000, 499)
@@ -25,6 +24,9 @@ REPORT_SIZES = (1000, 499)
 
 REST_SECONDS = "20"
 """Between attempts after a 429 that names no time: RedTrack counts by the minute, and four of these are longer."""
+
+FIRST_YEAR, LAST_YEAR = MINYEAR, MAXYEAR
+"""The years at both ends have moments that are beyond the calendar in some zones."""
 
 UNSET = "0001-01-01"
 """The day that RedTrack gives a moment that never was."""
@@ -43,7 +45,7 @@ class Account:
         """Every row of a report over days of the client, both included, grouped by a comma list of dimensions."""
 
         def name_of(row: Any) -> Any:
-            return (row.get("date"), row["source_id"]) if row.get("source_id") else None
+            return (str(row.get("date")), str(row["source_id"])) if row.get("source_id") else None
 
         params = {"group": group, "date_from": first, "date_to": last, "timezone": self.context.zone.key}
         listing = self.whole_list(REPORT, name_of, REPORT_SIZES, self.reports, **params)
@@ -74,18 +76,19 @@ class Account:
                 raise VendorError(str(error), 429, REST_SECONDS) from None
             raise
 
-    def read_as(self, convert: Callable[[Any], Found], value: Any, path: str, name: str) -> Found:
-        """A value of an answer, converted. Raises VendorDataError, without the value, where `convert` refuses it."""
-        try:
-            return convert(value)
-        except ValueError:
-            raise VendorDataError(self.api.about("GET", path, f"gives a {name} that cannot be read")) from None
+    def moment(self, value: Any) -> Any:
+        """An instant from text with a zone or without one, which then is the account's.
 
-    def moment(self, value: Any) -> datetime | None:
-        """An instant from text with a zone or without one, which then is the account's. Raises ValueError."""
+        What cannot be read stays as it is: the cell that it is for says so.
+        """
         if not value or str(value).startswith(UNSET):
             return None
-        found = datetime.fromisoformat(str(value).strip())
+        try:
+            found = datetime.fromisoformat(str(value).strip())
+        except UNREADABLE:
+            return value
+        if not FIRST_YEAR < found.year < LAST_YEAR:
+            return value
         return found if found.tzinfo else found.replace(tzinfo=self.zone)
 
     @property

@@ -6,13 +6,14 @@ https://api.redtrack.io/docs/index.html
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from typing import Any
 
 from signalroom_dagster.sources.days import day_of, days_to_read
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster.sources.redtrack.account import Account
+from signalroom_dagster.sources.redtrack.paging import each_once, name_of
 from signalroom_dagster.sources.slicing import Answer, Slice
 from signalroom_dagster.sources.tables import Row
 
@@ -31,28 +32,25 @@ def plan_conversions(account: Account) -> Iterator[Slice]:
 
 def _read(account: Account, day: date) -> Answer:
     first, last = account.days_around(day)
-    listing = account.whole_list(PATH, _id, PAGE_SIZES, date_from=first, date_to=last)
-    distinct = {_id(row): row for row in listing.rows}
-    placed = [_placed(account, row, first, last) for row in distinct.values()]
-    ours = [row for row in placed if row["date"] == day]
-    if listing.counted is None:
+    listing = account.whole_list(PATH, name_of, PAGE_SIZES, date_from=first, date_to=last)
+    rows = each_once(listing.rows)
+    placed = [_placed(account, row, first, last) for row in rows]
+    ours = [row for row in placed if row["date"] in (day, None)]
+    known = len(rows) if listing.pages > 1 else len(listing.rows)
+    if listing.counted is None or known > listing.counted:  # a count that has been passed says nothing
         return Answer(ours)
-    known = len(distinct) if listing.pages > 1 else len(listing.rows)
     return Answer(ours, totals={day: listing.counted - known + len(ours)})
 
 
-def _id(row: Row) -> Any:
-    return row.get("id")
-
-
 def _placed(account: Account, row: Row, first: date, last: date) -> Mapping[str, Any]:
-    """The row with its moments as instants, and the client's day on which it converted."""
-    moments = {name: account.read_as(account.moment, row.get(name), PATH, name) for name in MOMENTS}
-    at = moments["conv_time"] or moments["created_at"]
-    if at is None:
-        raise VendorDataError(account.api.about("GET", PATH, "gives a conversion that has no time"))
-    theirs = day_of(at, account.zone)
+    """The row with its moments as instants, and the client's day on which it converted, if that can be read."""
+    moments = {name: account.moment(row.get(name)) for name in MOMENTS}
+    known = [at for at in (moments["conv_time"], moments["created_at"]) if isinstance(at, datetime)]
+    if not known:
+        return {**row, **moments, "date": None}
+    theirs = day_of(known[0], account.zone)
     if not first - account.slack <= theirs <= last + account.slack:
         what = f"gives a conversion of {theirs} among those of {first} to {last}; is account_timezone right?"
         raise VendorDataError(account.api.about("GET", PATH, what))
-    return {**row, **moments, "conv_time": at, "date": day_of(at, account.context.zone)}
+    at = moments["conv_time"] or known[0]
+    return {**row, **moments, "conv_time": at, "date": day_of(known[0], account.context.zone)}

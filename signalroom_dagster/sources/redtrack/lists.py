@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from signalroom_dagster.sources.days import is_read
 from signalroom_dagster.sources.redtrack.account import Account
+from signalroom_dagster.sources.redtrack.paging import each_once, name_of
 from signalroom_dagster.sources.slicing import Answer, Slice
 from signalroom_dagster.sources.tables import Row
 
@@ -27,20 +28,15 @@ def plan_list(account: Account, name: str) -> Iterator[Slice]:
 
 
 def _read(account: Account, name: str) -> Answer:
-    listing = account.whole_list(f"/{name}", _id, PAGE_SIZES)
-    rows = {_id(row): _row(account, name, row) for row in listing.rows}
-    answer = Answer(list(rows.values()))
+    listing = account.whole_list(f"/{name}", name_of, PAGE_SIZES)
+    answer = Answer([_row(account, name, row) for row in each_once(listing.rows)])
     if listing.counted is not None:
         answer.totals[account.context.today] = listing.counted
     return answer
 
 
-def _id(row: Row) -> Any:
-    return row.get("id")
-
-
 def _row(account: Account, name: str, row: Row) -> Mapping[str, Any]:
-    moments = {moment: account.read_as(account.moment, row.get(moment), f"/{name}", moment) for moment in MOMENTS}
+    moments = {moment: account.moment(row.get(moment)) for moment in MOMENTS}
     return {**row, **moments, **(_everflow_ids(row.get("url")) if name == "offers" else {})}
 
 

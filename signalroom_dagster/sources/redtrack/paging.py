@@ -64,9 +64,21 @@ def page_of(answer: Any) -> Page:
         counted = total if type(total) is int else None
         answer = wrapped["items"]
     rows: Any = [] if answer is None else answer
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+    if not isinstance(rows, list) or (rows and not any(isinstance(row, dict) for row in cast("list[Any]", rows))):
         raise NotAListError
-    return Page(cast("list[Row]", rows), counted)
+    return Page([row if isinstance(row, dict) else {} for row in cast("list[Any]", rows)], counted)
+
+
+def name_of(row: Row) -> Hashable | None:
+    """A row's id, where it has one."""
+    number = row.get("id")
+    return number if isinstance(number, str | int) and number != "" else None
+
+
+def each_once(rows: Sequence[Row]) -> list[Row]:
+    """Rows that come twice once, as they came last; those without an id all, for the load to say so."""
+    named = {name: row for row in rows if (name := name_of(row)) is not None}
+    return [*named.values(), *(row for row in rows if name_of(row) is None)]
 
 
 def read_list(page: Callable[[int, int], Page], size: int) -> Listing:

@@ -5,15 +5,18 @@ https://api.redtrack.io/docs/index.html
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from functools import partial
+from math import isfinite
 from typing import Any
 
 from signalroom_dagster.slices import Figure
 from signalroom_dagster.sources.days import days_to_read, stretches
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster.sources.redtrack.account import REPORT, Account
+from signalroom_dagster.sources.set_aside import LeftOut, key_of
 from signalroom_dagster.sources.slicing import Answer, Slice
-from signalroom_dagster.sources.tables import as_date, as_decimal
+from signalroom_dagster.sources.tables import UNREADABLE, Row, as_date, as_decimal
 
 LONGEST = 31  # days in a report; no longest one is documented
 UNKNOWN = "(unknown)"
@@ -26,8 +29,9 @@ def plan_daily_spend(account: Account, amounts: Sequence[str]) -> Iterator[Slice
 
 
 def _read(account: Account, amounts: Sequence[str], days: Sequence[date]) -> Answer:
-    rows = _by_key(account, amounts, _rows(account, days))
-    return Answer(rows, totals=_totals(account, days))
+    rows = _by_key(amounts, _rows(account, days))
+    totals, unread = _totals(account, days)
+    return Answer([*rows, *unread], totals=totals)
 
 
 def _rows(account: Account, days: Sequence[date]) -> Sequence[dict[str, Any]]:
@@ -40,39 +44,67 @@ def _rows(account: Account, days: Sequence[date]) -> Sequence[dict[str, Any]]:
 
 def _of_sources(account: Account, group: str, first: date, last: date) -> Sequence[dict[str, Any]]:
     rows = account.report(group, first, last)
-    if any("source_id" not in row for row in rows):  # an aggregate of everything, as for a misspelt parameter
-        raise VendorDataError(account.api.about("GET", REPORT, "did not group by source: a row has no source_id"))
+    if rows and not any("source_id" in row for row in rows):  # an aggregate of everything, as for a misspelt parameter
+        raise VendorDataError(account.api.about("GET", REPORT, "did not group by source: no row has a source_id"))
     return rows
 
 
-def _by_key(account: Account, amounts: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _by_key(amounts: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Row | LeftOut]:
     """One row per day and source; rows that share both are summed. Sources without an id are one: the unknown."""
     found: dict[tuple[str | None, str], dict[str, Any]] = {}
+    left_out: list[Row | LeftOut] = []
     for row in rows:
-        day = account.read_as(as_date, row["date"], REPORT, "date")
-        source = UNKNOWN if row["source_id"] is None else str(row["source_id"]).strip() or UNKNOWN
-        before = found.get((day, source))
-        found[day, source] = {**(before or row), "date": day, "source_id": source}
+        day, source = _day(row), row.get("source_id")
+        if day is None or "source_id" not in row:
+            left_out.append(LeftOut("without its key (date, source_id)", key_of(("date", "source_id"), (day, source))))
+            continue
+        name = UNKNOWN if source is None else str(source).strip() or UNKNOWN
+        before = found.get((day, name))
+        found[day, name] = {**(before or row), "date": day, "source_id": name}
         if before:
-            found[day, source] |= {name: _sum(account, name, before.get(name), row.get(name)) for name in amounts}
-    return list(found.values())
+            found[day, name] |= {amount: _sum(before.get(amount), row.get(amount)) for amount in amounts}
+    return [*found.values(), *left_out]
 
 
-def _sum(account: Account, name: str, *values: Any) -> Figure | None:
-    """The sum of what there is; None where there is nothing, because 0 would be a figure."""
-    amounts = [account.read_as(as_decimal, value, REPORT, name) for value in values]
+def _day(row: Row) -> str | None:
+    try:
+        return as_date(row.get("date"))
+    except UNREADABLE:
+        return None
+
+
+def _sum(*values: Any) -> Figure | None:
+    """The sum of what there is; None where there is nothing, because 0 would be a figure; NaN where one of them cannot
+    be read."""
+    try:
+        amounts = [as_decimal(value) for value in values]
+    except UNREADABLE:
+        return Decimal("NaN")
     known = [amount for amount in amounts if amount is not None]
     return sum(known) if known else None
 
 
-def _totals(account: Account, days: Sequence[date]) -> dict[date, Figure]:
-    """RedTrack's own cost of each day, from a report that is not split by source; no row means none."""
+def _totals(account: Account, days: Sequence[date]) -> tuple[dict[date, Figure], list[LeftOut]]:
+    """RedTrack's own cost of each day, from a report that is not split by source, and those that cannot be read.
+
+    No row means none.
+    """
     rows = account.report("date", days[0], days[-1])
     totals: dict[date, Figure] = dict.fromkeys(days, 0)
     if len(days) > 1 and not all(row.get("date") for row in rows):
-        return {day: cost for each in days for day, cost in _totals(account, (each,)).items()}
+        parts = [_totals(account, (each,)) for each in days]
+        return {day: cost for part, _ in parts for day, cost in part.items()}, [
+            each for _, part in parts for each in part
+        ]
+    unread: list[LeftOut] = []
     for row in rows:
-        day = account.read_as(as_date, row.get("date") or days[0], REPORT, "date")
-        at = date.fromisoformat(day) if day else days[0]
-        totals[at] = (_sum(account, "cost", totals.get(at), row.get("cost"))) or 0
-    return totals
+        day = _day(row) if row.get("date") else days[0].isoformat()
+        at = date.fromisoformat(day) if day else None
+        cost = _sum(totals.get(at, 0) if at else None, row.get("cost"))
+        if at is None or (cost is not None and not isfinite(cost)):
+            unread.append(LeftOut("a total of RedTrack's own that cannot be read", day=at))
+        else:
+            totals[at] = cost or 0
+    if any(total.day is None for total in unread):
+        return {}, unread
+    return {day: cost for day, cost in totals.items() if day not in {total.day for total in unread}}, unread

@@ -1,5 +1,6 @@
 """Conversions: every one once, however the list moves, and always as the vendor has them now."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from signalroom_dagster.loading import slice_checks, warehouse
+from signalroom_dagster.loading.windows import days_of_run
 from signalroom_dagster.retries import decide
 from signalroom_dagster.sandbox.everflow_data import EverflowNetwork
 from signalroom_dagster.sandbox.vendor_server import VendorServer
@@ -192,3 +195,41 @@ def test_nothing_of_the_buyer_is_stored(network: EverflowNetwork, settings: Conf
     for personal in ("buyer@example.test", "192.0.2.", "Mozilla", "https://", "Testville"):
         assert personal in str(network.conversions)
         assert personal not in found.text
+
+
+def test_a_row_without_an_advertiser_or_a_time_is_left_out_told_and_stays_in_the_total(
+    any_warehouse: Project, network: EverflowNetwork, add: Callable[..., None]
+) -> None:
+    odd = {**sale("c-nobodys"), "relationship": {"advertiser": None}}
+    network.conversions += [sale("c1"), sale("c2", payout=75), sale("theirs", advertiser=2), odd]
+    network.ignore_filters = True
+    add(advertiser_ids="[1]", end_date=DAY.isoformat())
+    run = load("everflow", "713", "conversions")
+    assert ask("SELECT conversion_id FROM everflow.conversions ORDER BY 1") == [("c1",), ("c2",)]
+    with warehouse.exclusive(), warehouse.connected() as query:
+        (day,) = days_of_run(query, "everflow", "713", "conversions", run)
+        checks = [
+            check(query, "everflow", "conversions", "713", run)
+            for check in (slice_checks.reconciled, slice_checks.all_cells_read)
+        ]
+    assert (day.vendor_total, day.rows_left_out) == (3, 1)
+    assert [check.passed for check in checks] == [True, False]
+    assert "1 row left out: without an advertiser" in checks[1].said
+    assert "conversion_id=c-nobodys" in checks[1].said
+
+
+@pytest.mark.parametrize("payout", ['"much"', "NaN", "1e400", '"99999999999999999999"'])
+def test_money_that_cannot_be_read_is_null_told_and_leaves_the_rows_beside_it(
+    any_warehouse: Project, vendor: VendorServer, add: Callable[..., None], payout: str
+) -> None:
+    rows = json.dumps([sale("c1", payout=75), sale("c2")]).replace('"payout": 0', f'"payout": {payout}')
+    body = f'{{"conversions": {rows}, "paging": {{"page": 1, "page_size": 2000, "total_count": 2}}}}'
+    vendor.fail(PATH, status=200, body=body)
+    add(end_date=DAY.isoformat())
+    run = load("everflow", "713", "conversions")
+    assert ask("SELECT conversion_id, payout FROM everflow.conversions ORDER BY 1") == [("c1", 75), ("c2", None)]
+    with warehouse.exclusive(), warehouse.connected() as query:
+        check = slice_checks.all_cells_read(query, "everflow", "conversions", "713", run)
+    assert not check.passed
+    assert "1 cell of payout: " in check.said
+    assert "conversion_id=c2" in check.said

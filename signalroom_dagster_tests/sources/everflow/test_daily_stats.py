@@ -1,5 +1,6 @@
 """Daily figures: whole, of the right day, of the client's advertisers only, whatever the report leaves unsaid."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -229,3 +230,29 @@ def test_an_accounts_own_zone_sets_the_days_of_every_report(
     load("everflow", "713", "daily_stats", "conversions")
     assert {request.json["timezone_id"] for request in vendor.asked("/reporting/")} == {90}
     assert ask("SELECT date FROM everflow.conversions") == [(DAY,)]
+
+
+def test_a_null_table_beside_a_total_is_no_empty_one(
+    any_warehouse: Project, vendor: VendorServer, traffic: EverflowNetwork, add: Callable[..., None]
+) -> None:
+    add()
+    load("everflow", "713", "daily_stats")
+    for skip in (0, 1):  # the report of both readings, not the totals
+        vendor.fail(TABLE, status=200, body='{"table": null}', skip=skip)
+    with pytest.raises(VendorDataError, match="total of 2026-03-02 is 1875.25 .* adds up to 0") as failed:
+        load("everflow", "713", "daily_stats")
+    assert decide(failed.value, 1).wait == 1
+    assert ask("SELECT count(*) FROM everflow.daily_stats") == [(3,)]
+
+
+def test_a_row_that_cannot_be_read_is_left_out_and_those_beside_it_are_loaded(
+    vendor: VendorServer, traffic: EverflowNetwork, settings: Configure, scratch: Path
+) -> None:
+    good = [
+        {"columns": [{"column_type": "date", "label": "2026-03-02"}, {"column_type": "affiliate", "id": number},
+                     {"column_type": "advertiser", "id": "1"}], "reporting": {"payout": 5}}
+        for number in ("41", "52", "63")
+    ]  # fmt: skip
+    odd = [{**good[0], "columns": good[0]["columns"][:2]}, {"columns": None}]
+    vendor.fail(TABLE, status=200, body=json.dumps({"table": [*good, *odd]}))
+    assert len(read(settings(advertiser_ids=[1]), context(scratch), "daily_stats").rows) == 3

@@ -221,3 +221,16 @@ def test_a_policy_of_hashing_needs_the_clients_own_key(
 def test_empty_fields_come_as_a_list(duck: VendorServer, instance: MauticInstance, empty: Any) -> None:
     instance.contacts = {1: {**contact_row(1, ADDED), "fields": empty, "owner": None, "stage": None}}
     assert fields() == {}
+
+
+@pytest.mark.parametrize("never", ["-0001-11-30T00:00:00+00:00", "0000-00-00 00:00:00", "10000-01-01T00:00:00+00:00"])
+def test_a_date_that_is_none_costs_its_own_cell_alone_and_is_told(
+    vendor: VendorServer, instance: MauticInstance, never: str
+) -> None:
+    instance.contacts[2]["dateIdentified"] = never
+    load("mautic", "713", "contacts")
+    assert ask("SELECT id, date_added FROM mautic.contacts ORDER BY id") == [(n, ADDED) for n in (1, 2, 3)]
+    assert ask("SELECT date_identified FROM mautic.contacts WHERE id = 2") == [(None,)]
+    ((aside,),) = ask("SELECT CAST(set_aside AS text) FROM mautic.windows WHERE resource = 'contacts'")
+    (entry,) = json.loads(aside)
+    assert (entry["column"], entry["count"], entry["keys"]) == ("date_identified", 1, ["id=2"])

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -276,3 +277,30 @@ def test_a_retry_reads_only_the_stretches_that_are_missing(
     load("posthog", "713", "events", run_id="one run")
     assert ask(COUNTS) == [(2, 2)]
     assert len(hogql(vendor)) - asked == 2
+
+
+def test_what_is_broken_in_one_event_leaves_the_others_and_its_own_rest_alone(
+    any_warehouse: Project, vendor: VendorServer, at: PosthogProject
+) -> None:
+    broken = {
+        "half": '{"a": "\\ud83d", "told": "\\\\ud83d"}',
+        "nul": '{"a": "\\u0000", "paid": 0.10000000000000000001}',
+        "endless": '{"a": 1e400, "b": 2}',
+        "deep": '{"a": ' + "[" * 3_000 + "]" * 3_000 + ', "b": 2}',
+        "none": "{'a': 1}",
+        "whole": '{"a": "\\ud83d\\ude00"}',
+    }
+    for number, (name, properties) in enumerate(broken.items()):
+        at.events.append({**event_row(name, name, noon(minutes=number)), "properties": properties})
+    add_project(any_warehouse, vendor, at)
+    load("posthog", "713", "events")
+    loaded = {
+        event: value if isinstance(value, dict | None) else json.loads(value, parse_float=Decimal)
+        for event, value in ask("SELECT event, properties FROM posthog.events")
+    }
+    assert loaded["half"] == {"a": "\ufffd", "told": "\\ud83d"}
+    assert loaded["endless"] == {"a": None, "b": 2}
+    assert (loaded["deep"]["b"], loaded["none"], loaded["whole"]) == (2, None, {"a": "😀"})
+    assert loaded["nul"]["a"] == ""
+    ((aside,),) = ask("SELECT CAST(set_aside AS text) FROM posthog.windows WHERE day = %s", DAY)
+    assert sum(entry["count"] for entry in json.loads(aside)) == 5

@@ -153,13 +153,33 @@ def test_a_count_that_is_never_reached_fails_and_leaves_what_was_loaded(
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ('"id":"c9","conv_time":"soon"', "gives a conv_time that cannot be read"),
-        ('"id":"c9","conv_time":"0001-01-01T00:00:00Z","created_at":""', "gives a conversion that has no time"),
-        ('"id":"","conv_time":"2026-03-02T15:00:00Z"', "a row without its key"),
+        ('"id":"c9","conv_time":"soon"', "only 0 of 1 rows .*: without its day"),
+        ('"id":"c9","conv_time":"0001-01-01T00:00:00Z","created_at":""', "only 0 of 1 rows .*: without its day"),
+        ('"id":"","conv_time":"2026-03-02T15:00:00Z"', "only 0 of 1 rows .*: without its key"),
         ('"id":"c9","conv_time":"2026-03-20T10:00:00Z"', "a conversion of 2026-03-20 among those of 2026-03-02 to"),
     ],
 )
-def test_a_row_that_cannot_be_placed_fails_in_words(vendor: VendorServer, tmp_path: Path, row: str, said: str) -> None:
+def test_rows_none_of_which_can_be_placed_fail_in_words(
+    vendor: VendorServer, tmp_path: Path, row: str, said: str
+) -> None:
     vendor.fail("/conversions", status=200, body=f'{{"items":[{{{row}}}],"total":1}}')
     with pytest.raises(VendorDataError, match=said):
         read("conversions", tmp_path)
+
+
+def test_a_time_that_cannot_be_read_is_null_and_the_row_is_of_the_day_it_was_made(
+    vendor: VendorServer, tmp_path: Path
+) -> None:
+    rows = [
+        '"id":"c1","conv_time":"-0001-11-30T00:00:00Z","created_at":"2026-03-02T15:00:00Z"',
+        '"id":"c2","conv_time":"2026-03-02T15:00:00Z","track_time":"9999-12-31T23:59:59Z"',
+        '"id":"c3","conv_time":"2026-03-02T15:00:00Z","track_time":"10000-01-01"',
+        '"id":"","conv_time":"2026-03-02T15:00:00Z"',
+    ]
+    body = f'{{"items":[{",".join(f"{{{row}}}" for row in rows)}, null],"total":5}}'
+    vendor.fail("/conversions", status=200, body=body)
+    piece = read("conversions", tmp_path)
+    assert (piece.rows, piece.totals) == (3, {DAY: 5})
+    assert "converted_at" in piece.set_aside[DAY]
+    assert "clicked_at" in piece.set_aside[DAY]
+    assert "without its key" in piece.set_aside[DAY]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from signalroom_dagster.retries import decide
 from signalroom_dagster.sandbox.redtrack_data import Hit, RedTrackAccount
 from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.sources.http import VendorDataError
@@ -178,3 +179,25 @@ def test_a_list_whose_pages_never_change_is_not_taken_for_a_whole_one() -> None:
     page = paging.Page([{"id": str(number)} for number in range(5)], None)
     listing = paging.read_list(lambda number, size: page, 5)
     assert not listing.is_whole(lambda row: row["id"])
+
+
+def test_pages_that_are_cut_at_an_odd_size_replace_nothing(
+    any_warehouse: Project, vendor: VendorServer, account: RedTrackAccount
+) -> None:
+    load("redtrack", "713", "daily_spend")
+    account.longest_page, account.counts = 1, False
+    with pytest.raises(VendorDataError, match="the vendor's own total of 2026-03-02 is 7875.97") as failed:
+        load("redtrack", "713", "daily_spend")
+    assert decide(failed.value, 1).wait == 1
+    assert ask(SPEND) == AS_SEEDED
+
+
+def test_cost_that_cannot_be_read_is_null_and_explains_the_total(vendor: VendorServer, tmp_path: Path) -> None:
+    vendor.fail(
+        "/report", status=200,
+        body='[{"date":"2026-03-02","source_id":"a","cost":NaN},{"date":"2026-03-02","source_id":"b","cost":7},'
+        '{"date":"2026-03-03","source_id":"b","cost":"12,5"},{"date":"0000-00-00","source_id":"b","cost":1}]',
+    )  # fmt: skip
+    piece = read("daily_spend", tmp_path)
+    assert piece.rows == 3
+    assert [text.count("cost") for _, text in sorted(piece.set_aside.items())] == [1, 1]

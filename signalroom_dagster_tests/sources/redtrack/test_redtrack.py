@@ -69,7 +69,10 @@ def test_the_key_goes_into_the_query_alone(vendor: VendorServer) -> None:
         ({"body": '[{"source_id":"a"', "status": 200}, "is not JSON"),
         ({"body": "<html></html>", "status": 200, "headers": {"content-type": "text/html"}}, "answered text/html"),
         ({"body": '{"error":"soon"}', "status": 200}, "answered what is not a list of rows"),
-        ({"body": '[{"source_id":"a","date":"then"}]', "status": 200}, "gives a date that cannot be read"),
+        (
+            {"body": '[{"source_id":"a","date":"then"}]', "status": 200},
+            "only 0 of 1 rows can be read: 1 row left out: without its key",
+        ),
         ({"body": f'{{"error":"no /report?api_key={KEY}&page=1"}}', "status": 500}, "answered 500"),
         ({"body": "<html>bad gateway</html>", "status": 502}, "answered 502"),
     ],
