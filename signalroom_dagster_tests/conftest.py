@@ -3,9 +3,11 @@
 import gc
 import os
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+import time_machine
 
 from signalroom_dagster.sandbox import channels
 from signalroom_dagster.sandbox.shops import FIRST_DAY
@@ -17,6 +19,15 @@ from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.providers import Providers, running_providers
 
 os.environ[FIRST_DAY] = "2026-03-01"  # the figures that tests know are those of this week
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--at", help="Run as if it were this moment, ISO with an offset: make test-clocks")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if at := config.getoption("--at"):
+        time_machine.travel(datetime.fromisoformat(at)).start()
 
 
 def pytest_collection_finish() -> None:

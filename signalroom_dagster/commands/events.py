@@ -19,7 +19,7 @@ events = typer.Typer(no_args_is_help=True, help="Take events over HTTP, analyse 
 
 @events.command()
 def serve(
-    host: Annotated[str, typer.Option(help="Any but a loopback address needs tokens.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Any but a loopback address takes no events without tokens.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
 ) -> None:
     """Run the gateway until it is told to stop."""

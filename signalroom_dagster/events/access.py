@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import hmac
 import ipaddress
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -16,9 +17,10 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.events.google_keys import GoogleKeys
 from signalroom_dagster.events.settings import Oidc, TenantAccess
+
+log = logging.getLogger(__name__)
 
 Tenants = frozenset[str]
 ISSUERS = frozenset({"https://accounts.google.com", "accounts.google.com"})
@@ -136,13 +138,18 @@ def configured_access(tenants: Mapping[str, TenantAccess], oidc: Oidc | None, ev
     return Access(verifiers)
 
 
-def check_bind(host: str, access: Access) -> None:
-    """Refuse to listen where others can reach without asking for a token. Raises ConfigurationError."""
-    if not access.verifiers and not is_loopback(host):
-        raise ConfigurationError(
-            f"{host} can be reached from other machines, and no token is asked for: set EVENTS__TENANTS__<id>__TOKEN "
-            "(or EVENTS__OIDC__AUDIENCE and __EMAIL), or listen on 127.0.0.1"
-        )
+def access_at(host: str, access: Access) -> Access:
+    """The access where it is served: without any token, an address that others reach takes events from nobody.
+
+    It is served all the same, for the triggers, which have tokens of their own.
+    """
+    if access.verifiers or is_loopback(host):
+        return access
+    log.warning(
+        "%s can be reached from other machines and no token is set: no event is taken. Set "
+        "EVENTS__TENANTS__<id>__TOKEN (or EVENTS__OIDC__AUDIENCE and __EMAIL), or listen on 127.0.0.1", host,
+    )  # fmt: skip
+    return Access([SharedTokens({})])
 
 
 def is_loopback(host: str) -> bool:

@@ -13,7 +13,7 @@ import uvicorn
 
 from signalroom_dagster.clients import load_clients
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.events.access import check_bind, configured_access, is_loopback
+from signalroom_dagster.events.access import access_at, configured_access, is_loopback
 from signalroom_dagster.events.connections import Limits, guarded
 from signalroom_dagster.events.contracts import load_contracts
 from signalroom_dagster.events.gateway import gateway_app
@@ -42,8 +42,7 @@ def serve(host: str, port: int, more_metrics: More | None = None, announce: Call
     `announce` is called once nothing stands in the way. Raises ConfigurationError before anything is listened on.
     """
     settings, contracts, clients = event_settings(), load_contracts(), load_clients()
-    access = configured_access(tenant_access(), oidc_settings(), frozenset(contracts))
-    check_bind(host, access)
+    access = access_at(host, configured_access(tenant_access(), oidc_settings(), frozenset(contracts)))
     webhooks = Webhooks(partial(trigger_run, by="webhook"), trigger_access(), clients)
     store, is_private = open_store(settings), is_loopback(host)
     app = gateway_app(store, contracts, access, settings, webhooks, more_metrics, is_private=is_private)

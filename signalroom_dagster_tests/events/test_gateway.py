@@ -1,5 +1,6 @@
 """How the gateway answers, over its real application; the store is in memory."""
 
+import asyncio
 import base64
 import json
 import logging
@@ -14,8 +15,7 @@ from prometheus_client.core import GaugeMetricFamily
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.events.access import Access, SharedTokens, check_bind
+from signalroom_dagster.events.access import Access, SharedTokens, UnauthorizedError, access_at
 from signalroom_dagster.events.contracts import Contract
 from signalroom_dagster.events.gateway import gateway_app
 from signalroom_dagster.events.resubmission import resubmit
@@ -260,10 +260,16 @@ def test_neither_logs_nor_answers_repeat_a_token_or_a_payload(caplog: pytest.Log
     assert "POST /v1/events 503" in caplog.text and "POST /v1/events 401" in caplog.text
 
 
-def test_only_a_loopback_address_may_do_without_tokens() -> None:
+def test_without_any_token_only_a_loopback_address_takes_events(caplog: pytest.LogCaptureFixture) -> None:
+    def senders(host: str, access: Access, token: str = "") -> object:
+        return asyncio.run(access_at(host, access).tenants(f"Bearer {token}"))
+
     for host in ("127.0.0.1", "::1", "localhost", "127.9.9.9"):
-        check_bind(host, Access())
+        assert senders(host, Access()) is None
+    assert caplog.text == ""
     for host in ("0.0.0.0", "::", "10.0.0.1", "", "example.com"):
-        with pytest.raises(ConfigurationError, match="EVENTS__TENANTS__<id>__TOKEN"):
-            check_bind(host, Access())
-    check_bind("0.0.0.0", Access([SharedTokens({"713": SecretStr("x" * 16)})]))
+        for token in ("", "guessed"):
+            with pytest.raises(UnauthorizedError):
+                senders(host, Access(), token)
+    assert "no event is taken. Set EVENTS__TENANTS__<id>__TOKEN" in caplog.text
+    assert senders("0.0.0.0", Access([SharedTokens({"713": SecretStr("x" * 16)})]), "x" * 16) == {"713"}
