@@ -1,6 +1,7 @@
 """The client registry: `data/clients/<id>/client.toml`, one file per client.
 
-What a client *is* belongs here. What a source needs to reach a client's accounts belongs in `.dlt/`.
+What a client *is* belongs here. What a source needs to reach a client's accounts belongs in `.dlt/`. A client whose
+file cannot be read is none until it is mended: it is told of, and keeps nobody else from being loaded.
 """
 
 import functools
@@ -15,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from signalroom_dagster.config import ConfigurationError, project_dir
+from signalroom_dagster.errors import WrongRequestError
 from signalroom_dagster.naming import CLIENT_ID
 
 FILE = "client.toml"
@@ -51,10 +53,16 @@ class Client(BaseModel):
 
 
 def load_clients(root: Path | None = None) -> dict[str, Client]:
-    """Every client below `root` (the project folder by default), by id.
+    """Every client below `root` (the project folder by default) whose file can be read, by id."""
+    return {name: client for name, client in _read_all(root).items() if isinstance(client, Client)}
 
-    Raises ConfigurationError naming the file and the key.
-    """
+
+def unreadable_clients(root: Path | None = None) -> dict[str, str]:
+    """What is wrong with each client that `load_clients` leaves out, by folder; names the file and the key."""
+    return {name: str(client) for name, client in _read_all(root).items() if not isinstance(client, Client)}
+
+
+def _read_all(root: Path | None = None) -> Mapping[str, Client | ConfigurationError]:
     folder = f"{root or project_dir()}/data/clients"  # asked for all the time: text is cheaper than paths
     return {name: _read(f"{folder}/{name}/{FILE}", version) for name, version in _versions(folder).items()}
 
@@ -83,16 +91,20 @@ def _version(file: str) -> tuple[int, int, int] | None:
         stat = os.stat(file)  # noqa: PTH116
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError:
+        return 0, 0, 0  # it is there, and reading it will say what is wrong
     return stat.st_ctime_ns, stat.st_mtime_ns, stat.st_size
 
 
 def get_client(client_id: str) -> Client:
-    """The client of that id. Raises ConfigurationError that lists the known ones."""
-    clients = load_clients()
-    if client_id not in clients:
-        known = ", ".join(clients) or "none yet"
-        raise ConfigurationError(f"no client {client_id!r} in data/clients/ (there are: {known})")
-    return clients[client_id]
+    """The client of that id. Raises ConfigurationError: what is wrong with its file, or which clients there are."""
+    client = _read_all().get(client_id)
+    if isinstance(client, Client):
+        return client
+    if client:
+        raise ConfigurationError(str(client))
+    known = ", ".join(load_clients()) or "none yet"
+    raise WrongRequestError(f"no client {client_id!r} in data/clients/ (there are: {known})")
 
 
 def clients_of(source: str) -> list[Client]:
@@ -101,21 +113,23 @@ def clients_of(source: str) -> list[Client]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _read(file: str, version: tuple[int, int, int]) -> Client:
+def _read(file: str, version: tuple[int, int, int]) -> Client | ConfigurationError:
     path = Path(file)
     client_id = path.parent.name
     if not CLIENT_ID.match(client_id):
-        raise ConfigurationError(
+        return ConfigurationError(
             f"{path}: the folder name {client_id!r} is the client's id; use lower-case letters, digits and single "
             "underscores"
         )
     try:
         return Client.model_validate({**tomllib.loads(path.read_text("utf-8")), "id": client_id})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: not valid TOML: {error}") from None
     except ValidationError as error:
         found = "; ".join(
             f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
             for item in error.errors(include_input=False, include_url=False)
         )
-        raise ConfigurationError(f"{path}: {found}") from None
+        return ConfigurationError(f"{path}: {found}")
+    except OSError as error:
+        return ConfigurationError(f"{path}: cannot be read: {error.strerror}")
+    except (ValueError, RecursionError) as error:  # TOML's own, text that is not UTF-8, numbers that are too long
+        return ConfigurationError(f"{path}: not valid TOML: {error}")

@@ -9,24 +9,19 @@ https://dlthub.com/docs/general-usage/credentials/setup
 
 import functools
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 
-from signalroom_dagster.cron_lines import CronLine
 from signalroom_dagster.environment_settings import closed, is_table, parsed, variable_of, with_single_keys
 from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.redaction import keep_password, keep_secret
 from signalroom_dagster.sandboxed import check_sandbox
-
-if TYPE_CHECKING:
-    from dlt.common.configuration.providers import ConfigProvider
+from signalroom_dagster.settings_files import providers, unreadable
 
 Model = TypeVar("Model", bound=BaseModel)
-SCHEDULE_NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 DestinationName = Literal["duckdb", "postgres"]
 
 
@@ -110,6 +105,7 @@ def destination_name() -> DestinationName:
 def duckdb_path() -> Path:
     """The DuckDB file: `DESTINATION__DUCKDB__CREDENTIALS`, else `signalroom.duckdb` in the project folder."""
     check_sandbox()
+    _check_files()
     stored = _value(str, "destination", "duckdb", "credentials")
     path = Path(str(stored).removeprefix("duckdb:///")) if stored else Path("signalroom.duckdb")
     return path if path.is_absolute() else project_dir() / path
@@ -118,6 +114,7 @@ def duckdb_path() -> Path:
 def postgres_url() -> str:
     """The Postgres URL: `DESTINATION__POSTGRES__CREDENTIALS`, else composed from `SUPABASE_DB_*`."""
     check_sandbox()
+    _check_files()
     if stored := _value(str, "destination", "postgres", "credentials"):
         keep_password(str(stored))
         return str(stored)
@@ -142,6 +139,17 @@ def anchor_dlt() -> None:
     os.environ.setdefault("DLT_PROJECT_DIR", str(project_dir()))
 
 
+def unreadable_settings() -> Mapping[str, str]:
+    """What is wrong with `config.toml` and `secrets.toml`, by file, where one cannot be read."""
+    return unreadable(project_dir() / ".dlt", secrets_dir())
+
+
+def _check_files() -> None:
+    """Raises ConfigurationError for a file that cannot be read: no default may stand where it says something else."""
+    if problems := unreadable_settings():
+        raise ConfigurationError("; ".join(problems.values()))
+
+
 def source_settings(model: type[Model], source: str, client_id: str) -> Model:
     """The settings of one source for one client, validated.
 
@@ -149,6 +157,7 @@ def source_settings(model: type[Model], source: str, client_id: str) -> Model:
     that does not fit.
     """
     check_sandbox()
+    _check_files()
     try:
         return model.model_validate(_found(model, source, client_id))
     except ValidationError as error:
@@ -159,9 +168,11 @@ def source_settings(model: type[Model], source: str, client_id: str) -> Model:
 def section_settings(model: type[Model], *section: str) -> Model:
     """The settings of one section that belongs to no client, such as `[notifications.slack]`, validated.
 
-    Raises ConfigurationError naming each key that is missing or does not fit.
+    Raises ConfigurationError naming each key that is missing or does not fit. Alerts go out whatever a file is like.
     """
     check_sandbox()
+    if section[0] != "notifications":
+        _check_files()
     found = {key: _value(field.annotation, *section, key) for key, field in model.model_fields.items()}
     try:
         return model.model_validate({key: value for key, value in found.items() if value is not None})
@@ -180,35 +191,23 @@ def ingest_settings() -> IngestSettings:
     return section_settings(IngestSettings, "ingest")
 
 
-class Cadence(BaseModel):
-    """When a source is read: a cron line in the clients' time zone; and how many days again, today included."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    cron: CronLine
-    lookback_days: int | None = Field(default=None, gt=0)
-
-
-def schedule_settings(source: str) -> Mapping[str, Cadence]:
-    """`[sources.<source>.schedules]`: the times at which a source is read, by a name of one's own.
-
-    Each is a cron line, or a table with `cron` and `lookback_days`. Raises ConfigurationError naming the key.
-    """
-    found: Mapping[str, Any] = _value(dict[str, str | Cadence], "sources", source, "schedules") or {}
-    made: dict[str, Cadence] = {}
-    for name, entry in found.items():
-        if not SCHEDULE_NAME.match(name):
-            raise ConfigurationError(f"[sources.{source}.schedules] {name}: a name is lower case with underscores")
-        try:
-            made[name] = Cadence.model_validate({"cron": entry} if isinstance(entry, str) else entry)
-        except ValidationError as error:
-            raise ConfigurationError(_explain(error, Cadence, "sources", source, "schedules", name)) from None
-    return made
+def raw_setting(kind: Any, *path: str) -> Any:
+    """What stands at a place of the settings, unchecked; None for nothing."""
+    return _value(kind, *path)
 
 
 def unchecked_settings(model: type[Model], source: str, client_id: str) -> Model:
     """Whatever is configured but secrets, unvalidated and possibly incomplete: for what is known without them."""
     return model.model_construct(**_found(model, source, client_id, secrets=False))
+
+
+def wrong_settings(model: type[BaseModel], source: str, client_id: str) -> str:
+    """What does not fit in what is configured of a source for a client; a key that is missing is not told."""
+    try:
+        model.model_validate(_found(model, source, client_id))
+    except ValidationError as error:
+        return _explain(error, model, "sources", source, "clients", client_id, missing=False)
+    return ""
 
 
 def settings_state() -> int:
@@ -242,22 +241,17 @@ def _value(kind: Any, *path: str) -> Any:
     """The first provider's value at `path`, or None; over a table whatever of it stands alone in the environment."""
     *sections, key = path
     provided = (provider.get_value(key, str, "", *sections)[0] for provider in
-                _providers(project_dir() / ".dlt", secrets_dir()))  # fmt: skip
+                providers(project_dir() / ".dlt", secrets_dir()))  # fmt: skip
     value = next((value for value in provided if value is not None), None)
     value = closed(kind, parsed(kind, value)) if isinstance(value, str) else value
     return with_single_keys(kind, value, "__".join(path).upper()) if is_table(kind) else value
 
 
-@functools.cache
-def _providers(settings: Path, secrets: Path) -> tuple["ConfigProvider", ...]:
-    from dlt.common.configuration.providers import ConfigTomlProvider, EnvironProvider, SecretsTomlProvider
-
-    return (EnvironProvider(), SecretsTomlProvider(str(secrets)), ConfigTomlProvider(str(settings)))
-
-
-def _explain(error: ValidationError, model: type[BaseModel], *section: str) -> str:
+def _explain(error: ValidationError, model: type[BaseModel], *section: str, missing: bool = True) -> str:
     problems: list[str] = []
     for item in error.errors(include_input=False, include_url=False):
+        if item["type"] == "missing" and not missing:
+            continue
         key = ".".join(str(part) for part in item["loc"]) or "settings"
         what = "is missing" if item["type"] == "missing" else f"is not valid ({item['msg']})"
         variable = f"; as an environment variable: {variable_of(model, item['loc'], section)}" if item["loc"] else ""

@@ -18,14 +18,14 @@ from signalroom_dagster.defs.jobs import build_jobs
 from signalroom_dagster.defs.resources import RESOURCES
 from signalroom_dagster.defs.schedules import build_schedules
 from signalroom_dagster.defs.sensors import build_new_files_sensor
+from signalroom_dagster.defs.validation import refuse_what_is_set_aside
 from signalroom_dagster.loading import catalog
 
 gc.freeze()  # what is imported stays: neither a collection nor the process's end looks through it again
 logs.guard()
-catalog.check_clients()
-assets = build_assets()
+refuse_what_is_set_aside()
 defs = dg.Definitions(
-    assets=with_alerts(assets),
+    assets=with_alerts(build_assets()),
     asset_checks=with_alerts(build_checks()),
     jobs=build_jobs(),
     schedules=build_schedules(),

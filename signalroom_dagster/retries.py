@@ -20,6 +20,7 @@ NEVER_RETRIED = frozenset(
         "ValueError",
         "KeyError",
         "ConfigurationError",
+        "WrongRequestError",
         "ConfigFieldMissingException",
         "DestinationLostError",
         "WarehouseBusyError",

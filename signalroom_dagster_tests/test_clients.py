@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import ValidationError
 
-from signalroom_dagster.clients import clients_of, get_client, load_clients
+from signalroom_dagster.clients import clients_of, get_client, load_clients, unreadable_clients
 from signalroom_dagster.config import ConfigurationError
 
 COMPLETE = """
@@ -34,9 +34,9 @@ def add(root: Path, client_id: str, text: str = COMPLETE) -> Path:
 
 
 def refusal(root: Path) -> str:
-    with pytest.raises(ConfigurationError) as caught:
-        load_clients(root)
-    return str(caught.value)
+    assert load_clients(root) == {}
+    [problem] = unreadable_clients(root).values()
+    return problem
 
 
 def test_a_client_is_a_folder_with_a_client_toml(root: Path) -> None:
@@ -149,6 +149,30 @@ def test_a_file_that_is_not_utf_8_is_an_error_that_names_it(root: Path) -> None:
     path = add(root, "713")
     path.write_bytes(b'name = "Caf\xe9"\n')
     assert refusal(root).startswith(f"{path}: not valid TOML: ")
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 4_000, "number = " + "9" * 5_000, "a = 1\na = 2\n"])
+def test_a_file_that_the_parser_gives_up_on_is_told_like_any_other(root: Path, text: str) -> None:
+    path = add(root, "713", text)
+    assert refusal(root).startswith(f"{path}: not valid TOML: ")
+
+
+def test_a_file_that_cannot_be_opened_is_told(root: Path) -> None:
+    path = root / "data" / "clients" / "713" / "client.toml"
+    path.mkdir(parents=True)
+    assert refusal(root) == f"{path}: cannot be read: Is a directory"
+
+
+def test_a_client_that_cannot_be_read_says_so_itself_and_the_others_are_there(root: Path) -> None:
+    path = add(root, "713", COMPLETE.replace("New_York", "New_Yrok"))
+    add(root, "cti")
+    assert list(load_clients()) == ["cti"]
+    assert [client.id for client in clients_of("everflow")] == ["cti"]
+    with pytest.raises(ConfigurationError, match="not a time zone name") as caught:
+        get_client("713")
+    assert str(caught.value).startswith(f"{path}: timezone: ")
+    path.write_text(COMPLETE)
+    assert get_client("713").id == "713"
 
 
 def test_the_folder_decides_the_id_whatever_the_file_says(root: Path) -> None:

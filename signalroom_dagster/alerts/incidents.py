@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from signalroom_dagster.migrations import migrate, tables_in
 
-Kind = Literal["source", "table", "report", "check", "step", "tick", "stale", "warehouse", "consumer"]
+Kind = Literal["source", "table", "report", "check", "step", "tick", "stale", "warehouse", "consumer", "definition"]
 
 FIRST_SUMMARY_SECONDS = 30 * 60.0
 LONGEST_SUMMARY_SECONDS = 24 * 3_600.0

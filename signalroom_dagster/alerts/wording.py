@@ -31,6 +31,7 @@ HEADLINES: Mapping[Kind, tuple[str, str]] = {
     "stale": ("{subject} is stale", "{subject} is fresh again"),
     "warehouse": ("The warehouse cannot be used", "The warehouse works again"),
     "consumer": ("Events are not analysed", "Events are analysed again"),
+    "definition": ("{subject} is set aside", "{subject} is read again"),
 }
 _MATERIALIZE = "dagster asset materialize -m signalroom_dagster.definitions --select {table} --partition {client}"
 COMMANDS: Mapping[Kind, str] = {
@@ -43,6 +44,7 @@ COMMANDS: Mapping[Kind, str] = {
     "stale": "signalroom run {subject} --client {client}",
     "warehouse": "signalroom doctor",
     "consumer": "signalroom events consume --once",
+    "definition": "signalroom doctor",
 }
 SETTINGS_ERRORS = frozenset({"ConfigurationError"})
 RUN_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}\Z")

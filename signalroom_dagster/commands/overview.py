@@ -1,6 +1,6 @@
 """Commands that look: which clients there are, how fresh each source is, what is configured and reachable."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,9 +9,8 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from signalroom_dagster.clients import Client, get_client, load_clients
+from signalroom_dagster.clients import get_client, load_clients, unreadable_clients
 from signalroom_dagster.commands.terminal import ClientOption, JsonOption, out, print_json, say
-from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.redaction import redact
 
 if TYPE_CHECKING:
@@ -35,6 +34,8 @@ def clients(as_json: JsonOption = False) -> None:
         who = item.client
         table.add_row(who.id, who.status, item.source, f"{item.pieces:,}", f"{item.rows:,}", loaded)
     out.print(table)
+    for problem in unreadable_clients().values():
+        say(f"set aside: {problem}")
 
 
 def doctor(
@@ -48,11 +49,12 @@ def doctor(
     from signalroom_dagster.loading.status import diagnose
     from signalroom_dagster.reports import making
 
-    catalog.check_clients()
     if client:
         get_client(client)
     broken, reachable = False, True
-    for found in (*diagnose(client), *_declared(client)):
+    aside = {found.subject: found for found in _set_aside(client)}
+    asked = (found for found in diagnose(client) if found.subject not in aside)
+    for found in (*aside.values(), *asked, *_declared(client)):
         reachable = reachable and not (found.problem and found.subject == "warehouse")
         broken = broken or bool(found.problem and found.blocks)
         mark = "[green]   ok[/]" if not found.problem else "[red] FAIL[/]" if found.blocks else "[yellow]later[/]"
@@ -71,23 +73,28 @@ def doctor(
         raise typer.Exit(1)
 
 
+def _set_aside(only: str | None) -> Iterator["Diagnosis"]:
+    """What is left out of Dagster's definitions, of one client or of all."""
+    from signalroom_dagster.declarations import set_aside
+    from signalroom_dagster.loading.inspection import Diagnosis
+
+    for item in set_aside():
+        if only is None or item.client in ("", only):
+            what = item.subject.removeprefix("source ") if item.client else item.subject
+            subject = f"{item.client}/{what}" if item.client else what
+            yield Diagnosis(subject, "", f"set aside: {item.problem}")
+
+
 def _declared(only: str | None) -> Iterator["Diagnosis"]:
-    """Each client's reports and contract for events. One that is wrong keeps Dagster from loading any client's."""
-    from signalroom_dagster.events.contracts import contract_of
+    """Each client's reports and contract for events, as far as they can be read."""
+    from signalroom_dagster.events.contracts import load_contracts
     from signalroom_dagster.loading.inspection import Diagnosis
     from signalroom_dagster.reports.subscriptions import subscriptions
 
-    def reports(client: Client) -> str:
-        return ", ".join(item.name for item in subscriptions(client))
-
-    def analysis(client: Client) -> str:
-        return ", ".join(sorted(contract_of(client.id, client.analysis).required)) if client.analysis else ""
-
-    checks: tuple[Callable[[Client], str], ...] = (reports, analysis)
+    contracts = load_contracts()
     for client in load_clients().values():
-        for check in checks if only in (None, client.id) else ():
-            try:
-                if what := check(client):
-                    yield Diagnosis(f"{client.id}/{check.__name__}", what, None)
-            except ConfigurationError as error:
-                yield Diagnosis(f"{client.id}/{check.__name__}", "", str(error))
+        if only in (None, client.id):
+            if reports := ", ".join(item.name for item in subscriptions(client)):
+                yield Diagnosis(f"{client.id}/reports", reports, None)
+            if client.id in contracts:
+                yield Diagnosis(f"{client.id}/analysis", ", ".join(sorted(contracts[client.id].required)), None)

@@ -1,8 +1,9 @@
-"""Sensors that look at what no step can tell of itself: lost runs, failing ticks, stale sources.
+"""Sensors that look at what no step can tell of itself: lost runs, failing ticks, stale sources, what is set aside.
 
 https://docs.dagster.io/guides/automate/run-status-sensors
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -11,8 +12,9 @@ import dagster as dg
 
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure, Kind
-from signalroom_dagster.clients import load_clients
+from signalroom_dagster.clients import load_clients, unreadable_clients
 from signalroom_dagster.defs.alerts import failure_of, subject_of
+from signalroom_dagster.defs.assets.declared import events_of, everything_set_aside, tell_of
 from signalroom_dagster.defs.assets.status import FRESHNESS, freshness_metadata
 from signalroom_dagster.defs.lost_runs import build_lost_runs_sensor
 from signalroom_dagster.defs.sensors import initial_status
@@ -25,13 +27,14 @@ if TYPE_CHECKING:
 
 WATCH_SECONDS = 60
 FRESHNESS_SECONDS = 3_600
+DEFINITIONS_SECONDS = 300
 LOCK_SECONDS = 10.0
 TICKS_LOOKED_AT = 3
 
 
 def build_alert_sensors() -> list[dg.SensorDefinition]:
     """All of them; running from the start in production only."""
-    return [_run_failures(), _watch(), _freshness(), build_lost_runs_sensor()]
+    return [_run_failures(), _watch(), _freshness(), _definitions(), build_lost_runs_sensor()]
 
 
 def _run_failures() -> dg.SensorDefinition:
@@ -82,7 +85,8 @@ def _watch() -> dg.SensorDefinition:
             _look_at_ticks(context.instance, state)
         active = {client.id for client in load_clients().values() if client.status == "active"}
         for incident in telling.incidents().open():
-            if incident.client and incident.client not in active:  # nothing runs for it that could end it
+            is_ended_elsewhere = incident.kind == "definition" or incident.client in active | {*unreadable_clients()}
+            if incident.client and not is_ended_elsewhere:  # nothing runs for it that could end it
                 telling.incidents().recovered(incident.kind, incident.subject, incident.client, announce=False)
         return dg.SkipReason(f"messages sent: {telling.tell()}; open incidents: {len(telling.incidents().open())}")
 
@@ -135,6 +139,26 @@ def _freshness() -> dg.SensorDefinition:
         )
 
     return alert_on_stale_sources
+
+
+def _definitions() -> dg.SensorDefinition:
+    @dg.sensor(
+        name="alert_on_definitions",
+        minimum_interval_seconds=DEFINITIONS_SECONDS,
+        default_status=initial_status(),
+        description="Alert when a client, report, source, time or model cannot be read; fill in status/definitions.",
+    )
+    def alert_on_definitions(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        found, now = everything_set_aside(), datetime.now(UTC)
+        tell_of(found, now)
+        state = hashlib.sha256(repr(found).encode()).hexdigest()  # only what has changed is recorded again
+        return dg.SensorResult(
+            skip_reason=dg.SkipReason(f"set aside: {', '.join(item.subject for item in found) or 'nothing'}"),
+            asset_events=[] if context.cursor == state else events_of(found),
+            cursor=state,
+        )
+
+    return alert_on_definitions
 
 
 def _stale(found: Sequence[Standing], now: datetime) -> Iterator[str]:

@@ -6,46 +6,82 @@ the client's subscription. Cron lines are resolved by Dagster in the zone, so th
 clocks change, too. https://docs.dagster.io/guides/automate/schedules
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import dagster as dg
 
+from signalroom_dagster.cadences import Cadence, cadences
 from signalroom_dagster.clients import Client, clients_of, load_clients
-from signalroom_dagster.config import Cadence, environment, schedule_settings
+from signalroom_dagster.config import environment
 from signalroom_dagster.defs.in_flight import in_flight
 from signalroom_dagster.defs.jobs import DAILY_SYNC, report_job
 from signalroom_dagster.loading import catalog
 from signalroom_dagster.naming import snake_case
 from signalroom_dagster.reports.subscriptions import Subscription, subscribers
+from signalroom_dagster.set_aside import SetAside
+
+Attempt: TypeAlias = tuple[str, str, Callable[[], dg.ScheduleDefinition]]
+"""A schedule to be made: what it is, whose (empty: no one client's), and its making."""
 
 
 def build_schedules() -> list[dg.ScheduleDefinition]:
     """Every schedule of every source and report; running from the start in production only."""
-    return [*_of_sources(), *_of_reports()]
+    return [made for made in _attempts() if isinstance(made, dg.ScheduleDefinition)]
 
 
-def _of_sources() -> Iterator[dg.ScheduleDefinition]:
+def refused_schedules() -> list[SetAside]:
+    """What Dagster does not take for a schedule although its settings are well-formed."""
+    return [made for made in _attempts() if isinstance(made, SetAside)]
+
+
+def _attempts() -> Iterator[dg.ScheduleDefinition | SetAside]:
+    names: set[str] = set()
+    for subject, client, build in (*_of_sources(), *_of_reports()):
+        try:
+            schedule = build()
+        except dg.DagsterInvalidDefinitionError as error:
+            yield SetAside(subject, str(error), client)
+            continue
+        if schedule.name in names:
+            yield SetAside(subject, f"there is another schedule {schedule.name}: give it another name", client)
+        else:
+            names.add(schedule.name)
+            yield schedule
+
+
+def _of_sources() -> Iterator[Attempt]:
     for source in catalog.source_names():
         zones = sorted({client.timezone for client in clients_of(source) if client.status == "active"})
-        for name, cadence in schedule_settings(source).items():
-            yield from (build_source_schedule(source, name, cadence, zone) for zone in zones)
+        for name, cadence in cadences(source).items():
+            for zone in zones:
+                build = partial(build_source_schedule, source, name, cadence, zone)
+                yield f"schedule {source} {name} {zone}", "", build
 
 
-def _of_reports() -> Iterator[dg.ScheduleDefinition]:
+def _of_reports() -> Iterator[Attempt]:
     clients = load_clients()
     for name, subscribed in subscribers().items():
         for client_id, item in subscribed.items():
             if item.schedule and clients[client_id].status == "active":
-                yield build_report_schedule(name, clients[client_id], item)
+                build = partial(build_report_schedule, name, clients[client_id], item)
+                yield f"schedule of report {name}", client_id, build
+
+
+def zone_name(zone: str) -> str:
+    """A time zone as a part of a schedule's name: america_new_york; etc_gmt_plus_5 is not etc_gmt_minus_5."""
+    return snake_case(re.sub(r"[+-](?=\d)", lambda sign: " plus " if sign[0] == "+" else " minus ", zone))
 
 
 def build_source_schedule(source: str, name: str, cadence: Cadence, zone: str) -> dg.ScheduleDefinition:
     """Loads a source of every active client in a time zone at the cadence's times, unless it is being loaded."""
+    known = {client.id for client in clients_of(source)}  # a client that came since has no partition before a reload
 
     @dg.schedule(
-        name=f"{source}_{name}_{snake_case(zone)}",
+        name=f"{source}_{name}_{zone_name(zone)}",
         job_name=source,
         cron_schedule=cadence.cron,
         execution_timezone=zone,
@@ -56,7 +92,8 @@ def build_source_schedule(source: str, name: str, cadence: Cadence, zone: str) -
     def tick(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         asked = {"lookback_days": cadence.lookback_days} if cadence.lookback_days else {}
         config = {"ops": {f"load_{source}": {"config": asked}}} if asked else {}
-        clients = [client for client in clients_of(source) if client.timezone == zone and client.status == "active"]
+        active = [client for client in clients_of(source) if client.status == "active" and client.id in known]
+        clients = [client for client in active if client.timezone == zone]
         yield from _requests(context, (source, DAILY_SYNC), clients, config)
 
     return tick

@@ -3,6 +3,7 @@
 https://jcristharif.com/msgspec/
 """
 
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from datetime import timedelta
@@ -50,11 +51,13 @@ class AnalysisSettings(BaseModel):
 
 
 def load_contracts() -> dict[str, Contract]:
-    """The contract of every client that has an `[analysis]` section, by tenant.
-
-    Raises ConfigurationError naming the client and the key.
-    """
-    return {client.id: contract_of(client.id, client.analysis) for client in load_clients().values() if client.analysis}
+    """The contract of every client that has an `[analysis]` section that can be read, by tenant."""
+    contracts: dict[str, Contract] = {}
+    for client in load_clients().values():
+        with contextlib.suppress(ConfigurationError):  # which `declarations` tells of: the others' events still come in
+            if client.analysis:
+                contracts[client.id] = contract_of(client.id, client.analysis)
+    return contracts
 
 
 def contract_of(tenant_id: str, section: Mapping[str, Any]) -> Contract:

@@ -1,28 +1,21 @@
 """Which sources there are, and how one is opened: every folder below `signalroom_dagster.sources` is a source.
 
-A source package offers `Settings` (a pydantic model), `outline(configured)` (every resource, nothing loaded),
-`open_source(settings, context)` (the real thing for one client), `preview(settings, context)` (what a load would do)
-and `probe(settings, client_id)` (whether the account answers); one that loads files also
-`listing_digests(settings, client_id)`.
-Optional is `check_shared(client_id, configured)` (what may not stand in two clients' settings at once). A source of
-reference data offers `Settings`, `probe` and what `reference.ReferenceModule` says instead. There is no list to keep.
+What a source package offers stands in `source_folders`. A client whose settings, or files, do not go together with the
+others' is left out of what a source's tables are made of: `left_out` says what is wrong.
 """
 
 import functools
-import importlib
 import inspect
-import pkgutil
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel
 
-from signalroom_dagster import sources
-from signalroom_dagster.clients import Client, clients_of, load_clients
+from signalroom_dagster.clients import Client, clients_of
 from signalroom_dagster.config import (
     ConfigurationError,
     project_dir,
@@ -30,6 +23,9 @@ from signalroom_dagster.config import (
     source_settings,
     unchecked_settings,
 )
+from signalroom_dagster.errors import WrongRequestError
+from signalroom_dagster.loading.source_folders import import_source, source_module, source_names
+from signalroom_dagster.loading.sql_models import models, refused_models
 
 if TYPE_CHECKING:
     from dlt.extract import DltResource, DltSource
@@ -37,30 +33,8 @@ if TYPE_CHECKING:
     from signalroom_dagster.sources.context import Planned, SourceContext, Span
 
 
-class SourceModule(Protocol):
-    """What a source package offers; see the module's text."""
-
-    Settings: type[BaseModel]
-
-    def outline(self, configured: Iterable[BaseModel]) -> "DltSource":
-        """Every resource that any client has, opening nothing."""
-        ...
-
-    def open_source(self, settings: BaseModel, context: "SourceContext") -> "DltSource":
-        """The source of one client, ready to be extracted."""
-        ...
-
-    def listing_digests(self, settings: BaseModel, client_id: str) -> Mapping[str, str]:
-        """What a client's files look like now, by resource."""
-        ...
-
-    def preview(self, settings: BaseModel, context: "SourceContext") -> Iterable["Planned"]:
-        """What a load would do now."""
-        ...
-
-    def probe(self, settings: BaseModel, client_id: str) -> str:
-        """Ask the account the cheapest thing that shows it answers; what it said, in a few words."""
-        ...
+Built = TypeVar("Built")
+"""What a source's tables are made out as: an outline, or the schemas of reference data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +49,6 @@ class TableFacts:
     about: str = ""
     columns: Mapping[str, str] = field(default_factory=dict[str, str])
     renamed: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
-def source_names() -> list[str]:
-    """Every source there is, by folder name."""
-    return sorted(module.name for module in pkgutil.iter_modules(sources.__path__) if module.ispkg)
-
-
-def source_module(name: str) -> SourceModule:
-    """The package of one source. Raises ConfigurationError that lists the known ones."""
-    if name not in source_names():
-        raise ConfigurationError(f"no source {name!r} (there are: {', '.join(source_names())})")
-    return cast("SourceModule", _import(name))
 
 
 def is_reference(name: str) -> bool:
@@ -106,7 +68,46 @@ def reference_sources() -> list[str]:
 
 def outline(name: str) -> "DltSource":
     """Every resource that any client has of a source; reads no secret and opens no connection."""
-    return _outline_as(name, _clients(name), settings_state())
+    return _outline_as(name, _clients(name), settings_state())[0]
+
+
+def left_out(name: str) -> Mapping[str, str]:
+    """What is wrong with each client whose settings, or files, a source's tables are made without."""
+    if is_reference(name):
+        return _that_go_together(_clients(name), partial(_reference_tables, name))[1]
+    return _outline_as(name, _clients(name), settings_state())[1]
+
+
+def reference_tables(name: str) -> Mapping[str, Any]:
+    """Every table that any client of a source of reference data has, with its schema."""
+    return _that_go_together(_clients(name), partial(_reference_tables, name))[0]
+
+
+def _reference_tables(name: str, clients: Sequence[str]) -> Mapping[str, Any]:
+    tables = cast("Any", source_module(name)).tables_of(clients, project_dir())
+    if taken := sorted(table for table in tables if ("public", table) in {*models(), *refused_models()}):
+        raise ConfigurationError(f"a model makes public.{taken[0]}: give the client's table another name")
+    return tables
+
+
+def _that_go_together(
+    clients: Sequence[str], build: Callable[[Sequence[str]], Built]
+) -> tuple[Built, Mapping[str, str]]:
+    """What is made of all clients but those with which it cannot be made; and what is wrong with each of these."""
+    try:
+        return build(clients), {}
+    except Exception:  # whatever unchecked settings make of it: the next lines find out whose they are
+        kept: list[str] = []
+    problems: dict[str, str] = {}
+    for client in clients:
+        try:
+            build([*kept, client])
+        except Exception as error:
+            is_ours = isinstance(error, ConfigurationError)
+            problems[client] = str(error) if is_ours else f"its settings cannot be read ({type(error).__name__})"
+        else:
+            kept.append(client)
+    return build(kept), problems
 
 
 def table_facts(name: str) -> Mapping[str, TableFacts]:
@@ -115,8 +116,12 @@ def table_facts(name: str) -> Mapping[str, TableFacts]:
 
 
 @functools.lru_cache(maxsize=64)
-def _outline_as(name: str, clients: Sequence[str], state: int) -> "DltSource":
-    return source_module(name).outline(_configured(name))
+def _outline_as(name: str, clients: Sequence[str], state: int) -> tuple["DltSource", Mapping[str, str]]:
+    return _that_go_together(clients, partial(_outline_of, name))
+
+
+def _outline_of(name: str, clients: Sequence[str]) -> "DltSource":
+    return source_module(name).outline(_configured(name, clients))
 
 
 @functools.lru_cache(maxsize=64)
@@ -125,12 +130,12 @@ def _facts_as(name: str, clients: Sequence[str], state: int) -> Mapping[str, Tab
     return {table: _facts(resource) for table, resource in outline(name).resources.items()}
 
 
-def _configured(name: str) -> Iterator[BaseModel]:
-    """What each client has configured of a source, unchecked and without being complete; no secrets.
+def _configured(name: str, clients: Sequence[str]) -> Iterator[BaseModel]:
+    """What clients have configured of a source, unchecked and without being complete; no secrets.
 
     Read only when it is looked at: most sources have the same tables whoever uses them.
     """
-    yield from _configured_as(name, _clients(name), settings_state())
+    yield from _configured_as(name, tuple(clients), settings_state())
 
 
 @functools.lru_cache(maxsize=64)
@@ -140,14 +145,14 @@ def _configured_as(name: str, clients: Sequence[str], state: int) -> Sequence[Ba
 
 
 def _clients(name: str) -> Sequence[str]:
-    return tuple(client.id for client in clients_of(name))
+    """The clients that use a source, planned ones last: where two do not go together, the active one counts."""
+    return tuple(client.id for client in sorted(clients_of(name), key=lambda client: client.status))
 
 
 def tables_of(name: str) -> list[tuple[str, str]]:
     """Schema and table of everything that a source brings."""
     if is_reference(name):
-        clients = [client.id for client in clients_of(name)]
-        return [("public", table) for table in cast("Any", source_module(name)).tables_of(clients, project_dir())]
+        return [("public", table) for table in reference_tables(name)]
     return [(name, table) for table in table_facts(name)]
 
 
@@ -167,9 +172,9 @@ def is_read_by_day(name: str) -> bool:
 
 
 def check_span(name: str, span: "Span") -> None:
-    """Raises ConfigurationError when days are asked for of a source that is not read by day."""
+    """Raises WrongRequestError when days are asked for of a source that is not read by day."""
     if span.is_asked and not is_read_by_day(name):
-        raise ConfigurationError(f"{name} is not read by day: it always loads whatever is new, leave out the dates")
+        raise WrongRequestError(f"{name} is not read by day: it always loads whatever is new, leave out the dates")
 
 
 def listing_digests(name: str, client: Client) -> Mapping[str, str]:
@@ -202,13 +207,13 @@ def describe(name: str, resource: "DltResource") -> str:
     own = [facts.about] if facts else []
     if facts and facts.key:
         own.append(f"Grain: {', '.join(('client', *facts.key[1:]))}.")
-    return f"{' '.join(own)}\n\n{inspect.getdoc(_import(name)) or ''}".strip()
+    return f"{' '.join(own)}\n\n{inspect.getdoc(import_source(name)) or ''}".strip()
 
 
 def title(name: str) -> str:
     """A source's name as its vendor writes it, which is how its own text does: RedTrack for redtrack."""
     words = name.replace("_", " ")
-    found = re.search(rf"\b{re.escape(words)}\b", inspect.getdoc(_import(name)) or "", re.IGNORECASE)
+    found = re.search(rf"\b{re.escape(words)}\b", inspect.getdoc(import_source(name)) or "", re.IGNORECASE)
     return found[0] if found else words.capitalize()
 
 
@@ -219,37 +224,26 @@ def settings_for(name: str, client: Client) -> BaseModel:
     """
     module = source_module(name)
     if name not in client.sources:
-        raise ConfigurationError(f"client {client.id} does not use {name}: add it to `sources` in its client.toml")
-    if check := getattr(module, "check_shared", None):
-        check(client.id, {each.id: unchecked_settings(module.Settings, name, each.id) for each in clients_of(name)})
+        raise WrongRequestError(f"client {client.id} does not use {name}: add it to `sources` in its client.toml")
+    check_shared(name, client)
     return source_settings(module.Settings, name, client.id)
+
+
+def check_shared(name: str, client: Client) -> None:
+    """Raises ConfigurationError for what may not stand in two clients' settings at once.
+
+    What a planned client has never stops an active one.
+    """
+    module = source_module(name)
+    if check := getattr(module, "check_shared", None):
+        others = [each for each in clients_of(name) if client.status == "planned" or each.status == "active"]
+        check(client.id, {each.id: unchecked_settings(module.Settings, name, each.id) for each in others})
 
 
 def zone_of_days(name: str, client: Client) -> ZoneInfo:
     """The time zone whose days a source counts for a client: the client's own, unless its settings say `timezone`."""
     zone = getattr(unchecked_settings(source_module(name).Settings, name, client.id), "timezone", None)
-    return ZoneInfo(zone) if zone and zone in available_timezones() else client.zone
-
-
-def check_clients() -> None:
-    """Raises ConfigurationError for a client that names a source that does not exist, or wants to hear of one that it
-    does not use."""
-    known = source_names()
-    for client in load_clients().values():
-        for name in client.sources:
-            if name not in known:
-                raise ConfigurationError(
-                    f"data/clients/{client.id}/client.toml: sources: no source {name!r} (there are: {', '.join(known)})"
-                )
-        for name in client.notify_on_success:
-            if name not in client.sources:
-                raise ConfigurationError(
-                    f"data/clients/{client.id}/client.toml: notify_on_success: {name!r} is not in `sources`"
-                )
-
-
-def _import(name: str) -> ModuleType:
-    return importlib.import_module(f"{sources.__name__}.{name}")
+    return ZoneInfo(zone) if isinstance(zone, str) and zone in available_timezones() else client.zone
 
 
 def _facts(resource: "DltResource") -> TableFacts:

@@ -4,13 +4,14 @@ Of files, the newest file's own time. Of what is read by day, the latest moment 
 the end of the day that was read, in the zone whose days the source counts. Of a source's tables the oldest counts.
 """
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from signalroom_dagster.clients import Client, get_client, load_clients
 from signalroom_dagster.config import ConfigurationError, source_settings
@@ -32,12 +33,16 @@ class Expected(BaseModel):
     fresh_within: str = "26h"
     end_date: date | None = None
 
+    @field_validator("fresh_within")
+    @classmethod
+    def _a_length(cls, value: str) -> str:
+        if not _LENGTH.match(value):
+            raise ValueError("write it as 26h, 90m or 3d")
+        return value.strip()
+
     def within(self) -> timedelta:
-        """The longest age. Raises ConfigurationError."""
-        found = _LENGTH.match(self.fresh_within)
-        if not found:
-            raise ConfigurationError(f"fresh_within is {self.fresh_within!r}; write it as 26h, 90m or 3d")
-        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+        """The longest age."""
+        return timedelta(**{_UNITS[self.fresh_within[-1]]: int(self.fresh_within[:-1])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +70,16 @@ class Age:
 def ages(query: Query) -> Iterator[Age]:
     """The oldest table of every source of every active client that has been loaded at least once.
 
-    Raises ConfigurationError.
+    A client's source whose settings cannot be read has none: `declarations` tells of it.
     """
     for source in catalog.dlt_sources():
         tables = catalog.table_facts(source)
         for client in load_clients().values():
             if client.status != "active" or source not in client.sources:
                 continue
-            found = [age for age in _ages(query, source, client) if age.table in tables]
+            found: list[Age] = []
+            with contextlib.suppress(ConfigurationError):
+                found.extend(age for age in _ages(query, source, client) if age.table in tables)
             if found:
                 yield min(found, key=lambda age: age.covered)
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 
 from pydantic import BaseModel
 
-from signalroom_dagster.clients import Client, clients_of
+from signalroom_dagster.clients import Client
 from signalroom_dagster.config import ConfigurationError, project_dir
 from signalroom_dagster.loading import catalog
 from signalroom_dagster.loading.reference_tables import (
@@ -51,7 +51,7 @@ class ReferenceModule(Protocol):
 
 def declared_tables(source: str) -> Mapping[str, ReferenceSchema]:
     """Every table that any client of a source has; reads no row, no secret and no warehouse."""
-    return _module(source).tables_of([client.id for client in clients_of(source)], project_dir())
+    return catalog.reference_tables(source)
 
 
 def create_reference_tables(source: str) -> None:

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias, cast
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.errors import ParseError, TokenError
 from sqlglot.lineage import Node, lineage
 
 TableName: TypeAlias = tuple[str, str]
@@ -25,6 +26,9 @@ TableName: TypeAlias = tuple[str, str]
 
 CLIENT = "__client__"
 """Stands for the client in a tree, until the statement's text has a placeholder for it."""
+
+CLIENT_COLUMN = "_client_id"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 
 _DAY = (
     "CASE WHEN _1 ~ '^(0[1-9]|1[0-2])/(0[1-9]|[12][0-9]|3[01])/[12][0-9]{3}' "
@@ -120,18 +124,37 @@ class Model:
         return {column: sorted(set(_sources(nodes[column]))) for column in self.columns}
 
 
-@functools.cache
 def models() -> Mapping[TableName, Model]:
     """Every model by its table, in an order in which each comes after those that it reads."""
-    found = {(folder.name, file.name[:-4]): _read(folder.name, file) for folder, file in _model_files()}
+    return _models()[0]
+
+
+def refused_models() -> Mapping[TableName, str]:
+    """The models that are left out, and what is wrong with each: its own SQL, or that of one that it reads."""
+    return _models()[1]
+
+
+@functools.cache
+def _models() -> tuple[Mapping[TableName, Model], Mapping[TableName, str]]:
+    readable: dict[TableName, Model] = {}
+    refused: dict[TableName, str] = {}
+    for name, file in _model_files().items():
+        try:
+            readable[name] = _read(name, file)
+        except (ValueError, OSError) as error:
+            refused[name] = str(error)
     ordered: dict[TableName, Model] = {}
-    while len(ordered) < len(found):
-        ready = [m for m in found.values() if m.name not in ordered
-                 and all(read in ordered or read not in found for read in m.reads)]  # fmt: skip
-        if not ready:
-            raise ValueError(f"models read each other in a circle: {sorted(set(found) - set(ordered))}")
-        ordered.update({model.name: model for model in ready})
-    return ordered
+    while waiting := [model for name, model in readable.items() if name not in {*ordered, *refused}]:
+        ready = [model for model in waiting if all(read in ordered or read not in readable for read in model.reads)]
+        for model in ready:
+            if stops := [".".join(read) for read in model.reads if read in refused]:
+                refused[model.name] = f"{file_of(model.name)}: it reads {', '.join(stops)}, which is set aside"
+            else:
+                ordered[model.name] = model
+        for model in () if ready else waiting:
+            refused[model.name] = f"{file_of(model.name)}: it reads models that read each other in a circle"
+        readable = {name: model for name, model in readable.items() if name not in refused}
+    return ordered, refused
 
 
 def behind(tables: Iterable[TableName]) -> Iterator[TableName]:
@@ -142,20 +165,68 @@ def behind(tables: Iterable[TableName]) -> Iterator[TableName]:
             yield from behind(models()[table].reads)
 
 
-def _model_files() -> Iterator[tuple[Traversable, Traversable]]:
+def file_of(name: TableName) -> str:
+    """Where a model's SQL stands, below the package."""
+    return f"models/{name[0]}/{name[1]}.sql"
+
+
+def _model_files() -> Mapping[TableName, Traversable]:
     folders = sorted(files("signalroom_dagster.models").iterdir(), key=lambda folder: folder.name)
-    for folder in folders:
-        if folder.is_dir():
-            for file in sorted(folder.iterdir(), key=lambda file: file.name):
-                if file.name.endswith(".sql") and not file.name.endswith(".checks.sql"):
-                    yield folder, file
+    return {
+        (folder.name, file.name[:-4]): file
+        for folder in folders if folder.is_dir()
+        for file in sorted(folder.iterdir(), key=lambda file: file.name)
+        if file.name.endswith(".sql") and not file.name.endswith(".checks.sql")
+    }  # fmt: skip
 
 
-def _read(schema: str, file: Traversable) -> Model:
+def _read(name: TableName, file: Traversable) -> Model:
+    """Raises ValueError for what is not the SELECT of a model."""
+    if not all(map(_NAME.match, name)):
+        raise ValueError(f"{file_of(name)}: schema and table are lower case, with digits and underscores")
     text = file.read_text("utf-8")
-    tree = parsed(text)
+    tree = select_of(text, file_of(name))
     about = " ".join(line[2:].strip() for line in re.match(r"(--.*\n)*", text)[0].splitlines())  # pyright: ignore[reportOptionalSubscript]
-    return Model((schema, file.name[:-4]), text, about, tables_read(tree), _columns(tree))
+    if CLIENT_COLUMN not in tree.named_selects:
+        raise ValueError(f"{file_of(name)}: no column {CLIENT_COLUMN}: each row says by it whose it is")
+    return Model(name, text, about, tables_read(tree), _columns(tree))
+
+
+def select_of(text: str, where: str, first_line: int = 1) -> exp.Select:
+    """The tree of one SELECT that gives named columns of named tables.
+
+    Raises ValueError with `where` it stands, line and column; `first_line` is the text's line in its file.
+    """
+    try:
+        trees = [tree for tree in sqlglot.parse(text, dialect="postgres") if tree and tree.key != "semicolon"]
+    except ParseError as error:
+        raise ValueError(f"{where}{_problem(error, first_line)}") from None
+    except TokenError as error:
+        open_at = re.search(r"(.+) from \d+:(\d+)", str(error.__cause__))  # the latter counts from the text's begin
+        before = text[: int(open_at[2])] if open_at else ""
+        place = f", line {before.count(chr(10)) + first_line}, column {len(before) - before.rfind(chr(10))}"
+        raise ValueError(f"{where}{place if open_at else ''}: {open_at[1] if open_at else 'not SQL'}") from None
+    except RecursionError:
+        raise ValueError(f"{where}: nested too deep") from None
+    if len(trees) != 1 or trees[0].key not in ("select", "union"):
+        raise ValueError(f"{where}: not a SELECT, or more than one")
+    tree = cast("exp.Select", trees[0])
+    columns = tree.named_selects
+    if "*" in columns or not all(columns) or len({*columns}) < len(columns):
+        raise ValueError(f"{where}: give every column a name of its own, and no *")
+    if nameless := [table for table in _tables(tree) if not table.db]:
+        line = nameless[0].this.meta.get("line", 0) + first_line - 1
+        raise ValueError(f"{where}, line {line}: {nameless[0].name} lacks its schema")
+    return tree
+
+
+def _problem(error: ParseError, first_line: int) -> str:
+    """Where sqlglot stopped reading, and what it expected; without its own underlining and token dumps."""
+    first = error.errors[0]
+    text, end = str(first.get("highlight") or ""), int(first.get("col") or 0)
+    expected = str(first.get("description")).partition(" but got ")[0]
+    line = int(first.get("line") or 1) + first_line - 1
+    return f", line {line}, column {max(1, end - len(text) + 1)}: {expected} near {text!r}"
 
 
 def parsed(text: str) -> exp.Select:
@@ -190,7 +261,7 @@ def _tables(tree: exp.Select) -> Sequence[exp.Table]:
 def _columns(tree: exp.Select) -> Mapping[str, str]:
     """The columns that a model gives, each with the comment behind it."""
     found: dict[str, str] = {}
-    for item in tree.expressions:
+    for item in tree.selects:
         comments = [text for part in item.walk() for text in (part.comments or ())]
         found[item.alias_or_name] = " ".join(text.strip() for text in comments)
     return found

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from signalroom_dagster.clients import load_clients
-from signalroom_dagster.config import ClientOnly, ConfigurationError, project_dir, secrets_dir
+from signalroom_dagster.clients import load_clients, unreadable_clients
+from signalroom_dagster.config import ClientOnly, project_dir, secrets_dir
 from signalroom_dagster.loading import catalog
 from signalroom_dagster.loading.freshness import Expected
 
@@ -36,7 +36,7 @@ def _of_source(source: str, section: Mapping[str, Any], where: str) -> Iterator[
             yield where, f"{key} is not read; there are: {', '.join(sorted(known - clients_own))}"
     for client_id, own in _table(section.get("clients")).items():
         where_own = f"{where[:-1]}.clients.{client_id}]"
-        if client_id not in load_clients():
+        if client_id not in {*load_clients(), *unreadable_clients()}:
             yield where_own, f"there is no client {client_id} (there are: {', '.join(load_clients())})"
         for key in _table(own).keys() - known:
             yield where_own, f"{key} is not read; there are: {', '.join(sorted(known))}"
@@ -59,12 +59,11 @@ def _named_in_the_environment() -> Mapping[str, Any]:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
+    """A file of settings; nothing of one that is not there or cannot be read, which `declarations` tells of."""
     try:
         return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+    except (OSError, ValueError, RecursionError):
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path.name} is not valid TOML ({type(error).__name__})") from None
 
 
 def _table(found: Any) -> Mapping[str, Any]:

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
-from signalroom_dagster.loading.sql_models import CLIENT, TableName, limited_to_client, parsed, tables_read
+from signalroom_dagster.loading.sql_models import CLIENT, TableName, limited_to_client, parsed, select_of, tables_read
 
 DATE = "date"
 """The parameter that every query has: the day that is reported."""
@@ -27,13 +26,15 @@ _PLACE = re.compile(rf"{CLIENT}|__bound_([a-z0-9_]+)__")
 
 @dataclass(frozen=True, slots=True)
 class ReportQuery:
-    """One SELECT of a report: the tables that it reads, the columns that it gives, the parameters that it takes."""
+    """One SELECT of a report: the tables that it reads, the columns that it gives, the parameters that it takes;
+    and the line of its file on which its text begins."""
 
     name: str
     sql: str
     reads: Sequence[TableName]
     columns: Sequence[str]
     parameters: frozenset[str]
+    line: int
 
     def statement(self, dialect: str, client_id: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
         """The text for an engine with `%s` for every value, and the values in their order."""
@@ -58,26 +59,25 @@ def _with_places(sql: str, dialect: str) -> str:
     return text
 
 
-def read_queries(text: str) -> Mapping[str, ReportQuery]:
-    """The queries of a file by name, in its order. Raises ValueError for what is not a SELECT that can be run."""
-    sections = _SECTION.split(text)
-    pairs = list(zip(sections[1::2], sections[2::2], strict=True)) or [("rows", text)]
-    if len({name for name, _ in pairs}) < len(pairs):
-        raise ValueError("two queries have the same name")
-    return {name: _query(name, sql) for name, sql in pairs}
+def read_queries(text: str, where: str = "query.sql") -> Mapping[str, ReportQuery]:
+    """The queries of a file by name, in its order.
+
+    Raises ValueError for what is not a SELECT that can be run, with `where` it stands, line and column.
+    """
+    sections = list(_SECTION.finditer(text))
+    ends = [section.start() for section in sections[1:]] + [len(text)]
+    places = [(found[1], found.end(), end) for found, end in zip(sections, ends, strict=False)]
+    queries: dict[str, ReportQuery] = {}
+    for name, start, end in places or [("rows", 0, len(text))]:
+        if name in queries:
+            raise ValueError(f"{where}: two queries have the same name, {name}")
+        queries[name] = _query(name, text[start:end], where, text.count("\n", 0, start) + 1)
+    return queries
 
 
-def _query(name: str, sql: str) -> ReportQuery:
-    try:
-        tree = parsed(sql)
-    except SqlglotError as error:
-        raise ValueError(f"query {name}: {error}") from None
-    if tree.key not in ("select", "union"):
-        raise ValueError(f"query {name}: not a SELECT")
-    columns = tree.named_selects
-    if "*" in columns or not all(columns) or len({*columns}) < len(columns):
-        raise ValueError(f"query {name}: give every column a name of its own, and no *")
+def _query(name: str, sql: str, where: str, line: int) -> ReportQuery:
+    tree = select_of(sql, f"{where}: query {name}", line)
     if "%s" in sql:
-        raise ValueError(f"query {name}: %s is what values are bound to; write the pattern otherwise")
+        raise ValueError(f"{where}: query {name}: %s is what values are bound to; write the pattern otherwise")
     places = frozenset(place.name for place in tree.find_all(exp.Placeholder))
-    return ReportQuery(name, sql, tables_read(tree), columns, places)
+    return ReportQuery(name, sql, tables_read(tree), tree.named_selects, places, line)

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from signalroom_dagster.clients import Client, load_clients
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.cron_lines import CronLine
+from signalroom_dagster.errors import WrongRequestError
 from signalroom_dagster.loading.model_runs import sources_of
-from signalroom_dagster.loading.sql_models import behind
+from signalroom_dagster.loading.sql_models import behind, refused_models
 from signalroom_dagster.notifications.message import Channel
 from signalroom_dagster.reports.templates import FILE_OF_CHANNEL, get_template
 
@@ -55,20 +56,41 @@ class Subscription(BaseModel):
 
 
 def subscriptions(client: Client) -> Sequence[Subscription]:
-    """A client's reports. Raises ConfigurationError naming the client's file and the key."""
-    found = [_subscription(client, number, entry) for number, entry in enumerate(client.reports)]
-    for number, item in enumerate(found):
-        if item.name in {other.name for other in found[:number]}:
-            raise _error(client, number, "name", f"there is another report {item.name}")
-    return found
+    """A client's reports, but for those that `refused_reports` names."""
+    return [item for item in _entries(client).values() if isinstance(item, Subscription)]
+
+
+def refused_reports(client: Client) -> Mapping[str, str]:
+    """What is wrong with each report of a client that cannot be made: the client's file and the key, or its template.
+
+    By the report's name, or its place in the file where it has none of its own.
+    """
+    return {name: str(item) for name, item in _entries(client).items() if not isinstance(item, Subscription)}
 
 
 def subscription(client: Client, name: str) -> Subscription:
-    """One report of a client. Raises ConfigurationError that lists those that it has."""
-    found = {item.name: item for item in subscriptions(client)}
-    if name not in found:
-        raise ConfigurationError(f"client {client.id} has no report {name!r} (there are: {', '.join(found) or 'none'})")
-    return found[name]
+    """One report of a client. Raises ConfigurationError: what is wrong with it, or which reports there are."""
+    item = _entries(client).get(name)
+    if isinstance(item, Subscription):
+        return item
+    if item:
+        raise ConfigurationError(str(item))
+    known = ", ".join(each.name for each in subscriptions(client)) or "none"
+    raise WrongRequestError(f"client {client.id} has no report {name!r} (there are: {known})")
+
+
+def _entries(client: Client) -> Mapping[str, Subscription | ConfigurationError]:
+    entries: dict[str, Subscription | ConfigurationError] = {}
+    for number, entry in enumerate(client.reports):
+        name, place = str(entry.get("name")), f"number {number + 1}"
+        is_named = "name" in entry and name not in entries
+        try:
+            if name in entries:
+                raise _error(client, number, "name", f"there is another report {name}")
+            entries[name] = _subscription(client, number, entry)
+        except ConfigurationError as error:
+            entries[name if is_named else place] = error
+    return entries
 
 
 def subscribers() -> Mapping[str, Mapping[str, Subscription]]:
@@ -97,6 +119,8 @@ def _subscription(client: Client, number: int, entry: Mapping[str, object]) -> S
         template = get_template(found.template)
     except ConfigurationError as error:
         raise _error(client, number, "template", str(error)) from None
+    if stops := [f"{schema}.{table}" for schema, table in template.reads if (schema, table) in refused_models()]:
+        raise _error(client, number, "template", f"{template.name} reads {', '.join(stops)}, which is set aside")
     if unknown := sorted({*found.params} - template.parameters):
         takes = ", ".join(sorted(template.parameters)) or "no parameters"
         raise _error(client, number, f"params.{unknown[0]}", f"{template.name} takes {takes}")

@@ -87,20 +87,23 @@ def get_template(name: str) -> Template:
 
 
 def _read(folder: Path) -> Template:
-    files = frozenset(path.name for path in folder.iterdir() if path.is_file())
-    if SLACK not in files:
-        raise ConfigurationError(f"{folder}: a report needs {SLACK}")
-    chart = (folder / CHART).read_text("utf-8") if CHART in files else None
-    return _parsed(folder, files, (folder / QUERIES).read_text("utf-8"), chart)
+    try:
+        files = frozenset(path.name for path in folder.iterdir() if path.is_file())
+        if SLACK not in files:
+            raise ConfigurationError(f"{folder}: a report needs {SLACK}")
+        chart = (folder / CHART).read_text("utf-8") if CHART in files else None
+        return _parsed(folder, files, (folder / QUERIES).read_text("utf-8"), chart)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{folder}: cannot be read: {error}") from None
 
 
 @functools.lru_cache(maxsize=256)
 def _parsed(folder: Path, files: frozenset[str], queries: str, chart: str | None) -> Template:
     """Parsing SQL takes long, and many clients share a template."""
     try:
-        read = read_queries(queries)
+        read = read_queries(queries, str(folder / QUERIES))
     except ValueError as error:
-        raise ConfigurationError(f"{folder / QUERIES}: {error}") from None
+        raise ConfigurationError(str(error)) from None
     return Template(folder.name, folder, _about(queries), read, _chart(folder, read, chart) if chart else None, files)
 
 
@@ -113,8 +116,11 @@ def _about(queries: str) -> str:
 def _chart(folder: Path, queries: Mapping[str, ReportQuery], text: str) -> ChartSpec:
     try:
         chart = ChartSpec.model_validate(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
-        raise ConfigurationError(f"{folder / CHART}: {error}") from None
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise ConfigurationError(f"{folder / CHART}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{folder / CHART}: not valid TOML: {error}") from None
     columns = queries[chart.query].columns if chart.query in queries else ()
     if missing := [name for name in (chart.day, *(panel.column for panel in chart.panels)) if name not in columns]:
         raise ConfigurationError(f"{folder / CHART}: query {chart.query} has no column {', '.join(missing)}")

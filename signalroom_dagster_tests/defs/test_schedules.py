@@ -1,20 +1,24 @@
 """Schedules: from configuration, at the client's own hours on every day of the year, and never twice at once."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import dagster as dg
 import pytest
-from dagster._utils.schedules import schedule_execution_time_iterator
+from dagster._utils.schedules import is_valid_cron_string, schedule_execution_time_iterator
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from signalroom_dagster.config import Cadence, ConfigurationError, schedule_settings
+from signalroom_dagster.cadences import Cadence, cadences, refused_cadences
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
 from signalroom_dagster.defs.assets.reports import build_report_assets
 from signalroom_dagster.defs.in_flight import in_flight
 from signalroom_dagster.defs.jobs import build_jobs, build_report_job
 from signalroom_dagster.defs.resources import RESOURCES
-from signalroom_dagster.defs.schedules import build_schedules, build_source_schedule
+from signalroom_dagster.defs.schedules import build_schedules, build_source_schedule, refused_schedules, zone_name
 from signalroom_dagster_tests.projects import Project
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -31,6 +35,11 @@ template = "test_sync"
 schedule = "0 7 * * *"
 slack = "#reporting"
 """
+CRON_FIELDS = (
+    "*", "*/2", "*/0", "0", "7", "7-25", "25", "60", "59", "5-2", "1,2", "mon", "WED", "thu", "MON-FRI", "L", "5#1",
+    "?", "jan", "mar", "12", "13", "30", "31", "32", "24", "23-5", "7-23/2", "*/70", "-1", "1-", "L5", "H", "R",
+    "5#6", "h(1-5)", "07", "1W", "LW", "0-7", "8", "1,,2", "1.5", "\N{ARABIC-INDIC DIGIT THREE}",
+)  # fmt: skip
 SPRING_FORWARD, FALL_BACK = date(2026, 3, 8), date(2026, 11, 1)  # Sundays
 
 
@@ -186,13 +195,63 @@ def test_a_report_is_asked_for_the_day_before_in_the_clients_zone(
     assert request.run_config == {"ops": {"report_morning": {"config": {"date": "2026-11-01"}}}}
 
 
-def test_a_schedule_that_cannot_be_read_is_named(agency: Project) -> None:
-    agency.set(SOURCES__EVERFLOW__SCHEDULES='{"hourly": {"cron": "every hour"}}')
-    with pytest.raises(ConfigurationError, match=r"sources.everflow.schedules.hourly\] cron is not valid"):
-        schedule_settings("everflow")
-    agency.set(SOURCES__EVERFLOW__SCHEDULES='{"nightly": {"cron": "30 4 * * *", "lookback": 5}}')
-    with pytest.raises(ConfigurationError, match="lookback is not valid"):
-        schedule_settings("everflow")
+def test_a_time_that_cannot_be_read_is_told_and_the_others_stay(agency: Project) -> None:
+    agency.set(
+        SOURCES__EVERFLOW__SCHEDULES='{"hourly": {"cron": "every hour"}, "nightly": {"cron": "30 4 * * *", "lookback": '
+        '5}, "Weekly": "30 4 * * 0", "late": "15 7-25 * * *", "daily": "0 6 * * *", "never": 6}'
+    )
+    assert list(cadences("everflow")) == ["daily"]
+    problems = refused_cadences("everflow")
+    assert list(problems) == ["hourly", "nightly", "Weekly", "late", "never"]
+    assert problems["hourly"].startswith("[sources.everflow.schedules.hourly] cron is not valid (Value error, not a cr")
+    assert "lookback is not valid" in problems["nightly"]
+    assert "a name is lower case" in problems["Weekly"]
+    assert {schedule.name for schedule in build_schedules()} == {
+        "everflow_daily_america_new_york", "everflow_daily_europe_rome", "morning_report_713"
+    }  # fmt: skip
+    agency.set(SOURCES__EVERFLOW__SCHEDULES="0 6 * * *")
+    assert "is not a table of names" in refused_cadences("everflow")["schedules"]
+
+
+@given(st.lists(st.sampled_from(CRON_FIELDS), min_size=5, max_size=5))
+def test_dagster_takes_every_cron_line_that_a_setting_takes(fields: list[str]) -> None:
+    line = " ".join(fields)
+    with contextlib.suppress(ValidationError):
+        assert is_valid_cron_string(Cadence(cron=line).cron)
+
+
+@pytest.mark.parametrize("line", ["0 0 31 4 *", "0 0 30,31 2 *", "*/70 * * * *", "R 7 * * *", "0 7 1W * *"])
+def test_a_time_that_never_comes_or_comes_otherwise_than_it_says_is_refused(line: str) -> None:
+    with pytest.raises(ValidationError):
+        Cadence(cron=line)
+
+
+def test_every_time_zone_has_schedules_of_its_own_name() -> None:
+    zones = available_timezones()
+    assert len({zone_name(zone) for zone in zones}) == len(zones)
+    assert zone_name("America/New_York") == "america_new_york"
+    assert zone_name("America/Port-au-Prince") == "america_port_au_prince"
+    assert [zone_name("Etc/GMT+5"), zone_name("Etc/GMT-5")] == ["etc_gmt_plus_5", "etc_gmt_minus_5"]
+
+
+def test_two_reports_whose_schedules_would_have_one_name_leave_one(agency: Project) -> None:
+    agency.add_api_client("report_rome", "everflow", api_key="key")
+    for client, name in (("report_rome", "late"), ("rome", "late_report")):
+        with (agency.root / "data/clients" / client / "client.toml").open("a") as file:
+            file.write(REPORT.replace("morning", name))
+    names = [schedule.name for schedule in build_schedules()]
+    assert names.count("late_report_report_rome") == 1
+    [aside] = refused_schedules()
+    assert (aside.client, aside.subject) == ("rome", "schedule of report late_report")
+
+
+def test_a_client_that_came_after_the_definitions_waits_for_their_reload(
+    agency: Project, instance: dg.DagsterInstance
+) -> None:
+    hourly = build_source_schedule("everflow", "hourly", Cadence(cron="15 7-23 * * *"), "America/New_York")
+    agency.add_api_client("acme", "everflow", api_key="key")
+    found = evaluate(hourly, datetime(2026, 3, 10, 11, 15, tzinfo=UTC), instance)
+    assert [request.partition_key for request in found if isinstance(request, dg.RunRequest)] == ["713"]
 
 
 def test_schedules_run_from_the_start_in_production_only(agency: Project) -> None:

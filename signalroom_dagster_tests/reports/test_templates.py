@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from signalroom_dagster.clients import Client, get_client
-from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.notifications import gsm, mrkdwn
 from signalroom_dagster.reports import words
 from signalroom_dagster.reports.coverage import Coverage
@@ -19,7 +18,7 @@ from signalroom_dagster.reports.figures import Figures, RestatedDay
 from signalroom_dagster.reports.making import make_report, write_report
 from signalroom_dagster.reports.queries import read_queries
 from signalroom_dagster.reports.rendering import Rendered, render
-from signalroom_dagster.reports.subscriptions import Subscription, subscriptions
+from signalroom_dagster.reports.subscriptions import Subscription, refused_reports, subscriptions
 from signalroom_dagster.reports.templates import Panel, get_template, template_names
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.reports.morning import DAY, READ_AT, create_tables, earned, read, subscribe
@@ -206,9 +205,9 @@ def test_a_wrong_subscription_is_named_with_its_file_and_key(project: Project, r
     subscribe(project)
     with (project.root / "data" / "clients" / "713" / "client.toml").open("a") as file:
         file.write(f"[[reports]]\n{report}\n")
-    with pytest.raises(ConfigurationError) as caught:
-        subscriptions(get_client("713"))
-    assert str(caught.value).startswith(f"data/clients/713/client.toml: {expected}")
+    [problem] = refused_reports(get_client("713")).values()
+    assert problem.startswith(f"data/clients/713/client.toml: {expected}")
+    assert [item.name for item in subscriptions(get_client("713"))] == ["daily_ccw"]
 
 
 def test_a_query_that_cannot_be_run_is_refused_with_its_name() -> None:
@@ -216,7 +215,11 @@ def test_a_query_that_cannot_be_run_is_refused_with_its_name() -> None:
         "-- name: a\nSELECT * FROM x.y": "query a: give every column a name",
         "-- name: a\nDELETE FROM x.y": "query a: not a SELECT",
         "-- name: a\nSELECT 1 AS b\n-- name: a\nSELECT 2 AS b": "two queries have the same name",
-        "-- name: a\nSELECT FROM WHERE": "query a: ",
+        "-- name: a\nSELECT a FROM WHERE": "query a, line 2, column 15: Expected table name near 'WHERE'",
+        "-- name: a\nSELECT a\nFROM x.y\nWHERE b = 'c": "query a, line 4, column 11: Missing '",
+        "-- name: a\nSELECT 1 AS a; SELECT 2 AS a": "query a: not a SELECT, or more than one",
+        "-- name: a\nSELECT a\nFROM y": "query a, line 3: y lacks its schema",
+        f"SELECT {'(' * 4_000}1{')' * 4_000} AS a": "query rows: nested too deep",
     }.items():
         with pytest.raises(ValueError, match=re.escape(said)):
             read_queries(sql)

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from signalroom_dagster.defs.assets.analysis import build_analysis_assets
+from signalroom_dagster.defs.assets.declared import build_declared_asset
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
 from signalroom_dagster.defs.assets.models import build_model_assets
 from signalroom_dagster.defs.assets.reference import build_reference_assets
@@ -12,7 +13,7 @@ from signalroom_dagster.loading import catalog
 
 
 def build_assets() -> list[dg.AssetsDefinition]:
-    """Sources, reference data, models, reports, the results of events, and how fresh it all is."""
+    """Sources, reference data, models, reports, the results of events, how fresh it all is, and what is set aside."""
     return [
         *map(build_ingest_assets, catalog.dlt_sources()),
         *map(build_reference_assets, catalog.reference_sources()),
@@ -20,4 +21,5 @@ def build_assets() -> list[dg.AssetsDefinition]:
         *build_report_assets(),
         *build_analysis_assets(),
         build_status_asset(),
+        build_declared_asset(),
     ]

@@ -1,0 +1,100 @@
+"""The source packages: every folder below `signalroom_dagster.sources` is a source.
+
+A source package offers `Settings` (a pydantic model), `outline(configured)` (every resource, nothing loaded),
+`open_source(settings, context)` (the real thing for one client), `preview(settings, context)` (what a load would do)
+and `probe(settings, client_id)` (whether the account answers); one that loads files also
+`listing_digests(settings, client_id)`.
+Optional is `check_shared(client_id, configured)` (what may not stand in two clients' settings at once). A source of
+reference data offers `Settings`, `probe` and what `reference.ReferenceModule` says instead. There is no list to keep.
+A folder that cannot be imported, or lacks any of that, is no source: `refused_sources` says why.
+"""
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Iterable, Mapping, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Protocol, cast
+
+from pydantic import BaseModel
+
+from signalroom_dagster import sources
+from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.errors import WrongRequestError
+
+if TYPE_CHECKING:
+    from dlt.extract import DltSource
+
+    from signalroom_dagster.sources.context import Planned, SourceContext
+
+_OF_DLT = ("Settings", "outline", "open_source", "preview", "probe")
+_OF_REFERENCE = ("Settings", "tables_of", "read", "ignored_files", "probe")
+
+
+class SourceModule(Protocol):
+    """What a source package offers; see the module's text."""
+
+    Settings: type[BaseModel]
+
+    def outline(self, configured: Iterable[BaseModel]) -> "DltSource":
+        """Every resource that any client has, opening nothing."""
+        ...
+
+    def open_source(self, settings: BaseModel, context: "SourceContext") -> "DltSource":
+        """The source of one client, ready to be extracted."""
+        ...
+
+    def listing_digests(self, settings: BaseModel, client_id: str) -> Mapping[str, str]:
+        """What a client's files look like now, by resource."""
+        ...
+
+    def preview(self, settings: BaseModel, context: "SourceContext") -> Iterable["Planned"]:
+        """What a load would do now."""
+        ...
+
+    def probe(self, settings: BaseModel, client_id: str) -> str:
+        """Ask the account the cheapest thing that shows it answers; what it said, in a few words."""
+        ...
+
+
+def source_names() -> list[str]:
+    """Every source there is, by folder name."""
+    return [name for name in _folders() if not _refusal(name)]
+
+
+def refused_sources() -> Mapping[str, str]:
+    """The folders that are no sources, and what is wrong with each."""
+    return {name: problem for name in _folders() if (problem := _refusal(name))}
+
+
+def _folders() -> Sequence[str]:
+    return sorted(module.name for module in pkgutil.iter_modules(sources.__path__) if module.ispkg)
+
+
+@functools.cache
+def _refusal(name: str) -> str:
+    """What keeps a folder from being a source; empty when nothing does."""
+    folder = f"signalroom_dagster/sources/{name}"
+    try:
+        module = import_source(name)
+        is_reference = hasattr(module, "tables_of")
+        missing = [part for part in (_OF_REFERENCE if is_reference else _OF_DLT) if not hasattr(module, part)]
+        if not missing and not is_reference:
+            cast("SourceModule", module).outline(())
+    except Exception as error:  # whatever its code raises: the other sources still load
+        return f"{folder} cannot be imported: {type(error).__name__}: {error}"
+    return f"{folder} does not offer {', '.join(missing)}" if missing else ""
+
+
+def source_module(name: str) -> SourceModule:
+    """The package of one source. Raises ConfigurationError: what is wrong with it, or which sources there are."""
+    if name not in _folders():
+        raise WrongRequestError(f"no source {name!r} (there are: {', '.join(_folders())})")
+    if problem := _refusal(name):
+        raise ConfigurationError(problem)
+    return cast("SourceModule", import_source(name))
+
+
+def import_source(name: str) -> ModuleType:
+    """The package of one source, whatever it offers."""
+    return importlib.import_module(f"{sources.__name__}.{name}")
