@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from signalroom_dagster.config import raw_setting
 from signalroom_dagster.cron_lines import CronLine
+from signalroom_dagster.environment_settings import variable_of
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
@@ -47,6 +48,11 @@ def _entry(source: str, name: str, item: Any) -> Cadence | str:
     try:
         return Cadence.model_validate({"cron": item} if isinstance(item, str) else item)
     except ValidationError as error:
-        problems = error.errors(include_input=False, include_url=False)
-        keys = [f"{'.'.join(map(str, each['loc'])) or 'it'} is not valid ({each['msg']})" for each in problems]
-        return f"[sources.{source}.schedules.{name}] {'; '.join(keys)}"
+        return "; ".join(_words(each, source, name) for each in error.errors(include_input=False, include_url=False))
+
+
+def _words(problem: Any, source: str, name: str) -> str:
+    section, place = ("sources", source, "schedules", name), problem["loc"]
+    variable = f"; as an environment variable: {variable_of(Cadence, place, section)}" if place else ""
+    key = ".".join(map(str, place)) or "it"
+    return f"[{'.'.join(section)}] {key} is not valid ({problem['msg']}){variable}"

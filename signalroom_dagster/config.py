@@ -135,8 +135,13 @@ def postgres_url() -> str:
 
 
 def anchor_dlt() -> None:
-    """Let dlt read its own tuning from the project's `.dlt/`, wherever the process was started."""
-    os.environ.setdefault("DLT_PROJECT_DIR", str(project_dir()))
+    """Let dlt read its own tuning from the project's `.dlt/`, wherever the process was started; nothing from a folder
+    with a file that cannot be read, which dlt would raise for whatever it is asked for."""
+    nowhere = str(work_dir() / "no-settings")
+    if unreadable_settings():
+        os.environ["DLT_PROJECT_DIR"] = nowhere
+    elif os.environ.get("DLT_PROJECT_DIR", nowhere) == nowhere:
+        os.environ["DLT_PROJECT_DIR"] = str(project_dir())
 
 
 def unreadable_settings() -> Mapping[str, str]:

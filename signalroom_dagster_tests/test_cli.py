@@ -152,6 +152,22 @@ def test_doctor_reads_the_reports_and_the_contract_of_planned_clients_too(
     assert f"data/clients/713/client.toml: {expected}" in said
 
 
+def test_commands_for_one_client_do_not_mind_the_mistake_of_another(project: Project) -> None:
+    write_export(project.add_client("713") / FILE, orders([1, 2]))
+    project.add_client("cti")
+    file = project.root / "data/clients/cti/client.toml"
+    file.write_text(file.read_text().replace("New_York", "New_Yrok"))
+    assert signalroom("run", "--all", "--client", "713")[0] == 0
+    assert signalroom("doctor", "--client", "713")[0] == 0
+    for command in (["run", "--all"], ["doctor"], ["report", "weekly"]):
+        code, said = signalroom(*command, "--client", "cti")
+        assert (code, "cti/client.toml: timezone: Value error, not a time zone name" in said) == (1, True)
+    code, said = signalroom("doctor")
+    assert (code, "FAIL  cti/client cti: set aside: " in said) == (1, True)
+    code, said = signalroom("clients")
+    assert (code, "set aside: " in said) == (0, True)
+
+
 def test_clients_are_listed_before_anything_was_loaded(project: Project) -> None:
     project.add_client("713")
     code, said = signalroom("clients")

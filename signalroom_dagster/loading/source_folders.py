@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from pydantic import BaseModel
 
 from signalroom_dagster import sources
-from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.config import ConfigurationError, anchor_dlt
 from signalroom_dagster.errors import WrongRequestError
 
 if TYPE_CHECKING:
@@ -97,4 +97,5 @@ def source_module(name: str) -> SourceModule:
 
 def import_source(name: str) -> ModuleType:
     """The package of one source, whatever it offers."""
+    anchor_dlt()
     return importlib.import_module(f"{sources.__name__}.{name}")

@@ -22,6 +22,7 @@ from signalroom_dagster.alerts.incidents import Failure
 from signalroom_dagster.defs import alert_sensors
 from signalroom_dagster.defs.alert_sensors import build_alert_sensors
 from signalroom_dagster.defs.alerts import with_alerts
+from signalroom_dagster.defs.assets.declared import build_declared_asset
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
 from signalroom_dagster.defs.attempts import attempt
 from signalroom_dagster.defs.checks import build_load_checks
@@ -425,3 +426,28 @@ def test_alert_sensors_stay_off_in_development_and_run_in_production(project: Pr
     assert {sensor.default_status for sensor in build_alert_sensors()} == {dg.DefaultSensorStatus.STOPPED}
     project.set(SIGNALROOM_ENV="production")
     assert {sensor.default_status for sensor in build_alert_sensors()} == {dg.DefaultSensorStatus.RUNNING}
+
+
+def test_what_is_set_aside_is_one_incident_a_red_check_and_a_recovery(
+    project: Project, providers: Providers, daemons_instance: dg.DagsterInstance
+) -> None:
+    project.add_client("713")
+    project.add_client("cti", status="planned")
+    file = project.root / "data/clients/cti/client.toml"
+    sound = file.read_text()
+    file.write_text(sound.replace("New_York", "New_Yrok"))
+    sensor: Any = SENSORS["alert_on_definitions"]
+    first = sensor(dg.build_sensor_context(instance=daemons_instance))
+    again = sensor(dg.build_sensor_context(instance=daemons_instance, cursor=first.cursor))
+    assert [event.passed for event in first.asset_events if isinstance(event, dg.AssetCheckEvaluation)] == [False]
+    assert again.asset_events == []
+    look(daemons_instance, "alert_watch")  # which closes what is broken of clients that are not active
+    result = dg.materialize(with_alerts([build_declared_asset()]), instance=daemons_instance)
+    [evaluation] = result.get_asset_check_evaluations()
+    assert not evaluation.passed and "timezone" in (evaluation.description or "")
+    assert [text.splitlines()[0] for text in texts(providers)] == ["🔴 client cti is set aside (client cti)"]
+    assert "cti/client.toml: timezone: " in texts(providers)[0]
+    file.write_text(sound)
+    mended = sensor(dg.build_sensor_context(instance=daemons_instance, cursor=first.cursor))
+    assert [event.passed for event in mended.asset_events if isinstance(event, dg.AssetCheckEvaluation)] == [True]
+    assert texts(providers)[1].startswith("🟢 client cti is read again (client cti)")

@@ -70,6 +70,38 @@ def test_a_new_client_is_a_folder_and_gets_its_partition(tmp_path: Path) -> None
     assert "s3_exports/refunds" in seen["assets"]
 
 
+def validated(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", *command],
+        env={"PATH": os.defpath, "HOME": str(ROOT), "DAGSTER_DISABLE_TELEMETRY": "1", **environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_clients_typo_leaves_the_code_location_and_fails_its_validation(tmp_path: Path) -> None:
+    for client_id, text in {"713": client_toml("713"), "cti": client_toml("cti", status="planed")}.items():
+        folder = tmp_path / "data" / "clients" / client_id
+        folder.mkdir(parents=True)
+        (folder / "client.toml").write_text(text)
+    (tmp_path / ".dlt").mkdir()
+    (tmp_path / ".dlt" / "config.toml").write_text(
+        '[sources.s3_exports.clients.713]\nbucket_url = "s3://713"\nprefixes = ["orders-create"]\n'
+    )
+    (tmp_path / ".dlt" / "secrets.toml").write_text("[sources.everflow\n")
+    seen = definitions_in(tmp_path, SIGNALROOM_PROJECT_DIR=str(tmp_path))
+    assert "status/definitions" in seen["assets"] and seen["heavy"] == []
+    done = validated(
+        "dagster", "definitions", "validate", "-m", "signalroom_dagster.definitions",
+        SIGNALROOM_PROJECT_DIR=str(tmp_path),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "cti client cti: " in done.stdout and "status: Input should be 'active' or 'planned'" in done.stdout
+    assert "file secrets.toml: secrets.toml is not valid TOML" in done.stdout
+
+
 def test_every_asset_says_what_it_is_whose_it_is_and_where_it_belongs() -> None:
     from signalroom_dagster.definitions import defs
 
