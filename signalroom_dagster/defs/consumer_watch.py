@@ -7,10 +7,14 @@ from typing import Literal
 from signalroom_dagster.events.stores.contract import Lease
 
 RUN_SECONDS = 20 * 60.0
-HANDOVER_SECONDS = 60.0
-"""So long before its end a run's successor is started: a worker is up within seconds, and then waits for the lease."""
+TICK_SECONDS = 30
+"""Each look is kept by Dagster: one every five seconds is 17,000 a day that say that nothing has happened."""
+HANDOVER_SECONDS = 90.0
+"""So long before its end a run's successor is started, or a tick later: a worker is up within seconds, and then waits
+for the lease."""
 BEGIN_SECONDS = 15.0
 DEAD_SECONDS = 6.0
+"""So long a lease stays free before its run counts as dead: looked at again within one tick, not with the next."""
 SETTLED_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 300.0
@@ -44,11 +48,13 @@ class ResidentRun:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Start a run, wait, or note that a consumer works; why; and the runs whose worker is gone."""
+    """Start a run, wait, or note that a consumer works; why; the runs whose worker is gone; and in how many seconds
+    another look is worth it."""
 
     what: Literal["start", "wait", "works"]
     why: str
     dead: tuple[str, ...] = ()
+    look_again: float = 0.0
 
 
 def next_step(watch: Watch, lease: Lease | None, runs: Sequence[ResidentRun], now: float) -> Step:
@@ -75,7 +81,8 @@ def _while_free(watch: Watch, runs: Sequence[ResidentRun], now: float) -> Step:
     if any(run.began is None or now - run.began < BEGIN_SECONDS for run in runs):
         return Step("wait", "a run is starting")
     if runs and now - watch.free_since < DEAD_SECONDS:
-        return Step("wait", "the lease is free: waiting for a sign of life")
+        rest = watch.free_since + DEAD_SECONDS - now
+        return Step("wait", "the lease is free: waiting for a sign of life", look_again=rest)
     dead = tuple(run.id for run in runs)
     if now < watch.not_before:
         return Step("wait", f"{watch.started} runs did not last: pausing", dead)

@@ -6,6 +6,7 @@ is dead, whatever its status says. What decides stands in `consumer_watch`.
 https://docs.dagster.io/guides/automate/sensors
 """
 
+import threading
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure
 from signalroom_dagster.clients import load_clients
 from signalroom_dagster.defs.assets.analysis import evaluation, tenants
-from signalroom_dagster.defs.consumer_watch import ResidentRun, Step, Watch, next_step
+from signalroom_dagster.defs.consumer_watch import TICK_SECONDS, ResidentRun, Step, Watch, next_step
 from signalroom_dagster.defs.in_flight import UNFINISHED
 from signalroom_dagster.defs.resident_run import JOB, TAGS
 from signalroom_dagster.defs.sensors import initial_status
@@ -27,9 +28,13 @@ if TYPE_CHECKING:
     from signalroom_dagster.events.stores.contract import Store
     from signalroom_dagster.loading.file_checks import Finding
 
-TICK_SECONDS = 5
 LOOK_SECONDS = 60.0
-RECORD_SECONDS = 600.0
+RECORD_SECONDS = 3600.0
+
+
+def pause(seconds: float) -> None:
+    """Within a tick."""
+    threading.Event().wait(seconds)
 
 
 def build_supervisors() -> list[dg.SensorDefinition]:
@@ -49,6 +54,10 @@ def build_supervisors() -> list[dg.SensorDefinition]:
         watch = msgspec.json.decode(context.cursor or "{}", type=Watch)
         store, now = opened_store(), time.time()
         step = next_step(watch, store.leased(LEASE), _unfinished(context.instance), now)
+        if step.look_again:
+            pause(step.look_again)
+            now += step.look_again
+            step = next_step(watch, store.leased(LEASE), _unfinished(context.instance), now)
         _bury(context.instance, step)
         _tell(context.instance, watch, step, now)
         _look(context.instance, store, watch, now)
@@ -99,8 +108,9 @@ def _last_run(instance: dg.DagsterInstance) -> str | None:
 
 
 def _look(instance: dg.DagsterInstance, store: "Store", watch: Watch, now: float) -> None:
-    """Tell what the checks find of active clients, once a minute; what has changed is also recorded on the asset, as
-    found by the latest run: Dagster takes one evaluation for each check, partition and run, also for no run."""
+    """Tell what the checks find of active clients, once a minute; what has changed, and hourly what has not, is also
+    recorded on the asset, as found by the latest run: Dagster takes one evaluation for each check, partition and run,
+    also for no run."""
     from signalroom_dagster.analysis.health import examine
 
     if now - watch.looked_at < LOOK_SECONDS:

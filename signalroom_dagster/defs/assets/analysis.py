@@ -120,11 +120,7 @@ def _analyse(context: dg.AssetExecutionContext, client: str, config: AnalysisCon
     create_table_of_results()
     asked = (config.jobs, config.since, config.until, config.dead_letters)
     again = replay(store, client, *asked) if config.replay else 0
-    counts = drain_all(store)
-    for other, found in counts.items():
-        if other != client:
-            context.log_event(materialization(other, found))
-    own = counts.get(client, Counts())
+    own = drain_all(store, client).get(client, Counts())
     rows = {"dagster/partition_row_count": count_results(client), "replayed_jobs": again}
     return dg.MaterializeResult(asset_key=RESULTS_KEY, metadata={**own.figures(), **rows})
 
