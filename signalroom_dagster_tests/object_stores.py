@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Thread
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 BUCKET = "exports"
 KEYS = {"aws_access_key_id": "id", "aws_secret_access_key": "no-secret"}
@@ -27,7 +27,7 @@ class Refusal:
 
 @dataclass(slots=True)
 class ObjectStore:
-    """The running store. `refusals` are by key; of the key "" they are for listings; `asked` is method and key."""
+    """The running store. `refusals` are by key, of listings by prefix; `asked` is method and key."""
 
     url: str
     client: Any
@@ -83,6 +83,7 @@ def _door(store: ObjectStore, behind: Any) -> Callable[[dict[str, Any], Any], It
     def door(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         method = environ["REQUEST_METHOD"]
         key = unquote(environ["RAW_URI"].partition("?")[0]).removeprefix(f"/{BUCKET}").removeprefix("/")
+        key = key or parse_qs(environ["QUERY_STRING"]).get("prefix", [""])[0]
         store.asked.append((method, key))
         refusal = store.refusals.get(key) if method in ("GET", "HEAD") else None
         if refusal is None:

@@ -9,6 +9,7 @@ DECLINED attempts are rows too. Sticky.io publishes no page about the S3 export;
 https://support.sticky.io/
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,8 @@ from signalroom_dagster.sources.s3_exports.listing import NO_CHANGES, ListedFile
 from signalroom_dagster.sources.s3_exports.refusals import UnreadableObjectError
 from signalroom_dagster.sources.s3_exports.settings import Settings, one_of_each_table, without_slashes
 from signalroom_dagster.tickets import offer
+
+log = logging.getLogger(__name__)
 
 
 @dlt.source(name="s3_exports", max_table_nesting=0)
@@ -56,9 +59,20 @@ def open_source(settings: Settings, context: SourceContext) -> DltSource:
 
 
 def listing_digests(settings: Settings, client_id: str) -> Mapping[str, str]:
-    """What the client's bucket holds now, as one short text per resource. Takes at most `listing_seconds` on S3."""
+    """What the client's bucket holds now, as one short text per resource; a prefix that is refused is left out.
+
+    Raises what listing the last refused one raised when all are.
+    """
     bucket = Bucket(settings, client_id, settings.listing_seconds)
-    return {snake_case(prefix): digest(item.version for item in bucket.files(prefix)) for prefix in settings.prefixes}
+    digests: dict[str, str] = {}
+    for prefix in settings.prefixes:
+        try:
+            digests[snake_case(prefix)] = digest(item.version for item in bucket.files(prefix))
+        except ConfigurationError as error:
+            log.error("%s (%s/)", error, prefix)
+            if prefix == settings.prefixes[-1] and not digests:
+                raise
+    return digests
 
 
 def probe(settings: Settings, client_id: str) -> str:

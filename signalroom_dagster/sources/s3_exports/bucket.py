@@ -3,6 +3,7 @@
 https://s3fs.readthedocs.io/  https://filesystem-spec.readthedocs.io/
 """
 
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from signalroom_dagster.sources.s3_exports.refusals import (
     in_short,
     scope_of,
     unreadable,
+    what_to_check,
 )
 from signalroom_dagster.sources.s3_exports.settings import Settings
 
@@ -26,7 +28,7 @@ from signalroom_dagster.sources.s3_exports.settings import Settings
 class Bucket:
     """Lists and opens objects below `bucket_url`; `client_id` is named in errors.
 
-    Where a listing has to end is `listing_seconds`: what S3 has not listed by then is given up.
+    What S3 has not listed after `listing_seconds`, of all prefixes together, is given up.
     """
 
     def __init__(self, settings: Settings, client_id: str, listing_seconds: float | None = None) -> None:
@@ -34,11 +36,12 @@ class Bucket:
 
         self._url, self._client = settings.bucket_url, client_id
         self._on_s3 = bool(settings.storage_options)
+        self._place = f"{self._url} at {settings.endpoint_url}" if settings.endpoint_url else self._url
         self.fs, root = cast("tuple[Any, str]", url_to_fs(settings.bucket_url, **settings.storage_options))
         if self._on_s3:
             self.fs.retries = 1  # s3fs would ask five times, out of sight: the step retries
             self.fs.split_path = self._split_path
-        self._limit = {"timeout": listing_seconds} if listing_seconds and self.fs.async_impl else {}
+        self._give_up_at = time.monotonic() + listing_seconds if listing_seconds and self._on_s3 else None
         self._root = root.rstrip("/")
         self._is_whole_bucket = self._on_s3 and "/" not in self._root
 
@@ -49,9 +52,10 @@ class Bucket:
         answer.
         """
         self.fs.invalidate_cache()
+        limit = {"timeout": max(self._give_up_at - time.monotonic(), 0.01)} if self._give_up_at else {}
         with self._in_words():
             try:
-                found = self.fs.find(f"{self._root}/{prefix}/", detail=True, **self._limit)
+                found = self.fs.find(f"{self._root}/{prefix}/", detail=True, **limit)
                 is_there = self._is_whole_bucket or bool(found) or self.fs.exists(self._root)
             except FileNotFoundError:  # S3 says so of a bucket, local folders are just empty
                 found, is_there = {}, False
@@ -98,9 +102,9 @@ class Bucket:
             if item and scope is Scope.OBJECT:
                 raise unreadable(error) from error
             if scope is not Scope.NOW:
-                keys = "aws_access_key_id and aws_secret_access_key" if self._on_s3 else "who may read it"
-                raise self._misconfigured(f"refuses to be read: check {keys}") from error
-            what = f"{self._url}: {item.version.file_name}" if item else self._url
+                to_check = what_to_check(error) if self._on_s3 else "who may read it"
+                raise self._misconfigured(f"refuses to be read: check {to_check}") from error
+            what = f"{self._place}: {item.version.file_name}" if item else self._place
             raise BucketUnavailableError(f"client {self._client}, s3_exports: {what}: {in_short(error)}") from error
 
     def _misconfigured(self, what: str) -> ConfigurationError:

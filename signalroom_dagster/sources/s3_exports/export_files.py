@@ -44,10 +44,6 @@ class IncompleteReadError(BucketUnavailableError):
     """The object ended before the size that the bucket lists: retried, never loaded in part."""
 
 
-class NothingReadableError(ConfigurationError):
-    """No file of a prefix could ever be read: the client's key is not allowed to."""
-
-
 class ExportFiles:
     """Compares with the ledger and prepares the files of one client; safe to use from several threads."""
 
@@ -58,6 +54,7 @@ class ExportFiles:
         self._numbers = itertools.count(1)
         self._left = itertools.count(1)
         self._readable: set[str] = set()
+        self._unread: dict[str, ConfigurationError] = {}
         self._failing = Lock()
 
     def changes(self, prefix: str) -> Changes:
@@ -191,17 +188,19 @@ class ExportFiles:
         return self._marked(prefix, self._mark(item, "unreadable", str(error)))
 
     def _was_read(self, prefix: str) -> None:
+        table, failures = snake_case(prefix), self._context.failures
         with self._failing:
             self._readable.add(prefix)
-            if isinstance(self._context.failures.get(snake_case(prefix)), NothingReadableError):
-                del self._context.failures[snake_case(prefix)]
+            if prefix in self._unread and failures.get(table) is self._unread.pop(prefix):
+                del failures[table]
 
     def _was_refused(self, prefix: str, item: ListedFile, error: AccessRefusedError) -> None:
         """A single file is a matter of that file; where no file of a prefix could ever be read, it is the key's."""
         with self._failing:
-            if prefix not in self._readable:
+            if prefix not in self._readable and prefix not in self._unread:
                 where = f"client {self._client}, s3_exports: no file under {prefix}/ can be read"
-                self.fail(prefix, NothingReadableError(f"{where}: {item.version.file_name} {error}"))
+                self._unread[prefix] = ConfigurationError(f"{where}: {item.version.file_name} {error}")
+                self.fail(prefix, self._unread[prefix])
 
     def _mark(self, item: ListedFile, status: FileStatus, reason: str) -> FileMark:
         known = self._context.ledger.get(item.version.file_name)

@@ -15,6 +15,7 @@ REFUSED = (
 )
 KEYLESS = "is encrypted with a KMS key that cannot be used: enable the key, and allow the client's key kms:Decrypt"
 CUSTOMER_KEY = "is encrypted with a key of the uploader's own (SSE-C): have it stored without"
+NOT_OURS = "may not be read by the user that SignalRoom runs as: give it the right to"
 VANISHED = "was listed, but is not there to be read: it was removed meanwhile, or its name cannot be asked for"
 
 _OF_THE_ACCOUNT = frozenset(
@@ -35,6 +36,11 @@ _OF_THE_ACCOUNT = frozenset(
         "TokenRefreshRequired",
     }
 )
+_TO_CHECK = {
+    "AuthorizationHeaderMalformed": "region_name",
+    "PermanentRedirect": "region_name",
+    "RequestTimeTooSkewed": "the clock of this machine",
+}
 _FOR_NOW = frozenset({"KMS.ThrottlingException", "PreconditionFailed", "RequestTimeout", "SlowDown"})
 
 
@@ -79,11 +85,18 @@ def unreadable(error: BaseException) -> UnreadableObjectError:
         return UnreadableObjectError(KEYLESS)
     if code == "InvalidRequest":
         return UnreadableObjectError(CUSTOMER_KEY)
-    if status == 403 or (status is None and isinstance(error, PermissionError)):
+    if status == 403:
         return AccessRefusedError(REFUSED)
+    if status is None and isinstance(error, PermissionError):
+        return AccessRefusedError(NOT_OURS)
     if isinstance(error, FileNotFoundError):
         return UnreadableObjectError(VANISHED)
     return UnreadableObjectError(f"cannot be read: the bucket answers {_named(code, status)}")
+
+
+def what_to_check(error: BaseException) -> str:
+    """The settings that may be wrong where S3 refuses a bucket."""
+    return _TO_CHECK.get(answer_of(error)[0], "aws_access_key_id and aws_secret_access_key")
 
 
 def in_short(error: BaseException) -> str:

@@ -150,7 +150,7 @@ def test_a_bucket_that_cannot_answer_is_asked_once(monkeypatch: pytest.MonkeyPat
         Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
         given = {"bucket_url": "s3://exports", "prefixes": ["orders-create"], "endpoint_url": address, **key}
-        told = "^client 713, s3_exports: s3://exports: it answers SlowDown"
+        told = "^client 713, s3_exports: s3://exports at http://127.0.0.1:.*: it answers SlowDown"
         with pytest.raises(BucketUnavailableError, match=told):
             Bucket(Settings.model_validate(given), "713").files("orders-create")
         server.shutdown()
