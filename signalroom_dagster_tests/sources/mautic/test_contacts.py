@@ -234,3 +234,12 @@ def test_a_date_that_is_none_costs_its_own_cell_alone_and_is_told(
     ((aside,),) = ask("SELECT CAST(set_aside AS text) FROM mautic.windows WHERE resource = 'contacts'")
     (entry,) = json.loads(aside)
     assert (entry["column"], entry["count"], entry["keys"]) == ("date_identified", 1, ["id=2"])
+
+
+def test_contacts_none_of_which_has_an_id_do_not_empty_the_table(vendor: VendorServer) -> None:
+    load("mautic", "713", "contacts")
+    ask("UPDATE mautic.windows SET swept_at = NULL, read_cursor = NULL RETURNING 1")
+    vendor.fail("/api/contacts", status=200, body='{"total": "1", "contacts": [{}]}')
+    with pytest.raises(VendorDataError, match="only 0 of 1 rows can be read"):
+        load("mautic", "713", "contacts")
+    assert len(ids("contacts")) == 3

@@ -10,6 +10,7 @@ import pytest
 from signalroom_dagster.sandbox.posthog_data import PosthogProject, event_row
 from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.sources.http import VendorDataError, VendorError
+from signalroom_dagster.sources.posthog.hogql import COLUMNS
 from signalroom_dagster_tests.loads import ask, load
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.sources.posthog.projects import DAY, NEXT, add_project, failed_read, noon, read
@@ -290,9 +291,13 @@ def test_what_is_broken_in_one_event_leaves_the_others_and_its_own_rest_alone(
         "none": "{'a': 1}",
         "whole": '{"a": "\\ud83d\\ude00"}',
     }
-    for number, (name, properties) in enumerate(broken.items()):
-        at.events.append({**event_row(name, name, noon(minutes=number)), "properties": properties})
-    add_project(any_warehouse, vendor, at)
+    at.events += [event_row(name, name, noon(minutes=number)) for number, name in enumerate(broken)]
+    told = [{**event, "session_id": "", "properties": broken[event["event"]]} for event in at.events]
+    rows = [[str(event[name]) for name in COLUMNS] for event in told]
+    rows[0][COLUMNS.index("timestamp")] = "-0001-11-30T00:00:00+00:00"
+    answer = {"columns": COLUMNS, "types": [], "results": rows}
+    vendor.fail("/query/", status=200, body=json.dumps(answer), skip=2)  # after both counts
+    add_project(any_warehouse, vendor, at, page_rows="100", read_older="true")
     load("posthog", "713", "events")
     loaded = {
         event: value if isinstance(value, dict | None) else json.loads(value, parse_float=Decimal)
@@ -303,4 +308,6 @@ def test_what_is_broken_in_one_event_leaves_the_others_and_its_own_rest_alone(
     assert (loaded["deep"]["b"], loaded["none"], loaded["whole"]) == (2, None, {"a": "😀"})
     assert loaded["nul"]["a"] == ""
     ((aside,),) = ask("SELECT CAST(set_aside AS text) FROM posthog.windows WHERE day = %s", DAY)
-    assert sum(entry["count"] for entry in json.loads(aside)) == 5
+    counts = [(entry["column"], entry["count"]) for entry in json.loads(aside)]
+    assert sum(count for column, count in counts if column == "properties") == 5
+    assert ("timestamp", 1) in counts
