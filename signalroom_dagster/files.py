@@ -21,6 +21,16 @@ TAGS: Mapping[str, str] = {
 }
 """The columns that lead every row of a loaded file, with their dlt types."""
 
+OTHER_COLUMNS = "_other_columns"
+"""The JSON column of what has none of its own: more columns than a client may bring to a table, and columns of one
+file that cannot be told apart."""
+
+BROUGHT_BY = "x-brought-by"
+"""The hint on a column that says which client's file brings it."""
+
+TO_LOOK_AT = "to look at: "
+"""What a person should see of a file that was loaded stands in the ledger's reason behind these words."""
+
 REJECT_COLUMNS: Mapping[str, str] = {**TAGS, "reason": "text", "line": "bigint", "raw": "text"}
 
 
@@ -41,6 +51,16 @@ class LedgerEntry:
     size: int
     status: FileStatus
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableColumns:
+    """A table's columns when a run begins: all of them, those that this client's files brought, and how many there ever
+    were: a dropped one takes its place for good."""
+
+    columns: frozenset[str] = frozenset()
+    brought: frozenset[str] = frozenset()
+    width: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

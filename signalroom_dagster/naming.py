@@ -3,8 +3,11 @@
 Client ids and prefixes reach SQL and paths only through here.
 """
 
+import functools
 import re
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Collection, Container, Iterable
+from hashlib import blake2b
 
 CLIENT_ID = re.compile(r"^[a-z0-9](?:[a-z0-9]|_(?!_))*\Z")
 """A client id: lower case, no double underscore (dlt's separator), safe in paths, names and SQL literals."""
@@ -13,9 +16,11 @@ SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 """Columns that every table of Postgres has already: no other one can have such a name."""
 
 _NOT_WORD = re.compile(r"[^a-zA-Z0-9]+")
+_PLAIN = re.compile(r"""[a-zA-Z0-9 _.,:;/\\()\[\]{}'"?!-]*""").fullmatch
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])")
 _LIMIT = 63  # Postgres cuts identifiers there
 _LONGEST = 60  # room for a suffix that keeps names apart
+_REMEMBERED = 4096  # names: the files of a prefix have the same headers day by day
 
 
 def pipeline_name(source: str, client_id: str) -> str:
@@ -23,15 +28,61 @@ def pipeline_name(source: str, client_id: str) -> str:
     return f"{source}__{client_id}"
 
 
-def snake_case(name: str) -> str:
+@functools.lru_cache(maxsize=_REMEMBERED)
+def snake_case(name: str, longest: int = _LONGEST) -> str:
     """`Click ID` -> `click_id`, `orders-create` -> `orders_create`; a leading digit gets an underscore."""
     words = _NOT_WORD.sub("_", _HUMP.sub("_", name.strip())).strip("_").lower()
-    return (f"_{words}" if words[:1].isdigit() else words)[:_LONGEST].rstrip("_")
+    return (f"_{words}" if words[:1].isdigit() else words)[:longest].rstrip("_")
 
 
-def column_names(header: Iterable[str], reserved: Iterable[str] = ()) -> list[str]:
-    """One distinct snake_case column per header cell: blank ones are numbered, repeated ones get a suffix."""
-    taken = set(reserved)
+@functools.lru_cache(maxsize=_REMEMBERED)
+def column_name(header: str) -> str:
+    """The column of a file's header cell, by its text alone: the snake_case of one in plain words, such as `Click ID`.
+
+    A text that snake_case loses something of (`Discount (%)`, `Imię`, what is longer than a column's name) ends in a
+    digest of the text, so that no other text has its name; an empty one is `unnamed`.
+    """
+    text = _text(header)
+    name = snake_case(text)
+    if not text:
+        return "unnamed"
+    if not _PLAIN(text) or not name or name != snake_case(text, len(text) * 2):
+        return distinct_name(text)
+    return f"{name}_2" if name in SYSTEM_COLUMNS else name
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def distinct_name(header: str) -> str:
+    """A column's name that no other header text has."""
+    text = _text(header)
+    digest = blake2b(text.encode("utf-8", "backslashreplace"), digest_size=4).hexdigest()
+    latin = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return f"{snake_case(latin, _LIMIT - len(digest) - 1) or 'column'}_{digest}"
+
+
+def column_names(header: Iterable[str], known: Container[str] = (), written: Container[str] = ()) -> list[str]:
+    """The column of each header cell, whatever the cells' order; cells of the same text have the same one.
+
+    Where texts that differ have one name (`Click ID`, `click_id`), it belongs to the text that is that name, else to
+    the only one that is `written` so in a known header; each of the others gets a name of its own. One that has its own
+    among the `known` columns of the table keeps it.
+    """
+    texts = [_text(cell) for cell in header]
+    sharing: dict[str, set[str]] = {}
+    for text in texts:
+        sharing.setdefault(column_name(text), set()).add(text)
+    owners = {name: _owner(name, found, written) for name, found in sharing.items()}
+
+    def name_of(text: str) -> str:
+        name, own = column_name(text), distinct_name(text)
+        return name if owners[name] == text and (own not in known or text == name) else own
+
+    return [name_of(text) for text in texts]
+
+
+def numbered_names(header: Iterable[str]) -> list[str]:
+    """The columns as earlier versions named them, by position: a policy may still say `column_2` or `notes_2`."""
+    taken = set(SYSTEM_COLUMNS)
     copies: dict[str, int] = {}
     names: list[str] = []
     for position, cell in enumerate(header, start=1):
@@ -43,3 +94,17 @@ def column_names(header: Iterable[str], reserved: Iterable[str] = ()) -> list[st
         taken.add(name)
         names.append(name)
     return names
+
+
+def _owner(name: str, texts: Collection[str], written: Container[str]) -> str | None:
+    """Whose a name is of those that share it; nobody's where that cannot be told."""
+    candidates = [text for text in texts if text == name] or [text for text in texts if text in written] or [*texts]
+    return candidates[0] if len(candidates) == 1 else None
+
+
+def _text(header: str) -> str:
+    """A header cell without what nobody sees: white space around and doubled, byte order marks."""
+    if header.isascii():
+        return " ".join(header.split())
+    visible = "".join(sign for sign in header if unicodedata.category(sign) != "Cf")
+    return " ".join(unicodedata.normalize("NFC", visible).split())

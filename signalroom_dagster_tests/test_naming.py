@@ -1,5 +1,7 @@
 """Names that two parts of the system must agree on."""
 
+import itertools
+import random
 import re
 from collections.abc import Sequence
 
@@ -8,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signalroom_dagster.files import REJECT_COLUMNS, TAGS
-from signalroom_dagster.naming import CLIENT_ID, column_names, pipeline_name, snake_case
+from signalroom_dagster.naming import (
+    CLIENT_ID,
+    column_name,
+    column_names,
+    distinct_name,
+    numbered_names,
+    pipeline_name,
+    snake_case,
+)
 
 POSTGRES_LONGEST = 63
 
@@ -53,21 +63,76 @@ def test_a_snake_case_name_is_safe_in_sql_and_stays_as_it_is(name: str) -> None:
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
-        ([], []),
-        (["a", "b"], ["a", "b"]),
-        (["A", "a", "a "], ["a", "a_2", "a_3"]),
-        (["a", "a", "a_2"], ["a", "a_2", "a_2_2"]),
-        (["a_2", "a", "a"], ["a_2", "a", "a_3"]),
-        (["", " ", "--"], ["column_1", "column_2", "column_3"]),
-        (["column_2", ""], ["column_2", "column_2_2"]),
+        ("Click ID", "click_id"),
+        ("Amount (net), total", "amount_net_total"),
+        ("\ufeff orders\u00a0 id ", "orders_id"),
+        ("", "unnamed"),
+        ("CTID", "ctid_2"),
+        ("x" * 60, "x" * 60),
     ],
 )
-def test_repeated_and_blank_header_cells_get_names_of_their_own(header: Sequence[str], expected: list[str]) -> None:
-    assert column_names(header) == expected
+def test_a_header_in_plain_words_is_the_column_that_it_always_was(header: str, expected: str) -> None:
+    assert column_name(header) == expected
 
 
-def test_reserved_names_are_not_given_away() -> None:
-    assert column_names(["id", "x"], reserved=["id"]) == ["id_2", "x"]
+@pytest.mark.parametrize(
+    ("headers", "name"),
+    [
+        (("Discount ($)", "Discount (%)", "Discount (\u20ac)"), "discount_[0-9a-f]{8}"),
+        (("Pr\u00e9nom", "Pr\u00eanom"), "prenom_[0-9a-f]{8}"),
+        (("\u0418\u043c\u044f", "\u4e2d\u6587", "\u0627\u0633\u0645", "\U0001f600", "---"), "column_[0-9a-f]{8}"),
+        (("x" * 61, "x" * 62), "x{54}_[0-9a-f]{8}"),
+    ],
+)
+def test_headers_that_snake_case_takes_for_one_have_names_of_their_own(headers: Sequence[str], name: str) -> None:
+    names = {column_name(header) for header in headers}
+    assert len(names) == len(headers)
+    assert all(re.fullmatch(name, found) for found in names)
+
+
+def test_a_name_of_its_own_never_changes() -> None:
+    assert column_name("Discount (%)") == "discount_c7d32eb5"
+    assert column_name("Pre\u0301nom") == column_name("Pr\u00e9nom") == "prenom_ce5c6d9c"
+
+
+@pytest.mark.parametrize(
+    ("header", "written", "winner"),
+    [
+        (["Refund Amount", "refund_amount", "refund-amount"], (), "refund_amount"),
+        (["Click ID", "click id"], ("Click ID",), "Click ID"),
+        (["Click ID", "click id"], (), None),
+    ],
+)
+def test_a_name_that_several_headers_have_belongs_to_the_one_that_is_known_by_it(
+    header: Sequence[str], written: Sequence[str], winner: str | None
+) -> None:
+    for order in itertools.permutations(header):
+        names = dict(zip(order, column_names(order, (), written), strict=True))
+        assert len({*names.values()}) == len(header)
+        assert [text for text, name in names.items() if name == snake_case(text)] == ([winner] if winner else [])
+
+
+def test_a_header_that_once_got_a_name_of_its_own_keeps_it() -> None:
+    own = distinct_name("Click ID")
+    assert column_names(["Click ID"], known=[own, "click_id"]) == [own]
+
+
+def test_headers_of_one_text_have_one_name() -> None:
+    assert column_names(["notes", " notes", "notes_2"]) == ["notes", "notes", "notes_2"]
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ([], []),
+        (["A", "a", "a "], ["a", "a_2", "a_3"]),
+        (["a", "a", "a_2"], ["a", "a_2", "a_2_2"]),
+        (["", " ", "--"], ["column_1", "column_2", "column_3"]),
+        (["ctid"], ["ctid_2"]),
+    ],
+)
+def test_the_names_that_earlier_versions_gave_are_known(header: Sequence[str], expected: list[str]) -> None:
+    assert numbered_names(header) == expected
 
 
 @pytest.mark.parametrize("tag", [*TAGS, *(f" {name.upper()} " for name in TAGS)])
@@ -76,22 +141,19 @@ def test_no_column_of_a_file_can_pass_for_one_of_our_tags(tag: str) -> None:
 
 
 HEADER_CELLS = st.one_of(
-    st.sampled_from(["", "a", "A", "a_2", "a 2", "column_1", "x" * 70, "x" * 60]), st.text(max_size=8)
+    st.sampled_from(["", "a", "A", "a_2", "a 2", "column_1", "x" * 70, "x" * 60]),
+    st.text(st.characters(exclude_categories=["Cf", "Cs"]), max_size=8),
 )
 
 
-@given(st.lists(HEADER_CELLS, max_size=30))
+@given(st.lists(HEADER_CELLS, max_size=30), st.randoms())
 @settings(max_examples=100, deadline=None)
-def test_column_names_are_distinct_and_never_empty(header: list[str]) -> None:
-    names = column_names(header)
-    assert len(names) == len(set(names)) == len(header)
-    assert all(names)
-    assert all(len(name) <= POSTGRES_LONGEST for name in names)
-
-
-def test_long_names_stay_apart_where_postgres_cuts_them() -> None:
-    names = column_names(["x" * 80] * 1_200)
-    assert len({name[:POSTGRES_LONGEST] for name in names}) == 1_200
+def test_a_columns_name_is_the_same_in_any_order_and_no_other_texts(header: list[str], chance: random.Random) -> None:
+    names = dict(zip(header, column_names(header), strict=True))
+    shuffled = chance.sample(header, len(header))
+    assert column_names(shuffled) == [names[text] for text in shuffled]
+    assert len({*names.values()}) == len({" ".join(text.split()) for text in header})
+    assert all(0 < len(name) <= POSTGRES_LONGEST for name in names.values())
 
 
 @pytest.mark.parametrize("client_id", ["713", "cti", "a_b", "0", "client_2_b"])

@@ -12,8 +12,9 @@ from typing_extensions import override
 from signalroom_dagster.loading.errors import LoadError
 from signalroom_dagster.loading.load_jobs import LOAD_JOBS
 from signalroom_dagster.loading.resolved_once import ResolvedOnce
+from signalroom_dagster.loading.table_columns import marks
 
-LONGEST_ROW_BYTES = 4 * 1024 * 1024  # a record of 1 MiB may become three: cp1252 to UTF-8, quotes doubled
+LONGEST_ROW_BYTES = 8 * 1024 * 1024  # a record of 1 MiB may become three (cp1252 to UTF-8, quotes doubled), as JSON six
 BUFFER_BYTES = 32 * 1024 * 1024  # DuckDB's own choice for rows of 2 MiB
 _TYPES = {
     "text": "VARCHAR",
@@ -77,6 +78,12 @@ class SignalRoomDuckDbClient(DuckDbClient):
     def explain(self, error: Exception, what: str) -> Exception:
         """See `explain` of this module."""
         return explain(error, what)
+
+    @override
+    def _get_table_update_sql(self, table_name: str, new_columns: Any, generate_alter: bool) -> list[str]:
+        statements = super()._get_table_update_sql(table_name, new_columns, generate_alter)
+        table = self.sql_client.make_qualified_table_name(table_name)
+        return [*statements, *marks(table, new_columns, self.sql_client.escape_column_name)]
 
 
 class SignalRoomDuckDb(ResolvedOnce, duckdb):

@@ -13,7 +13,7 @@ from typing import Any
 from dlt.common.destination.client import RunnableLoadJob
 from typing_extensions import override
 
-from signalroom_dagster.files import HANDLED, REJECT_COLUMNS, TAGS, LoadFile, MarkedFiles
+from signalroom_dagster.files import HANDLED, OTHER_COLUMNS, REJECT_COLUMNS, TAGS, LoadFile, MarkedFiles
 from signalroom_dagster.loading.errors import OvertakenError
 from signalroom_dagster.loading.load_warehouse import LoadWarehouse, expect_rows
 from signalroom_dagster.loading.tables import LEDGER, LEDGER_COLUMNS, LEDGER_KEY, REJECTED, upsert
@@ -65,7 +65,7 @@ def _load_file(warehouse: LoadWarehouse, file: LoadFile) -> None:
         sql.execute_sql(f"DELETE FROM {name} {of_file}", *key)
     if file.body:
         columns = (*TAGS, *file.columns)
-        kinds = (*TAGS.values(), *("text" for _ in file.columns))
+        kinds = (*TAGS.values(), *("json" if name == OTHER_COLUMNS else "text" for name in file.columns))
         expect_rows(file.rows_loaded, warehouse.copy_csv(file.table, columns, kinds, file.body), _subject(file))
     if file.rejects:
         copied = warehouse.copy_csv(REJECTED, tuple(REJECT_COLUMNS), tuple(REJECT_COLUMNS.values()), file.rejects)

@@ -25,6 +25,7 @@ from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.loading.errors import DestinationUnreachableError, LoadError
 from signalroom_dagster.loading.load_jobs import LOAD_JOBS
 from signalroom_dagster.loading.resolved_once import ResolvedOnce
+from signalroom_dagster.loading.table_columns import marks
 from signalroom_dagster.loading.tables import OURS, move_aside
 from signalroom_dagster.retries import causes
 from signalroom_dagster.row_security import secure
@@ -203,12 +204,12 @@ class SignalRoomPostgresClient(PostgresClient):
     def _get_table_update_sql(self, table_name: str, new_columns: Any, generate_alter: bool) -> list[str]:
         statements = super()._get_table_update_sql(table_name, new_columns, generate_alter)
         table = self.prepare_load_table(table_name)
-        load = str(table.get("x-load"))
+        load, qualified = str(table.get("x-load")), self.sql_client.make_qualified_table_name
+        statements += marks(qualified(table_name), new_columns, self.sql_client.escape_column_name)
         if generate_alter:
             if load in LOAD_JOBS and not OURS.isdisjoint(str(column.get("name")) for column in new_columns):
                 raise _of_another_system(self.sql_client.dataset_name, table_name)
             return statements
-        qualified = self.sql_client.make_qualified_table_name
         if load in LOAD_JOBS:
             statements += _indexes(load, table_name, table, qualified)
         return [*statements, secure(qualified(table_name))]

@@ -17,6 +17,7 @@ from signalroom_dagster import config, logs
 from signalroom_dagster.clients import Client
 from signalroom_dagster.loading import catalog
 from signalroom_dagster.loading.reference import create_reference_tables, load_reference
+from signalroom_dagster.loading.table_columns import read_table_columns
 from signalroom_dagster.loading.table_shapes import fit_tables
 from signalroom_dagster.loading.tables import kept_beside
 from signalroom_dagster.loading.warehouse import (
@@ -198,6 +199,7 @@ def _context(source: str, client: Client, run_id: str, folder: Path, query: Quer
         run_id=run_id,
         work_dir=folder,
         ledger=read_ledger(query, source, client.id),
+        tables=read_table_columns(query, source, client.id, catalog.tables_loaded_by(source, "files")),
         windows=read_windows(query, source, client.id),
         started_at=datetime.now(UTC),
         span=span,

@@ -7,7 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.files import LedgerEntry
+from signalroom_dagster.files import LedgerEntry, TableColumns
 from signalroom_dagster.slices import Window
 
 
@@ -44,11 +44,12 @@ def as_day(text: str | None) -> date | None:
 class SourceContext:
     """One client's run of one source.
 
-    `ledger` holds what the warehouse already has of the client's files, by name, `windows` what it has of each
-    resource, by day; `work_dir` is the run's own scratch folder; `started_at` is UTC and stamps every row as
-    `_loaded_at`. `start_date` is where the client's first loads begin. A source leaves what a person should know about
-    a resource in `notes`, by resource name: they become metadata of its asset. `failures` holds, by resource, what went
-    wrong with one resource alone: the others are loaded all the same, and the load fails at its end.
+    `ledger` holds what the warehouse already has of the client's files, by name, `tables` the columns of the tables
+    that they are loaded into, `windows` what it has of each resource, by day; `work_dir` is the run's own scratch
+    folder; `started_at` is UTC and stamps every row as `_loaded_at`. `start_date` is where the client's first loads
+    begin. A source leaves what a person should know about a resource in `notes`, by resource name: they become metadata
+    of its asset. `failures` holds, by resource, what went wrong with one resource alone: the others are loaded all the
+    same, and the load fails at its end.
     """
 
     client_id: str
@@ -60,6 +61,7 @@ class SourceContext:
     work_dir: Path
     ledger: Mapping[str, LedgerEntry]
     windows: Mapping[str, Mapping[date, Window]]
+    tables: Mapping[str, TableColumns] = field(default_factory=dict[str, TableColumns])
     started_at: datetime
     span: Span = Span()
     notes: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])

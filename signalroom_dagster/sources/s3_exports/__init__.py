@@ -135,7 +135,7 @@ def rows(prefix: str, exports: ExportFiles | None) -> Iterator[Any]:
         exports.fail(prefix, error)
         changes = NO_CHANGES
     # offered also when there is nothing to mark, so that the table comes to be
-    yield _marked(offer(partial(exports.marks, prefix, changes), exports.folder), ())
+    yield _marked(offer(partial(exports.marks, prefix, changes), exports.folder), {})
     for item in changes.to_load:
         yield _load(exports, prefix, item)
 
@@ -159,13 +159,14 @@ def _load(exports: ExportFiles, prefix: str, item: ListedFile) -> Any:
         return None
     job, columns = planned
     known = _columns(prefix, ())
-    return _marked(offer(job, exports.folder), [name for name in columns if name not in known])
+    new_columns = {name: exports.described(prefix, name) for name in columns if name not in known}
+    return _marked(offer(job, exports.folder), new_columns)
 
 
-def _marked(ticket: Path, new_columns: Sequence[str]) -> Any:
+def _marked(ticket: Path, new_columns: Mapping[str, Any]) -> Any:
     """A ticket for dlt to import; hints only where they tell dlt something new, because it checks each of them."""
-    hints = dlt.mark.make_hints(columns={name: _text(name) for name in new_columns})
-    return dlt.mark.with_file_import(str(ticket), "csv", 1, hints=hints if new_columns else None)
+    hints = dlt.mark.make_hints(columns=dict(new_columns)) if new_columns else None
+    return dlt.mark.with_file_import(str(ticket), "csv", 1, hints=hints)
 
 
 def _places(settings: Settings) -> set[str]:

@@ -3,18 +3,26 @@
 import itertools
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TypeAlias
 
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.files import HANDLED, FileMark, FileStatus, FileVersion, LoadFile, MarkedFiles
+from signalroom_dagster.files import (
+    HANDLED,
+    FileMark,
+    FileStatus,
+    FileVersion,
+    LoadFile,
+    MarkedFiles,
+)
 from signalroom_dagster.naming import snake_case
 from signalroom_dagster.sources.context import SourceContext
 from signalroom_dagster.sources.s3_exports.bucket import Bucket
-from signalroom_dagster.sources.s3_exports.layouts import ColumnPlan, layout_of, plan_columns
+from signalroom_dagster.sources.s3_exports.file_columns import FileColumns
+from signalroom_dagster.sources.s3_exports.layouts import layout_of
 from signalroom_dagster.sources.s3_exports.listing import Changes, ListedFile, digest, find_changes, in_short
 from signalroom_dagster.sources.s3_exports.refusals import (
     AccessRefusedError,
@@ -27,7 +35,7 @@ from signalroom_dagster.sources.s3_exports.tagging import (
     Tags,
     UnpacksTooFarError,
     quarantined,
-    read_columns,
+    read_header,
     tag_file,
 )
 
@@ -51,6 +59,7 @@ class ExportFiles:
         self._settings = settings
         self._context = context
         self._bucket = Bucket(settings, context.client_id)
+        self._columns = FileColumns(context.tables, settings)
         self._numbers = itertools.count(1)
         self._left = itertools.count(1)
         self._readable: set[str] = set()
@@ -91,10 +100,16 @@ class ExportFiles:
     def columns(self, prefix: str, item: ListedFile) -> tuple[str, ...]:
         """The columns that a file's rows will have in the warehouse, from its first bytes; none if it is no export.
 
-        Raises what opening and reading it raise.
+        What its table has no room for is not among them: see `file_columns`. Raises what opening and reading it raise.
         """
+        layout, form = layout_of(prefix), self._columns.form(prefix)
         with self._bucket.open(item, HEADER_BYTES) as stream:
-            return read_columns(stream, self._plan, layout_of(prefix), self._filter_column)
+            header = read_header(stream, partial(self._columns.plan, prefix), layout, self._filter_column, form)
+        return () if header.fault else self._columns.admitted(prefix, header.columns.kept)
+
+    def described(self, prefix: str, column: str) -> Mapping[str, str]:
+        """A column that the layout does not know, as dlt describes one; a new one says which client brings it."""
+        return self._columns.described(prefix, column, self._client)
 
     def prepare(self, prefix: str, item: ListedFile, columns: tuple[str, ...]) -> LoadFile:
         """Read one file and write its tagged rows into the run's folder.
@@ -116,9 +131,10 @@ class ExportFiles:
                 tagged = tag_file(
                     stream,
                     tags=tags,
-                    plan=self._plan,
+                    plan=partial(self._columns.plan, prefix, admitted=columns),
                     layout=layout_of(prefix),
                     filter_column=self._filter_column,
+                    form=self._columns.form(prefix),
                     body=body,
                     rejects=rejects,
                     most_unpacked=self._settings.most_unpacked(version.size),
@@ -260,13 +276,3 @@ class ExportFiles:
     def _filter_column(self) -> str | None:
         row_filter = self._settings.row_filter
         return row_filter.column if row_filter else None
-
-    def _plan(self, header: Sequence[str]) -> ColumnPlan:
-        settings = self._settings
-        key, rows = settings.hash_key, settings.row_filter
-        return plan_columns(
-            header,
-            settings.columns,
-            key.get_secret_value() if key else None,
-            (rows.column, rows.values) if rows else None,
-        )

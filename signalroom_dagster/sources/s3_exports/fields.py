@@ -66,3 +66,8 @@ def quoted(field: bytes) -> bytes:
 def unquoted(field: bytes) -> bytes:
     """What a field of a record stands for."""
     return field[1:-1].replace(b'""', b'"') if field[:1] == b'"' else field
+
+
+def exchange(delimiter: str) -> bytes:
+    """A table for `bytes.translate` by which a delimiter and the comma change places: to read, and to write again."""
+    return bytes.maketrans(b"," + delimiter.encode(), delimiter.encode() + b",")

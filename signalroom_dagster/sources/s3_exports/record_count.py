@@ -22,9 +22,11 @@ _INSIDE = re.compile(_TEXT + rb'(?:\Z|"(?:(\r*\Z)|(?=,)' + _REST + rb"))")
 
 
 class RecordCount:
-    """Counts the non-blank records of one file, block by block of lines; `total` leaves out the header."""
+    """Counts the non-blank records of one file, block by block of lines; `total` leaves out the header, if there is
+    one."""
 
     def __init__(self) -> None:
+        self.has_header = True
         self._records = 0
         self._open: list[bytes] = []
 
@@ -38,7 +40,7 @@ class RecordCount:
         while self._open:
             self._records += 1  # its quote is never closed: the next line stands for itself
             self._open = self._count(self._open[1:])
-        return max(self._records - 1, 0)
+        return max(self._records - self.has_header, 0)
 
     def _count(self, lines: list[bytes]) -> list[bytes]:
         """Count the records of these lines; the lines of a last one that is not complete are left over."""

@@ -9,11 +9,13 @@ decides as Excel and Sticky.io do. A quote that is never closed costs only the l
 import csv
 import gzip
 import itertools
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple, cast
 
-from signalroom_dagster.sources.s3_exports.fields import CR, QUOTE, UNUSUAL, count_commas, quoted
+from signalroom_dagster.sources.s3_exports.encoding import UNREADABLE, is_utf8, repaired
+from signalroom_dagster.sources.s3_exports.fields import CR, QUOTE, UNUSUAL, count_commas, exchange, quoted
 
 BLOCK_BYTES = 256 * 1024  # larger ones are unmapped when freed: their pages would have to be made anew
 UNPACKED_BYTES = 64 * 1024  # of gzip at a time, whatever a block is: what comes before a damage is then always the same
@@ -21,6 +23,7 @@ LONGEST_LINE_BYTES = 64 * 1024 * 1024
 LONGEST_RECORD_BYTES = 1024 * 1024
 LONGEST_RECORD_LINES = 1_000
 _LONGEST_HEADER_BYTES = 1024 * 1024
+_SEPARATOR = re.compile(rb'"?sep=([,;|\t])"?[,;|\t]*(?:\r*(?:\n|\Z)|\r)', re.IGNORECASE).match
 _UNCLOSED = "opens a quote that is never closed"
 
 
@@ -54,12 +57,19 @@ class RecordReader:
     """Reads the records of one file from a binary stream, gzip or plain, in bounded memory.
 
     `watch` is shown the lines of every block as they pass, and leaves them as they are; `block_bytes` is how much is
-    read at a time. After the last record: `bytes_read` (of the stored object), `truncated` (why reading stopped early,
-    or None; the line it stopped in has that as its problem), `recoded` (records that were not UTF-8 and were read as
-    cp1252).
+    read at a time. Where another `delimiter` parts the fields (the first line may say so, as in `sep=;`), it and the
+    comma change places, in all that is read. After the last record: `bytes_read` (of the stored object), `truncated`
+    (why reading stopped early, or None; the line it stopped in has that as its problem), `recoded` (records with a cell
+    that was not UTF-8).
     """
 
-    def __init__(self, stream: BinaryIO, watch: Callable[[list[bytes]], None], block_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO,
+        watch: Callable[[list[bytes]], None],
+        block_bytes: int | None = None,
+        delimiter: str | None = None,
+    ) -> None:
         csv.field_size_limit(LONGEST_LINE_BYTES)
         self._stream = _Counted(stream)
         self._watch = watch
@@ -69,6 +79,9 @@ class RecordReader:
         self._cut = False
         self._cut_told = False
         self._lines = 0
+        self._first_line = 1
+        self.delimiter = delimiter or ","
+        self.delimiter_is_known = delimiter is not None
         self.recoded = 0
         self.truncated: str | None = None
 
@@ -93,9 +106,10 @@ class RecordReader:
 
     def in_stretches(self) -> Iterator[Lines | Record]:
         """The records in stretches where each takes a line, which nearly all do; the others one by one."""
-        first_line = 1
         blocks = self._blocks()
+        first_line = 0
         for lines in blocks:
+            first_line = first_line or self._first_line
             raws, commas = _told_apart(lines) if not self._careful else ([], [])
             at = 0
             while at < len(lines):
@@ -109,7 +123,7 @@ class RecordReader:
                         yield record
                     at += taken
             first_line += len(lines)
-        self._lines = first_line - 1
+        self._lines = max(first_line - 1, 0)
 
     def _one(self, lines: list[bytes], at: int, line: int, more: Iterator[list[bytes]]) -> tuple[int, Record | None]:
         """How many lines the record at `lines[at]` takes, and the record; None for a blank line."""
@@ -138,9 +152,16 @@ class RecordReader:
             if b"\n" in chunk or len(start) > _LONGEST_HEADER_BYTES:
                 break
         old_mac = b"\r" in start and b"\n" not in start  # the line ends of old Macs: no other kind in sight
+        start = start.removeprefix(b"\xef\xbb\xbf")
+        if told := _SEPARATOR(start):
+            start = start[told.end() :]
+            self._first_line = 2
+            self.delimiter, self.delimiter_is_known = told[1].decode(), True
+        places = exchange(self.delimiter) if self.delimiter != "," else None
         rest = b""
-        for chunk in itertools.chain([start.removeprefix(b"\xef\xbb\xbf")], chunks):
+        for chunk in itertools.chain([start], chunks):
             text = chunk.replace(b"\r", b"\n") if old_mac else chunk
+            text = text.translate(places) if places else text
             if (end := text.rfind(b"\n")) >= 0:
                 yield rest + text[:end]
                 rest = text[end + 1 :]
@@ -171,7 +192,7 @@ class RecordReader:
             self.truncated = "the gzip stream is damaged: the rest of the file cannot be read"
 
     def _needs_care(self, block: bytes) -> bool:
-        return self._cut or len(block) > LONGEST_RECORD_BYTES or b"\0" in block or not _is_utf8(block)
+        return self._cut or len(block) > LONGEST_RECORD_BYTES or b"\0" in block or not is_utf8(block)
 
     def _parse(self, lines: list[bytes], at: int, line: int, more: Iterator[list[bytes]]) -> tuple[int, Record | None]:
         """One record that starts at `lines[at]` by the csv grammar, and how many lines it takes."""
@@ -188,7 +209,7 @@ class RecordReader:
                 raw = lines[at + taken]
                 taken += 1
                 pieces.append(raw)
-                yield _decode(raw) + "\n"
+                yield raw.decode("utf-8", UNREADABLE) + "\n"
 
         problem: str | None = None
         fields: list[str] = []
@@ -209,13 +230,13 @@ class RecordReader:
         if self._cut and at + taken == len(lines):
             self._cut_told = True
             problem = f"is cut off: {self.truncated}"
-        return taken, self._judged(Record(line, raw, [quoted(field.encode("utf-8")) for field in fields], problem))
+        return taken, self._judged(Record(line, raw, [quoted(repaired(field)) for field in fields], problem))
 
     def _judged(self, record: Record) -> Record:
         problem = "holds a NUL byte" if b"\0" in record.raw else record.problem
         if problem := problem or ("is longer than 1 MiB" if len(record.raw) > LONGEST_RECORD_BYTES else None):
             return record._replace(fields=None, problem=problem)
-        self.recoded += not _is_utf8(record.raw)
+        self.recoded += not is_utf8(record.raw)
         return record
 
 
@@ -259,25 +280,6 @@ class _Rejoined:
     def read(self, size: int = -1) -> bytes:
         head, self._head = self._head, b""
         return head or self._stream.read(size)
-
-
-def _is_utf8(text: bytes) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _decode(raw: bytes) -> str:
-    for encoding in ("utf-8", "cp1252"):
-        try:
-            return raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return raw.decode("latin-1")  # the five bytes that cp1252 leaves undefined
 
 
 def _explain(error: str) -> str:

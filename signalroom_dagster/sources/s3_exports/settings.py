@@ -1,6 +1,8 @@
 """What a client's configuration says about its exports. Account settings are read from the client's section only."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
@@ -8,11 +10,13 @@ from pydantic_core import PydanticCustomError
 
 from signalroom_dagster.addresses import Address
 from signalroom_dagster.config import ClientOnly
-from signalroom_dagster.naming import snake_case
-from signalroom_dagster.sources.s3_exports.layouts import Policy
+from signalroom_dagster.naming import column_name, snake_case
+from signalroom_dagster.sources.s3_exports.formats import Format, by_column_name
+from signalroom_dagster.sources.s3_exports.layouts import Policy, layout_of, layouts
 
 _S3 = ("s3://", "s3a://")  # s3fs takes both, and without a key whatever the machine has
 LITTLE_UNPACKED_BYTES = 16 * 1024**2
+_ALIKE = 0.8  # from there on a name is taken for another one that is misspelled
 _NO_TABLES = ("", "files", "rejected_rows")
 
 
@@ -41,7 +45,7 @@ class RowFilter(BaseModel):
     @field_validator("column")
     @classmethod
     def _as_column(cls, value: str) -> str:
-        return snake_case(value)
+        return column_name(value)
 
 
 class Settings(BaseModel):
@@ -61,6 +65,8 @@ class Settings(BaseModel):
     endpoint_url: Annotated[Address | None, ClientOnly()] = None
     row_filter: Annotated[RowFilter | None, ClientOnly()] = None
     columns: dict[str, Policy] = {}
+    formats: Annotated[dict[str, Format], ClientOnly()] = {}
+    new_columns: int = Field(default=200, ge=0, le=1_000)
     hash_key: Annotated[SecretStr | None, ClientOnly()] = None
     fresh_within: str = "26h"
     listing_seconds: float = Field(default=30, gt=0)
@@ -83,8 +89,28 @@ class Settings(BaseModel):
 
     @field_validator("columns")
     @classmethod
-    def _by_column_name(cls, value: dict[str, Policy]) -> dict[str, Policy]:
-        return {snake_case(name): kind for name, kind in value.items()}
+    def _of_columns(cls, value: dict[str, Policy], info: ValidationInfo) -> dict[str, Policy]:
+        policy = by_column_name(value)
+        known = {
+            name for prefix in info.data.get("prefixes", ()) if (layout := layout_of(prefix)) for name in layout.columns
+        }
+        for name in policy:
+            is_known = name in known or re.sub(r"_?\d+$", "", name) in known
+            if not is_known and (near := get_close_matches(name, known, 1, _ALIKE)):
+                raise ValueError(
+                    f"no export has a column {name}: write {near[0]}; a policy for a column of one prefix alone stands "
+                    "in formats.<table>.columns"
+                )
+        return policy
+
+    @field_validator("formats")
+    @classmethod
+    def _of_prefixes(cls, value: dict[str, Format], info: ValidationInfo) -> dict[str, Format]:
+        by_table = {snake_case(name): form for name, form in value.items()}
+        tables = [snake_case(prefix) for prefix in info.data.get("prefixes", ())]
+        if unknown := [name for name in by_table if name not in tables]:
+            raise ValueError(f"no prefix makes the table {', '.join(unknown)} (tables: {', '.join(tables)})")
+        return by_table
 
     @field_validator("aws_access_key_id", "aws_secret_access_key")
     @classmethod
@@ -96,13 +122,34 @@ class Settings(BaseModel):
     @field_validator("hash_key")
     @classmethod
     def _given_for_hashes(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if not value and "hash" in info.data.get("columns", {}).values():
+        policies = [info.data.get("columns", {}), *(form.columns for form in info.data.get("formats", {}).values())]
+        if not value and any("hash" in policy.values() for policy in policies):
             raise PydanticCustomError("missing", "a column's policy is hash")
         return value
 
     def most_unpacked(self, stored_bytes: int) -> int:
         """How many bytes a gzip of a size may unpack to; the ratio counts only for what is more than a little."""
         return min(self.max_unpacked_bytes, max(LITTLE_UNPACKED_BYTES, stored_bytes * self.max_unpacked_ratio))
+
+    def policy_of(self, prefix: str) -> Mapping[str, Policy]:
+        """What becomes of the columns of one prefix."""
+        return {**self.columns, **self.format_of(prefix).columns}
+
+    def format_of(self, prefix: str) -> Format:
+        """How the files of one prefix are written."""
+        return self.formats.get(snake_case(prefix), Format())
+
+    def watched(self, prefix: str) -> frozenset[str]:
+        """The hiding policies that must meet a column of each of a prefix's files.
+
+        Not those that some layout has a column for and, under a prefix that has one, not those that may be meant for
+        another prefix which has none.
+        """
+        policy = self.policy_of(prefix)
+        elsewhere = layout_of(prefix) and not all(map(layout_of, self.prefixes))
+        candidates = self.format_of(prefix).columns if elsewhere else policy
+        known = {name for layout in layouts().values() for name in layout.columns}
+        return frozenset(name for name in candidates if policy[name] != "keep" and name not in known)
 
     @property
     def storage_options(self) -> dict[str, Any]:

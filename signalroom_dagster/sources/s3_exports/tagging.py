@@ -7,22 +7,22 @@ database. An empty field becomes NULL, quoted or not.
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from signalroom_dagster.files import FileStatus
-from signalroom_dagster.sources.s3_exports.fields import count_fields, quoted, split_fields, unquoted
-from signalroom_dagster.sources.s3_exports.layouts import ColumnPlan, Layout
+from signalroom_dagster.sources.s3_exports.fields import COMMA, count_fields, exchange, quoted, split_fields, unquoted
+from signalroom_dagster.sources.s3_exports.headers import Form, Header, PlanColumns, judge_header
+from signalroom_dagster.sources.s3_exports.layouts import Layout
 from signalroom_dagster.sources.s3_exports.record_count import RecordCount
 from signalroom_dagster.sources.s3_exports.records import Lines, Record, RecordReader
+from signalroom_dagster.sources.s3_exports.remarks import reason_of
 
-PlanColumns = Callable[[Sequence[str]], ColumnPlan]
-
+AS_EXPECTED = Form()
 HEADER_BLOCK_BYTES = 64 * 1024
 LONGEST_RAW = 10_000
-MOST_COLUMNS = 1_500  # Postgres ends at 1,600
 _LONG_NUMBER = re.compile(r"(?:\d[\0 -]?){11,}\d")
 
 
@@ -70,6 +70,7 @@ def tag_file(
     body: Path,
     rejects: Path,
     most_unpacked: int | None = None,
+    form: Form = AS_EXPECTED,
 ) -> TaggedFile:
     """Read `stream` once and write its rows to `body` and its unreadable records to `rejects`.
 
@@ -88,25 +89,27 @@ def tag_file(
             raise UnpacksTooFarError(f"its gzip unpacks to more than {most_unpacked:,} bytes")
         count.add(lines)
 
-    reader = RecordReader(stream, watch)
+    reader = RecordReader(stream, watch, delimiter=form.delimiter)
     records = reader.in_stretches()
-    header, further = _first(records)
-    columns, fault = _judge_header(header, plan, layout, filter_column)
-    fault = fault or (reader.truncated if header is None else None)
+    first, further = _first(records)
+    header = judge_header(first, reader, plan, layout, filter_column, form)
+    fault = header.fault or (reader.truncated if first is None else None)
+    count.has_header = not header.is_row
     with body.open("wb") as rows, rejects.open("wb") as rejected:
-        writer = _Writer(tags, columns, fault, rows, rejected)
-        writer.write(itertools.chain(further, records))
-        missing = reader.missing if header else None  # counts as one record: no check passes for a file in part
+        writer = _Writer(tags, header, fault, exchange(reader.delimiter), rows, rejected)
+        writer.write(itertools.chain([first] if first and header.is_row else [], further, records))
+        missing = reader.missing if first else None  # counts as one record: no check passes for a file in part
         writer.write([missing] if missing else [])
+    columns = header.columns
     status: FileStatus = "quarantined" if fault else "loaded" if writer.seen else "empty"
-    notes = [fault, layout.difference(columns.names) if layout and header and not fault else None]
+    facts = [fault, layout.difference(columns.names) if layout and first and not fault else None]
     if reader.truncated and reader.truncated not in (fault or ""):
-        notes.append(reader.truncated)
+        facts.append(reader.truncated)
     if reader.recoded:
-        notes.append(f"{reader.recoded} records were not UTF-8 and were read as cp1252")
+        facts.append(f"{reader.recoded} records were not UTF-8 and were read as cp1252")
     return TaggedFile(
         status=status,
-        reason="; ".join(note for note in notes if note) or None,
+        reason=reason_of(facts, None if fault else columns, set_aside=writer.set_aside > 0),
         columns=() if fault else columns.kept,
         rows_in_file=count.total + (missing is not None),
         rows_loaded=writer.loaded,
@@ -131,29 +134,40 @@ def quarantined(reason: str) -> TaggedFile:
 
 
 def read_columns(
-    stream: BinaryIO, plan: PlanColumns, layout: Layout | None, filter_column: str | None
+    stream: BinaryIO, plan: PlanColumns, layout: Layout | None, filter_column: str | None, form: Form = AS_EXPECTED
 ) -> tuple[str, ...]:
     """The columns that `tag_file` will find, from the first line alone; none for a file that it will quarantine."""
-    header = next(iter(RecordReader(stream, lambda _: None, HEADER_BLOCK_BYTES)), None)
-    columns, fault = _judge_header(header, plan, layout, filter_column)
-    return () if fault else columns.kept
+    header = read_header(stream, plan, layout, filter_column, form)
+    return () if header.fault else header.columns.kept
+
+
+def read_header(
+    stream: BinaryIO, plan: PlanColumns, layout: Layout | None, filter_column: str | None, form: Form
+) -> Header:
+    """What the first record of a file tells of it."""
+    reader = RecordReader(stream, lambda _: None, HEADER_BLOCK_BYTES, form.delimiter)
+    return judge_header(next(iter(reader), None), reader, plan, layout, filter_column, form)
 
 
 class _Writer:
     """Decides per record: a row, a reject, or another client's."""
 
-    def __init__(self, tags: Tags, columns: ColumnPlan, fault: str | None, rows: BinaryIO, rejected: BinaryIO) -> None:
+    def __init__(
+        self, tags: Tags, header: Header, fault: str | None, places: bytes, rows: BinaryIO, rejected: BinaryIO
+    ) -> None:
         self._head, self._tail = tags.around()
-        self._columns = columns
+        self._columns = columns = header.columns
         self._fault = fault
+        self._places = places if places[COMMA] != COMMA else None
+        self._split = len(columns.names) if self._places else columns.first_untouched
         self._before_row = self._tail + (b"," if columns.kept else b"")
-        self._hides_raw = columns.touches_rows or (columns.guarded and fault is not None)
+        self._hides_raw = columns.touches_rows or header.is_unknown or (columns.guarded and fault is not None)
         self._rows, self._rejects = rows, rejected
-        self.seen = self.loaded = self.rejected = self.filtered = 0
+        self.seen = self.loaded = self.rejected = self.filtered = self.set_aside = 0
 
     def write(self, found: Iterable[Lines | Record]) -> None:
         """Write what was found, in the file's order, which numbers the rows."""
-        split = self._columns.first_untouched
+        split = self._split
         for one in found:
             if isinstance(one, Record):
                 self._write_one(one)
@@ -174,13 +188,16 @@ class _Writer:
         elif (found := len(fields or ()) or count_fields(raw)) != (width := len(self._columns.names)):
             self._reject(line, raw, f"has {found} fields, the header has {width}")
         else:
-            self._write_rows([self._kept(fields or split_fields(raw, self._columns.first_untouched))])
+            self._write_rows([self._kept(fields or split_fields(raw, self._split))])
 
     def _kept(self, fields: list[bytes]) -> bytes | None:
         """What is stored of a record; None for one of another client."""
+        if self._places:
+            fields = [quoted(unquoted(field).translate(self._places)) for field in fields]
         if not self._columns.wanted(fields):
             return None
         self._columns.apply(fields)
+        self.set_aside += bool(self._columns.others and fields[-1])
         return b",".join(fields)
 
     def _write_rows(self, records: Sequence[bytes | None]) -> None:
@@ -198,7 +215,7 @@ class _Writer:
     def _reject(self, line: int, raw: bytes, reason: str) -> None:
         self.seen += 1
         self.rejected += 1
-        text = "" if self._hides_raw else _masked(raw)
+        text = "" if self._hides_raw else _masked(raw.translate(self._places))
         self._rejects.write(self._head + b"%d" % self.seen + self._tail + b"," + _csv_line([reason, str(line), text]))
         self._rejects.write(b"\n")
 
@@ -209,36 +226,6 @@ def _first(found: Iterator[Lines | Record]) -> tuple[Record | None, list[Lines]]
     if first is None or isinstance(first, Record):
         return first, []
     return Record(first.line, first.raws[0]), [Lines(first.line + 1, first.raws[1:], first.commas[1:])]
-
-
-def _judge_header(
-    header: Record | None, plan: PlanColumns, layout: Layout | None, filter_column: str | None
-) -> tuple[ColumnPlan, str | None]:
-    """What becomes of the header's columns, and why the file cannot be loaded if it cannot."""
-    columns = plan(_header_cells(header)) if header else plan([])
-    return columns, _fault(header, columns, layout, filter_column) if header else None
-
-
-def _header_cells(header: Record) -> list[str]:
-    if header.problem:
-        return [header.raw.decode("utf-8", "replace")]
-    fields = split_fields(header.raw) if header.fields is None else header.fields
-    return [unquoted(field).decode("utf-8", "replace") for field in fields]
-
-
-def _fault(header: Record, columns: ColumnPlan, layout: Layout | None, filter_column: str | None) -> str | None:
-    if header.raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in header.raw:
-        return "not a UTF-8 or cp1252 text file"
-    if header.problem:
-        return f"the header {header.problem}"
-    found = f"its header has {len(columns.names)} columns"
-    if len(columns.names) > MOST_COLUMNS:
-        return f"no table can hold it: {found}"
-    if layout and layout.key not in columns.names:
-        return f"no key column {layout.key}: {found}"
-    if filter_column and columns.filter_at is None:
-        return f"no column {filter_column} to tell whose rows these are: {found}"
-    return None
 
 
 def _csv_line(cells: Sequence[str]) -> bytes:

@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signalroom_dagster.sources.s3_exports import records
-from signalroom_dagster.sources.s3_exports.fields import count_fields, split_fields, unquoted
+from signalroom_dagster.sources.s3_exports.fields import count_fields, exchange, split_fields, unquoted
 from signalroom_dagster.sources.s3_exports.records import Record, RecordReader
 from signalroom_dagster_tests.sources.s3_exports.bytes_of_files import (
     ANY_BYTES,
     BLOCK_SIZES,
     Table,
+    csv_bytes,
     read_in_blocks_of,
     tables,
 )
@@ -154,6 +155,35 @@ def test_bytes_that_are_not_utf_8_are_read_as_cp1252_and_counted_once_a_record()
         ["name", "note"], ["José", "“a”\r\n€ 5"], ["José", "x"], ["\x81", "é"],
     ]  # fmt: skip
     assert reader.recoded == 2
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        pytest.param(b"Zo\xc3\xab \xe4\xb8", "Zo\u00eb \ufffd", id="cut beside a whole letter"),
+        pytest.param(b"Jos\xe9", "Jos\u00e9", id="cp1252"),
+        pytest.param(b"Jos\xc3", "Jos\u00c3", id="cut, and nothing says that it is no cp1252"),
+        pytest.param(b"\x81\xe9", "\x81\u00e9", id="what cp1252 leaves undefined"),
+        pytest.param(
+            b"\xf0\x9f\x98\x80\xed\xa0\xbd", "\U0001f600\ufffd\ufffd\ufffd", id="half an emoji beside a whole one"
+        ),
+    ],
+)
+def test_only_the_cell_that_is_not_utf_8_is_repaired(cell: bytes, expected: str) -> None:
+    beside = ["\u4e2d\u6587", 'say "\u00eb"', "\u20ac, \u00fc"]
+    line = csv_bytes([[*beside, "#"]]).replace(b"#", cell)
+    reader, found = reader_of(b"h\n" + line)
+    assert [fields_of(record) for record in found] == [["h"], [*beside, expected]]
+    assert reader.recoded == 1
+
+
+@pytest.mark.parametrize("first", [b"sep=;\r\n", b'"sep=;"\n', b"\xef\xbb\xbfSEP=;\n", b"sep=;;;\n"])
+@pytest.mark.parametrize("block_bytes", BLOCK_SIZES)
+def test_a_first_line_may_say_what_parts_the_fields(first: bytes, block_bytes: int) -> None:
+    with read_in_blocks_of(block_bytes):
+        reader, found = reader_of(first + b'a;b\n1;"x;y"\n')
+    assert (reader.delimiter, [record.line for record in found]) == (";", [2, 3])
+    assert [record.raw.translate(exchange(";")) for record in found] == [b"a;b", b'1;"x;y"']
 
 
 def test_lines_that_are_read_twice_because_of_an_unclosed_quote_count_once_as_cp1252() -> None:

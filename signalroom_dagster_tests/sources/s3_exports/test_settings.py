@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.naming import column_name
 from signalroom_dagster.sources.s3_exports import check_shared, outline
 from signalroom_dagster.sources.s3_exports.settings import RowFilter, Settings
 
@@ -69,6 +70,69 @@ def test_columns_are_named_as_in_the_header_or_in_snake_case() -> None:
 
 def test_a_policy_is_keep_hash_or_drop() -> None:
     assert refused({**LOCAL, "columns": {"a": "mask"}}) == [("columns.a", "literal_error")]
+
+
+@pytest.mark.parametrize("name", ["cc_num_maskd", "CC-Num-Mask", "billing_emial", "order_id"])
+def test_a_policy_for_a_misspelled_column_of_a_known_layout_is_refused(name: str) -> None:
+    given = {**LOCAL, "columns": {name: "drop"}}
+    assert refused(given) == [("columns", "value_error")]
+    assert refused({**given, "prefixes": ["orders-create", "leads"]}) == [("columns", "value_error")]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"columns": {"cc_num_masked": "drop", "loyalty_tier": "drop", "notes_2": "drop"}},
+        {"prefixes": ["leads"], "columns": {"cc_num_maskd": "drop"}},
+        {"prefixes": ["orders-create", "leads"], "formats": {"leads": {"columns": {"order_id": "drop"}}}},
+    ],
+)
+def test_a_policy_for_a_column_that_an_export_may_have_is_taken(given: dict[str, Any]) -> None:
+    assert Settings.model_validate({**LOCAL, **given}).prefixes
+
+
+def test_a_policy_for_one_of_several_headers_that_are_alike_is_for_that_one() -> None:
+    found = Settings.model_validate({**LOCAL, "columns": {"Discount (%)": "drop", "\u0418\u043c\u044f": "drop"}})
+    assert set(found.columns) == {column_name("Discount (%)"), column_name("\u0418\u043c\u044f")}
+    assert len(found.columns) == 2
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "columns", "own", "expected"),
+    [
+        (["leads"], {"card": "drop", "cc_expires": "drop", "city": "keep"}, {}, {"leads": {"card"}}),
+        (["leads", "orders-create"], {"card": "drop"}, {}, {"leads": {"card"}, "orders-create": set()}),
+        (["orders-create"], {"card": "drop"}, {}, {"orders-create": {"card"}}),
+        (["leads", "calls"], {}, {"calls": {"columns": {"Phone No": "hash"}}}, {"leads": set(), "calls": {"phone_no"}}),
+    ],
+)
+def test_the_policies_that_must_meet_a_column_of_each_file(
+    prefixes: list[str], columns: dict[str, str], own: dict[str, Any], expected: dict[str, set[str]]
+) -> None:
+    given = {**LOCAL, "prefixes": prefixes, "columns": columns, "formats": own, "hash_key": "k"}
+    found = Settings.model_validate(given)
+    assert {prefix: found.watched(prefix) for prefix in prefixes} == expected
+
+
+@pytest.mark.parametrize(
+    ("formats", "key", "why"),
+    [
+        ({"lead": {"delimiter": ";"}}, "formats", "value_error"),
+        ({"orders-create": {"delimiter": ":"}}, "formats.orders-create.delimiter", "literal_error"),
+        ({"orders-create": {"seperator": ";"}}, "formats.orders-create.seperator", "extra_forbidden"),
+        ({"orders-create": {"header": ["a", "A "]}}, "formats.orders-create.header", "value_error"),
+        ({"orders-create": {"header": []}}, "formats.orders-create.header", "value_error"),
+        ({"orders-create": {"names": {"x": "Not a name"}}}, "formats.orders-create.names", "value_error"),
+        ({"orders-create": {"names": {"x": "_client_id"}}}, "formats.orders-create.names", "value_error"),
+    ],
+)
+def test_a_format_that_no_prefix_can_have_is_refused(formats: dict[str, Any], key: str, why: str) -> None:
+    assert refused({**LOCAL, "formats": formats}) == [(key, why)]
+
+
+def test_a_hashed_column_of_one_prefix_needs_the_hash_key_too() -> None:
+    formats = {"orders-create": {"columns": {"billing_email": "hash"}}}
+    assert refused({**LOCAL, "formats": formats}) == [("hash_key", "missing")]
 
 
 def test_prefixes_that_only_begin_alike_are_two_tables() -> None:

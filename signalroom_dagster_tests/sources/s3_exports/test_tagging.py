@@ -117,8 +117,8 @@ def test_a_row_without_quotes_is_copied_as_it_stands() -> None:
 
 
 def test_columns_take_the_files_order_and_snake_case_names() -> None:
-    outcome = tag(b'Click ID,"orders_id",click id\n1,2,3\n')
-    assert outcome.said.columns == ("click_id", "orders_id", "click_id_2")
+    outcome = tag(b'Click ID,"orders_id",orderDate\n1,2,3\n')
+    assert outcome.said.columns == ("click_id", "orders_id", "order_date")
     assert outcome.rows == [["1", "2", "3"]]
 
 
