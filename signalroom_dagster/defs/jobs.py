@@ -32,7 +32,7 @@ def build_source_job(source: str) -> "UnresolvedAssetJobDefinition":
     """`<source>`: load everything of one source for one client."""
     return dg.define_asset_job(
         name=source,
-        selection=dg.AssetSelection.groups(source),
+        selection=dg.AssetSelection.groups(source) | dg.AssetSelection.key_prefixes(source),
         description=f"Load {source} for one client.",
         tags={"signalroom/source": source},
     )

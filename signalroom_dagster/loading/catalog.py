@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -208,6 +209,11 @@ def describe(name: str, resource: "DltResource") -> str:
     if facts and facts.key:
         own.append(f"Grain: {', '.join(('client', *facts.key[1:]))}.")
     return f"{' '.join(own)}\n\n{inspect.getdoc(import_source(name)) or ''}".strip()
+
+
+def source_file(name: str) -> Path:
+    """The file that a reader of a source opens first."""
+    return Path(str(import_source(name).__file__))
 
 
 def title(name: str) -> str:

@@ -1,8 +1,8 @@
 """What a table of an API source is made of, as data: `tables.toml` beside the source says it, this reads it.
 
-A column is `name = "kind path"`: its kind, and where in the vendor's row its value stands (dots go down; left out when
-it has the column's own name). Kinds are dlt's data types, `epoch` (a timestamp from seconds since 1970, 0 for none) and
-`jsontext` (JSON that the vendor sends as text).
+A column is `name = "kind path | text"`: its kind, where in the vendor's row its value stands (dots go down; left out
+when it has the column's own name), and what it means, where its name does not say it. Kinds are dlt's data types,
+`epoch` (a timestamp from seconds since 1970, 0 for none) and `jsontext` (JSON that the vendor sends as text).
 Vendors' empty text is NULL everywhere. Money is decimal with four places, rounded half up.
 """
 
@@ -32,15 +32,17 @@ UNREADABLE = (ValueError, TypeError, ArithmeticError, AttributeError, RecursionE
 """What a converter raises for a value that its kind cannot hold."""
 TAGS: Mapping[str, str] = {"_client_id": "text", "_loaded_at": "timestamp"}
 """The columns that lead every row of an API table, with their dlt types."""
+TAGS_ABOUT = {"_client_id": "the client whose row it is", "_loaded_at": "when this version of the row was loaded, UTC"}
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its kind, and the path to its value in the vendor's row."""
+    """One column: its kind, the path to its value in the vendor's row, and what it means."""
 
     name: str
     kind: str
     path: tuple[str, ...]
+    about: str = ""
 
     @property
     def data_type(self) -> str:
@@ -80,7 +82,11 @@ class Table:
         """Say it in dlt's words once."""
         required = {"_client_id", *self.key}
         kinds = {**TAGS, **{column.name: column.data_type for column in self.columns}}
-        object.__setattr__(self, "hints", {name: _hint(name, kind, name in required) for name, kind in kinds.items()})
+        about = {**TAGS_ABOUT, **{column.name: column.about for column in self.columns if column.about}}
+        hints = {name: _hint(name, kind, name in required) for name, kind in kinds.items()}
+        for name, text in about.items():
+            hints[name]["description"] = text
+        object.__setattr__(self, "hints", hints)
 
 
 def read_tables(package: str) -> Mapping[str, Table]:
@@ -90,11 +96,12 @@ def read_tables(package: str) -> Mapping[str, Table]:
 
 
 def columns_of(described: Mapping[str, str]) -> tuple[Column, ...]:
-    """Columns from `name = "kind path"`."""
+    """Columns from `name = "kind path | text"`."""
     found: list[Column] = []
     for name, text in described.items():
-        kind, _, path = text.partition(" ")
-        found.append(Column(name, kind, tuple((path or name).split("."))))
+        place, _, about = text.partition(" | ")
+        kind, _, path = place.partition(" ")
+        found.append(Column(name, kind, tuple((path or name).split(".")), about))
     return tuple(found)
 
 

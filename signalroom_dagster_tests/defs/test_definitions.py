@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from signalroom_dagster import definitions
 from signalroom_dagster.config import project_dir
 from signalroom_dagster_tests.projects import client_toml
 
@@ -106,7 +107,7 @@ def test_every_asset_says_what_it_is_whose_it_is_and_where_it_belongs() -> None:
     from signalroom_dagster.definitions import defs
 
     for spec in defs.resolve_all_asset_specs():
-        assert spec.group_name in (spec.key.path[0], "affiliate_mapping", "models")
+        assert spec.group_name in (spec.key.path[0], "affiliate_mapping", "models", "bookkeeping")
         assert spec.owners == ["team:data"]
         assert spec.kinds > {"duckdb"}
         assert spec.description and ("https://" in spec.description or "Grain: client" in spec.description)
@@ -132,3 +133,23 @@ def test_every_file_keeps_its_size_budget() -> None:
     written = sorted(length for length in lengths.values() if length)
     assert written[len(written) // 2] <= 110
     assert lengths[project_dir() / "signalroom_dagster" / "definitions.py"] <= 40
+
+
+def test_an_asset_s_page_says_what_its_columns_mean_and_where_its_code_stands() -> None:
+    stats, windows, model = (
+        definitions.defs.resolve_asset_graph().get(dg.AssetKey(key.split("/")))
+        for key in ("everflow/daily_stats", "everflow/windows", "public/daily_performance")
+    )
+    columns = {column.name: column for column in stats.metadata["dagster/column_schema"].columns}
+    assert columns["payout"].description == "what the network owes the affiliate: an external affiliate's cost"
+    assert (columns["payout"].type, columns["date"].constraints.nullable) == ("decimal(18,4)", False)
+    assert (stats.group_name, windows.group_name) == ("everflow", "bookkeeping")
+    for node, file in ((stats, "sources/everflow/__init__.py"), (model, "models/public/daily_performance.sql")):
+        (reference,) = node.metadata["dagster/code_references"].code_references
+        assert reference.file_path.endswith(file) and Path(reference.file_path).is_file()
+
+
+def test_the_job_of_a_source_loads_what_it_keeps_beside_its_tables_too() -> None:
+    selected = definitions.defs.resolve_job_def("everflow").asset_layer.selected_asset_keys
+    assert {key.path[-1] for key in selected} >= {"daily_stats", "windows", "restatements"}
+    assert {key.path[0] for key in selected} == {"everflow"}

@@ -16,14 +16,18 @@ from pydantic import Field
 
 from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import destination_name
-from signalroom_dagster.defs.assets.load_metadata import load_metadata
+from signalroom_dagster.defs.assets.code_references import code_reference
+from signalroom_dagster.defs.assets.load_metadata import COLUMN_SCHEMA, declared_columns, load_metadata
 from signalroom_dagster.defs.attempts import attempt, first_run_id
 from signalroom_dagster.defs.partitions import client_partitions
 from signalroom_dagster.loading import catalog, warehouse
 from signalroom_dagster.loading.runs import open_load
+from signalroom_dagster.loading.tables import KEPT
 from signalroom_dagster.sources.context import Span, as_day
 
 OWNER = "team:data"
+BOOKKEEPING = "bookkeeping"
+"""The group of what loads note beside their tables: files and days that were loaded, rows refused, figures restated."""
 
 
 class LoadConfig(dg.Config):
@@ -48,13 +52,19 @@ class SourceTranslator(DagsterDltTranslator):
     def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
         """The spec of one resource, the same from the outline and from the real source."""
         resource = data.resource
+        is_kept = resource.name in {table.name for tables in KEPT.values() for table in tables}
         return dg.AssetSpec(
             key=[self._source, resource.name],
-            group_name=self._source,
+            group_name=BOOKKEEPING if is_kept else self._source,
             kinds={"dlt", destination_name()},
             owners=[OWNER],
+            tags={"signalroom/source": self._source},
             description=catalog.describe(self._source, resource),
-            metadata={"dagster/table_name": f"{self._source}.{resource.name}"},
+            metadata={
+                "dagster/table_name": f"{self._source}.{resource.name}",
+                COLUMN_SCHEMA: declared_columns(resource.name, resource.columns),
+                **code_reference(catalog.source_file(self._source), f"source {self._source}"),
+            },
         )
 
 

@@ -33,11 +33,20 @@ def load_metadata(
     }
 
 
-def _columns(load: Load, table: str, result: dg.MaterializeResult[Any]) -> dg.TableSchema:
-    """The columns as dagster-dlt found them, with their types written out; of tables that the load keeps, ours."""
+def declared_columns(table: str, hints: Mapping[str, Any]) -> dg.TableSchema:
+    """The columns that a table has before its first load: a kept table's own, else those that its resource declares."""
     for kept in (kept for tables in KEPT.values() for kept in tables):
         if kept.name == table:
             return dg.TableSchema([_column(column, kind, column in kept.key) for column, kind in kept.columns.items()])
+    return dg.TableSchema(
+        [_of_dlt(dg.TableColumn(name, str(hint.get("data_type", ""))), hint) for name, hint in hints.items()]
+    )
+
+
+def _columns(load: Load, table: str, result: dg.MaterializeResult[Any]) -> dg.TableSchema:
+    """The columns as dagster-dlt found them, with their types written out; of tables that the load keeps, ours."""
+    if kept := declared_columns(table, {}).columns:
+        return dg.TableSchema(kept)
     found = (result.metadata or {}).get(COLUMN_SCHEMA)
     if not isinstance(found, dg.TableSchema):
         return dg.TableSchema([])
@@ -48,14 +57,15 @@ def _columns(load: Load, table: str, result: dg.MaterializeResult[Any]) -> dg.Ta
 def _of_dlt(column: dg.TableColumn, hint: Mapping[str, Any]) -> dg.TableColumn:
     """dagster-dlt names the hints of a column, such as `precision`, without their values."""
     places = f"({hint['precision']},{hint['scale']})" if hint.get("scale") is not None else ""
-    required = "" if column.constraints.nullable else " NOT NULL"
-    return _column(column.name, f"{column.type}{places}{required}", bool(hint.get("primary_key")))
+    required = "" if column.constraints.nullable and hint.get("nullable", True) else " NOT NULL"
+    kind = f"{column.type}{places}{required}"
+    return _column(column.name, kind, bool(hint.get("primary_key")), hint.get("description"))
 
 
-def _column(name: str, kind: str, is_key: bool) -> dg.TableColumn:
+def _column(name: str, kind: str, is_key: bool, about: str | None = None) -> dg.TableColumn:
     """A column from its SQL type, NOT NULL included."""
     told = dg.TableColumnConstraints(nullable=not kind.endswith(" NOT NULL"), other=["key"] if is_key else [])
-    return dg.TableColumn(name, kind.removesuffix(" NOT NULL"), constraints=told)
+    return dg.TableColumn(name, kind.removesuffix(" NOT NULL"), about, constraints=told)
 
 
 def _of_files(query: Query, load: Load, dataset: str, table: str, client_id: str, run_id: str) -> Mapping[str, Any]:

@@ -3,13 +3,17 @@
 https://docs.dagster.io/guides/build/assets/defining-assets-with-asset-dependencies
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from signalroom_dagster.clients import clients_of, get_client
+from signalroom_dagster.clients import Client, clients_of, get_client
 from signalroom_dagster.config import destination_name
+from signalroom_dagster.defs.assets.code_references import code_reference
 from signalroom_dagster.defs.attempts import attempt
 from signalroom_dagster.defs.automation import of_active_clients
 from signalroom_dagster.defs.partitions import all_clients
@@ -19,6 +23,9 @@ from signalroom_dagster.loading.sql_models import Model, TableName, models
 
 OWNER = "team:data"
 GROUP = "models"
+PLOTTED: Mapping[TableName, Sequence[str]] = {
+    ("public", "daily_performance"): ("everflow_revenue", "cost", "profit", "conversions"),
+}
 
 
 def build_model_assets() -> list[dg.AssetsDefinition]:
@@ -35,7 +42,14 @@ def _asset_of(model: Model, source_of: Mapping[TableName, str]) -> dg.AssetsDefi
         kinds={"sql", destination_name()},
         owners=[OWNER],
         description=model.about,
-        metadata={"dagster/table_name": ".".join(model.name)},
+        tags={"signalroom/model": model.name[1]},
+        metadata={
+            "dagster/table_name": ".".join(model.name),
+            "dagster/column_schema": dg.TableSchema(
+                [dg.TableColumn(name, description=text or None) for name, text in model.columns.items()]
+            ),
+            **code_reference(_file_of(model), f"model {'.'.join(model.name)}"),
+        },
         partitions_def=all_clients(),
         automation_condition=dg.AutomationCondition.eager().without(~dg.AutomationCondition.any_deps_missing())
         & of_active_clients(),
@@ -53,9 +67,28 @@ def _asset_of(model: Model, source_of: Mapping[TableName, str]) -> dg.AssetsDefi
             warehouse.wait_until_reachable(context.log.warning)
             with warehouse.exclusive():
                 done = run_model(model.name, client)
-                yield dg.MaterializeResult(asset_key=spec.key, metadata=_metadata(model, done))
+                figures = _figures_of_yesterday(model, client)
+                yield dg.MaterializeResult(asset_key=spec.key, metadata={**figures, **_metadata(model, done)})
 
     return run
+
+
+def _file_of(model: Model) -> Path:
+    schema, table = model.name
+    return Path(str(files("signalroom_dagster"))) / "models" / schema / f"{table}.sql"
+
+
+def _figures_of_yesterday(model: Model, client: Client) -> Mapping[str, float]:
+    """The client's figures of its last whole day: Dagster draws numbers from one materialization to the next."""
+    plotted = PLOTTED.get(model.name, ())
+    if not plotted:
+        return {}
+    yesterday = datetime.now(client.zone).date() - timedelta(days=1)
+    sums = ", ".join(f"sum({column})" for column in plotted)
+    with warehouse.connected() as query:
+        sql = f"SELECT {sums} FROM {'.'.join(model.name)} WHERE _client_id = %s AND date = %s"
+        figures = dict(zip(plotted, query(sql, client.id, yesterday)[0], strict=True))
+    return {f"{name} of yesterday": float(figure) for name, figure in figures.items() if figure is not None}
 
 
 def _dependency(read: TableName, source: str | None) -> dg.AssetDep:
