@@ -12,8 +12,9 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from pydantic import SecretStr
 
-from signalroom_dagster.events.access import Access
+from signalroom_dagster.events.access import Access, SharedTokens
 from signalroom_dagster.events.connections import peer_of
 from signalroom_dagster.events.gateway import gateway_app
 from signalroom_dagster.events.server import server_options
@@ -29,10 +30,10 @@ HEAD = b"POST /v1/events HTTP/1.1\r\nhost: gateway\r\ncontent-length: %d\r\n\r\n
 
 
 @contextmanager
-def gateway(store: MemoryStore | None = None, **settings: Any) -> Generator[int]:
+def gateway(store: MemoryStore | None = None, access: Access | None = None, **settings: Any) -> Generator[int]:
     """A gateway in a thread; its port."""
     chosen, port = EventSettings(**settings), free_port()
-    app = gateway_app(store or MemoryStore(), {"713": CONTRACT}, Access(), chosen)
+    app = gateway_app(store or MemoryStore(), {"713": CONTRACT}, access or Access(), chosen)
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, **server_options(chosen)))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -103,6 +104,35 @@ def test_a_kept_connection_may_be_silent_between_two_requests_but_not_in_the_mid
         assert made.recv(1_000).startswith(b"HTTP/1.1 204")
         made.sendall(HEAD)
         assert answer(made).startswith(b"HTTP/1.1 408")
+
+
+def test_requests_that_come_one_behind_the_other_are_all_answered_and_then_the_connection_waits_again() -> None:
+    with gateway(connections=10, peer_connections=10) as port, connections(port, 1, (HEAD + BODY) * 3) as (made,):
+        assert received(made).count(b"HTTP/1.1 204") == 3
+        with connections(port, 10):
+            assert answer(made) == b""  # it waits like any other, and has waited longest
+
+
+def test_a_refused_request_whose_body_still_comes_is_followed_by_another_one() -> None:
+    token = SecretStr("token-of-713-0123456789")
+    with gateway(access=Access([SharedTokens({"713": token})])) as port, connections(port, 1, HEAD) as (made,):
+        assert received(made).startswith(b"HTTP/1.1 401")
+        shown = HEAD[:-2] + b"authorization: Bearer " + token.get_secret_value().encode() + b"\r\n\r\n"
+        made.sendall(BODY + shown + BODY)
+        assert b"HTTP/1.1 204" in received(made)
+
+
+def received(connection: socket.socket) -> bytes:
+    """What comes, up to a pause."""
+    found = connection.recv(10_000)
+    connection.settimeout(0.5)
+    try:
+        while part := connection.recv(10_000):
+            found += part
+    except TimeoutError:
+        pass
+    connection.settimeout(10)
+    return found
 
 
 def test_where_all_of_a_peers_connections_are_busy_a_new_one_is_told_to_come_again() -> None:
