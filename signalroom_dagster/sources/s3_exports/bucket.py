@@ -80,7 +80,7 @@ class Bucket:
         with self._in_words(item):
             stream = self.fs.open(item.path, "rb", block_size=block_bytes, cache_type="readahead", **size)
         if self._on_s3:  # what was listed is read, or nothing; s3fs would ask for both once more
-            stream.details = {"ETag": item.version.etag, "size": item.version.size}
+            stream.details = {"name": item.path, "ETag": item.version.etag, "size": item.version.size}
             stream.read_kw = {**stream.read_kw, "IfMatch": f'"{item.version.etag}"'}
         with stream:
             yield cast("BinaryIO", SimpleNamespace(read=partial(self._read, stream, item)))

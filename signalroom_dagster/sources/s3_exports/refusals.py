@@ -102,6 +102,8 @@ def what_to_check(error: BaseException) -> str:
 def in_short(error: BaseException) -> str:
     """What went wrong, without the vendor's own sentences: a code and a status, or the kind of failure."""
     code, status = answer_of(error)
+    if code == "PreconditionFailed":
+        return "it was overwritten while it was read"
     if code or status:
         return f"it answers {_named(code, status)}"
     if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:

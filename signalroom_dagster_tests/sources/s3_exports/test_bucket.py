@@ -179,3 +179,13 @@ def test_what_s3_says_of_one_object_is_told_in_our_words(
     with pytest.raises(refusals.UnreadableObjectError) as refused, store.open(item, 64) as stream:
         stream.read()
     assert str(refused.value) == reason
+
+
+def test_an_object_that_was_overwritten_behind_its_listing_is_never_read_in_part(object_store: ObjectStore) -> None:
+    store = Bucket(Settings.model_validate({**object_store.settings, "prefixes": ["orders-create"]}), "713")
+    object_store.put("orders-create/a.csv", b"id\n1\n")
+    (item,) = store.files("orders-create")
+    object_store.put("orders-create/a.csv", b"id\n2\n")
+    told = "orders-create/a.csv: it was overwritten while it was read"
+    with pytest.raises(BucketUnavailableError, match=told), store.open(item, 64) as stream:
+        stream.read()
