@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from signalroom_dagster.clients import get_client
-from signalroom_dagster.loading import file_checks, warehouse
+from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.loading import catalog, file_checks, warehouse
 from signalroom_dagster.loading.runs import create_tables, run_load
 from signalroom_dagster_tests.projects import HEADER, Project, orders, write_export
 from signalroom_dagster_tests.sources.s3_exports.bytes_of_files import csv_bytes
@@ -350,6 +351,26 @@ def test_a_policy_that_meets_no_column_is_told(local_leads: Path, project: Proje
     finding = check()
     assert not finding.passed
     assert "policy for crad meets no column" in finding.said and "city" not in finding.said.partition("policy")[2]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        pytest.param(separated([["id", "card"], ["1", CARD]], ","), "policy for crad meets no column", id="misspelled"),
+        pytest.param(separated([["id", "crad"], ["1", CARD]], ";"), "semicolons", id="semicolons"),
+        pytest.param(separated([["1", CARD]], ","), "no header", id="no header"),
+    ],
+)
+def test_doctor_tells_what_it_sees_of_the_newest_file(
+    local_leads: Path, project: Project, content: bytes, why: str
+) -> None:
+    project.configure("713", COLUMNS='{"crad": "drop"}')
+    (local_leads / "2026-03-01.csv").write_bytes(content)
+    with pytest.raises(ConfigurationError, match=why) as caught:
+        catalog.probe("s3_exports", get_client("713"))
+    assert "leads/2026-03-01.csv" in str(caught.value) and CARD not in str(caught.value)
+    (local_leads / "2026-03-01.csv").write_bytes(separated([["id", "crad"], ["1", CARD]], ","))
+    assert catalog.probe("s3_exports", get_client("713")) == "leads (files: 1)"
 
 
 def test_one_cut_character_leaves_the_rest_of_its_record_and_cell_alone(local_leads: Path) -> None:

@@ -24,6 +24,7 @@ from signalroom_dagster.naming import snake_case
 from signalroom_dagster.sources.context import Planned, SourceContext
 from signalroom_dagster.sources.s3_exports.bucket import Bucket
 from signalroom_dagster.sources.s3_exports.export_files import HEADER_BYTES, ExportFiles
+from signalroom_dagster.sources.s3_exports.file_columns import FileColumns
 from signalroom_dagster.sources.s3_exports.layouts import layout_of
 from signalroom_dagster.sources.s3_exports.listing import NO_CHANGES, ListedFile, digest, in_short
 from signalroom_dagster.sources.s3_exports.refusals import UnreadableObjectError
@@ -76,9 +77,9 @@ def listing_digests(settings: Settings, client_id: str) -> Mapping[str, str]:
 
 
 def probe(settings: Settings, client_id: str) -> str:
-    """List the client's prefixes and read the beginning of the newest file in each.
+    """List the client's prefixes and read the header of the newest file in each.
 
-    Raises ConfigurationError that names the files that cannot be read.
+    Raises ConfigurationError that names the files that cannot be read or understood, and policies that meet no column.
     """
     bucket = Bucket(settings, client_id, settings.listing_seconds)
     answers: list[str] = []
@@ -91,9 +92,10 @@ def probe(settings: Settings, client_id: str) -> str:
         for newest in sorted(exports, key=lambda item: item.modified)[-1:]:
             try:
                 with bucket.open(newest, HEADER_BYTES) as stream:
-                    stream.read(1)
+                    problem = FileColumns({}, settings).problem(prefix, stream)
             except UnreadableObjectError as error:
-                problems.append(f"{newest.version.file_name} {error}")
+                problem = str(error)
+            problems += [f"{newest.version.file_name} {problem}"] if problem else []
     if problems:
         raise ConfigurationError(f"client {client_id}, s3_exports: {'; '.join(problems)}")
     return ", ".join(answers)

@@ -7,12 +7,16 @@ bytes before it is stored elsewhere: so a file never brings so many columns that
 
 import threading
 from collections.abc import Container, Mapping, Sequence
+from functools import partial
+from typing import BinaryIO
 
 from signalroom_dagster.files import BROUGHT_BY, OTHER_COLUMNS, TAGS, TableColumns
 from signalroom_dagster.naming import snake_case
 from signalroom_dagster.sources.s3_exports.headers import Form
 from signalroom_dagster.sources.s3_exports.layouts import ColumnPlan, Known, layout_of, plan_columns
+from signalroom_dagster.sources.s3_exports.remarks import unmet_policies
 from signalroom_dagster.sources.s3_exports.settings import Settings
+from signalroom_dagster.sources.s3_exports.tagging import read_header
 
 WIDEST_TABLE = 1_500  # the rest is for known columns that the table does not have yet
 WIDEST_ROW = 300
@@ -54,6 +58,14 @@ class FileColumns:
         """What a file under a prefix is expected to look like."""
         written, table = self._settings.format_of(prefix), self.table(prefix)
         return Form(delimiter=written.delimiter, header=written.header, columns=table.columns, own=table.brought)
+
+    def problem(self, prefix: str, stream: BinaryIO) -> str | None:
+        """What is wrong with the header of a file, or with the policies for it, in words; None for nothing."""
+        rows = self._settings.row_filter
+        of_filter = rows.column if rows else None
+        header = read_header(stream, partial(self.plan, prefix), layout_of(prefix), of_filter, self.form(prefix))
+        problem = header.fault or (unmet_policies(header.columns) if header.columns.names else None)
+        return f"({problem})" if problem else None
 
     def described(self, prefix: str, column: str, client_id: str) -> Mapping[str, str]:
         """A column that the layout does not know, as dlt describes one; a new one says which client brings it."""
