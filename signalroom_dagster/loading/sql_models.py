@@ -45,6 +45,15 @@ _SPACES = "".join(filter(str.isspace, map(chr, range(0x3001))))
 MOST_MONEY = "99999999999999.9999"
 """The largest amount that NUMERIC(18, 4) holds."""
 
+
+def _read_number(pattern: str, kind: str) -> str:
+    """Text of a pattern as a number. Spaces are looked for only where they matter: taking them off costs the most."""
+    return (
+        f"CAST(CASE WHEN _1 ~ '^{pattern}$' THEN CAST(_1 AS {kind}) "
+        f"WHEN trimmed(_1) ~ '^{pattern}$' THEN CAST(trimmed(_1) AS {kind}) END AS {kind})"
+    )
+
+
 FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     "trimmed": {"postgres": f"TRIM(BOTH '{_SPACES}' FROM _1)"},
     "capitals": {"postgres": f"TRANSLATE(_1, '{ascii_lowercase}', '{ascii_uppercase}')"},
@@ -60,20 +69,19 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "+ CAST(ABS(_2) * 10000 AS HUGEINT)) // NULLIF(2 * CAST(ABS(_2) * 10000 AS HUGEINT), 0)) AS DECIMAL(32, 0)) "
         "* CAST(0.0001 AS DECIMAL(5, 4)))",
     },
-    "as_decimal": {
-        "postgres": "CAST(CASE WHEN trimmed(_1) ~ '^-?([0-9]{1,13}(\\.[0-9]+)?|[0-9]{14}(\\.[0-9]{1,4})?)$' "
-        "THEN CAST(trimmed(_1) AS NUMERIC(18, 4)) END AS NUMERIC(18, 4))"
-    },
-    "as_integer": {"postgres": "CASE WHEN trimmed(_1) ~ '^-?[0-9]{1,18}$' THEN CAST(trimmed(_1) AS BIGINT) END"},
+    "as_decimal": {"postgres": _read_number(r"-?([0-9]{1,13}(\.[0-9]+)?|[0-9]{14}(\.[0-9]{1,4})?)", "NUMERIC(18, 4)")},
+    "as_integer": {"postgres": _read_number("-?[0-9]{1,18}", "BIGINT")},
     "as_flag": {
-        "postgres": "CASE capitals(trimmed(_1)) WHEN 'YES' THEN TRUE WHEN '1' THEN TRUE WHEN 'NO' THEN FALSE "
-        "WHEN '0' THEN FALSE END"
+        "postgres": "CASE _1 WHEN 'YES' THEN TRUE WHEN 'NO' THEN FALSE ELSE CASE capitals(trimmed(_1)) "
+        "WHEN 'YES' THEN TRUE WHEN '1' THEN TRUE WHEN 'NO' THEN FALSE WHEN '0' THEN FALSE END END"
     },
     "as_day": {
         "postgres": f"CASE WHEN EXTRACT(DAY FROM {_DATE}) = CAST(SUBSTRING({_DAY}, 7, 2) AS INT) THEN {_DATE} END"
     },
-    "present": {"postgres": "CASE WHEN capitals(trimmed(_1)) NOT IN ('', 'N/A', 'NA') THEN _1 END"},
-    "is_unread": {"postgres": "CASE WHEN _2 IS NULL AND present(_1) IS NOT NULL THEN 1 ELSE 0 END"},
+    "present": {
+        "postgres": "CASE WHEN _1 ~ '[0-9]' OR NOT capitals(trimmed(_1)) IN ('', 'N/A', 'NA') THEN _1 END",
+    },
+    "is_unread": {"postgres": "CASE WHEN _2 IS NULL THEN CASE WHEN present(_1) IS NULL THEN 0 ELSE 1 END ELSE 0 END"},
     "newest_of": {
         # of texts that begin with their place the first, which costs Postgres less than an ordered list of them
         "postgres": "SUBSTRING(MIN(LPAD(CAST(_2 AS TEXT), 12, '0') || bytewise(_1)), 13)",
