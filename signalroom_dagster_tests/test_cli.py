@@ -125,7 +125,7 @@ def test_doctor_names_settings_that_nothing_reads_and_no_value(project: Project)
     assert "[sources.evrflow]: there is no source evrflow" in said
     assert "[sources.s3_exports.clients.713]: hash_keey is not read" in said
     assert "[sources.s3_exports.clients.714]: there is no client 714 (there are: 713)" in said
-    assert said.count("later") == 6
+    assert said.endswith("2 ok, 6 warn")
     assert "hidden" not in said
 
 

@@ -1,5 +1,6 @@
 """Commands that look: which clients there are, how fresh each source is, what is configured and reachable."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -10,11 +11,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from signalroom_dagster.clients import get_client, load_clients, unreadable_clients
-from signalroom_dagster.commands.terminal import ClientOption, JsonOption, out, print_json, say
+from signalroom_dagster.commands.terminal import ClientOption, JsonOption, err, out, print_json, say
 from signalroom_dagster.redaction import redact
 
 if TYPE_CHECKING:
     from signalroom_dagster.loading.inspection import Diagnosis
+
+
+COLOURS = {"ok": "green", "warn": "yellow", "later": "cyan", "fail": "red"}
 
 
 def clients(as_json: JsonOption = False) -> None:
@@ -41,26 +45,40 @@ def clients(as_json: JsonOption = False) -> None:
 def doctor(
     client: ClientOption = None,
     create: Annotated[bool, typer.Option("--create", help="Also create every declared table that is missing.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Check configuration, credentials and connections without loading anything."""
+    """Check configuration, credentials and connections without loading anything.
+
+    Exits 1 where something fails; warnings, and what a planned client still lacks (later), do not.
+    """
     from signalroom_dagster.analysis.publishing import create_table_of_results
     from signalroom_dagster.analysis.store import opened_store
+    from signalroom_dagster.commands.unread_variables import unread_variables
     from signalroom_dagster.loading import catalog, model_runs, runs, warehouse
+    from signalroom_dagster.loading.inspection import Diagnosis
     from signalroom_dagster.loading.status import diagnose
     from signalroom_dagster.reports import making
 
     if client:
         get_client(client)
-    broken, reachable = False, True
     aside = {found.subject: found for found in _set_aside(client)}
     asked = (found for found in diagnose(client) if found.subject not in aside)
-    for found in (*aside.values(), *asked, *_declared(client)):
-        reachable = reachable and not (found.problem and found.subject == "warehouse")
-        broken = broken or bool(found.problem and found.blocks)
-        mark = "[green]   ok[/]" if not found.problem else "[red] FAIL[/]" if found.blocks else "[yellow]later[/]"
-        out.print(f"{mark}  {escape(found.subject)}: ", end="")
-        say(redact(found.problem or found.what))
-    if create and reachable:
+    variables = (Diagnosis(name, "", problem, blocks=False) for name, problem in unread_variables())
+    diagnoses: list[Diagnosis] = []
+    for diagnosis in (*variables, *aside.values(), *asked, *_declared(client)):
+        diagnoses.append(diagnosis)
+        if not as_json:
+            out.print(f"[{COLOURS[diagnosis.state]}]{diagnosis.state:>5}[/]  {escape(diagnosis.subject)}: ", end="")
+            say(redact(diagnosis.problem or diagnosis.what))
+    counts = Counter(diagnosis.state for diagnosis in diagnoses)
+    if as_json:
+        print_json([
+            {"state": item.state, "subject": item.subject, "text": redact(item.problem or item.what)}
+            for item in diagnoses
+        ])  # fmt: skip
+    else:
+        say(", ".join(f"{counts[state]} {state}" for state in COLOURS if counts[state]))
+    if create and not any(item.subject == "warehouse" and item.problem for item in diagnoses):
         for source in catalog.source_names():
             runs.create_tables(source)
         with warehouse.exclusive():
@@ -68,8 +86,8 @@ def doctor(
         making.create_tables_of_reports()
         opened_store()
         create_table_of_results()
-        out.print("every declared table exists")
-    if broken:
+        err.print("every declared table exists")
+    if counts["fail"]:
         raise typer.Exit(1)
 
 

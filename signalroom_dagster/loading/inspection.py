@@ -7,6 +7,7 @@ another release of SignalRoom are told on both.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from signalroom_dagster.config import ConfigurationError, destination_name
 from signalroom_dagster.loading import catalog
@@ -32,6 +33,16 @@ class Diagnosis:
     what: str
     problem: str | None
     blocks: bool = True
+    waits: bool = False
+
+    @property
+    def state(self) -> Literal["ok", "fail", "warn", "later"]:
+        """What it means: `later` for what a planned client still lacks, `warn` for what keeps nothing from loading."""
+        if not self.problem:
+            return "ok"
+        if self.blocks:
+            return "fail"
+        return "later" if self.waits else "warn"
 
 
 def inspect(query: Query, only: str | None = None) -> Iterator[Diagnosis]:

@@ -126,5 +126,5 @@ def _diagnose_source(client: Client, source: str) -> Diagnosis:
         said = catalog.probe(source, client)
     except Exception as error:  # whatever the client's account raises is what doctor is here to tell
         said = f"{error}" if isinstance(error, config.ConfigurationError) else f"{type(error).__name__}: {error}"
-        return Diagnosis(subject, "configured and reachable", said, blocks)
-    return Diagnosis(subject, f"reachable: {said}", None, blocks)
+        return Diagnosis(subject, "configured and reachable", said, blocks, waits=not blocks)
+    return Diagnosis(subject, f"reachable: {said}", None)

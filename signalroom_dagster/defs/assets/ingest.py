@@ -62,7 +62,7 @@ class SourceTranslator(DagsterDltTranslator):
             description=catalog.describe(self._source, resource),
             metadata={
                 "dagster/table_name": f"{self._source}.{resource.name}",
-                COLUMN_SCHEMA: declared_columns(resource.name, resource.columns),
+                COLUMN_SCHEMA: declared_columns(resource.name, resource.compute_table_schema().get("columns", {})),
                 **code_reference(catalog.source_file(self._source), f"source {self._source}"),
             },
         )
