@@ -75,9 +75,10 @@ def open_load(source: str, client: Client, run_id: str, span: Span = WHOLE) -> G
     config.anchor_dlt()
     with scratch_folder(pipeline_name(source, client.id)) as folder, kept_open(), closing(destination()) as warehouse:
         complete_own_tables(source)
-        fit_tables(source)
+        unfit = fit_tables(source)
         with connected() as query:
             context = _context(source, client, run_id, folder, query, span)
+        context.failures.update(unfit)
         pipeline = dlt.pipeline(
             pipeline_name(source, client.id),
             pipelines_dir=str(folder / "dlt"),

@@ -47,28 +47,33 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What is to be done to one table, or why nothing can be."""
+    """What is to be done to one table, or why nothing can be; `blocks` when dlt itself would stumble over it."""
 
     table: str
     statements: Sequence[str] = ()
     problem: str = ""
+    blocks: bool = False
 
 
-def fit_tables(source: str) -> None:
+def fit_tables(source: str) -> Mapping[str, ConfigurationError]:
     """Give a source's tables of an earlier release the columns and keys that this one declares, in one transaction.
 
-    Looks first. Raises ConfigurationError for a table that cannot be made to fit.
+    Looks first. Returns by table what no load can fill, while the others are loaded; raises ConfigurationError for a
+    table that keeps all of them from it.
     """
     with connected() as query:
-        if not any(shape.statements or shape.problem for shape in shapes(query, source)):
-            return
-    with transaction(f"the tables of schema {source}") as query:
-        lock(query, f"ddl|{source}")
-        for shape in [*shapes(query, source)]:
-            if shape.problem:
-                raise ConfigurationError(f"{source}.{shape.table} {shape.problem}")
-            for statement in shape.statements:
-                query(statement)
+        off = [*shapes(query, source)]
+    for shape in off:
+        if shape.blocks:
+            raise ConfigurationError(f"{source}.{shape.table} {shape.problem}")
+    if any(shape.statements for shape in off):
+        with transaction(f"the tables of schema {source}") as query:
+            lock(query, f"ddl|{source}")
+            for shape in [*shapes(query, source)]:
+                for statement in shape.statements:
+                    query(statement)
+    problems = {shape.table: f"{source}.{shape.table} {shape.problem}" for shape in off if shape.problem}
+    return {table: ConfigurationError(problem) for table, problem in problems.items()}
 
 
 def shapes(query: Query, source: str) -> Iterator[Shape]:
@@ -85,7 +90,8 @@ def shapes(query: Query, source: str) -> Iterator[Shape]:
         if problem := _problem(facts, columns):
             aside = f"{move_aside(source, table)}; DELETE FROM {source}._dlt_version"
             advice = f"Keep it aside with {aside}: the next load makes it anew"
-            yield Shape(table, problem=f"is of another release: {problem}. Nothing was changed. {advice}")
+            problem = f"is of another release: {problem}. Nothing was changed. {advice}"
+            yield Shape(table, problem=problem, blocks=not {*facts.key} <= {*columns})
         elif statements := [*renamed, *_key_statements(source, table, facts, unique)]:
             yield Shape(table, statements)
 
