@@ -7,15 +7,20 @@ lists them. Where the warehouse and Dagster keep their files belongs here too; w
 import json
 import os
 import subprocess
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 from signalroom_dagster import sandboxed
+from signalroom_dagster.clients import load_clients
 from signalroom_dagster.config import project_dir
 from signalroom_dagster.sandbox.exports import PREFIXES
+from signalroom_dagster.sandbox.google_sheets_data import SHEETS
+from signalroom_dagster.sandbox.market import MARKETS
 from signalroom_dagster.sandbox.object_store import REGION, access_key, bucket_name, object_store
+from signalroom_dagster.sandbox.posthog_data import PROJECTS
 from signalroom_dagster.sandbox.shops import FIRST_DAY, SHOPS, first_day
 
 Environment: TypeAlias = dict[str, str]
@@ -32,6 +37,7 @@ def sandbox_environment(folder: Path | None = None) -> Generator[Environment]:
     root = (folder or project_dir() / ".demo").resolve()
     root.mkdir(parents=True, exist_ok=True)
     _hold_on_to_the_week(root)
+    _invent_for(load_clients())
     with ExitStack() as running:
         environment = _own_places(root)
         for stand_in in STAND_INS:
@@ -85,6 +91,15 @@ def _own_places(root: Path) -> Environment:
         "DAGSTER_HOME": str(_dagster_home(root / "dagster")),
         "EVENTS__STORE": f"sqlite:///{root / 'dagster' / 'events.db'}",
     }
+
+
+def _invent_for(client_ids: Iterable[str]) -> None:
+    """Give a client that is new in the registry what another one has, under ids of its own."""
+    for number, client_id in enumerate(sorted({*client_ids} - SHOPS.keys()), 1):
+        SHOPS[client_id] = replace(SHOPS["cti"], client_id=client_id, first_order_id=20_000_001 + number * 1_000_000)
+        MARKETS[client_id] = replace(MARKETS["cti"], client_id=client_id)
+        SHEETS[client_id] = SHEETS["cti"]
+        PROJECTS[client_id] = PROJECTS["cti"] + number
 
 
 def _hold_on_to_the_week(root: Path) -> None:

@@ -21,7 +21,7 @@ BUDGETS: Mapping[str, Any] = {
     "range": "'Budgets'!A1:Z",
     "columns": {"month": "date", "channel": "text", "budget": "decimal"},
 }
-SHEETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+SHEETS: dict[str, Mapping[str, Mapping[str, Any]]] = {
     "713": {"spend_2026": SPEND, "budgets": BUDGETS},
     "cti": {"spend_2026": SPEND},
 }

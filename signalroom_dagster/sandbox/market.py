@@ -87,7 +87,7 @@ _SOURCES = [
     _source(12, "Lessons Native", "taboola", "0.85"),
 ]
 
-MARKETS: Mapping[str, Market] = {
+MARKETS: dict[str, Market] = {
     "713": Market(
         client_id="713",
         advertiser_id=1,

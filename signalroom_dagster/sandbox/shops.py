@@ -4,7 +4,6 @@ The sandbox has data of one week, which ends yesterday; but for its dates, the w
 """
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -106,7 +105,7 @@ _LESSONS = (
     Product("2302", "Clay Target Club", "CTB-M", "Monthly lessons and a score log", "19.50", "0", "21", "2302"),
 )  # fmt: skip
 
-SHOPS: Mapping[str, Shop] = {
+SHOPS: dict[str, Shop] = {
     "713": Shop(
         client_id="713",
         first_order_id=5_000_001,

@@ -8,12 +8,20 @@ import pytest
 from s3fs import S3FileSystem
 
 from signalroom_dagster import config
+from signalroom_dagster.clients import get_client
+from signalroom_dagster.loading.runs import run_load
 from signalroom_dagster.notifications import delivery
 from signalroom_dagster.notifications.message import Message
-from signalroom_dagster.sandbox.environment import Environment, client_variables, sandbox_environment
+from signalroom_dagster.sandbox.environment import Environment, client_variables, in_the_sandbox, sandbox_environment
 from signalroom_dagster.sandbox.exports import PREFIXES
+from signalroom_dagster.sandbox.google_sheets_data import SHEETS
+from signalroom_dagster.sandbox.market import MARKETS
 from signalroom_dagster.sandbox.object_store import object_store
+from signalroom_dagster.sandbox.posthog_data import PROJECTS
+from signalroom_dagster.sandbox.shops import SHOPS
 from signalroom_dagster.sources.s3_exports.settings import Settings
+from signalroom_dagster_tests.loads import ask
+from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.sandbox.buckets import bucket
 
 
@@ -105,3 +113,22 @@ def test_without_moto_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "moto.server", None)
     with pytest.raises(config.ConfigurationError, match="extra `sandbox`"), object_store():
         pytest.fail("it started all the same")
+
+
+@pytest.fixture
+def _nothing_stays_invented() -> Iterator[None]:
+    yield
+    for invented in (SHOPS, MARKETS, SHEETS, PROJECTS):
+        invented.pop("acme", None)
+
+
+@pytest.mark.usefixtures("_nothing_stays_invented")
+def test_a_client_that_is_new_in_the_registry_has_stand_ins_of_its_own(tmp_path: Path, project: Project) -> None:
+    project.add_client("acme")
+    project.register("acme", sources=["everflow", "s3_exports"])
+    with in_the_sandbox(tmp_path / "demo"):
+        for source in ("everflow", "s3_exports"):
+            run_load(source, get_client("acme"), "first")
+        loaded = ask("SELECT count(*) FROM everflow.conversions WHERE _client_id = 'acme'")
+        assert loaded[0][0] > 100
+        assert ask("SELECT count(*) FROM s3_exports.orders_create WHERE _client_id = 'acme'")[0][0] > 1_000
