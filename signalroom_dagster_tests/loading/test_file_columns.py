@@ -356,7 +356,11 @@ def test_a_policy_that_meets_no_column_is_told(local_leads: Path, project: Proje
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        pytest.param(separated([["id", "card"], ["1", CARD]], ","), "policy for crad meets no column", id="misspelled"),
+        pytest.param(
+            separated([["id", "card"], ["1", CARD]], ","),
+            "policy for crad meets no column of the newest",
+            id="misspelled",
+        ),
         pytest.param(separated([["id", "crad"], ["1", CARD]], ";"), "semicolons", id="semicolons"),
         pytest.param(separated([["1", CARD]], ","), "no header", id="no header"),
     ],
@@ -368,9 +372,26 @@ def test_doctor_tells_what_it_sees_of_the_newest_file(
     (local_leads / "2026-03-01.csv").write_bytes(content)
     with pytest.raises(ConfigurationError, match=why) as caught:
         catalog.probe("s3_exports", get_client("713"))
-    assert "leads/2026-03-01.csv" in str(caught.value) and CARD not in str(caught.value)
+    assert "client 713" in str(caught.value) and CARD not in str(caught.value)
     (local_leads / "2026-03-01.csv").write_bytes(separated([["id", "crad"], ["1", CARD]], ","))
     assert catalog.probe("s3_exports", get_client("713")) == "leads (files: 1)"
+
+
+def test_a_policy_may_be_meant_for_a_prefix_without_a_layout_once_it_has_files(project: Project) -> None:
+    bucket = project.add_client("713", prefixes=["orders-create", "leads"])
+    project.configure("713", COLUMNS='{"card": "drop"}')
+    write_export(bucket / ORDERS, orders([1]))
+    load()
+    assert "policy for card meets no column" in check("orders_create").said
+    with pytest.raises(ConfigurationError, match="policy for card meets no column"):
+        catalog.probe("s3_exports", get_client("713"))
+    (bucket / "leads").mkdir()
+    write(bucket / "leads", [["id", "card"], ["1", CARD]])
+    load(run_id="second")
+    write_export(bucket / "orders-create/b.csv", orders([2]))
+    load(run_id="third")
+    assert check(run_id="second").passed and check("orders_create", run_id="third").passed
+    assert "leads (files: 1)" in catalog.probe("s3_exports", get_client("713"))
 
 
 def test_one_cut_character_leaves_the_rest_of_its_record_and_cell_alone(local_leads: Path) -> None:

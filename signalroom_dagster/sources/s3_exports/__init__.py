@@ -84,6 +84,7 @@ def probe(settings: Settings, client_id: str) -> str:
     bucket = Bucket(settings, client_id, settings.listing_seconds)
     answers: list[str] = []
     problems: list[str] = []
+    unmet: list[Sequence[str]] = []
     for prefix in settings.prefixes:
         listed = bucket.objects(prefix)
         exports = [item for item in listed if not item.passed_over]
@@ -92,10 +93,14 @@ def probe(settings: Settings, client_id: str) -> str:
         for newest in sorted(exports, key=lambda item: item.modified)[-1:]:
             try:
                 with bucket.open(newest, HEADER_BYTES) as stream:
-                    problem = FileColumns({}, settings).problem(prefix, stream)
+                    header = FileColumns({}, settings).header(prefix, stream)
             except UnreadableObjectError as error:
-                problem = str(error)
-            problems += [f"{newest.version.file_name} {problem}"] if problem else []
+                problems.append(f"{newest.version.file_name} {error}")
+                continue
+            unmet.append(header.columns.unmet)
+            problems += [f"{newest.version.file_name} is set aside: {header.fault}"] if header.fault else []
+    if unmet and (nowhere := sorted(set.intersection(*map(set, unmet)))):
+        problems.append(f"the column policy for {', '.join(nowhere)} meets no column of the newest files")
     if problems:
         raise ConfigurationError(f"client {client_id}, s3_exports: {'; '.join(problems)}")
     return ", ".join(answers)

@@ -35,7 +35,6 @@ from signalroom_dagster.sources.s3_exports.tagging import (
     Tags,
     UnpacksTooFarError,
     quarantined,
-    read_header,
     tag_file,
 )
 
@@ -102,9 +101,8 @@ class ExportFiles:
 
         What its table has no room for is not among them: see `file_columns`. Raises what opening and reading it raise.
         """
-        layout, form = layout_of(prefix), self._columns.form(prefix)
         with self._bucket.open(item, HEADER_BYTES) as stream:
-            header = read_header(stream, partial(self._columns.plan, prefix), layout, self._filter_column, form)
+            header = self._columns.header(prefix, stream)
         return () if header.fault else self._columns.admitted(prefix, header.columns.kept)
 
     def described(self, prefix: str, column: str) -> Mapping[str, str]:

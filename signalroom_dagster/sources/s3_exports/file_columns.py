@@ -12,9 +12,8 @@ from typing import BinaryIO
 
 from signalroom_dagster.files import BROUGHT_BY, OTHER_COLUMNS, TAGS, TableColumns
 from signalroom_dagster.naming import snake_case
-from signalroom_dagster.sources.s3_exports.headers import Form
+from signalroom_dagster.sources.s3_exports.headers import Form, Header
 from signalroom_dagster.sources.s3_exports.layouts import ColumnPlan, Known, layout_of, plan_columns
-from signalroom_dagster.sources.s3_exports.remarks import unmet_policies
 from signalroom_dagster.sources.s3_exports.settings import Settings
 from signalroom_dagster.sources.s3_exports.tagging import read_header
 
@@ -49,7 +48,7 @@ class FileColumns:
                 written=layout.written if layout else frozenset(),
                 columns=self.table(prefix).columns,
                 renamed=settings.format_of(prefix).names,
-                watched=settings.watched(prefix),
+                watched=settings.watched(prefix, own_alone=bool(layout) and self._has_others),
             ),
             admitted=admitted,
         )
@@ -59,13 +58,17 @@ class FileColumns:
         written, table = self._settings.format_of(prefix), self.table(prefix)
         return Form(delimiter=written.delimiter, header=written.header, columns=table.columns, own=table.brought)
 
-    def problem(self, prefix: str, stream: BinaryIO) -> str | None:
-        """What is wrong with the header of a file, or with the policies for it, in words; None for nothing."""
+    @property
+    def _has_others(self) -> bool:
+        """Whether files of a prefix without a layout have been loaded: a policy may be meant for a column of theirs."""
+        others = [self.table(prefix).columns for prefix in self._settings.prefixes if not layout_of(prefix)]
+        return any(columns - TAGS.keys() for columns in others)
+
+    def header(self, prefix: str, stream: BinaryIO) -> Header:
+        """What the first record of a file tells of it."""
         rows = self._settings.row_filter
         of_filter = rows.column if rows else None
-        header = read_header(stream, partial(self.plan, prefix), layout_of(prefix), of_filter, self.form(prefix))
-        problem = header.fault or (unmet_policies(header.columns) if header.columns.names else None)
-        return f"({problem})" if problem else None
+        return read_header(stream, partial(self.plan, prefix), layout_of(prefix), of_filter, self.form(prefix))
 
     def described(self, prefix: str, column: str, client_id: str) -> Mapping[str, str]:
         """A column that the layout does not know, as dlt describes one; a new one says which client brings it."""

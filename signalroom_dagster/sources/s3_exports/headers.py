@@ -29,7 +29,9 @@ _DATA = {
         r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([T ].*)?|\d{1,2}[ -][a-z]{3,9}\.?[ -]\d{2,4}.*|\d{1,2}:\d{2}(:\d{2})?.*",
         re.IGNORECASE,
     ),
-    "a card, phone or account number": re.compile(r"(?=(?:\D*\d){4})[+(]?[\dx*\u2022. ()/-]{8,}", re.IGNORECASE),
+    "a card, phone or account number": re.compile(
+        r"(?!(19|20)\d\d[-/](19|20)\d\d$)(?=(?:\D*\d){4})[+(]?[\dx*\u2022. ()/-]{8,}", re.IGNORECASE
+    ),
     "a number": re.compile(
         r"[-+(]?\s?[^\w\s.,+-]?\s?\d[\d\s.,']*(e[-+]?\d+)?\s?[%\u20ac$\u00a3)]?|[-+]?[.,]\d+", re.IGNORECASE
     ),

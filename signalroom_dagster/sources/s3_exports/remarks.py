@@ -19,11 +19,6 @@ def reason_of(facts: Iterable[str | None], columns: ColumnPlan | None, *, set_as
     return "; ".join(told) or None
 
 
-def unmet_policies(columns: ColumnPlan) -> str | None:
-    """The policies that hide no column of a file and should, in words."""
-    return f"the column policy for {listed(columns.unmet)} meets no column of the file" if columns.unmet else None
-
-
 def _to_look_at(columns: ColumnPlan, *, set_aside: bool) -> Iterator[str]:
     if clashing := [name for name in columns.clashing if set_aside or name != "unnamed"]:
         yield f"in the header more than once, kept in {OTHER_COLUMNS}: {listed(clashing)}"
@@ -32,8 +27,8 @@ def _to_look_at(columns: ColumnPlan, *, set_aside: bool) -> Iterator[str]:
             f"{len(roomless):,} columns are more than the client may bring to the table (setting new_columns) or than "
             f"it can hold, kept in {OTHER_COLUMNS}: {listed(roomless)}"
         )
-    if unmet := unmet_policies(columns):
-        yield unmet
+    if columns.unmet:
+        yield f"the column policy for {listed(columns.unmet)} meets no column of the file"
     if columns.moved:
         pairs = [f"{name} (before: {old})" for name, old in columns.moved.items()]
         yield f"columns that are told apart by their header's text now: {listed(pairs)}"

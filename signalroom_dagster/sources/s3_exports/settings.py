@@ -139,15 +139,13 @@ class Settings(BaseModel):
         """How the files of one prefix are written."""
         return self.formats.get(snake_case(prefix), Format())
 
-    def watched(self, prefix: str) -> frozenset[str]:
-        """The hiding policies that must meet a column of each of a prefix's files.
+    def watched(self, prefix: str, *, own_alone: bool = False) -> frozenset[str]:
+        """The hiding policies that must meet a column of each of a prefix's files: of this prefix alone, or of all.
 
-        Not those that some layout has a column for and, under a prefix that has one, not those that may be meant for
-        another prefix which has none.
+        Not those that some layout has a column for.
         """
         policy = self.policy_of(prefix)
-        elsewhere = layout_of(prefix) and not all(map(layout_of, self.prefixes))
-        candidates = self.format_of(prefix).columns if elsewhere else policy
+        candidates = self.format_of(prefix).columns if own_alone else policy
         known = {name for layout in layouts().values() for name in layout.columns}
         return frozenset(name for name in candidates if policy[name] != "keep" and name not in known)
 

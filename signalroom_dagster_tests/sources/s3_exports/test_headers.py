@@ -23,7 +23,8 @@ def test_a_value_is_no_name(cell: str) -> None:
 @pytest.mark.parametrize(
     "cells",
     [
-        ["id"], ["orders_id", "Click ID"], ["c1", "2nd try", "Q1 2026", "2026-03", "Mar-26"], ["Order #", "Sale %"],
+        ["id"], ["orders_id", "Click ID"], ["c1", "2nd try", "Q1 2026", "2025-2026", "2026-03", "Mar-26"],
+        ["Order #", "Sale %"],
         ["", "a", "b"], ["id", "name", "", ""], ["notes", "notes"], ["Name", "電話", "Имя"], ["T&C", "$ amount", "N/A"],
         ["deadbeef", "e-mail", "www", "Is true"],
     ],
