@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from signalroom_dagster import config
 from signalroom_dagster.clients import Client
 from signalroom_dagster.loading import catalog, runs
-from signalroom_dagster.loading.sql_models import MOST_MONEY, Model, TableName, behind, models
+from signalroom_dagster.loading.sql_functions import MOST_MONEY
+from signalroom_dagster.loading.sql_models import Model, TableName, behind, models
 from signalroom_dagster.loading.tables import move_aside
 from signalroom_dagster.loading.warehouse import (
     Query,
