@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 PING_SECONDS = 2.0
 REMEMBERED_SECONDS = 1.0
+FIGURES_SECONDS = 8.0
+"""Below the ten seconds that Prometheus waits."""
 CREATE_AGAIN_SECONDS, CREATE_SELDOM_SECONDS = 1.0, 30.0
 Read = Callable[[bytes, Sender, Contracts], Intake]
 
@@ -174,13 +176,21 @@ def _figures(
     own = Access([SharedTokens({"": settings.metrics_token})] if settings.metrics_token else [])
     is_closed = not (is_private or settings.metrics_token)
 
+    collecting: asyncio.Task[bytes] | None = None
+
     async def figures(request: Request) -> Response:
+        nonlocal collecting
         if is_closed:
             return PlainTextResponse("closed: EVENTS__METRICS_TOKEN opens it to whoever shows it\n", 403)
         try:
             await own.tenants(request.headers.get("authorization"))
         except UnauthorizedError as error:
             return refusal(error)
-        return Response(await asyncio.to_thread(metrics.text), media_type="text/plain; version=0.0.4; charset=utf-8")
+        if collecting is None or collecting.done():  # once at a time: what does not answer keeps a thread each time
+            collecting = asyncio.create_task(asyncio.to_thread(metrics.text))
+        done, _ = await asyncio.wait((collecting,), timeout=FIGURES_SECONDS)
+        if not done:
+            return PlainTextResponse("the figures are still being collected\n", 503, {"retry-after": "5"})
+        return Response(collecting.result(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return figures

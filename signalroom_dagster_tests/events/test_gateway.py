@@ -242,6 +242,26 @@ def test_where_others_can_ask_the_figures_are_closed_to_whoever_does_not_show_th
         assert all("signalroom" not in answer.text for answer in found.values() if answer.status_code != 200)
 
 
+def test_figures_that_cannot_be_collected_keep_one_thread_and_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("signalroom_dagster.events.gateway.FIGURES_SECONDS", 0.1)
+    store, gate, asked = MemoryStore(), threading.Event(), threading.Semaphore(0)
+    figures = store.stats
+
+    def held_up() -> Any:
+        asked.release()
+        assert gate.wait(20)
+        return figures()
+
+    with gateway(store) as client:
+        monkeypatch.setattr(store, "stats", held_up)
+        assert [client.get("/metrics").status_code for _ in range(40)] == [503] * 40
+        assert asked.acquire() and not asked.acquire(blocking=False)
+        assert client.post("/v1/events", json=event()).status_code == 204
+        gate.set()
+        while client.get("/metrics").status_code != 200:
+            pass
+
+
 def test_neither_logs_nor_answers_repeat_a_token_or_a_payload(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     store = GatedStore()
