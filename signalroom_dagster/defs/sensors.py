@@ -82,13 +82,13 @@ def _list(source: str, clients: Sequence[Client], unlisted: dict[str, Future[Lis
     """What each client's bucket holds, or why that is not known, by client.
 
     One client's slow storage costs that client alone: it is not waited for beyond LISTING_SECONDS, not asked again
-    while it has not answered, and asked last in the next tick; `unlisted` keeps who that is from tick to tick.
+    before it has answered, which then counts in a later tick, and asked last; `unlisted` keeps who that is.
     """
     pool = ThreadPoolExecutor(LISTED_AT_ONCE)
     asked: dict[str, Future[Listing]] = {}
     for client in sorted(clients, key=lambda client: client.id in unlisted):
         before = unlisted.get(client.id)
-        asked[client.id] = before if before and before.running() else pool.submit(_listed, source, client)
+        asked[client.id] = before if before and _may_answer(before) else pool.submit(_listed, source, client)
     answered, _ = wait(asked.values(), LISTING_SECONDS)
     pool.shutdown(wait=False, cancel_futures=True)
     listings = {
@@ -100,6 +100,11 @@ def _list(source: str, clients: Sequence[Client], unlisted: dict[str, Future[Lis
     unlisted.clear()
     unlisted.update({client: future for client, future in asked.items() if isinstance(listings[client], str)})
     return listings
+
+
+def _may_answer(listing: Future[Listing]) -> bool:
+    """Whether a listing that was not waited for goes on, or has come to its end since."""
+    return not listing.cancelled() and not (listing.done() and isinstance(listing.result(), str))
 
 
 def _requests(

@@ -182,6 +182,7 @@ def test_storage_that_does_not_answer_is_not_waited_for_and_not_asked_twice(
     answers.set()
     monkeypatch.setattr(sensors, "LISTING_SECONDS", 20)
     assert ticks.tick() == ["713"]
+    assert asked.count("713") == 1, "its late answer counts"
 
 
 def test_a_run_on_its_way_is_waited_for(project: Project, ticks: Ticks, clock: Clock, tmp_path: Path) -> None:
