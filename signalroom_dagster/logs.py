@@ -54,6 +54,11 @@ def about(**fields: Any) -> Generator[None]:
         _bound.set(before)
 
 
+def bound(*names: str) -> str:
+    """Those of the fields that `about` has put on this thread's lines, in words."""
+    return " ".join(f"{name} {value}" for name in names if (value := _bound.get({}).get(name)))
+
+
 class Lines(logging.StreamHandler[Any]):
     """Lines on standard error as it is now, above a bar that moves there: JSON in production, plain text in dev."""
 

@@ -17,6 +17,7 @@ from signalroom_dagster.loading.model_runs import run_model
 from signalroom_dagster.reports.archive import store
 from signalroom_dagster.reports.outbox import Delivery, deliver
 from signalroom_dagster.reports.rendering import Rendered
+from signalroom_dagster.reports.tables import create_report_tables
 from signalroom_dagster.row_security import OPEN_VIEWS, UNSECURED
 from signalroom_dagster_tests.loading.slices import LISTS, SALES, SPEND, put, row
 from signalroom_dagster_tests.loads import ask, load
@@ -100,6 +101,7 @@ def load_everything(folder: Path, *clients: str) -> None:
         put(folder, LISTS, [MON], [row(MON, "a")], replaces="client", client_id=client)
         run_model(("public", "orders"), get_client(client))
         said = Rendered(subject="s", slack="s", text="t", html=None, sms="s", chart=None, alt="")
+        create_report_tables()
         with warehouse.transaction("test") as query:
             store(query, client, "daily", "daily_performance", MON, said, {}, "run-1")
         wanted = Delivery(client_id=client, report="daily", day=MON, channel="sms", recipient="+1", version=1)

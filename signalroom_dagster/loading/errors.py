@@ -21,5 +21,9 @@ class LoadError(Exception):
         self.sql_state = sql_state
 
 
+class TableInUseError(LoadError):
+    """A table was to be altered, and somebody else used it all the time: the next attempt tries again."""
+
+
 class WarehouseBusyError(TimeoutError):
-    """Another writer kept the DuckDB file for longer than a load may wait."""
+    """Another writer kept what it holds, such as the DuckDB file, for longer than a load may wait."""

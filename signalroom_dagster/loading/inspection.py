@@ -25,6 +25,9 @@ _COLUMNS = (
 )
 
 
+_TIMEOUTS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """One thing that `doctor` looked at."""
@@ -53,6 +56,7 @@ def inspect(query: Query, only: str | None = None) -> Iterator[Diagnosis]:
         yield from _shapes(query, source)
     if destination_name() != "postgres":
         return
+    yield Diagnosis("warehouse server", _server(query), None)
     for source in catalog.dlt_sources():
         yield from _source_tables(query, source)
     for source in catalog.reference_sources():
@@ -81,6 +85,15 @@ def _files_left_out(query: Query, source: str, only: str | None) -> Iterator[Dia
         yield Diagnosis(f"{client}/{source} files", "", problem, blocks=False)
     for client, count, example in query(left_out, "skipped", only):
         yield Diagnosis(f"{client}/{source} files", f"objects that are no exports: {count}, such as {example}", None)
+
+
+def _server(query: Query) -> str:
+    """The server's own limits, as they are for this user outside of a load, which sets its own."""
+    sql = "SELECT name, reset_val FROM pg_settings WHERE name = ANY (%s) ORDER BY name"
+    values = {name: int(value) for name, value in query(sql, [*_TIMEOUTS, "max_connections"])}
+    (connections,) = query("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")[0]
+    timeouts = ", ".join(f"{name} {values[name] / 1000:g} s" if values[name] else f"no {name}" for name in _TIMEOUTS)
+    return f"{connections} of {values['max_connections']} connections in use, {timeouts} (loads set their own)"
 
 
 def _source_tables(query: Query, source: str) -> Iterator[Diagnosis]:

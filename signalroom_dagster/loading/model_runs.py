@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from signalroom_dagster import config
 from signalroom_dagster.clients import Client
@@ -14,6 +15,7 @@ from signalroom_dagster.loading.sql_models import Model, TableName, behind, mode
 from signalroom_dagster.loading.tables import move_aside
 from signalroom_dagster.loading.warehouse import (
     Query,
+    alter,
     comment,
     comment_of,
     connected,
@@ -44,10 +46,10 @@ def run_model(name: TableName, client: Client) -> ModelRun:
     """
     model, started = models()[name], time.monotonic()
     create_read_tables(model)
+    _create_table(model)
     target, dialect = ".".join(name), config.destination_name()
     with transaction(f"client {client.id}, model {target}") as query:
         lock(query, f"model|{target}|{client.id}")
-        _create_table(query, model, dialect)
         query(f"DELETE FROM {target} WHERE _client_id = %s", client.id)
         columns = ", ".join(model.columns)
         select = model.select(dialect)
@@ -95,8 +97,7 @@ def create_models() -> None:
     """
     for name in _makeable():
         create_read_tables(models()[name])
-        with transaction(f"model {'.'.join(name)}") as query:
-            _create_table(query, models()[name], config.destination_name())
+        _create_table(models()[name])
 
 
 def _makeable() -> Iterator[TableName]:
@@ -123,8 +124,7 @@ def create_read_tables(model: Model) -> None:
             )
         if read in models():
             create_read_tables(models()[read])
-            with transaction(f"model {'.'.join(read)}") as query:
-                _create_table(query, models()[read], config.destination_name())
+            _create_table(models()[read])
 
 
 def sources_of(tables: Iterable[TableName]) -> Sequence[str]:
@@ -139,22 +139,30 @@ def read_columns(model: Model) -> Mapping[TableName, Sequence[str]]:
         return {read: list(_columns(query, *read)) for read in model.reads}
 
 
-def _create_table(query: Query, model: Model, dialect: str) -> None:
+def _create_table(model: Model) -> None:
     """The model's table with the types that its SELECT gives; it follows when the model is another one by now.
 
     It is altered then, not made anew: it keeps its rights, its row-level security, the views on it and every client's
     rows. Columns that are new, or of another type, are empty until each client's next run. Which model it follows
-    stands in its comment, together with what the table and its columns mean.
+    stands in its comment, together with what the table and its columns mean: where it does, nothing is locked.
     """
     schema, table = model.name
-    target, select = f"{schema}.{table}", model.select(dialect)
-    lock(query, f"ddl|{target}")
+    with connected() as query:
+        check_is_ours(query, model.name)
+        if comment_of(query, f"{schema}.{table}") == _about(model) and is_secured(query, f"{schema}.{table}"):
+            return
+    alter(schema, partial(_follow, model=model))
+
+
+def _follow(query: Query, model: Model) -> None:
+    schema, table = model.name
+    target, dialect = f"{schema}.{table}", config.destination_name()
+    select = model.select(dialect)
     query(f"CREATE SCHEMA IF NOT EXISTS {schema}")
     check_is_ours(query, model.name)
     secure_table(query, target)
-    about = f"{model.about} [model {hashlib.sha256(select.encode()).hexdigest()[:8]}]"
     there = _columns(query, schema, table)
-    if there and comment_of(query, target) == about:
+    if there and comment_of(query, target) == _about(model):
         return
     made = f"{target}__made" if there else target
     query(f"CREATE TABLE {made} AS {select} LIMIT 0", *[""] * select.count("%s"))
@@ -170,7 +178,7 @@ def _create_table(query: Query, model: Model, dialect: str) -> None:
     elif dialect == "postgres":
         query(f"CREATE INDEX ON {target} (_client_id)")
         secure_table(query, target)
-    comment(query, target, about, model.columns)
+    comment(query, target, _about(model), model.columns)
 
 
 def _bound_amounts(query: Query, target: str, there: Mapping[str, str], wanted: Mapping[str, str]) -> Mapping[str, str]:
@@ -195,6 +203,12 @@ def _bound_amounts(query: Query, target: str, there: Mapping[str, str], wanted: 
     if kept := ", ".join(name for name in amounts if name in in_views):
         log.warning("%s: a view reads %s, so that its type stays numeric without bounds", target, kept)
     return {name: wanted[name] for name in amounts}
+
+
+def _about(model: Model) -> str:
+    """What a model's table says of itself, and which model it follows."""
+    select = model.select(config.destination_name())
+    return f"{model.about} [model {hashlib.sha256(select.encode()).hexdigest()[:8]}]"
 
 
 def _columns(query: Query, schema: str, table: str) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,26 @@ from psycopg2 import sql as pg
 from typing_extensions import override
 
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.loading.errors import DestinationUnreachableError, LoadError
+from signalroom_dagster.loading.errors import DestinationUnreachableError, LoadError, TableInUseError
 from signalroom_dagster.loading.load_jobs import LOAD_JOBS
 from signalroom_dagster.loading.resolved_once import ResolvedOnce
 from signalroom_dagster.loading.table_columns import marks
 from signalroom_dagster.loading.tables import OURS, move_aside
+from signalroom_dagster.loading.transactions import (
+    copy_limit,
+    ddl_limit,
+    limits,
+    statement_limit,
+    take_lock,
+    until_free,
+)
+from signalroom_dagster.logs import bound
 from signalroom_dagster.retries import causes
 from signalroom_dagster.row_security import secure
 
 CONNECT_SECONDS = 10
 COPY_BYTES = 1024 * 1024
-CANCELLED, TOO_MANY_CONNECTIONS = "57014", "53300"
+CANCELLED, TOO_MANY_CONNECTIONS, IN_USE = "57014", "53300", "55P03"
 _NO_URL = ("connection option", "invalid dsn", "invalid URI", "invalid port")
 _REFUSALS = (
     "authentication failed",
@@ -80,6 +90,8 @@ def explain(error: Exception, what: str) -> Exception:
     code = error.pgcode or ""
     if code == CANCELLED:
         return LoadError(f"{what}: Postgres cancelled a statement: it ran into statement_timeout, or somebody ended it")
+    if code == IN_USE:
+        return TableInUseError(f"{what}: a table is to be altered, and somebody else uses it")
     if (
         code[:2] in ("08", "57")
         or code == TOO_MANY_CONNECTIONS
@@ -118,9 +130,16 @@ class IdleConnections:
 
 
 class PoolerSqlClient(Psycopg2SqlClient):
-    """dlt's client without startup options, which a transaction pooler refuses."""
+    """dlt's client without startup options, which a transaction pooler refuses, and with limits to a transaction."""
 
     connections: IdleConnections | None = None
+
+    @override
+    @contextmanager
+    def begin_transaction(self) -> Generator[Any]:
+        with super().begin_transaction() as transaction:
+            self.execute_sql(limits(bound("client", "table") or self.dataset_name))
+            yield transaction
 
     @override
     def open_connection(self) -> "psycopg2.extensions.connection":
@@ -146,18 +165,28 @@ class SignalRoomPostgresClient(PostgresClient):
 
     @override
     def initialize_storage(self, truncate_tables: Iterable[str] | None = None) -> None:
+        if not truncate_tables and self.is_storage_initialized():
+            return
         with self.maybe_ddl_transaction():
             super().initialize_storage(truncate_tables)  # pyright: ignore[reportArgumentType]
+
+    @override
+    def update_stored_schema(self, only_tables: Any = None, expected_update: Any = None, force: bool = False) -> Any:
+        """What dlt finds to be changed, tried again while somebody uses the tables."""
+        update = partial(super().update_stored_schema, only_tables, expected_update, force)
+        return until_free(update, self.sql_client.dataset_name, self.sql_client.execute_sql)
 
     @override
     @contextmanager
     def maybe_ddl_transaction(self) -> Generator[None]:
         """Two clients' first loads would create the same schema and tables: the second waits here.
 
-        In the transaction that changes the tables, so that a pooler with few connections cannot lock up.
+        In the transaction that changes the tables, so that a pooler with few connections cannot lock up. A statement
+        does not wait for a table that is in use: everybody else would wait behind it.
         """
         with super().maybe_ddl_transaction():
             self._lock(f"ddl|{self.sql_client.dataset_name}")
+            self.sql_client.execute_sql(ddl_limit())
             yield
 
     @override
@@ -193,8 +222,11 @@ class SignalRoomPostgresClient(PostgresClient):
             target, pg.SQL(", ").join(map(pg.Identifier, columns))
         )
         with self.sql_client.native_connection.cursor() as cursor, Path(path).open("rb") as rows:
+            cursor.execute(copy_limit(Path(path).stat().st_size))
             cursor.copy_expert(statement, rows, COPY_BYTES)
-            return cursor.rowcount
+            copied = cursor.rowcount
+            cursor.execute(statement_limit())
+            return copied
 
     def explain(self, error: Exception, what: str) -> Exception:
         """See `explain` of this module."""
@@ -216,11 +248,16 @@ class SignalRoomPostgresClient(PostgresClient):
 
     def secure_tables(self) -> None:
         """Secure every table of the schema, also those that are there from before."""
-        for name in self.schema.tables:
-            self.sql_client.execute_sql(secure(self.sql_client.make_qualified_table_name(name)))
+
+        def once() -> None:
+            with self.maybe_ddl_transaction():
+                for name in self.schema.tables:
+                    self.sql_client.execute_sql(secure(self.sql_client.make_qualified_table_name(name)))
+
+        until_free(once, self.sql_client.dataset_name, self.sql_client.execute_sql)
 
     def _lock(self, name: str) -> None:
-        self.sql_client.execute_sql("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", name)
+        take_lock(self.sql_client.execute_sql, name)
 
 
 def _of_another_system(schema: str, table: str) -> ConfigurationError:

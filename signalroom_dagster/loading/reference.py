@@ -6,6 +6,7 @@ gone from the file are deleted, the client's own only.
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -22,7 +23,14 @@ from signalroom_dagster.loading.reference_tables import (
     qualified,
     stored_columns,
 )
-from signalroom_dagster.loading.warehouse import Query, connected, exclusive, lock, transaction
+from signalroom_dagster.loading.warehouse import (
+    Query,
+    connected,
+    exclusive,
+    lock,
+    retried_while_in_use,
+    transaction,
+)
 from signalroom_dagster.reference import Change, Difference, ReferenceSchema, ReferenceTable, Row
 
 log = logging.getLogger(__name__)
@@ -58,8 +66,12 @@ def create_reference_tables(source: str) -> None:
     """Every table that is declared, empty where it is not there yet."""
     with exclusive():
         for schema in declared_tables(source).values():
-            with transaction(f"table {SCHEMA}.{schema.name}") as query:
-                make_ready(query, schema)
+            retried_while_in_use(SCHEMA, partial(_create, schema))
+
+
+def _create(schema: ReferenceSchema) -> None:
+    with transaction(f"table {SCHEMA}.{schema.name}") as query:
+        make_ready(query, schema)
 
 
 def load_reference(source: str, client: Client, dry_run: bool = False) -> list[Difference]:
@@ -90,12 +102,17 @@ def load_table(client_id: str, table: ReferenceTable) -> Difference:
     client's; what the warehouse raises otherwise.
     """
     name = table.schema.name
-    with transaction(f"client {client_id}, table {SCHEMA}.{name}") as query:
-        columns = make_ready(query, table.schema)
-        lock(query, f"{SCHEMA}|{name}|{client_id}")
-        stored = _stored(query, client_id, table.schema, columns)
-        difference = _difference(client_id, table, stored)
-        _write(query, client_id, table.schema, stored, difference, tagged=columns["_client_id"].generated)
+
+    def once() -> Difference:
+        with transaction(f"client {client_id}, table {SCHEMA}.{name}") as query:
+            columns = make_ready(query, table.schema)
+            lock(query, f"{SCHEMA}|{name}|{client_id}")
+            stored = _stored(query, client_id, table.schema, columns)
+            difference = _difference(client_id, table, stored)
+            _write(query, client_id, table.schema, stored, difference, tagged=columns["_client_id"].generated)
+        return difference
+
+    difference = retried_while_in_use(SCHEMA, once)
     log.info("client %s, %s.%s: %s", client_id, SCHEMA, name, difference.summary)
     return difference
 

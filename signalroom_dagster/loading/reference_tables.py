@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from signalroom_dagster.config import ConfigurationError, destination_name
 from signalroom_dagster.loading.tables import move_aside
-from signalroom_dagster.loading.warehouse import Query, lock, secure_table
+from signalroom_dagster.loading.warehouse import Query, is_secured, lock_for_ddl, secure_table
 from signalroom_dagster.reference import Kind, ReferenceSchema
 
 SCHEMA = "public"
@@ -69,10 +69,9 @@ def make_ready(query: Query, schema: ReferenceSchema) -> Mapping[str, StoredColu
     """
     found = stored_columns(query, schema.name)
     check_fits(schema, found)
-    if not missing_columns(schema, found):
-        secure_table(query, qualified(schema.name))
+    if not missing_columns(schema, found) and is_secured(query, qualified(schema.name)):
         return found
-    lock(query, f"ddl|{SCHEMA}")  # two first loads at once: the second finds the table made
+    lock_for_ddl(query, SCHEMA)  # two first loads at once: the second finds the table made
     found = stored_columns(query, schema.name)
     if not found:
         _create(query, schema)

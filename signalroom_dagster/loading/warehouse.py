@@ -11,6 +11,7 @@ from signalroom_dagster.loading.errors import DestinationLostError, DestinationU
 from signalroom_dagster.loading.locks import WAIT_SECONDS as LOCK_WAIT_SECONDS
 from signalroom_dagster.loading.locks import writer_lock
 from signalroom_dagster.loading.tables import LEDGER
+from signalroom_dagster.loading.transactions import Result, ddl_limit, limits, take_lock, until_free
 from signalroom_dagster.migrations import OwnTable, is_current, migrate
 from signalroom_dagster.row_security import POLICY, secure
 
@@ -49,7 +50,7 @@ def transaction(subject: str) -> Generator[Query]:
     """
     with connected() as query:
         try:
-            query("BEGIN")
+            query(f"BEGIN; {limits(subject)}" if destination_name() == "postgres" else "BEGIN")
             yield query
             query("COMMIT")
         except Exception as error:
@@ -59,7 +60,7 @@ def transaction(subject: str) -> Generator[Query]:
 def lock(query: Query, name: str) -> None:
     """Hold other writers of the same thing off until the transaction ends; on DuckDB `exclusive` does already."""
     if destination_name() == "postgres":
-        query("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", name)
+        take_lock(query, name)
 
 
 def secure_table(query: Query, table: str) -> None:
@@ -69,8 +70,10 @@ def secure_table(query: Query, table: str) -> None:
 
 
 def is_secured(query: Query, table: str) -> bool:
-    """Whether a table of Postgres has the policy that `secure_table` gives."""
-    return bool(query("SELECT 1 FROM pg_policy WHERE polrelid = to_regclass(%s) AND polname = %s", table, POLICY))
+    """Whether a table has the policy that `secure_table` gives; DuckDB has none to give."""
+    return destination_name() == "duckdb" or bool(
+        query("SELECT 1 FROM pg_policy WHERE polrelid = to_regclass(%s) AND polname = %s", table, POLICY)
+    )
 
 
 def create_own_tables(schema: str, tables: Sequence[OwnTable]) -> None:
@@ -83,12 +86,45 @@ def create_own_tables(schema: str, tables: Sequence[OwnTable]) -> None:
     with connected() as query:
         if not tables or is_current(query, engine, tables):
             return
-    with transaction(f"the tables of schema {schema}") as query:
-        lock(query, f"ddl|{schema}")
+
+    def change(query: Query) -> None:
         query(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         migrate(query, engine, tables)
         for table in tables:
             secure_table(query, table.name)
+
+    alter(schema, change)
+
+
+def alter(schema: str, change: Callable[[Query], None]) -> None:
+    """Create or alter tables of a schema in a transaction of its own, which is tried again while they are in use.
+
+    Raises TableInUseError, and what `transaction` raises.
+    """
+
+    def once() -> None:
+        with transaction(f"the tables of schema {schema}") as query:
+            lock_for_ddl(query, schema)
+            change(query)
+
+    retried_while_in_use(schema, once)
+
+
+def lock_for_ddl(query: Query, schema: str) -> None:
+    """Hold off who else alters tables of a schema. What follows does not wait for a table: others would behind it."""
+    lock(query, f"ddl|{schema}")
+    if destination_name() == "postgres":
+        query(ddl_limit())
+
+
+def retried_while_in_use(schema: str, once: Callable[[], Result]) -> Result:
+    """Do a transaction after `lock_for_ddl` again and again while somebody else uses its tables, and tell who."""
+
+    def ask(sql: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
+        with connected() as query:
+            return query(sql, *parameters)
+
+    return until_free(once, schema, ask) if destination_name() == "postgres" else once()
 
 
 def comment(query: Query, table: str, about: str, columns: Mapping[str, str]) -> None:
@@ -146,13 +182,17 @@ def read_ledger(query: Query, dataset: str, client_id: str) -> Mapping[str, Ledg
 
 @contextmanager
 def _postgres() -> Generator[Query]:
+    from psycopg2.extensions import TRANSACTION_STATUS_IDLE
+
     from signalroom_dagster.loading.postgres import connect
 
     connection = connect(postgres_url())
+    alone = limits("reading")
 
     def query(sql: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
-        with connection.cursor() as cursor:
-            cursor.execute(sql, parameters or None)
+        is_alone = connection.info.transaction_status == TRANSACTION_STATUS_IDLE and not sql.startswith("BEGIN")
+        with connection.cursor() as cursor:  # statements that are sent together are one transaction
+            cursor.execute(f"{alone}; {sql}" if is_alone else sql, parameters or None)
             return cursor.fetchall() if cursor.description else []
 
     try:

@@ -24,7 +24,7 @@ package is completed."""
 def start_load(
     environment: Mapping[str, str], client_id: str, run_id: str, stage: str | None = None, source: str = "s3_exports"
 ) -> BaseProcess:
-    """Start a load; with a stage, it kills itself there with SIGKILL."""
+    """Start a load; with a stage, it kills itself there with SIGKILL, or stops in the middle of a transaction."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     process = context.Process(target=_load, args=(dict(environment), client_id, run_id, stage, source))
@@ -112,10 +112,29 @@ def _before_state() -> None:
     _die_at_call(SqlJobClientBase, "complete_load", 1, before=True)
 
 
-_KILLERS: Mapping[str, Callable[[], None]] = dict(
-    zip(
-        STAGES,
-        (_during_extract, _during_normalize, _after_reading, _during_copy, _after_commit, _before_state),
-        strict=True,
-    )
-)
+def _stopped() -> None:
+    from signalroom_dagster.loading import transactions
+    from signalroom_dagster.loading.postgres import SignalRoomPostgresClient
+
+    transactions.IDLE_SECONDS = 2
+    copy, calls = SignalRoomPostgresClient.copy_csv, itertools.count()
+
+    def copy_and_stop(*args: Any, **named: Any) -> int:
+        copied = copy(*args, **named)
+        if next(calls) == 0:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return copied
+
+    SignalRoomPostgresClient.copy_csv = copy_and_stop  # type: ignore[method-assign]
+
+
+_KILLERS: Mapping[str, Callable[[], None]] = {
+    "stopped": _stopped,
+    **dict(
+        zip(
+            STAGES,
+            (_during_extract, _during_normalize, _after_reading, _during_copy, _after_commit, _before_state),
+            strict=True,
+        )
+    ),
+}
