@@ -185,7 +185,7 @@ class SignalRoomPostgresClient(PostgresClient):
         does not wait for a table that is in use: everybody else would wait behind it.
         """
         with super().maybe_ddl_transaction():
-            self._lock(f"ddl|{self.sql_client.dataset_name}")
+            take_lock(self.sql_client.execute_sql, f"ddl|{self.sql_client.dataset_name}")
             self.sql_client.execute_sql(ddl_limit())
             yield
 
@@ -211,7 +211,7 @@ class SignalRoomPostgresClient(PostgresClient):
 
     def lock(self, name: str) -> None:
         """Hold other loads of the same thing off until the transaction ends."""
-        self._lock(f"{self.sql_client.dataset_name}|{name}")
+        take_lock(self.sql_client.execute_sql, f"{self.sql_client.dataset_name}|{name}")
 
     def copy_csv(
         self, table: str, columns: Sequence[str], types: Sequence[str], path: str, *, staged: bool = False
@@ -255,9 +255,6 @@ class SignalRoomPostgresClient(PostgresClient):
                     self.sql_client.execute_sql(secure(self.sql_client.make_qualified_table_name(name)))
 
         until_free(once, self.sql_client.dataset_name, self.sql_client.execute_sql)
-
-    def _lock(self, name: str) -> None:
-        take_lock(self.sql_client.execute_sql, name)
 
 
 def _of_another_system(schema: str, table: str) -> ConfigurationError:
