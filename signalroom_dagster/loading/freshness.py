@@ -18,7 +18,7 @@ from signalroom_dagster.config import ConfigurationError, source_settings
 from signalroom_dagster.loading import catalog
 from signalroom_dagster.loading.file_checks import Finding
 from signalroom_dagster.loading.tables import LEDGER, WINDOWS
-from signalroom_dagster.loading.warehouse import Query, table_exists
+from signalroom_dagster.loading.warehouse import Query, now, table_exists
 
 _LENGTH = re.compile(r"\s*(\d+)\s*([mhd])\s*\Z")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -100,18 +100,22 @@ def _ages(query: Query, source: str, client: Client) -> Iterator[Age]:
 
 
 def _covered(query: Query, source: str, client: Client) -> Iterator[tuple[str, datetime]]:
+    present = now(query)  # what is from the future says nothing
     if table_exists(query, source, LEDGER):
         files = query(
             f"SELECT table_name, max(last_modified) FROM {source}.{LEDGER} "
-            "WHERE _client_id = %s AND status <> 'deleted' AND _loaded_at IS NOT NULL AND last_modified IS NOT NULL "
+            "WHERE _client_id = %s AND status <> 'deleted' AND _loaded_at IS NOT NULL AND last_modified <= %s "
             "GROUP BY 1",
             client.id,
+            present,
         )
         yield from ((table, moment) for table, moment in files)
     if table_exists(query, source, WINDOWS):
         rows = query(
-            f"SELECT resource, day, max(loaded_at) FROM {source}.{WINDOWS} WHERE _client_id = %s GROUP BY 1, 2",
+            f"SELECT resource, day, max(loaded_at) FROM {source}.{WINDOWS} "
+            "WHERE _client_id = %s AND loaded_at <= %s GROUP BY 1, 2",
             client.id,
+            present,
         )
         latest: dict[str, datetime] = {}
         zone = catalog.zone_of_days(source, client)

@@ -158,6 +158,8 @@ class PoolerSqlClient(Psycopg2SqlClient):
 class SignalRoomPostgresClient(PostgresClient):
     """Locks around dlt's DDL, and the file-atomic load for tables that ask for it."""
 
+    clock = "clock_timestamp()"
+
     def __init__(self, schema: Any, config: Any, capabilities: Any) -> None:
         super().__init__(schema, config, capabilities)
         names = self.create_dataset_names(schema, config)
@@ -228,9 +230,7 @@ class SignalRoomPostgresClient(PostgresClient):
             cursor.execute(statement_limit())
             return copied
 
-    def explain(self, error: Exception, what: str) -> Exception:
-        """See `explain` of this module."""
-        return explain(error, what)
+    explain = staticmethod(explain)
 
     @override
     def _get_table_update_sql(self, table_name: str, new_columns: Any, generate_alter: bool) -> list[str]:

@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from signalroom_dagster.loading.warehouse import (
     create_own_tables,
     exclusive,
     kept_open,
+    now,
     read_ledger,
     table_exists,
     wait_until_reachable,
@@ -202,7 +202,7 @@ def _context(source: str, client: Client, run_id: str, folder: Path, query: Quer
         ledger=read_ledger(query, source, client.id),
         tables=read_table_columns(query, source, client.id, catalog.tables_loaded_by(source, "files")),
         windows=read_windows(query, source, client.id),
-        started_at=datetime.now(UTC),
+        started_at=now(query),
         span=span,
     )
 

@@ -91,12 +91,14 @@ def _is_newest(warehouse: LoadWarehouse, piece: LoadSlice) -> bool:
     """Whether nobody has loaded these days from a later reading; raises NewerReadError when somebody has some.
 
     A table that is replaced whole is the same on every day: a later reading may stand under tomorrow, after midnight.
+    A reading from the future, by a machine whose clock was ahead, counts as none.
     """
-    sql = warehouse.sql_client
+    sql, later = warehouse.sql_client, f"> %s AND {{moment}} <= {warehouse.clock}"
+    loaded_later, swept_later = (f"{name} {later.format(moment=name)}" for name in ("loaded_at", "swept_at"))
     if piece.replaces == "keys":
         newer = sql.execute_sql(
             f"SELECT count(*) FROM {sql.make_qualified_table_name(WINDOWS)} WHERE _client_id = %s AND resource = %s "
-            "AND (swept_at > %s OR (day BETWEEN %s AND %s AND loaded_at > %s))",
+            f"AND (({swept_later}) OR (day BETWEEN %s AND %s AND {loaded_later}))",
             piece.client_id, piece.table, piece.read_at, piece.days[0], piece.days[-1], piece.read_at,
         )[0][0]  # fmt: skip
         if newer:
@@ -105,7 +107,7 @@ def _is_newest(warehouse: LoadWarehouse, piece: LoadSlice) -> bool:
     where, parameters = _place(piece)
     newer = sql.execute_sql(
         f"SELECT count(*) FROM {sql.make_qualified_table_name(WINDOWS)} {where.format(day='day')} "
-        "AND resource = %s AND loaded_at > %s",
+        f"AND resource = %s AND {loaded_later}",
         *parameters, piece.table, piece.read_at,
     )[0][0]  # fmt: skip
     if piece.replaces == "days" and 0 < newer < len(piece.days):

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from signalroom_dagster.config import destination_name, duckdb_path, postgres_url
@@ -163,6 +164,13 @@ def wait_until_reachable(
             say(f"{error}; asking again in {delay:.0f} s")
             pause(delay)
             delay = min(delay * 2, LONGEST_PAUSE_SECONDS)
+
+
+def now(query: Query) -> datetime:
+    """The warehouse's clock, in UTC: what every machine goes by. DuckDB's is this machine's own."""
+    if destination_name() == "postgres":
+        return query("SELECT clock_timestamp()")[0][0].astimezone(UTC)
+    return datetime.now(UTC)
 
 
 def table_exists(query: Query, dataset: str, table: str) -> bool:

@@ -1,6 +1,7 @@
 """What the windows and restatements of a schema say: for planning a load, for asset metadata, checks and the CLI."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -8,9 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 from signalroom_dagster.loading.tables import RESTATEMENTS, WINDOWS
-from signalroom_dagster.loading.warehouse import Query, table_exists
+from signalroom_dagster.loading.warehouse import Query, now, table_exists
 from signalroom_dagster.slices import Window
 from signalroom_dagster.sources.set_aside import told as told_aside
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +49,30 @@ class Restated:
 
 
 def read_windows(query: Query, dataset: str, client_id: str) -> Mapping[str, Mapping[date, Window]]:
-    """What a schema has of one client, by resource and day; empty before the first load."""
+    """What a schema has of one client, by resource and day; empty before the first load.
+
+    A day that was read in the future, by a machine whose clock was ahead, counts as not read.
+    """
     if not table_exists(query, dataset, WINDOWS):
         return {}
     found: dict[str, dict[date, Window]] = {}
+    present, to_come = now(query), list[str]()
     rows = query(
         f"SELECT resource, day, loaded_at, run_id, coalesce(rows, 0), read_cursor, swept_at FROM {dataset}.{WINDOWS} "
         "WHERE _client_id = %s AND loaded_at IS NOT NULL AND day IS NOT NULL",
         client_id,
     )
-    for resource, day, *window in rows:
-        found.setdefault(resource, {})[day] = Window(*window)
+    for resource, day, loaded_at, *window, swept_at in rows:
+        if loaded_at > present:
+            to_come.append(f"{resource} of {day} at {loaded_at:%Y-%m-%d %H:%M %Z}")
+            continue
+        swept = swept_at if swept_at and swept_at <= present else None
+        found.setdefault(resource, {})[day] = Window(loaded_at, *window, swept)
+    if to_come:
+        log.warning(
+            "client %s, %s: %d days were read by a machine whose clock was ahead (%s): they count as not read",
+            client_id, dataset, len(to_come), to_come[0],
+        )  # fmt: skip
     return found
 
 

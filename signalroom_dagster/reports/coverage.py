@@ -14,7 +14,7 @@ from signalroom_dagster.clients import Client
 from signalroom_dagster.loading import catalog
 from signalroom_dagster.loading.sql_models import TableName, behind
 from signalroom_dagster.loading.tables import LEDGER, WINDOWS
-from signalroom_dagster.loading.warehouse import Query, table_exists
+from signalroom_dagster.loading.warehouse import Query, now, table_exists
 
 State: TypeAlias = Literal["whole", "begun", "missing"]
 
@@ -65,7 +65,8 @@ def _of_source(
     query: Query, client: Client, source: str, facts: Mapping[str, catalog.TableFacts], last: date
 ) -> Coverage:
     title = catalog.title(source)
-    read = [_days_read(query, client, source, table, fact, last) for table, fact in facts.items()]
+    present = now(query)  # a reading from the future counts as none
+    read = [_days_read(query, client, source, table, fact, last, present) for table, fact in facts.items()]
     if any(not days and fact.load == "slices" for fact, days in zip(facts.values(), read, strict=True)):
         return Coverage(source=source, title=title)
     read = [days for days in read if days]  # a client need not have every kind of export
@@ -85,7 +86,7 @@ def _of_source(
 
 
 def _days_read(
-    query: Query, client: Client, source: str, table: str, facts: catalog.TableFacts, last: date
+    query: Query, client: Client, source: str, table: str, facts: catalog.TableFacts, last: date, present: datetime
 ) -> Mapping[date, datetime]:
     """When each day of a table was read.
 
@@ -93,17 +94,18 @@ def _days_read(
     """
     if not table_exists(query, source, LEDGER if facts.load == "files" else WINDOWS):
         return {}
+    windows = f"FROM {source}.{WINDOWS} WHERE _client_id = %s AND resource = %s AND loaded_at <= %s"
     if facts.load == "slices" and facts.day:
-        sql = f"SELECT day, loaded_at FROM {source}.{WINDOWS} WHERE _client_id = %s AND resource = %s"
-        return {day: moment for day, moment in query(sql, client.id, table)}
+        found = query(f"SELECT day, loaded_at {windows}", client.id, table, present)
+        return {day: moment for day, moment in found}
     if facts.load == "slices":
-        sql = f"SELECT max(loaded_at) FROM {source}.{WINDOWS} WHERE _client_id = %s AND resource = %s"
+        sql = f"SELECT max(loaded_at) {windows}"
     else:
         sql = (
             f"SELECT max(last_modified) FROM {source}.{LEDGER} WHERE _client_id = %s AND table_name = %s "
-            "AND status IN ('loaded', 'empty', 'unreadable') AND _loaded_at IS NOT NULL"
+            "AND status IN ('loaded', 'empty', 'unreadable') AND _loaded_at IS NOT NULL AND last_modified <= %s"
         )
-    newest: datetime | None = query(sql, client.id, table)[0][0]
+    newest: datetime | None = query(sql, client.id, table, present)[0][0]
     if not newest:
         return {}
     until = min(last, newest.astimezone(client.zone).date())

@@ -1,8 +1,9 @@
 """What every source is given when it is opened for one client and one run. No source-specific knowledge here."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -46,10 +47,10 @@ class SourceContext:
 
     `ledger` holds what the warehouse already has of the client's files, by name, `tables` the columns of the tables
     that they are loaded into, `windows` what it has of each resource, by day; `work_dir` is the run's own scratch
-    folder; `started_at` is UTC and stamps every row as `_loaded_at`. `start_date` is where the client's first loads
-    begin. A source leaves what a person should know about a resource in `notes`, by resource name: they become metadata
-    of its asset. `failures` holds, by resource, what went wrong with one resource alone: the others are loaded all the
-    same, and the load fails at its end.
+    folder; `started_at` is UTC, by the warehouse's clock, and stamps every row as `_loaded_at`. `start_date` is where
+    the client's first loads begin. A source leaves what a person should know about a resource in `notes`, by resource
+    name: they become metadata of its asset. `failures` holds, by resource, what went wrong with one resource alone:
+    the others are loaded all the same, and the load fails at its end.
     """
 
     client_id: str
@@ -66,6 +67,11 @@ class SourceContext:
     span: Span = Span()
     notes: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     failures: dict[str, Exception] = field(default_factory=dict[str, Exception])
+    opened: float = field(default_factory=time.monotonic)
+
+    def now(self) -> datetime:
+        """The time by the warehouse's clock, in UTC: this machine's own may be wrong."""
+        return self.started_at + timedelta(seconds=time.monotonic() - self.opened)
 
     @property
     def today(self) -> date:

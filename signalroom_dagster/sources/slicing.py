@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO, TypeAlias
@@ -186,7 +186,7 @@ def read_slice(table: Table, piece: Slice, context: SourceContext) -> LoadSlice:
 
 def _read_once(table: Table, piece: Slice, context: SourceContext) -> tuple[LoadSlice, str]:
     """The slice, and what keeps it from being loaded."""
-    read_at, started = datetime.now(UTC), time.monotonic()
+    read_at, started = context.now(), time.monotonic()
     answer, aside = piece.read(), SetAside()
     body = context.work_dir / f"{uuid.uuid4().hex}.rows.csv"
     counted: Counter[date] = Counter()

@@ -70,8 +70,8 @@ def put(
 
 def another_run_reads(table: str, *days: date, moved: timedelta = timedelta(0)) -> None:
     """As if another run had just read and committed these days, which may then stand under others."""
-    later = datetime.now(UTC) + timedelta(seconds=5)
     with warehouse.connected() as query:
+        later = warehouse.now(query)
         for day in days:
             query(
                 "UPDATE shop.windows SET loaded_at = %s, run_id = 'other', day = %s WHERE resource = %s AND day = %s",

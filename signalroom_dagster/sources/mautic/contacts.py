@@ -8,7 +8,7 @@ https://devdocs.mautic.org/en/5.x/rest_api/contacts.html
 
 import hmac
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -41,12 +41,12 @@ def plan_contacts(instance: Instance) -> Iterator[Slice]:
 
 
 def _sweep(instance: Instance) -> Answer:
-    mark = Mark(datetime.now(UTC))
+    mark = Mark(instance.context.now())
     return swept(instance, _listing(instance), as_stored(instance.settings), mark)
 
 
 def _changes(instance: Instance, since: datetime) -> Answer:
-    mark, listing, stored = Mark(datetime.now(UTC)), _listing(instance), as_stored(instance.settings)
+    mark, listing, stored = Mark(instance.context.now()), _listing(instance), as_stored(instance.settings)
     rows = (
         stored(row)
         for column in ("dateModified", "dateAdded")

@@ -11,7 +11,7 @@ https://devdocs.mautic.org/en/5.x/rest_api/stats.html
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from signalroom_dagster.sources.days import is_read, midnight
@@ -39,12 +39,12 @@ def plan_email_stats(instance: Instance) -> Iterator[Slice]:
 
 
 def _sweep(instance: Instance) -> Answer:
-    return swept(instance, _listing(instance), dict, Mark(datetime.now(UTC)))
+    return swept(instance, _listing(instance), dict, Mark(instance.context.now()))
 
 
 def _changes(instance: Instance, known: Mark, since: datetime) -> Answer:
     """Rows by each sign of change; of rows with one id the last one read stands."""
-    began, listing = datetime.now(UTC), _listing(instance)
+    began, listing = instance.context.now(), _listing(instance)
     answer = Answer(())
 
     def rows() -> Iterator[Row]:

@@ -6,7 +6,6 @@ https://devdocs.mautic.org/en/5.x/rest_api/emails.html · https://devdocs.mautic
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from functools import partial
 
 from signalroom_dagster.sources.days import is_read
@@ -44,7 +43,7 @@ def _whole(instance: Instance, resource: str, read: Callable[[], Answer]) -> Ite
 
 def _campaigns(instance: Instance) -> Answer:
     listing = Listing(instance.account, "/api/campaigns", "campaigns", PAGE_SIZE)
-    return swept(instance, listing, _campaign, Mark(datetime.now(UTC)))
+    return swept(instance, listing, _campaign, Mark(instance.context.now()))
 
 
 def _campaign(row: Row) -> Row:
@@ -68,7 +67,7 @@ def _emails(instance: Instance) -> Answer:
             parents.update({child: number for child in children if child})
         return _email(row, id_of(row.get("variantParent")))
 
-    whole = swept(instance, listing, stored, Mark(datetime.now(UTC)))
+    whole = swept(instance, listing, stored, Mark(instance.context.now()))
     answer = Answer((), totals=whole.totals)
 
     def rows() -> Iterator[Row | LeftOut]:
