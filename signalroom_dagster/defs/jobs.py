@@ -11,6 +11,7 @@ import dagster as dg
 from signalroom_dagster.clients import get_client
 from signalroom_dagster.defs.in_flight import in_flight
 from signalroom_dagster.defs.partitions import all_clients
+from signalroom_dagster.defs.purge import purge
 from signalroom_dagster.defs.resident_run import build_consumer_jobs
 from signalroom_dagster.defs.tags import ACCOUNT_TAG, PARTITION_TAG, STARTED_BY_TAG, account
 from signalroom_dagster.loading import catalog
@@ -25,7 +26,7 @@ DAILY_SYNC = "daily_sync"
 def build_jobs() -> list["UnresolvedAssetJobDefinition | dg.JobDefinition"]:
     """Every job there is."""
     reports = map(build_report_job, subscribers())
-    return [*map(build_source_job, catalog.source_names()), *reports, build_daily_sync(), *build_consumer_jobs()]
+    return [*map(build_source_job, catalog.source_names()), *reports, build_daily_sync(), purge, *build_consumer_jobs()]
 
 
 def build_source_job(source: str) -> "UnresolvedAssetJobDefinition":

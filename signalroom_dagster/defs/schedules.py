@@ -19,6 +19,7 @@ from signalroom_dagster.clients import Client, clients_of, load_clients
 from signalroom_dagster.config import environment
 from signalroom_dagster.defs.in_flight import in_flight
 from signalroom_dagster.defs.jobs import DAILY_SYNC, report_job
+from signalroom_dagster.defs.purge import build_purge_schedule
 from signalroom_dagster.loading import catalog
 from signalroom_dagster.naming import snake_case
 from signalroom_dagster.reports.subscriptions import Subscription, subscribers
@@ -30,7 +31,8 @@ Attempt: TypeAlias = tuple[str, str, Callable[[], dg.ScheduleDefinition]]
 
 def build_schedules() -> list[dg.ScheduleDefinition]:
     """Every schedule of every source and report; running from the start in production only."""
-    return [made for made in _attempts() if isinstance(made, dg.ScheduleDefinition)]
+    configured = [made for made in _attempts() if isinstance(made, dg.ScheduleDefinition)]
+    return [*configured, build_purge_schedule()]
 
 
 def refused_schedules() -> list[SetAside]:

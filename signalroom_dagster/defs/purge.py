@@ -1,0 +1,85 @@
+"""Removing what is older than it is kept, every night: rows of the warehouse, and Dagster's own runs and events.
+
+Dagster keeps runs and their events for ever. A run that made the newest of an asset's partition stays, however old it
+is: what is missing, and what is up to date, is read from its events.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+import dagster as dg
+
+from signalroom_dagster.config import environment
+from signalroom_dagster.loading.retention import purge_warehouse, retention_settings
+
+CRON = "40 3 * * *"
+AT_ONCE = 200
+ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+MATERIALIZED = dg.DagsterEventType.ASSET_MATERIALIZATION
+
+NewestByPartition: TypeAlias = dict[dg.AssetKey, Mapping[str, int]]
+"""The storage id of the newest materialization of each partition of an asset."""
+
+
+@dg.op(description="Remove rows of the warehouse, and runs with their events, that are older than they are kept.")
+def remove_what_is_old(context: dg.OpExecutionContext) -> None:
+    """See the module's text."""
+    context.log.info("%d rows of the warehouse removed", purge_warehouse())
+    if days := retention_settings().runs_days:
+        context.log.info("%d runs removed", purge_runs(context.instance, datetime.now(UTC) - timedelta(days=days)))
+
+
+@dg.job(name="purge", description="Remove what is older than `[retention]` keeps it.")
+def purge() -> None:
+    """See the module's text."""
+    remove_what_is_old()
+
+
+def build_purge_schedule() -> dg.ScheduleDefinition:
+    """The job once a night; running from the start in production only."""
+    running = environment() == "production"
+    return dg.ScheduleDefinition(
+        name="purge_nightly",
+        job=purge,
+        cron_schedule=CRON,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED,
+    )
+
+
+def purge_runs(instance: dg.DagsterInstance, before: datetime) -> int:
+    """Remove runs that ended before a moment, with their events and logs, but for those that are still the newest of
+    something; how many."""
+    old: list[str] = []
+    while page := instance.get_run_ids(_ended(before), old[-1] if old else None, AT_ONCE):
+        old += page
+    made: NewestByPartition = {}
+    gone = [run_id for run_id in old if not _is_newest(instance, run_id, made)]
+    for run_id in gone:
+        instance.compute_log_manager.delete_logs(prefix=[run_id])
+        instance.delete_run(run_id)
+    return len(gone)
+
+
+def _ended(before: datetime) -> dg.RunsFilter:
+    return dg.RunsFilter(statuses=ENDED, updated_before=before)
+
+
+def _is_newest(instance: dg.DagsterInstance, run_id: str, newest: NewestByPartition) -> bool:
+    """Whether some asset's partition was made by this run and by no later one."""
+    for record in instance.get_records_for_run(run_id, of_type=MATERIALIZED).records:
+        event = record.event_log_entry.dagster_event
+        key = event.asset_key if event else None
+        if event is None or key is None:
+            continue
+        if event.partition is None:
+            last = instance.get_latest_materialization_event(key)
+            if last and last.run_id == run_id:
+                return True
+            continue
+        if key not in newest:
+            newest[key] = instance.get_latest_storage_id_by_partition(key, MATERIALIZED)
+        if newest[key].get(event.partition) == record.storage_id:
+            return True
+    return False
