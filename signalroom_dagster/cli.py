@@ -47,6 +47,7 @@ def start(
 COMMANDS = {
     overview.clients: "signalroom clients --json",
     overview.doctor: "signalroom doctor --client 713",
+    overview.roles: "signalroom roles --sql | psql -v ON_ERROR_STOP=1 postgresql://postgres@localhost/signalroom",
     loads.run: "signalroom run everflow --client 713 --since 2026-03-01 --until 2026-03-07",
     loads.backfill: "signalroom backfill redtrack --all --since 2026-01-01 --until 2026-03-31",
     reports.report: "signalroom report daily_ccw --client 713 --date 2026-03-06",

@@ -3,10 +3,12 @@
 Every table is secured in the transaction that creates it, so that it is never seen without. A client's readers are the
 members of the role `signalroom_client_<id>`: no session state, so that poolers do. Members of `signalroom_agency` see
 all. The owner, which loads, is held to nothing. What has no `_client_id` is closed to all but its owner. The roles
-are made by `deploy/postgres/roles.sql`; who has none of them, as Supabase's `anon` and `authenticated`, sees nothing.
+are made by `signalroom roles --sql`; who has none of them, as Supabase's `anon` and `authenticated`, sees nothing.
 
 https://www.postgresql.org/docs/current/ddl-rowsecurity.html
 """
+
+from collections.abc import Iterable
 
 POLICY = "signalroom_client"
 
@@ -62,6 +64,96 @@ WHERE v.relkind IN ('v', 'm')
 ORDER BY 1
 """
 """The views that read a secured table with their owner's rights: they show every client's rows."""
+
+
+_ROLES = """\
+-- Who may read what in the warehouse: written by `signalroom roles --sql` for the clients that there are. Run it as the
+-- database's administrator, in the warehouse's database, as often as you like; and again after a new client, and before
+-- and after a restore.
+--
+--   signalroom_loader        what SignalRoom connects with: owns its tables, is held to no policy
+--   signalroom_reader        may read SignalRoom's tables, and sees no row of them: what the next two have in common
+--   signalroom_client_<id>   sees the rows of one client
+--   signalroom_agency        sees the rows of all clients
+--
+-- None but the loader can log in. Afterwards, with passwords of your own:
+--   ALTER ROLE signalroom_loader PASSWORD '...';
+--   CREATE ROLE dashboard_713 LOGIN PASSWORD '...' IN ROLE signalroom_client_713;
+BEGIN;
+
+DO $$
+DECLARE
+  role text;
+BEGIN
+  FOREACH role IN ARRAY ARRAY[{roles}] LOOP
+    IF to_regrole('signalroom_' || role) IS NULL THEN
+      EXECUTE format('CREATE ROLE %I', 'signalroom_' || role);
+    END IF;
+    IF role = 'agency' OR starts_with(role, 'client_') THEN
+      EXECUTE format('GRANT signalroom_reader TO %I', 'signalroom_' || role);
+    END IF;
+  END LOOP;
+  ALTER ROLE signalroom_loader LOGIN;
+  EXECUTE format('GRANT CONNECT, CREATE, TEMPORARY ON DATABASE %I TO signalroom_loader', current_database());
+  EXECUTE format('GRANT CONNECT ON DATABASE %I TO signalroom_reader', current_database());
+  -- Whoever runs this has to be a member to hand tables over.
+  EXECUTE format('GRANT signalroom_loader TO %I', current_user);
+END $$;
+
+DO $$
+DECLARE
+  -- The schemas that SignalRoom keeps tables in, or has kept some in.
+  spaces CONSTANT oid[] := array(
+    SELECT oid FROM pg_namespace AS n WHERE nspname = ANY (ARRAY[{schemas}]) OR EXISTS (
+      SELECT FROM pg_policy AS p JOIN pg_class AS t ON t.oid = p.polrelid
+      WHERE t.relnamespace = n.oid AND p.polname = 'signalroom_client'));
+  ours record;
+BEGIN
+  FOR ours IN SELECT space::regnamespace AS name FROM unnest(spaces) AS space LOOP
+    EXECUTE format('GRANT USAGE ON SCHEMA %s TO signalroom_reader', ours.name);
+    EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %s TO signalroom_loader', ours.name);
+  END LOOP;
+
+  -- Its tables there: what has clients' rows and its policy, dlt's own, and the events, which nobody else reads.
+  FOR ours IN
+    SELECT t.oid::regclass AS name, pg_get_userbyid(t.relowner) AS owner, p.oid IS NOT NULL AS has_policy, EXISTS (
+      SELECT FROM pg_policy AS a WHERE a.polrelid = t.oid AND a.polname = 'signalroom_agency') AS is_shown
+    FROM pg_class AS t JOIN pg_namespace AS n ON n.oid = t.relnamespace
+    LEFT JOIN pg_policy AS p ON p.polrelid = t.oid AND p.polname = 'signalroom_client'
+    WHERE t.relkind IN ('r', 'p') AND n.oid = ANY (spaces)
+      AND (p.oid IS NOT NULL OR nspname = 'events' OR starts_with(relname, '_dlt_'))
+  LOOP
+    IF ours.owner <> 'signalroom_loader' THEN
+      -- As a member, the role that SignalRoom connected as so far goes on loading.
+      IF NOT pg_has_role(ours.owner, 'signalroom_loader', 'USAGE') THEN
+        EXECUTE format('GRANT signalroom_loader TO %I', ours.owner);
+      END IF;
+      EXECUTE format('ALTER TABLE %s OWNER TO signalroom_loader', ours.name);
+    END IF;
+    IF ours.has_policy AND NOT ours.is_shown THEN
+      EXECUTE format('CREATE POLICY signalroom_agency ON %s FOR SELECT TO signalroom_agency USING (true)', ours.name);
+    END IF;
+    IF ours.has_policy THEN
+      EXECUTE format('GRANT SELECT ON %s TO signalroom_reader', ours.name);
+    END IF;
+  END LOOP;
+END $$;
+
+COMMIT;
+"""
+
+
+def roles_sql(clients: Iterable[str], schemas: Iterable[str]) -> str:
+    """What makes the roles of some clients, and gives them the tables that are there in our schemas.
+
+    It can be run again at any time. Tables that come later give themselves to the roles.
+    """
+    roles = ("loader", "reader", "agency", *(f"client_{client}" for client in clients))
+    return _ROLES.format(roles=_listed(roles), schemas=_listed(schemas))
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
 
 
 def secure(table: str) -> str:

@@ -18,15 +18,15 @@ from signalroom_dagster.reports.archive import store
 from signalroom_dagster.reports.outbox import Delivery, deliver
 from signalroom_dagster.reports.rendering import Rendered
 from signalroom_dagster.reports.tables import create_report_tables
-from signalroom_dagster.row_security import OPEN_VIEWS, UNSECURED
+from signalroom_dagster.row_security import OPEN_VIEWS, UNSECURED, roles_sql
 from signalroom_dagster_tests.loading.slices import LISTS, SALES, SPEND, put, row
 from signalroom_dagster_tests.loads import ask, load
 from signalroom_dagster_tests.postgres import PASSWORD
 from signalroom_dagster_tests.projects import Project, orders, write_export
 from signalroom_dagster_tests.sources.contexts import march
 
-ROLES = (Path(__file__).parent.parent / "deploy" / "postgres" / "roles.sql").read_text()
 CLIENTS = ("713", "cti")
+ROLES = roles_sql(CLIENTS, ["s3_exports", "public", "reports", "analysis", "events", "google_sheets"])
 EXPORTS = ("orders-create", "orders-update", "prospects-create")
 MON, TUE = march([2, 3])
 CATALOG = (

@@ -42,6 +42,23 @@ def clients(as_json: JsonOption = False) -> None:
         say(f"set aside: {problem}")
 
 
+def roles(
+    sql: Annotated[bool, typer.Option("--sql", help="Print the SQL that makes them, for the administrator.")] = False,
+) -> None:
+    """The roles of the warehouse on Postgres, for the clients that there are: who may read what."""
+    from signalroom_dagster.loading import catalog
+    from signalroom_dagster.row_security import roles_sql
+
+    if sql:
+        typer.echo(roles_sql(load_clients(), catalog.schemas()))
+        return
+    say("signalroom_loader: what SignalRoom connects with")
+    say("signalroom_agency: sees the rows of every client")
+    for client in load_clients().values():
+        say(f"signalroom_client_{client.id}: sees the rows of client {client.name}")
+    say("`signalroom roles --sql` prints what makes them")
+
+
 def doctor(
     client: ClientOption = None,
     create: Annotated[bool, typer.Option("--create", help="Also create every declared table that is missing.")] = False,

@@ -4,7 +4,6 @@ Dagster keeps runs and their events for ever. A run that made the newest of an a
 is: what is missing, and what is up to date, is read from its events.
 """
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
@@ -18,8 +17,8 @@ AT_ONCE = 200
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 MATERIALIZED = dg.DagsterEventType.ASSET_MATERIALIZATION
 
-NewestByPartition: TypeAlias = dict[dg.AssetKey, Mapping[str, int]]
-"""The storage id of the newest materialization of each partition of an asset."""
+Newest: TypeAlias = dict[tuple[dg.AssetKey, str | None], str]
+"""The run that made an asset's partition last."""
 
 
 @dg.op(description="Remove rows of the warehouse, and runs with their events, that are older than they are kept.")
@@ -54,8 +53,8 @@ def purge_runs(instance: dg.DagsterInstance, before: datetime) -> int:
     old: list[str] = []
     while page := instance.get_run_ids(_ended(before), old[-1] if old else None, AT_ONCE):
         old += page
-    made: NewestByPartition = {}
-    gone = [run_id for run_id in old if not _is_newest(instance, run_id, made)]
+    newest: Newest = {}
+    gone = [run_id for run_id in old if not _is_newest(instance, run_id, newest)]
     for run_id in gone:
         instance.compute_log_manager.delete_logs(prefix=[run_id])
         instance.delete_run(run_id)
@@ -66,20 +65,17 @@ def _ended(before: datetime) -> dg.RunsFilter:
     return dg.RunsFilter(statuses=ENDED, updated_before=before)
 
 
-def _is_newest(instance: dg.DagsterInstance, run_id: str, newest: NewestByPartition) -> bool:
+def _is_newest(instance: dg.DagsterInstance, run_id: str, newest: Newest) -> bool:
     """Whether some asset's partition was made by this run and by no later one."""
-    for record in instance.get_records_for_run(run_id, of_type=MATERIALIZED).records:
-        event = record.event_log_entry.dagster_event
+    for entry in instance.all_logs(run_id, of_type=MATERIALIZED):
+        event = entry.dagster_event
         key = event.asset_key if event else None
         if event is None or key is None:
             continue
-        if event.partition is None:
-            last = instance.get_latest_materialization_event(key)
-            if last and last.run_id == run_id:
-                return True
-            continue
-        if key not in newest:
-            newest[key] = instance.get_latest_storage_id_by_partition(key, MATERIALIZED)
-        if newest[key].get(event.partition) == record.storage_id:
+        made = (key, event.partition)
+        if made not in newest:
+            which = dg.AssetRecordsFilter(key, asset_partitions=[made[1]] if made[1] else None)
+            newest[made] = instance.fetch_materializations(which, limit=1).records[0].run_id
+        if newest[made] == run_id:
             return True
     return False

@@ -172,6 +172,11 @@ def is_read_by_day(name: str) -> bool:
     return any(facts.day for facts in table_facts(name).values())
 
 
+def schemas() -> list[str]:
+    """Every schema of the warehouse that we keep tables in."""
+    return sorted({*dlt_sources(), "public", "reports", "analysis", "events"})
+
+
 def check_span(name: str, span: "Span") -> None:
     """Raises WrongRequestError when days are asked for of a source that is not read by day."""
     if span.is_asked and not is_read_by_day(name):

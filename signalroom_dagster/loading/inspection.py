@@ -17,6 +17,7 @@ from signalroom_dagster.loading.reference_tables import check_fits, missing_colu
 from signalroom_dagster.loading.sql_models import models
 from signalroom_dagster.loading.table_shapes import shapes
 from signalroom_dagster.loading.tables import LEDGER, OURS, move_aside
+from signalroom_dagster.loading.transactions import ddl_limit
 from signalroom_dagster.loading.warehouse import Query, table_exists
 from signalroom_dagster.row_security import OPEN_VIEWS, UNSECURED
 
@@ -25,6 +26,12 @@ _COLUMNS = (
 )
 
 
+_OUR_TABLES = """
+SELECT t.oid::regclass::text FROM pg_class AS t WHERE t.relnamespace = to_regnamespace(%s) AND t.relkind IN ('r', 'p')
+AND (%s = 'events' OR starts_with(t.relname, '_dlt_') OR EXISTS (
+  SELECT FROM pg_policy AS p WHERE p.polrelid = t.oid AND p.polname = 'signalroom_client'))
+"""
+_NOT_OURS_TO_ALTER = f"{_OUR_TABLES} AND NOT pg_has_role(t.relowner, 'USAGE')"
 _TIMEOUTS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 
 
@@ -57,6 +64,8 @@ def inspect(query: Query, only: str | None = None) -> Iterator[Diagnosis]:
     if destination_name() != "postgres":
         return
     yield Diagnosis("warehouse server", _server(query), None)
+    for schema in catalog.schemas():
+        yield from _writes(query, schema)
     for source in catalog.dlt_sources():
         yield from _source_tables(query, source)
     for source in catalog.reference_sources():
@@ -85,6 +94,33 @@ def _files_left_out(query: Query, source: str, only: str | None) -> Iterator[Dia
         yield Diagnosis(f"{client}/{source} files", "", problem, blocks=False)
     for client, count, example in query(left_out, "skipped", only):
         yield Diagnosis(f"{client}/{source} files", f"objects that are no exports: {count}, such as {example}", None)
+
+
+def _writes(query: Query, schema: str) -> Iterator[Diagnosis]:
+    """Whether this user may write in a schema: tried, in a transaction that is undone."""
+    if not query("SELECT to_regnamespace(%s)", schema)[0][0]:
+        return
+    tables = [table for (table,) in query(_OUR_TABLES, schema, schema)]
+    attempts = [f"CREATE TABLE {schema}.signalroom_doctor AS SELECT 1 AS one"]
+    attempts += [f"DELETE FROM {table} WHERE false" for table in tables]
+    refused = [why for attempt in attempts if (why := _refused(query, attempt))]
+    refused += [f"owner of {table}" for (table,) in query(_NOT_OURS_TO_ALTER, schema, schema)]
+    if refused:
+        why = "; ".join(refused[:3])
+        problem = f"this user may not write it ({why}): the administrator runs what `signalroom roles --sql` prints"
+        yield Diagnosis(f"schema {schema}", "", problem)
+
+
+def _refused(query: Query, attempt: str) -> str | None:
+    """Why a statement is not done; nothing of it stays."""
+    query("BEGIN")
+    try:
+        query(f"{ddl_limit()}; {attempt}")
+    except Exception as error:  # the driver's own, whatever it is: this is what doctor is here to tell
+        return str(error).splitlines()[0]
+    finally:
+        query("ROLLBACK")
+    return None
 
 
 def _server(query: Query) -> str:
