@@ -88,6 +88,10 @@ class PostgresServer:
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def program(self, name: str) -> Path:
+        """One of the programs that come with the server, such as pg_dump."""
+        return self._bin / name
+
     def url(self, database: str) -> str:
         """The connection URL of one database."""
         return f"postgresql://postgres:{PASSWORD}@127.0.0.1:{self.port}/{database}"

@@ -12,7 +12,9 @@ from typer.testing import CliRunner
 
 from signalroom_dagster.cli import app
 from signalroom_dagster.clients import get_client
+from signalroom_dagster.events.stores.postgres import PostgresStore
 from signalroom_dagster.loading import warehouse
+from signalroom_dagster.loading.inspection import inspect
 from signalroom_dagster.loading.model_runs import run_model
 from signalroom_dagster.reports.archive import store
 from signalroom_dagster.reports.outbox import Delivery, deliver
@@ -173,6 +175,37 @@ def test_what_another_login_loaded_before_the_roles_is_handed_over(
     two_clients.use_postgres(postgres_url.replace("//postgres:", "//signalroom_loader:"))
     put(tmp_path, SPEND, [TUE], [row(TUE, "b", 1)])
     assert ask("SELECT count(*) FROM shop.spend") == [(2,)]
+
+
+def test_roles_are_printed_for_every_client_and_schema_that_there_is(project: Project) -> None:
+    project.add_client("acme")
+    project.add_api_client("acme", "google_sheets", credentials="{}")
+    printed = CliRunner().invoke(app, ["roles", "--sql"]).output
+    assert "'client_acme'" in printed
+    assert all(f"'{schema}'" in printed for schema in ("events", "google_sheets", "reports", "analysis", "public"))
+    assert "signalroom_client_acme: sees the rows of client acme" in CliRunner().invoke(app, ["roles"]).output
+
+
+def test_what_the_events_keep_is_handed_over_too(postgres_url: str, as_admin: Ask) -> None:
+    PostgresStore(postgres_url).create()
+    as_admin(ROLES)
+    as_admin("INSERT INTO events.lease VALUES ('one', 'me', now(), now())", "signalroom_loader")
+    as_admin("CREATE TABLE events.more (id integer)", "signalroom_loader")
+    with pytest.raises(errors.InsufficientPrivilege):
+        as_admin("SELECT * FROM events.lease", "signalroom_agency")
+
+
+def test_doctor_tries_a_write_in_each_schema_and_leaves_nothing(
+    two_clients: Project, tmp_path: Path, as_admin: Ask
+) -> None:
+    load("s3_exports", "713")
+    with warehouse.connected() as query:
+        assert not [each for each in inspect(query) if each.subject.startswith("schema ")]
+        as_admin("ALTER TABLE s3_exports.files OWNER TO postgres")
+        (told,) = (each for each in inspect(query) if each.subject.startswith("schema "))
+    assert told.subject == "schema s3_exports" and told.problem and told.blocks
+    assert "permission denied for table files" in told.problem and "signalroom roles --sql" in told.problem
+    assert as_admin("SELECT to_regclass('s3_exports.signalroom_doctor')") == [(None,)]
 
 
 @pytest.mark.slow
