@@ -29,6 +29,7 @@ from signalroom_dagster.loading.resolved_once import ResolvedOnce
 from signalroom_dagster.loading.table_columns import marks
 from signalroom_dagster.loading.tables import OURS, move_aside
 from signalroom_dagster.loading.transactions import (
+    asking,
     copy_limit,
     ddl_limit,
     limits,
@@ -187,7 +188,7 @@ class SignalRoomPostgresClient(PostgresClient):
         does not wait for a table that is in use: everybody else would wait behind it.
         """
         with super().maybe_ddl_transaction():
-            take_lock(self.sql_client.execute_sql, f"ddl|{self.sql_client.dataset_name}")
+            take_lock(asking(self.sql_client.native_connection), f"ddl|{self.sql_client.dataset_name}")
             self.sql_client.execute_sql(ddl_limit())
             yield
 
@@ -213,7 +214,7 @@ class SignalRoomPostgresClient(PostgresClient):
 
     def lock(self, name: str) -> None:
         """Hold other loads of the same thing off until the transaction ends."""
-        take_lock(self.sql_client.execute_sql, f"{self.sql_client.dataset_name}|{name}")
+        take_lock(asking(self.sql_client.native_connection), f"{self.sql_client.dataset_name}|{name}")
 
     def copy_csv(
         self, table: str, columns: Sequence[str], types: Sequence[str], path: str, *, staged: bool = False

@@ -13,10 +13,13 @@ import re
 import socket
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from signalroom_dagster.loading.errors import TableInUseError, WarehouseBusyError
 from signalroom_dagster.retries import causes
+
+if TYPE_CHECKING:
+    import psycopg2.extensions
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +40,6 @@ DDL_PATIENCE_SECONDS = 15 * 60.0
 LONGEST_PAUSE_SECONDS = 30.0
 LONGEST_WAIT_SECONDS = 3_600.0
 REMINDER_SECONDS = 30.0
-_FIRST_PAUSE_SECONDS = 0.02
 _LOCK_NOT_AVAILABLE = "55P03"
 
 _HOLDERS = """
@@ -85,22 +87,44 @@ def ddl_limit() -> str:
     return f"SET LOCAL lock_timeout = '{DDL_WAIT_SECONDS}s'"
 
 
-def take_lock(query: Query, name: str, pause: Callable[[float], None] = time.sleep) -> None:
+def asking(connection: "psycopg2.extensions.connection") -> Callable[..., Sequence[tuple[Any, ...]]]:
+    """What runs a statement on a connection; unlike dlt's own, it leaves the transaction to its caller after an error."""
+
+    def query(sql: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    return query
+
+
+def take_lock(query: Query, name: str) -> None:
     """Hold a lock by name until the transaction ends; says every half minute for whom it waits.
 
-    Raises WarehouseBusyError after an hour.
+    Raises WarehouseBusyError after an hour, and what `query` raises.
     """
-    started, told, delay = time.monotonic(), 1.0, _FIRST_PAUSE_SECONDS
-    while not _first(query("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", name)):
-        waited = time.monotonic() - started
-        if waited >= told:
-            log.info("waiting for %s of %s", name, _first(query(_HOLDERS + _OF_LOCK, name)) or "somebody")
-            told += REMINDER_SECONDS
+    if _first(query("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", name)):
+        return
+    started = time.monotonic()
+    while not _locked(query, name):
+        waited, holder = time.monotonic() - started, _first(query(_HOLDERS + _OF_LOCK, name)) or "somebody"
+        log.info("waiting for %s of %s", name, holder)
         if waited > LONGEST_WAIT_SECONDS:
-            holder = _first(query(_HOLDERS + _OF_LOCK, name))
             raise WarehouseBusyError(f"{holder} held {name} for {waited:.0f} s: end it if it is stuck")
-        pause(delay)
-        delay = min(delay * 2, 1.0)
+
+
+def _locked(query: Query, name: str) -> bool:
+    """Wait in the server's own queue for a lock, until it is time to say so."""
+    query(f"SAVEPOINT waiting; SET LOCAL lock_timeout = '{REMINDER_SECONDS:g}s'")
+    try:
+        query("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", name)
+    except Exception as error:
+        if not is_in_use(error):
+            raise
+        query("ROLLBACK TO SAVEPOINT waiting")
+        return False
+    query("SET LOCAL lock_timeout = 0")
+    return True
 
 
 def until_free(

@@ -12,7 +12,7 @@ from signalroom_dagster.loading.errors import DestinationLostError, DestinationU
 from signalroom_dagster.loading.locks import WAIT_SECONDS as LOCK_WAIT_SECONDS
 from signalroom_dagster.loading.locks import writer_lock
 from signalroom_dagster.loading.tables import LEDGER
-from signalroom_dagster.loading.transactions import Result, ddl_limit, limits, take_lock, until_free
+from signalroom_dagster.loading.transactions import Result, asking, ddl_limit, limits, take_lock, until_free
 from signalroom_dagster.migrations import OwnTable, is_current, migrate
 from signalroom_dagster.row_security import POLICY, secure
 
@@ -195,13 +195,11 @@ def _postgres() -> Generator[Query]:
     from signalroom_dagster.loading.postgres import connect
 
     connection = connect(postgres_url())
-    alone = limits("reading")
+    ask, alone = asking(connection), limits("reading")
 
     def query(sql: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
         is_alone = connection.info.transaction_status == TRANSACTION_STATUS_IDLE and not sql.startswith("BEGIN")
-        with connection.cursor() as cursor:  # statements that are sent together are one transaction
-            cursor.execute(f"{alone}; {sql}" if is_alone else sql, parameters or None)
-            return cursor.fetchall() if cursor.description else []
+        return ask(f"{alone}; {sql}" if is_alone else sql, *parameters)  # what is sent together is one transaction
 
     try:
         yield query

@@ -62,12 +62,12 @@ def read_windows(query: Query, dataset: str, client_id: str) -> Mapping[str, Map
         "WHERE _client_id = %s AND loaded_at IS NOT NULL AND day IS NOT NULL",
         client_id,
     )
-    for resource, day, loaded_at, *window, swept_at in rows:
+    for resource, day, loaded_at, run_id, count, cursor, swept_at in rows:
         if loaded_at > present:
             to_come.append(f"{resource} of {day} at {loaded_at:%Y-%m-%d %H:%M %Z}")
             continue
         swept = swept_at if swept_at and swept_at <= present else None
-        found.setdefault(resource, {})[day] = Window(loaded_at, *window, swept)
+        found.setdefault(resource, {})[day] = Window(loaded_at, run_id, count, cursor, swept)
     if to_come:
         log.warning(
             "client %s, %s: %d days were read by a machine whose clock was ahead (%s): they count as not read",
