@@ -88,7 +88,7 @@ def ddl_limit() -> str:
 
 
 def asking(connection: "psycopg2.extensions.connection") -> Callable[..., Sequence[tuple[Any, ...]]]:
-    """What runs a statement on a connection; unlike dlt's own, it leaves the transaction to its caller after an error."""
+    """What runs a statement on a connection; after an error, unlike dlt, it leaves the transaction to its caller."""
 
     def query(sql: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
         with connection.cursor() as cursor:
