@@ -269,8 +269,7 @@ def _indexes(load: str, name: str, table: Any, qualified: Callable[[str], str]) 
     """What a load deletes by: of files the file, of slices the key (and no key twice) and the day."""
     create = "CREATE {unique}INDEX IF NOT EXISTS {name} ON {on} ({columns})"
     if load == "files":
-        columns = "_client_id, _file_name"
-        return [create.format(unique="", name=f"{name}_file_idx", on=qualified(name), columns=columns)]
+        return [create.format(unique="", name=f"{name}_file_idx", on=qualified(name), columns="_client_id, _file_name")]
     key = [column for column, hint in table["columns"].items() if hint.get("primary_key")]
     statements = [create.format(unique="UNIQUE ", name=f"{name}_key", on=qualified(name), columns=", ".join(key))]
     if (day := table.get("x-day")) and key[1:2] != [day]:
