@@ -33,6 +33,7 @@ BEGIN
     'SELECT substr(rolname, 19) FROM pg_catalog.pg_roles '
     'WHERE starts_with(rolname, ''signalroom_client_'') AND pg_has_role(oid, ''USAGE''))))';
   IF to_regrole('signalroom_agency') IS NOT NULL THEN
+    EXECUTE 'DROP POLICY IF EXISTS signalroom_agency ON ' || target;
     EXECUTE 'CREATE POLICY signalroom_agency ON ' || target || ' FOR SELECT TO signalroom_agency USING (true)';
   END IF;
   IF to_regrole('signalroom_reader') IS NOT NULL THEN
