@@ -16,6 +16,8 @@ from urllib.parse import quote, unquote
 SHORTEST = 6
 """Shorter secrets are left standing: they would take parts out of common words."""
 GONE = "***"
+_PERSONAL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+|\+\d{7,}|\d{11,}")
+_TOKEN = re.compile(r"\b(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{16,}\b|\S{40,}")
 _SECRET_NAME = re.compile(r"(PASSWORD|SECRET|TOKEN|API_KEY|ACCESS_KEY(_ID)?|HASH_KEY)$")
 
 _known: set[str] = set()
@@ -48,6 +50,16 @@ def redact(text: str) -> str:
     for secret in sorted((known for known in tuple(_known) if known in text), key=len, reverse=True):
         text = text.replace(secret, GONE)
     return text
+
+
+def mask(text: str) -> str:
+    """The text without known secrets, mail addresses, telephone numbers and long numbers."""
+    return _PERSONAL.sub(GONE, redact(text))
+
+
+def mask_foreign(text: str) -> str:
+    """What somebody else said, masked; without anything that looks like a token, too."""
+    return _TOKEN.sub(GONE, mask(text))
 
 
 def redact_error(error: BaseException) -> None:

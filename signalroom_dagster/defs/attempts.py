@@ -49,9 +49,10 @@ def attempt(context: dg.AssetExecutionContext, subject: str) -> Generator[None]:
 
 
 def _told(cause: BaseException, number: int) -> dict[str, str | int]:
-    """What an alert may say of a failure: our own errors' words, of all others the class alone."""
+    """What an alert may say of a failure: our own errors' words without a vendor's, of all others the class alone."""
     ours = type(cause).__module__.startswith("signalroom_dagster.")
-    return {ERROR: type(cause).__name__, ATTEMPTS_MADE: number, **({SAID: str(cause)} if ours else {})}
+    said = {SAID: str(getattr(cause, "sentence", cause))} if ours else {}
+    return {ERROR: type(cause).__name__, ATTEMPTS_MADE: number, **said}
 
 
 def first_run_id(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:

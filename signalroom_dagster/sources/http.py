@@ -7,8 +7,8 @@ https://www.python-httpx.org/
 """
 
 import logging
-import re
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -18,6 +18,7 @@ import msgspec
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.https import trusted
 from signalroom_dagster.limits import Limit
+from signalroom_dagster.redaction import mask_foreign
 from signalroom_dagster.sources.json_text import decoded
 
 if TYPE_CHECKING:
@@ -25,17 +26,37 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS, CONNECT_SECONDS = 60.0, 10.0
 LONGEST_WORDS = 200
-_ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
 
 for _logger in ("httpx", "httpcore"):  # they log every URL, and with it keys
     logging.getLogger(_logger).setLevel(logging.WARNING)
 
 
-class VendorError(Exception):
+class VendorAnswerError(Exception):
+    """What is wrong with an answer; `words` are the parts of the message that the vendor said, as they stand in it.
+
+    Those of an error that is being handled belong to it as well: it may be told on in this one.
+    """
+
+    def __init__(self, said: str, *, words: Sequence[str] = ()) -> None:
+        super().__init__(said)
+        self.words: Sequence[str] = (*words, *getattr(sys.exception(), "words", ()))
+
+    @property
+    def sentence(self) -> str:
+        """The message without the vendor's words."""
+        text = str(self)
+        for words in filter(None, self.words):
+            text = text.replace(words, "")
+        return text
+
+
+class VendorError(VendorAnswerError):
     """A vendor answered with an error: `status` is HTTP's, `retry_after` what the vendor asks to wait."""
 
-    def __init__(self, said: str, status: int | None = None, retry_after: str | None = None) -> None:
-        super().__init__(said)
+    def __init__(
+        self, said: str, status: int | None = None, retry_after: str | None = None, *, words: Sequence[str] = ()
+    ) -> None:
+        super().__init__(said, words=words)
         self.status = status
         self.retry_after = retry_after
 
@@ -44,7 +65,7 @@ class VendorUnreachableError(ConnectionError):
     """No answer, or one that broke off: a timeout, a refused or dropped connection."""
 
 
-class VendorDataError(Exception):
+class VendorDataError(VendorAnswerError):
     """An answer that cannot be what was asked for: not JSON, cut, rows of other days, a count that does not fit."""
 
 
@@ -119,14 +140,16 @@ class Api:
     def _checked(self, method: str, path: str, answer: "httpx.Response") -> Any:
         body = _json(answer)
         if answer.status_code >= 300:
-            said = self.scrubbed(self._said_in(body)) or answer.reason_phrase
-            what = f"answered {answer.status_code}: {said}"
+            said = f": {self.scrubbed(self._said_in(body) or answer.reason_phrase)}"
+            what = f"answered {answer.status_code}{said}"
             if answer.status_code in (401, 403):
                 what += f"; check {self.key_name}"
-            raise VendorError(self.about(method, path, what), answer.status_code, answer.headers.get("Retry-After"))
+            wait = answer.headers.get("Retry-After")
+            raise VendorError(self.about(method, path, what), answer.status_code, wait, words=[said])
         if body is _NOT_JSON:
             kind = answer.headers.get("Content-Type", "nothing that says what it is").partition(";")[0]
-            raise VendorDataError(self.about(method, path, f"answered {kind} that is not JSON; is base_url right?"))
+            what = f"answered {kind} that is not JSON; is base_url right?"
+            raise VendorDataError(self.about(method, path, what), words=[f" {kind}"])
         return body
 
     def _said_in(self, body: Any) -> str:
@@ -137,10 +160,10 @@ class Api:
             return ""
 
     def scrubbed(self, words: str) -> str:
-        """What a vendor says without secrets and mail addresses, and not at length."""
+        """What a vendor says, masked and not at length: for a run's log, never for an alert."""
         for secret in filter(None, (*self.secrets, *self.params.values())):
             words = words.replace(secret, "***").replace(quote(secret, safe=""), "***")
-        return _ADDRESS.sub("***", words)[:LONGEST_WORDS]
+        return mask_foreign(words)[:LONGEST_WORDS]
 
 
 def http_client(timeout_seconds: float) -> "httpx.Client":

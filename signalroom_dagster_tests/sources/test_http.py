@@ -206,3 +206,14 @@ def test_a_redirect_is_an_error_and_not_followed_with_the_key(vendor: VendorServ
     with pytest.raises(VendorError, match="answered 302"):
         answer(vendor, "", 302, headers={"Location": f"{vendor.url}/elsewhere"})
     assert len(vendor.requests) == 1
+
+
+def test_the_sentence_of_an_error_has_nothing_of_the_vendors_words_however_it_is_told_on(vendor: VendorServer) -> None:
+    with pytest.raises(VendorError) as failed:
+        try:
+            answer(vendor, '{"error": "Pat Example is unknown"}', 400)
+        except VendorError as error:
+            assert "answered 400: Pat Example is unknown" in str(error)
+            raise VendorError(f"{error}; check the project", error.status) from None
+    assert "Pat Example" in str(failed.value)
+    assert failed.value.sentence == "client 713, source shop: GET /orders answered 400; check the project"

@@ -7,7 +7,6 @@ https://developers.google.com/identity/protocols/oauth2/service-account
 """
 
 import json
-import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from signalroom_dagster.addresses import checked_address
 from signalroom_dagster.config import ConfigurationError, project_dir
-from signalroom_dagster.redaction import keep_secret
+from signalroom_dagster.redaction import keep_secret, mask_foreign
 from signalroom_dagster.sources.http import (
     TIMEOUT_SECONDS,
     VendorDataError,
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 SCOPE = "https://www.googleapis.com/auth/spreadsheets.readonly"
 PASSING = frozenset({"internal_failure", "server_error", "temporarily_unavailable"})
 LONGEST_WORDS = 200
-_SECRET_OR_ADDRESS = re.compile(r"\S{40,}|\S*@\S*")
 
 
 class ServiceAccount(NamedTuple):
@@ -69,10 +67,10 @@ class ServiceAccount(NamedTuple):
 
     def _refusal(self, answer: "httpx.Response", said: Mapping[str, Any]) -> VendorError:
         words = ": ".join(str(said[name]) for name in ("error", "error_description") if said.get(name))
-        words = _SECRET_OR_ADDRESS.sub("***", words)[:LONGEST_WORDS] or answer.reason_phrase
+        words = f": {mask_foreign(words or answer.reason_phrase)[:LONGEST_WORDS]}"
         status = None if said.get("error") in PASSING else answer.status_code
-        what = self._about(f"answered {answer.status_code}: {words}; check {self.key_name}")
-        return VendorError(what, status, answer.headers.get("Retry-After"))
+        what = self._about(f"answered {answer.status_code}{words}; check {self.key_name}")
+        return VendorError(what, status, answer.headers.get("Retry-After"), words=[words])
 
     def _about(self, what: str) -> str:
         return f"client {self.client_id}, source google_sheets: the key's token_uri {what}"

@@ -71,7 +71,8 @@ def _read(sheets: Sheets, name: str) -> Answer:
     book = sheets.books[sheet.spreadsheet_id]()
     values = book.ranges[sheet.range]
     if isinstance(values, VendorError):
-        raise VendorError(f"{values}; sheet {name} {_misplaced(sheet, book, str(values))}", values.status)
+        advice, tabs = _misplaced(sheet, book, str(values))
+        raise VendorError(f"{values}; sheet {name} {advice}{tabs}", values.status, words=[tabs, *values.words])
     texts: Values = ()
     if has_numbers_as_text(values, sheet.columns):
         texts = read_as_shown(sheets.api(), sheet.spreadsheet_id, sheet.range)
@@ -80,8 +81,9 @@ def _read(sheets: Sheets, name: str) -> Answer:
         found = read_rows(values, sheet.columns, zone, texts, LeftOut(sheet.skip_rows, sheet.stop_at))
         check_rows(found, sheets.settings.guard(name), *_before(context, name))
     except (HeaderError, SheetChangedError, UnknownZoneError) as error:
+        said = f"{subject} of spreadsheet {sheet.spreadsheet_id}, {sheet.range} cannot be loaded: {error}"
         kind = VendorDataError if isinstance(error, SheetLoadingError) else SheetError
-        raise kind(f"{subject} of spreadsheet {sheet.spreadsheet_id}, {sheet.range}: {error}") from None
+        raise kind(said, words=[f": {error}"]) from None
     if notes := found.notes():
         context.notes[name] = notes
         log.info("%s: %s", subject, "; ".join(f"{topic}: {text}" for topic, text in notes.items()))
@@ -98,11 +100,12 @@ def _before(context: SourceContext, name: str) -> tuple[int, Mapping[str, int]]:
     return last.rows, json.loads(last.cursor)["filled"] if last.cursor else {}
 
 
-def _misplaced(sheet: Sheet, book: Book, said: str) -> str:
-    tabs = ", ".join(book.tabs)
+def _misplaced(sheet: Sheet, book: Book, said: str) -> tuple[str, str]:
+    """What may be wrong with a range, and the tabs that there are instead."""
     if "grid limits" in said:
-        return f"reads {sheet.range}, beyond its tab's last row or column: leave the end open, as in A1:Z"
-    return f"reads {sheet.range}: was its tab renamed or removed? The spreadsheet has {tabs}"
+        return f"reads {sheet.range}, beyond its tab's last row or column: leave the end open, as in A1:Z", ""
+    tabs = f" The spreadsheet has {', '.join(book.tabs)}"
+    return f"reads {sheet.range}: was its tab renamed or removed?", tabs
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -100,13 +100,14 @@ def _asked(api: Api, path: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _reported(api: Api, path: str, answer: Mapping[str, Any]) -> Exception:
     """The error that an answer with status 200 reports; one of permissions is not worth asking again."""
-    said = api.about("GET", path, f"answered 200 and reports an error: {api.scrubbed(words(answer))}")
+    reported = f": {api.scrubbed(words(answer))}"
+    said = api.about("GET", path, f"answered 200 and reports an error{reported}")
     errors = answer.get("errors")
     first = errors[0] if isinstance(errors, list) and errors else None
     code = first.get("code") if isinstance(first, Mapping) else None
     if code in (401, 403):
-        return VendorError(f"{said}; check {api.key_name} and the role of its user", code)
-    return VendorDataError(said)
+        return VendorError(f"{said}; check {api.key_name} and the role of its user", code, words=[reported])
+    return VendorDataError(said, words=[reported])
 
 
 def _seconds(life: Any) -> float:

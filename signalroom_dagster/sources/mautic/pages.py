@@ -80,7 +80,7 @@ class Listing:
         """A list, or an object by id; an empty one comes as either. What is no row is an empty one."""
         rows: Any = answer.get(self.rows_key)
         if not isinstance(rows, Mapping | list):
-            raise self.wrong(f"answered without {self.rows_key} ({', '.join(sorted(answer)[:5])})")
+            raise self.wrong(f"answered without {self.rows_key}", _keys(answer))
         listed: list[Any] = list(rows.values()) if isinstance(rows, Mapping) else rows
         return [row if isinstance(row, Mapping) else {} for row in listed]
 
@@ -88,11 +88,15 @@ class Listing:
         try:
             return int(answer["total"])
         except (KeyError, TypeError, ValueError):
-            raise self.wrong(f"answered without a total ({', '.join(sorted(answer)[:5])})") from None
+            raise self.wrong("answered without a total", _keys(answer)) from None
 
-    def wrong(self, what: str) -> VendorDataError:
-        """The error to raise for an answer of this list that cannot be meant."""
-        return VendorDataError(self.account.api.about("GET", self.path, what))
+    def wrong(self, what: str, words: str = "") -> VendorDataError:
+        """The error to raise for an answer of this list that cannot be meant; `words` are Mautic's own."""
+        return VendorDataError(self.account.api.about("GET", self.path, what + words), words=[words])
+
+
+def _keys(answer: Mapping[str, Any]) -> str:
+    return f" ({', '.join(sorted(answer)[:5])})"
 
 
 def _id(row: Any) -> int | None:
