@@ -13,6 +13,7 @@ from signalroom_dagster.defs.alerts import with_alerts
 from signalroom_dagster.defs.assets.building import build_assets
 from signalroom_dagster.defs.automation import build_automation_sensor
 from signalroom_dagster.defs.checks import build_checks
+from signalroom_dagster.defs.due_reports import build_due_reports_sensor
 from signalroom_dagster.defs.event_consumer import build_supervisors
 from signalroom_dagster.defs.jobs import build_jobs
 from signalroom_dagster.defs.resources import RESOURCES
@@ -33,6 +34,7 @@ defs = dg.Definitions(
         *map(build_new_files_sensor, catalog.file_sources()),
         build_automation_sensor(),
         *build_alert_sensors(),
+        *build_due_reports_sensor(),
         *build_supervisors(),
     ],
     resources=RESOURCES,

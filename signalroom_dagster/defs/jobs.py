@@ -4,6 +4,7 @@ https://docs.dagster.io/guides/build/jobs/asset-jobs
 """
 
 import contextlib
+import functools
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -44,8 +45,9 @@ def report_job(name: str) -> str:
     return f"{name}_report"
 
 
+@functools.cache
 def build_report_job(name: str) -> "UnresolvedAssetJobDefinition":
-    """`<report>_report`: make and send one report for one client."""
+    """`<report>_report`: make and send one report for one client; the same object for all that refer to it."""
     return dg.define_asset_job(
         name=report_job(name),
         selection=dg.AssetSelection.assets(["reports", name]),

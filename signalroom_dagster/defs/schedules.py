@@ -8,7 +8,6 @@ clocks change, too. https://docs.dagster.io/guides/automate/schedules
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -17,6 +16,7 @@ import dagster as dg
 from signalroom_dagster.cadences import Cadence, cadences
 from signalroom_dagster.clients import Client, clients_of, load_clients
 from signalroom_dagster.config import environment
+from signalroom_dagster.defs.due_reports import CANNOT_BE_ASKED, Due, report_schedule
 from signalroom_dagster.defs.in_flight import in_flight
 from signalroom_dagster.defs.jobs import DAILY_SYNC, report_job
 from signalroom_dagster.defs.purge import build_purge_schedule
@@ -102,20 +102,24 @@ def build_source_schedule(source: str, name: str, cadence: Cadence, zone: str) -
 
 
 def build_report_schedule(name: str, client: Client, item: Subscription) -> dg.ScheduleDefinition:
-    """Makes a client's report of the day before the tick, at the time of its subscription."""
+    """Makes a client's report of the day before the tick: at the time of its subscription, or once its inputs are whole
+    or its wait is over, which the sensor `due_reports` notices."""
 
     @dg.schedule(
-        name=f"{report_job(name)}_{client.id}",
+        name=report_schedule(name, client.id),
         job_name=report_job(name),
         cron_schedule=item.schedule or "",
         execution_timezone=client.timezone,
         default_status=_initial_status(),
         description=f"Make the report {name} of client {client.id} and send it: {item.schedule} in {client.timezone}.",
     )
-    def tick(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        day = context.scheduled_execution_time.astimezone(client.zone).date() - timedelta(days=1)
-        config = {"ops": {f"report_{name}": {"config": {"date": str(day)}}}}
-        yield from _requests(context, (f"reports/{name}", report_job(name)), [client], config)
+    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        due = Due(client, name, context.scheduled_execution_time)
+        try:
+            why = due.not_yet(context.instance, waited=0)
+        except CANNOT_BE_ASKED as error:
+            why = f"the warehouse cannot be asked ({error})"
+        return dg.SkipReason(f"{why}: the sensor due_reports asks for it later") if why else due.request()
 
     return tick
 

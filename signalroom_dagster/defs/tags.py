@@ -19,6 +19,8 @@ STARTED_BY_TAG = "signalroom/started_by"
 """The run that works this one off in its own process."""
 SUPERVISED_TAG = "signalroom/supervised"
 """On runs that a sensor looks after: it starts the next one, and tells when that does not help."""
+DUE_TAG = "signalroom/due"
+"""Which tick of which client's report a run makes, as <client>:<report>:<moment>."""
 REPORTED_AGAIN_TAG = "signalroom/reported_again"
 """The run whose failure was reported a second time, because Dagster had overlooked it."""
 

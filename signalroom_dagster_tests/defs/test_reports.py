@@ -9,13 +9,15 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from signalroom_dagster.defs.assets.reports import build_report_assets, minutes_left
+from signalroom_dagster.clients import get_client
+from signalroom_dagster.defs.assets.reports import build_report_assets, minutes_left, reported_day
+from signalroom_dagster.loading.errors import DestinationUnreachableError
 from signalroom_dagster.notifications.message import PermanentDeliveryError, RetryableDeliveryError, UnknownOutcomeError
-from signalroom_dagster.reports import making
+from signalroom_dagster.reports import making, outbox
 from signalroom_dagster.reports.templates import get_template
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
-from signalroom_dagster_tests.reports.morning import DAY, FileSender, create_tables, earned, read, subscribe
+from signalroom_dagster_tests.reports.morning import DAY, READ_AT, FileSender, create_tables, earned, read, subscribe
 
 REPORT = dg.AssetKey(["reports", "daily_ccw"])
 
@@ -23,6 +25,7 @@ REPORT = dg.AssetKey(["reports", "daily_ccw"])
 @pytest.fixture
 def sender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileSender:
     found = FileSender(tmp_path / "sent.jsonl")
+    monkeypatch.setattr(outbox, "SHOWN_AFTER", timedelta(0))
     monkeypatch.setattr(making, "channels", lambda: found)
     return found
 
@@ -87,7 +90,9 @@ def test_a_materialization_sends_once_and_shows_what_it_sent(
     assert materialize(instance).success
     assert len(sender.sent) == 3
     assert materialize(instance, resend=True).success
-    assert len(sender.sent) == 6
+    assert len(sender.sent) == 3  # nothing is unknown
+    assert materialize(instance, resend=True, channel="sms").success
+    assert [item["channel"] for item in sender.sent[3:]] == ["sms"]
 
 
 @pytest.mark.usefixtures("morning")
@@ -119,8 +124,8 @@ def test_a_report_that_is_sent_again_goes_out_once_more_however_often_that_is_tr
 ) -> None:
     assert materialize(instance).success
     sender.errors = [RetryableDeliveryError("busy")]
-    assert materialize(instance, resend=True).success
-    assert sorted(item["channel"] for item in sender.sent) == ["email"] * 2 + ["slack"] * 2 + ["sms"] * 2
+    assert materialize(instance, resend=True, channel="slack").success
+    assert sorted(item["channel"] for item in sender.sent) == ["email", "slack", "slack", "sms"]
 
 
 @pytest.mark.usefixtures("morning")
@@ -166,6 +171,54 @@ def test_what_a_report_stood_in_the_queue_counts_as_waiting(
     for passed, left in ((0, 60), (45, 15), (90, 0)):
         monkeypatch.setattr(time, "time", lambda passed=passed: asked + passed * 60)
         assert minutes_left(instance, run, 60) == pytest.approx(left, abs=0.5)
+
+
+@pytest.mark.usefixtures("morning")
+def test_a_report_made_by_hand_before_its_inputs_are_whole_is_shown_and_sent_only_when_that_is_asked_for(
+    instance: dg.DagsterInstance, sender: FileSender, morning: Project
+) -> None:
+    morning.set(REPORTS__WAIT_MINUTES="60")
+    later = str(DAY + timedelta(days=1))
+    began = time.monotonic()
+    assert materialize(instance, date=later).success
+    assert time.monotonic() - began < 60
+    assert sender.sent == [] and f"Everflow, RedTrack: {later} is not whole yet" in told(instance)["deliveries"]
+    assert materialize(instance, date=later, send=True).success
+    assert len(sender.sent) == 3
+
+
+@pytest.mark.usefixtures("morning", "sender")
+def test_an_attempt_after_a_short_outage_goes_on_waiting(
+    instance: dg.DagsterInstance, morning: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    morning.set(REPORTS__CHECK_SECONDS="0.1")
+    real, later, outages = making.stale_sources, DAY + timedelta(days=1), [1, 2]
+
+    def restarted(*arguments: Any) -> Any:
+        if outages:
+            outages.pop()
+            raise DestinationUnreachableError("restarting")
+        for source in ("everflow", "redtrack"):
+            read(source, later, later, READ_AT + timedelta(days=1))
+        return real(*arguments)
+
+    monkeypatch.setattr(making, "stale_sources", restarted)
+    result = materialize(instance, date=str(later), wait_minutes=5)
+    assert result.success and told(instance)["stale_sources"] == "none"
+    assert not [event for event in result.all_events if event.is_step_up_for_retry]
+
+
+def test_a_report_without_a_date_is_about_the_day_before_it_was_asked_for_whenever_it_is_made(
+    instance: dg.DagsterInstance, project: Project
+) -> None:
+    project.add_client("713")
+    run = instance.create_run_for_job(dg.job(name="daily_ccw_report")(lambda: None))
+    record = instance.get_run_record_by_id(run.run_id)
+    assert record
+    client = get_client("713")
+    day = record.create_timestamp.astimezone(client.zone).date() - timedelta(days=1)
+    assert reported_day(instance, run, client, None) == day
+    assert reported_day(instance, run, client, "2026-03-02") == DAY
 
 
 @pytest.mark.usefixtures("morning", "sender")

@@ -1,13 +1,16 @@
 """Reports as assets: one per name that clients subscribe to, partitioned by those clients, made for one day.
 
-What a report depends on is read from its queries. No pool on DuckDB: a report waits for its inputs, which a slot in the
-pool would keep from being loaded; it takes the lock file for moments only.
+What a report depends on is read from its queries. A run waits for inputs only where it is asked to: what is due waits
+outside of runs (`defs.due_reports`). No pool on DuckDB: a slot in it would keep what a run waits for from being loaded;
+a report takes the lock file for moments only.
 
 https://docs.dagster.io/guides/build/assets/defining-assets
 """
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -20,7 +23,7 @@ from signalroom_dagster.loading import warehouse
 from signalroom_dagster.loading.model_runs import sources_of
 from signalroom_dagster.loading.sql_models import TableName
 from signalroom_dagster.reports import making
-from signalroom_dagster.reports.outbox import Delivery
+from signalroom_dagster.reports.outbox import SHADOW, Delivery
 from signalroom_dagster.reports.settings import report_settings
 from signalroom_dagster.reports.subscriptions import Subscription, subscribers
 from signalroom_dagster.reports.templates import get_template
@@ -37,10 +40,19 @@ class ReportConfig(dg.Config):
     """What a run may be asked for beside the client."""
 
     date: str | None = Field(default=None, description="The reported day, YYYY-MM-DD; default: yesterday.")
-    send: bool | None = Field(default=None, description="Whether to send it; default: the setting reports.send.")
-    resend: bool = Field(default=False, description="Send it again to those that have it already.")
+    send: bool | None = Field(
+        default=None, description="Whether to send it; default: the setting reports.send, once its inputs are complete."
+    )
+    resend: bool = Field(
+        default=False,
+        description="Send it again where nobody can tell whether it arrived; with a channel, to all of that channel.",
+    )
+    channel: str | None = Field(default=None, description="Send it only by slack, email or sms.")
     wait_minutes: float | None = Field(
-        default=None, ge=0, description="How long to wait for complete inputs; default: the setting."
+        default=None,
+        ge=0,
+        description="How long to wait for complete inputs, in this run. Without it a report of incomplete inputs is "
+        "made, and sent only if `send` says so, or the wait of the settings is over.",
     )
 
 
@@ -83,21 +95,33 @@ def _about(template: str) -> str:
 def _make(
     context: dg.AssetExecutionContext, client: Client, name: str, config: ReportConfig
 ) -> dg.MaterializeResult[Any]:
-    settings = report_settings()
-    day = as_day(config.date) or making.yesterday(client)
+    settings, channel = report_settings(), making.as_channel(config.channel)
+    day = reported_day(context.instance, context.run, client, config.date)
     wait = settings.wait_minutes if config.wait_minutes is None else config.wait_minutes
-    warehouse.wait_until_reachable(context.log.warning)
-    if context.retry_number == 0:
-        left = minutes_left(context.instance, context.run, wait)
+    left = minutes_left(context.instance, context.run, wait)
+    if config.wait_minutes is not None:
         making.wait_for_inputs(client, name, day, left, settings.check_seconds, context.log.info)
+        left = 0.0
+    warehouse.wait_until_reachable(context.log.warning)
     made = making.make_report(client, name, day)
     paths = making.write_files(made)
     sends = settings.send if config.send is None else config.send
+    unsent = SHADOW
+    if made.stale and left and config.send is None:
+        sends, unsent = False, f"{', '.join(item.title for item in made.stale)}: {day} is not whole yet"
+        context.log.warning("not sent: %s. Its schedule sends it when it is; `send: true` sends it as it is", unsent)
     run_id = first_run_id(context.instance, context.run)
-    done = making.send_report(made, run_id, making.channels() if sends else None, resend=config.resend)
-    unknown = [item for item in done if item.status == "unknown"]
+    sender = making.channels() if sends else None
+    done = making.send_report(made, run_id, sender, resend=config.resend, channel=channel, unsent=unsent)
     for item in made.stale:
         context.log.warning("%s does not cover %s whole", item.title, day)
+    return _result(made, day, done, paths)
+
+
+def _result(
+    made: making.Report, day: date, done: Sequence[Delivery], paths: Sequence[Path]
+) -> dg.MaterializeResult[Any]:
+    unknown = [item for item in done if item.status == "unknown"]
     return dg.MaterializeResult(
         metadata={
             "date": str(day),
@@ -117,6 +141,17 @@ def _make(
             )
         ],
     )
+
+
+def reported_day(instance: dg.DagsterInstance, run: dg.DagsterRun, client: Client, asked: str | None) -> date:
+    """The day that a run's report is about: the one asked for, or the day before the run was, where the client is.
+
+    Attempts and restarts after midnight are about the same. Raises ConfigurationError for what is no date.
+    """
+    if day := as_day(asked):
+        return day
+    record = instance.get_run_record_by_id(first_run_id(instance, run))
+    return making.yesterday(client, record.create_timestamp if record else None)
 
 
 def minutes_left(instance: dg.DagsterInstance, run: dg.DagsterRun, minutes: float) -> float:
