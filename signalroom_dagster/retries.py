@@ -2,14 +2,20 @@
 
 Temporal's semantics, kept: 5 attempts in all, waits of 1, 2, 4, 8 s, doubling, at most 5 minutes; errors match by
 exact type name, so that a JSONDecodeError (a cut-off answer, and a ValueError) is retried while a ValueError is not.
-Pure decisions: who sleeps, and how, is the caller's business.
+A run of Dagster makes its attempts of these decisions; `repeated` is the same for the command line.
 """
 
-from collections.abc import Iterator
+import logging
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 ATTEMPTS = 5
 FIRST_WAIT_SECONDS = 1.0
@@ -77,6 +83,21 @@ def decide(error: BaseException, attempt: int) -> Decision:
         return Decision(None, f"{ATTEMPTS} attempts failed")
     wait = min(FIRST_WAIT_SECONDS * 2 ** (attempt - 1), LONGEST_WAIT_SECONDS)
     return Decision(max(wait, asked or 0.0), f"attempt {attempt} of {ATTEMPTS} failed")
+
+
+def repeated(work: Callable[[], Result], subject: str) -> Result:
+    """What `work` gives, tried again as `decide` says; raises the last attempt's root error."""
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return work()
+        except Exception as error:
+            decision = decide(error, attempt)
+            if decision.wait is None:
+                raise root_error(error) from None  # from `error` would be a circle: the root is its cause
+            log.warning("%s: %s; again in %.0f s", subject, root_error(error), decision.wait)
+            time.sleep(decision.wait)
 
 
 def root_error(error: BaseException) -> BaseException:

@@ -2,21 +2,28 @@
 
 Kept in a SQLite file of its own (`<DAGSTER_HOME>/incidents.sqlite`): not in the warehouse, which may be what is down,
 and not in the event log, which a plain command-line run does not share. Every process of the machine writes it; each
-change is one transaction, so of many that see the same failure exactly one opens the incident.
+change is one transaction, so of many that see the same failure exactly one opens the incident. A damaged file is set
+aside, and begun anew.
 """
 
+import functools
 import json
+import logging
 import sqlite3
 import time
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from signalroom_dagster.migrations import migrate, tables_in
 
+log = logging.getLogger(__name__)
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 Kind = Literal["source", "table", "report", "check", "step", "tick", "stale", "warehouse", "consumer", "definition"]
 
 FIRST_SUMMARY_SECONDS = 30 * 60.0
@@ -24,6 +31,7 @@ LONGEST_SUMMARY_SECONDS = 24 * 3_600.0
 CLAIM_SECONDS = 120.0
 KEPT_SECONDS = 90 * 24 * 3_600.0
 MOST_TOUCHED = 50
+DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 TABLES = tables_in("""
 CREATE TABLE IF NOT EXISTS incidents (
     id INTEGER PRIMARY KEY,
@@ -102,13 +110,39 @@ class Incident:
     in_doubt: bool
 
 
+class NotBookedError(Exception):
+    """The file of incidents cannot be used now: its disk is full or not writable, or others hold it for too long."""
+
+
+def _on_a_sound_file(
+    method: "Callable[Concatenate[Incidents, Parameters], Result]",
+) -> "Callable[Concatenate[Incidents, Parameters], Result]":
+    """Set a damaged file aside and begin anew. Raises NotBookedError where there can be none."""
+
+    @functools.wraps(method)
+    def whole(self: "Incidents", /, *arguments: Parameters.args, **named: Parameters.kwargs) -> Result:
+        try:
+            try:
+                return method(self, *arguments, **named)
+            except sqlite3.DatabaseError as error:
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF not in DAMAGED:
+                    raise
+                self.set_aside()
+                return method(self, *arguments, **named)
+        except (sqlite3.Error, OSError) as error:
+            raise NotBookedError(f"the file of incidents cannot be used ({type(error).__name__}: {error})") from None
+
+    return whole
+
+
 class Incidents:
-    """The file of incidents."""
+    """The file of incidents. Whatever uses it raises NotBookedError when that cannot be."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self._path = path
         self._clock = clock
 
+    @_on_a_sound_file
     def note(self, failure: Failure) -> bool:
         """Count a failure, opening an incident when it is the first of its kind; False when the run was counted."""
         now = self._clock()
@@ -137,6 +171,7 @@ class Incidents:
                 )  # fmt: skip
         return True
 
+    @_on_a_sound_file
     def recovered(self, kind: Kind, subject: str, client: str, *, announce: bool = True) -> int:
         """Close what is open of this; the number of incidents. Costs one look when nothing is open."""
         if not any((each.kind, each.subject, each.client) == (kind, subject, client) for each in self.open()):
@@ -148,6 +183,7 @@ class Incidents:
                 self._clock(), self._clock() if announce else None, kind, subject, client,
             ).rowcount  # fmt: skip
 
+    @_on_a_sound_file
     def open(self) -> list[Incident]:
         """What is broken now, the oldest first."""
         if not self._path.exists():
@@ -156,6 +192,7 @@ class Incidents:
             rows = change(f"SELECT {_COLUMNS} FROM incidents WHERE closed_at IS NULL ORDER BY opened_at")
             return [_incident(row) for row in rows]
 
+    @_on_a_sound_file
     def claim(self) -> Incident | None:
         """An incident that something is to be told of, kept from other processes until it is settled or released.
 
@@ -175,6 +212,7 @@ class Incidents:
                 change("UPDATE incidents SET claimed_until = ?, in_doubt = 1 WHERE id = ?", now + CLAIM_SECONDS, row[0])
         return _incident(row) if row else None
 
+    @_on_a_sound_file
     def settle(self, incident: Incident) -> None:
         """It is told as it was claimed; repeats are summed up after a pause that doubles each time."""
         now = self._clock()
@@ -185,6 +223,7 @@ class Incidents:
                 incident.failures, LONGEST_SUMMARY_SECONDS, incident.closed_at is not None, now, now, incident.id,
             )  # fmt: skip
 
+    @_on_a_sound_file
     def release(self, incident: Incident, seconds: float, *, in_doubt: bool = False) -> None:
         """It is not told, and to be tried again after so many seconds."""
         with self._changing() as change:
@@ -192,6 +231,23 @@ class Incidents:
                 "UPDATE incidents SET claimed_until = ?, in_doubt = ? WHERE id = ?",
                 self._clock() + seconds, in_doubt, incident.id,
             )  # fmt: skip
+
+    def set_aside(self) -> None:
+        """Keep what is left of a damaged file beside a new one, unless somebody has; what was open is told again."""
+        if self._is_sound():
+            return
+        aside = self._path.with_name(f"{self._path.name}.damaged-{self._clock():.0f}")
+        log.error("%s is damaged: set aside as %s, and begun anew", self._path.name, aside.name)
+        for ending in ("-journal", "-wal", "-shm"):  # they belong to the damaged one
+            self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
+        self._path.replace(aside)
+
+    def _is_sound(self) -> bool:
+        with closing(sqlite3.connect(self._path, timeout=30)) as connection:
+            try:
+                return connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",)
+            except sqlite3.DatabaseError:
+                return False
 
     @contextmanager
     def _changing(self) -> Generator[Callable[..., sqlite3.Cursor]]:

@@ -70,7 +70,7 @@ def _of_incidents() -> Iterator[Metric]:
     """What is broken; `subject` is a source, a table, a report or a check."""
     labels = ("client", "kind", "subject")
     failures = GaugeMetricFamily("signalroom_open_incident_failures", "Failures of open incidents.", labels=labels)
-    for incident in telling.incidents().open():
+    for incident in telling.open_incidents():
         failures.add_metric((incident.client, incident.kind, incident.subject), incident.failures)
     yield failures
 

@@ -6,7 +6,7 @@ Nothing but names, counts and what our own errors say: these hold no secret and 
 import functools
 import re
 from collections.abc import Collection, Mapping
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
 from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
@@ -37,7 +37,7 @@ _MATERIALIZE = "dagster asset materialize -m signalroom_dagster.definitions --se
 COMMANDS: Mapping[Kind, str] = {
     "source": "signalroom run {subject} --client {client}",
     "table": _MATERIALIZE,
-    "report": "signalroom report {subject} --client {client} --send",
+    "report": "signalroom report {report} --client {client} --date {day} --send",
     "check": _MATERIALIZE,
     "step": "signalroom doctor",
     "tick": "signalroom doctor",
@@ -49,7 +49,17 @@ COMMANDS: Mapping[Kind, str] = {
 SETTINGS_ERRORS = frozenset({"ConfigurationError"})
 RUN_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}\Z")
 MOST_NAMED = 8
-REPORT = "reports/"
+REPORT, OF = "reports/", " of "
+
+
+def report_subject(name: str, day: date) -> str:
+    """What an incident of one day's report is about: `daily_ccw of 2026-03-02`."""
+    return f"{name}{OF}{day}"
+
+
+def delivery_subject(name: str, day: date) -> str:
+    """What an incident is about when it is not known whether one day's report arrived."""
+    return f"{REPORT}{report_subject(name, day)}: delivered"
 
 
 def moment(incident: Incident) -> Moment:
@@ -86,12 +96,16 @@ def body(incident: Incident) -> str:
 
 
 def command(incident: Incident) -> str:
-    """The one command to run next."""
+    """The one command to run next; of a report, for the day that the incident is about."""
     if incident.error in SETTINGS_ERRORS and incident.client:
         return f"signalroom doctor --client {incident.client}"
     table = incident.subject.partition(":")[0]
-    if incident.kind == "check" and table.startswith(REPORT):
-        return COMMANDS["report"].format(subject=table.removeprefix(REPORT), client=incident.client)
+    is_check_of_report = incident.kind == "check" and table.startswith(REPORT)
+    if is_check_of_report or incident.kind == "report":
+        report, _, day = table.removeprefix(REPORT).partition(OF)
+        wanted = COMMANDS["report"] if day else COMMANDS["report"].replace(" --date {day}", "")
+        again = " --resend" if is_check_of_report else ""
+        return wanted.format(report=report, client=incident.client, day=day) + again
     wanted = COMMANDS[incident.kind]
     if not incident.client and "{client}" in wanted:
         return "signalroom doctor"
@@ -116,7 +130,7 @@ def _reports(incident: Incident, client: Client) -> Collection[str]:
 
     subject = incident.subject.partition(":")[0]
     if incident.kind == "report" or subject.startswith(REPORT):
-        return [subject.removeprefix(REPORT)]
+        return [subject.removeprefix(REPORT).partition(OF)[0]]
     try:
         if incident.kind in ("source", "stale"):
             broken = set(catalog.tables_of(subject))

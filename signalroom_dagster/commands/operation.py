@@ -49,7 +49,7 @@ def status(as_json: JsonOption = False) -> None:
     from signalroom_dagster.alerts import telling
     from signalroom_dagster.loading.status import standing
 
-    now, open_incidents = datetime.now(UTC), telling.incidents().open()
+    now, open_incidents = datetime.now(UTC), telling.open_incidents()
     if as_json:
         sources = [_row(item, now) for item in standing()]
         print_json({"sources": sources, "incidents": [asdict(incident) for incident in open_incidents]})

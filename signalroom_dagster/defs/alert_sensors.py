@@ -4,6 +4,7 @@ https://docs.dagster.io/guides/automate/run-status-sensors
 """
 
 import hashlib
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -11,14 +12,15 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from signalroom_dagster.alerts import telling
-from signalroom_dagster.alerts.incidents import Failure, Kind
+from signalroom_dagster.alerts.incidents import Failure, Incident, Kind
+from signalroom_dagster.alerts.wording import REPORT
 from signalroom_dagster.clients import load_clients, unreadable_clients
-from signalroom_dagster.defs.alerts import failure_of, subject_of
+from signalroom_dagster.defs.alerts import REPORT_STEP, Subjects, failure_of
 from signalroom_dagster.defs.assets.declared import events_of, everything_set_aside, tell_of
 from signalroom_dagster.defs.assets.status import FRESHNESS, freshness_metadata
 from signalroom_dagster.defs.lost_runs import build_lost_runs_sensor
 from signalroom_dagster.defs.sensors import initial_status
-from signalroom_dagster.defs.tags import PARTITION_TAG, REASON_TAG, RETRY_NUMBER_TAG, SUPERVISED_TAG, WILL_RETRY_TAG
+from signalroom_dagster.defs.tags import REASON_TAG, RETRY_NUMBER_TAG, SUPERVISED_TAG, WILL_RETRY_TAG
 from signalroom_dagster.loading.errors import DestinationUnreachableError, WarehouseBusyError
 from signalroom_dagster.loading.status import Standing, standing
 
@@ -30,6 +32,7 @@ FRESHNESS_SECONDS = 3_600
 DEFINITIONS_SECONDS = 300
 LOCK_SECONDS = 10.0
 TICKS_LOOKED_AT = 3
+REPORTS_OPEN_SECONDS = 7 * 24 * 3_600.0
 
 
 def build_alert_sensors() -> list[dg.SensorDefinition]:
@@ -50,27 +53,32 @@ def _run_failures() -> dg.SensorDefinition:
             return
         if run.tags.get(WILL_RETRY_TAG) == "true" and run.remote_job_origin:
             return
-        client = run.tags.get(PARTITION_TAG, "")
+        subjects = Subjects(context.instance, run)
         events = context.get_step_failure_events()
-        for failure in [failure_of(event, run.run_id, client) for event in events] or [_lost(context, client)]:
+        for failure in [failure_of(event, subjects) for event in events] or [_lost(context, subjects)]:
             telling.failed(failure)
 
     return alert_on_run_failure
 
 
-def _lost(context: dg.RunFailureSensorContext, client: str) -> Failure:
+def _lost(context: dg.RunFailureSensorContext, subjects: Subjects) -> Failure:
     """A run that ended without a step's saying why: by the step it was at, else by what it was to load."""
     run = context.dagster_run
     at = [step.step_key for step in context.instance.get_run_step_stats(run.run_id) if step.end_time is None]
-    wanted = sorted(f"load_{key.path[0]}" for key in run.asset_selection or ())
-    kind, subject = subject_of([*at, *wanted, f"load_{run.job_name}"][0])
+    wanted = sorted(_step_of(key) for key in run.asset_selection or ())
+    kind, subject = subjects.of_step([*at, *wanted, f"load_{run.job_name}"][0])
     if kind == "step":
         subject = run.job_name
     tries = int(run.tags.get(RETRY_NUMBER_TAG) or 0) + 1
     reason = run.tags.get(REASON_TAG, "RUN_EXCEPTION")
     return Failure(
-        kind=kind, subject=subject, client=client, error=f"Run lost ({reason})", run=run.run_id, attempts=tries
+        kind=kind, subject=subject, client=subjects.client, error=f"Run lost ({reason})", run=run.run_id, attempts=tries
     )
+
+
+def _step_of(key: dg.AssetKey) -> str:
+    schema, *name = key.path
+    return f"{REPORT_STEP}{name[0]}" if schema == "reports" and name else f"load_{schema}"
 
 
 def _watch() -> dg.SensorDefinition:
@@ -84,13 +92,19 @@ def _watch() -> dg.SensorDefinition:
         for state in context.instance.all_instigator_state():
             _look_at_ticks(context.instance, state)
         active = {client.id for client in load_clients().values() if client.status == "active"}
-        for incident in telling.incidents().open():
+        for incident in telling.open_incidents():
             is_ended_elsewhere = incident.kind == "definition" or incident.client in active | {*unreadable_clients()}
-            if incident.client and not is_ended_elsewhere:  # nothing runs for it that could end it
-                telling.incidents().recovered(incident.kind, incident.subject, incident.client, announce=False)
-        return dg.SkipReason(f"messages sent: {telling.tell()}; open incidents: {len(telling.incidents().open())}")
+            if (incident.client and not is_ended_elsewhere) or _is_past(incident):  # nothing runs that could end it
+                telling.recovered(incident.kind, incident.subject, incident.client, announce=False)
+        return dg.SkipReason(f"messages sent: {telling.tell()}; open incidents: {len(telling.open_incidents())}")
 
     return alert_watch
+
+
+def _is_past(incident: Incident) -> bool:
+    """Whether it is about one day's report that nobody has sent for a week."""
+    is_of_a_day = incident.kind == "report" or incident.subject.startswith(REPORT)
+    return is_of_a_day and time.time() - incident.last_at > REPORTS_OPEN_SECONDS
 
 
 def _look_at_ticks(instance: dg.DagsterInstance, state: "InstigatorState") -> None:
@@ -98,7 +112,7 @@ def _look_at_ticks(instance: dg.DagsterInstance, state: "InstigatorState") -> No
     subject = f"{state.instigator_type.value.lower().replace('_', ' ')} {state.instigator_name}"
     kind: Kind = "tick"
     if state.status.value == "STOPPED":
-        telling.incidents().recovered(kind, subject, "", announce=False)
+        telling.recovered(kind, subject, "", announce=False)
         return
     ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=TICKS_LOOKED_AT)
     last = next((tick for tick in ticks if tick.status.value != "STARTED"), None)

@@ -5,6 +5,8 @@ changes nothing about the run. https://docs.dagster.io/guides/build/ops/op-hooks
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -13,7 +15,11 @@ from dagster._core.definitions.events import HookExecutionResult
 
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure, Kind
+from signalroom_dagster.alerts.wording import REPORT, delivery_subject, report_subject
+from signalroom_dagster.clients import get_client
+from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.defs.assets.declared import DEFINITIONS
+from signalroom_dagster.defs.assets.reports import reported_day
 from signalroom_dagster.defs.attempts import ATTEMPTS_MADE, ERROR, SAID
 from signalroom_dagster.defs.tags import PARTITION_TAG
 from signalroom_dagster.loading import catalog
@@ -32,33 +38,72 @@ def with_alerts(definitions: Iterable[Assets]) -> list[Any]:
 @event_list_hook(name="alert")
 def alert(context: dg.HookContext, event_list: Sequence[dg.DagsterEvent]) -> HookExecutionResult:
     """Open, count or close incidents by what happened in a step."""
-    run = context.instance.get_run_by_id(context.run_id)
-    client = run.tags.get(PARTITION_TAG, "") if run else ""
-    look(event_list, context.run_id, client)
+    if run := context.instance.get_run_by_id(context.run_id):
+        look(event_list, Subjects(context.instance, run))
     return HookExecutionResult(hook_name="alert", is_skipped=False)
 
 
-def look(events: Iterable[dg.DagsterEvent], run: str, client: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """What the steps and checks of a run are about: its client's sources, tables, and reports of a day."""
+
+    instance: dg.DagsterInstance
+    run: dg.DagsterRun
+
+    @property
+    def client(self) -> str:
+        """The client of the run, or nothing."""
+        return self.run.tags.get(PARTITION_TAG, "")
+
+    def of_step(self, step: str) -> tuple[Kind, str]:
+        """What a step works on, by its name: a source, a table that a model makes, a report, or just the step."""
+        sources = {f"load_{name}": name for name in catalog.source_names()}
+        if step in sources:
+            return "source", sources[step]
+        made = {f"model_{'_'.join(name)}": "/".join(name) for name in models()}
+        if step in made:
+            return "table", made[step]
+        if step.startswith(REPORT_STEP) and (day := self._day(step)):
+            return "report", report_subject(step.removeprefix(REPORT_STEP), day)
+        return "step", step
+
+    def of_check(self, asset: dg.AssetKey, check: str) -> str:
+        """What a check is about: its table, or one day's report."""
+        schema, *name = asset.path
+        day = self._day(f"{REPORT_STEP}{name[0]}") if schema == "reports" and name else None
+        return delivery_subject(name[0], day) if day else f"{asset.to_user_string()}: {check}"
+
+    def _day(self, step: str) -> date | None:
+        """The day that a report is about; None when that cannot be told of a client that is no more."""
+        config: Any = self.run.run_config or {}
+        asked = ((config.get("ops") or {}).get(step) or {}).get("config") or {}
+        try:
+            return reported_day(self.instance, self.run, get_client(self.client), asked.get("date"))
+        except ConfigurationError:
+            return None
+
+
+def look(events: Iterable[dg.DagsterEvent], subjects: Subjects) -> None:
     """Tell of every failure, every recovery and every load among the events of one step."""
-    rows = 0
+    rows, client, run = 0, subjects.client, subjects.run.run_id
     for event in events:
         if event.is_step_failure:
-            telling.failed(failure_of(event, run, client))
+            telling.failed(failure_of(event, subjects))
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            _look_at_check(event.asset_check_evaluation_data, run, client)
+            _look_at_check(event.asset_check_evaluation_data, subjects)
         elif event.is_step_materialization:
             loaded = event.step_materialization_data.materialization.metadata.get("rows_loaded")
             rows += int(str(loaded.value)) if loaded else 0
         elif event.is_step_success:
-            kind, subject = subject_of(event.step_key or "")
+            kind, subject = subjects.of_step(event.step_key or "")
             telling.recovered(kind, subject, client)
             if kind == "source" and client:
                 telling.loaded(subject, client, rows, run)
 
 
-def failure_of(event: dg.DagsterEvent, run: str, client: str) -> Failure:
+def failure_of(event: dg.DagsterEvent, subjects: Subjects) -> Failure:
     """What a step's failure is: an attempt's own words where there are any, else the class of the error."""
-    kind, subject = subject_of(event.step_key or "")
+    kind, subject = subjects.of_step(event.step_key or "")
     data = event.step_failure_data
     metadata = data.user_failure_data.metadata if data.user_failure_data else {}
     told = {name: value.value for name, value in metadata.items()}
@@ -66,32 +111,22 @@ def failure_of(event: dg.DagsterEvent, run: str, client: str) -> Failure:
     return Failure(
         kind=kind,
         subject=subject,
-        client=client,
+        client=subjects.client,
         error=str(told.get(ERROR) or (error.cls_name if error else None) or "unknown error"),
-        run=run,
+        run=subjects.run.run_id,
         said=str(told.get(SAID) or ""),
         attempts=int(str(told.get(ATTEMPTS_MADE) or 0)),
     )
 
 
-def subject_of(step: str) -> tuple[Kind, str]:
-    """What a step works on, by its name: a source, a table that a model makes, a report, or just the step."""
-    sources = {f"load_{name}": name for name in catalog.source_names()}
-    if step in sources:
-        return "source", sources[step]
-    made = {f"model_{'_'.join(name)}": "/".join(name) for name in models()}
-    if step in made:
-        return "table", made[step]
-    return ("report", step.removeprefix(REPORT_STEP)) if step.startswith(REPORT_STEP) else ("step", step)
-
-
-def _look_at_check(check: Any, run: str, client: str) -> None:
+def _look_at_check(check: Any, subjects: Subjects) -> None:
     if check.asset_key == DEFINITIONS:
         return  # what it finds has incidents of its own
-    subject = f"{check.asset_key.to_user_string()}: {check.check_name}"
+    subject, client = subjects.of_check(check.asset_key, check.check_name), subjects.client
     if check.passed:
         telling.recovered("check", subject, client)
     elif check.severity == dg.AssetCheckSeverity.ERROR:
-        telling.failed(
-            Failure(kind="check", subject=subject, client=client, error="The data are not as they must be", run=run)
-        )
+        error = "The data are not as they must be"
+        if subject.startswith(REPORT):
+            error = "It is not known whether the report arrived"
+        telling.failed(Failure(kind="check", subject=subject, client=client, error=error, run=subjects.run.run_id))

@@ -6,10 +6,13 @@ https://resend.com/docs/api-reference/emails/send-email · https://resend.com/do
 
 import base64
 import hashlib
+from collections.abc import Collection
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from signalroom_dagster.notifications.calls import call, said, seconds_to_wait
 from signalroom_dagster.notifications.message import (
+    BeforeCall,
     Message,
     PermanentDeliveryError,
     Picture,
@@ -36,7 +39,7 @@ MEANING = {
 """What to do about a refusal, by its name. Resend's own words are not repeated: they quote addresses."""
 
 
-def send(message: Message) -> str:
+def send(message: Message, before: BeforeCall) -> str:
     """Hand one e-mail to Resend; its id there. See `delivery.send` for what it raises."""
     settings = configured(Email)
     headers = {
@@ -44,18 +47,19 @@ def send(message: Message) -> str:
         "Idempotency-Key": idempotency_key(message.key),
         "User-Agent": "signalroom",
     }
-    url = f"{settings.base_url.rstrip('/')}/emails"
+    url, body = f"{settings.base_url.rstrip('/')}/emails", _body(settings, message)
+    before()
     try:
-        answer = call("Resend", "POST", url, settings.timeout_seconds, headers=headers, json=_body(settings, message))
+        answer = call("Resend", "POST", url, settings.timeout_seconds, headers=headers, json=body)
     except UnknownOutcomeError as error:
         raise RetryableDeliveryError(str(error), in_doubt=True) from None
     return _id(answer)
 
 
-def look_up(message: Message) -> str | None:
-    """None: Resend has no look-up by key, and does not need one."""
+def look_up(message: Message, since: datetime, others: Collection[str]) -> str | None:
+    """Raises UnknownOutcomeError: Resend has no look-up by key, and for a day does not need one."""
     configured(Email)
-    return None
+    raise UnknownOutcomeError("an e-mail cannot be looked up")
 
 
 def idempotency_key(key: str) -> str:

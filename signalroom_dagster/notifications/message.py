@@ -3,9 +3,10 @@
 No secret, no address, no phone number and no text of a message ever gets into one of these errors.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from datetime import datetime
+from typing import Literal, Protocol, TypeAlias
 
 Channel = Literal["slack", "email", "sms"]
 
@@ -57,11 +58,31 @@ class RetryableDeliveryError(Exception):
 
 
 class UnknownOutcomeError(Exception):
-    """It may or may not have been sent: look it up before anybody sends it again."""
+    """It may or may not have been sent: look it up before anybody sends it again.
+
+    Of a look-up: the provider cannot tell; `passing`: it may be able to a little later.
+    """
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
-Sender: TypeAlias = Callable[[Message], str]
-"""Send a message; the provider's id of it. Raises the errors above."""
+BeforeCall: TypeAlias = Callable[[], None]
+"""Called right before the one request that can make a message arrive; what it raises keeps that from being made."""
 
-LookUp: TypeAlias = Callable[[Message], str | None]
-"""The provider's id of a message that was sent before, or None when it has none; see `delivery.look_up`."""
+
+class Sender(Protocol):
+    """What sends and looks up: a channel, all of them (`notifications.delivery`), or a test's own."""
+
+    def send(self, message: Message, before: BeforeCall) -> str:
+        """Send a message; the provider's id of it. Raises the errors above."""
+        ...
+
+    def look_up(self, message: Message, since: datetime, others: Collection[str]) -> str | None:
+        """The provider's id of a message that was sent since then (UTC), or None when it certainly was not.
+
+        `others` are ids of other messages, which it cannot be. Raises UnknownOutcomeError when the provider cannot
+        tell, and NotConfiguredError.
+        """
+        ...

@@ -7,14 +7,15 @@ https://docs.slack.dev/messaging/working-with-files#upload
 
 import logging
 import re
-import time
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
 from signalroom_dagster.notifications.calls import call, seconds_to_wait
 from signalroom_dagster.notifications.message import (
+    BeforeCall,
     Message,
     NotConfiguredError,
     PermanentDeliveryError,
@@ -45,12 +46,12 @@ MEANING = {
     "is_archived": "the channel is archived",
 }
 EVENT = "signalroom_delivery"
-LOOKED_BACK_SECONDS = 24 * 3_600
-PAGE, PAGES = 200, 5
+CLOCKS_DIFFER = timedelta(hours=1)
+PAGE, PAGES = 200, 20
 CHANNEL_ID = re.compile(r"^[CGD][A-Z0-9]{5,}\Z")
 
 
-def send(message: Message) -> str:
+def send(message: Message, before: BeforeCall) -> str:
     """Post one message; `<channel id>/<ts>`. See `delivery.send` for what it raises.
 
     Pictures are uploaded first, unseen, and shown in the thread after it. One that Slack refuses is left out with a
@@ -59,6 +60,7 @@ def send(message: Message) -> str:
     client = _client(configured(Slack))
     uploaded = _uploaded(client, message.pictures)
     text = shortened(message.text)
+    before()
     with _sorted("chat.postMessage"):
         answer = client.chat_postMessage(
             channel=message.recipient,
@@ -74,17 +76,23 @@ def send(message: Message) -> str:
     return f"{channel}/{ts}"
 
 
-def look_up(message: Message) -> str | None:
-    """The id of the message with this key among a channel's last day; None when it is not there.
+def look_up(message: Message, since: datetime, others: Collection[str]) -> str | None:
+    """The id of the message with this key in the channel's history since then; None when it is not there.
 
-    Raises UnknownOutcomeError when the channel cannot be read.
+    Pictures that whoever posted it did not come to show are put into its thread. Raises UnknownOutcomeError when the
+    channel cannot be read so far back.
     """
     client = _client(configured(Slack))
     try:
         channel = _channel_id(client, message.recipient)
-        return _found(client, channel, message.key)
-    except (PermanentDeliveryError, RetryableDeliveryError) as error:
+        posted = _posted(client, channel, message.key, since - CLOCKS_DIFFER)
+    except PermanentDeliveryError as error:
         raise UnknownOutcomeError(f"the message cannot be looked up: {error}") from None
+    except (RetryableDeliveryError, UnknownOutcomeError) as error:
+        raise UnknownOutcomeError(f"the message cannot be looked up: {error}", passing=True) from None
+    if posted and message.pictures and not posted.get("reply_count"):
+        _show_late(client, message.pictures, channel, str(posted["ts"]))
+    return f"{channel}/{posted['ts']}" if posted else None
 
 
 def alert_channel() -> str:
@@ -173,6 +181,15 @@ def _show(client: "WebClient", files: list[dict[str, str]], channel: str, ts: st
         log.warning("a message goes without its pictures: %s", error)
 
 
+def _show_late(client: "WebClient", pictures: Sequence[Picture], channel: str, ts: str) -> None:
+    """Show pictures below a message that is out already, so a failure here is a warning."""
+    try:
+        if uploaded := _uploaded(client, pictures):
+            _show(client, uploaded, channel, ts)
+    except RetryableDeliveryError as error:
+        log.warning("a message goes without its pictures: %s", error)
+
+
 def _channel_id(client: "WebClient", channel: str) -> str:
     """History is asked by id; a name is looked for among the channels that the bot sees."""
     if CHANNEL_ID.match(channel):
@@ -181,25 +198,32 @@ def _channel_id(client: "WebClient", channel: str) -> str:
     for _ in range(PAGES):
         with _sorted("conversations.list"):
             page = client.conversations_list(limit=1_000, exclude_archived=True, cursor=cursor)
-        for each in page["channels"] or ():
+        for each in page.get("channels") or ():
             if each.get("name") == channel.removeprefix("#"):
                 return str(each["id"])
         if not (cursor := (page.get("response_metadata") or {}).get("next_cursor")):
             break
-    raise UnknownOutcomeError("the message cannot be looked up: the bot does not see the channel")
+    raise PermanentDeliveryError("the bot does not see the channel")
 
 
-def _found(client: "WebClient", channel: str, key: str) -> str | None:
-    oldest, cursor = str(time.time() - LOOKED_BACK_SECONDS), None
+def _posted(client: "WebClient", channel: str, key: str, since: datetime) -> dict[str, Any] | None:
+    """The message with this key, read to the end of what was posted since then."""
+    oldest, cursor = str(since.timestamp()), None
     for _ in range(PAGES):
         with _sorted("conversations.history"):
             page = client.conversations_history(
                 channel=channel, include_all_metadata=True, limit=PAGE, oldest=oldest, cursor=cursor
             )
-        for sent in page["messages"] or ():
-            metadata = sent.get("metadata") or {}
+        posted = page.get("messages")
+        if not isinstance(posted, list):
+            raise UnknownOutcomeError("Slack conversations.history answered without messages")
+        for message in posted:
+            metadata = message.get("metadata") or {}
             if metadata.get("event_type") == EVENT and metadata.get("event_payload", {}).get("key") == key:
-                return f"{channel}/{sent['ts']}"
-        if not (cursor := (page.get("response_metadata") or {}).get("next_cursor")):
+                return message
+        cursor = (page.get("response_metadata") or {}).get("next_cursor")
+        if not cursor and not page.get("has_more"):
             return None
-    raise UnknownOutcomeError(f"the message is not among the channel's last {PAGE * PAGES} messages")
+        if not cursor:
+            break
+    raise PermanentDeliveryError(f"the message is not among the channel's last {PAGE * PAGES} messages")

@@ -4,13 +4,15 @@ Twilio has no idempotency key: what may have been sent is looked up among the re
 https://www.twilio.com/docs/messaging/api/message-resource · https://www.twilio.com/docs/api/errors
 """
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from signalroom_dagster.notifications.calls import call, said, seconds_to_wait
 from signalroom_dagster.notifications.gsm import fitted
 from signalroom_dagster.notifications.message import (
+    BeforeCall,
     Message,
     PermanentDeliveryError,
     RetryableDeliveryError,
@@ -36,36 +38,49 @@ MEANING = {
 }
 """What to do about a refusal, by Twilio's code. Its own words are not repeated: they quote the number."""
 NOT_SENT = frozenset({"failed", "undelivered", "canceled"})
-LOOKED_BACK = timedelta(hours=24)
-PAGE_SIZE = 100
+CLOCKS_DIFFER = timedelta(minutes=5)
+PAGE_SIZE = 1_000
 
 
-def send(message: Message) -> str:
+def send(message: Message, before: BeforeCall) -> str:
     """Hand one text message to Twilio, shortened to one segment; its sid. See `delivery.send` for what it raises."""
     settings = configured(Sms)
     form = {"To": message.recipient, "From": settings.from_number, "Body": fitted(message.text)}
+    before()
     answer = _ask(settings, "POST", data=form)
     if answer.status_code < 300:
         return str(said(answer).get("sid", ""))
     raise _refusal(answer)
 
 
-def look_up(message: Message) -> str | None:
-    """The sid of a message with this text to this number in the last 24 hours; None when there is none.
+def look_up(message: Message, since: datetime, others: Collection[str]) -> str | None:
+    """The sid of a message with this text to this number, none of `others`; None when there is none since then.
 
-    Raises UnknownOutcomeError when Twilio cannot be asked.
+    Raises UnknownOutcomeError when Twilio cannot be asked, or has had more messages than it tells at once.
     """
     settings = configured(Sms)
     wanted = {"To": message.recipient, "From": settings.from_number, "PageSize": PAGE_SIZE}
     try:
         answer = _ask(settings, "GET", params=wanted)
-    except (RetryableDeliveryError, PermanentDeliveryError) as error:
+    except PermanentDeliveryError as error:
         raise UnknownOutcomeError(f"the message cannot be looked up: {error}") from None
-    found = said(answer).get("messages")
-    if answer.status_code >= 300 or not isinstance(found, list):
-        raise UnknownOutcomeError(f"the message cannot be looked up: Twilio answered {answer.status_code}")
-    text = fitted(message.text)
-    return next((str(sent["sid"]) for sent in found if _is_it(sent, text)), None)
+    except (RetryableDeliveryError, UnknownOutcomeError) as error:
+        raise UnknownOutcomeError(f"the message cannot be looked up: {error}", passing=True) from None
+    listed = said(answer).get("messages")
+    if answer.status_code >= 300 or not isinstance(listed, list):
+        status = answer.status_code
+        what = f"the message cannot be looked up: Twilio answered {status}"
+        raise UnknownOutcomeError(what, passing=status in (200, 408, 429) or status >= 500)
+    text, begin = fitted(message.text), since - CLOCKS_DIFFER
+    try:
+        recent = [sent for sent in listed if parsedate_to_datetime(str(sent.get("date_created"))) >= begin]
+    except (TypeError, ValueError):
+        raise UnknownOutcomeError("the message cannot be looked up: Twilio lists messages without a date") from None
+    if ours := [str(sent["sid"]) for sent in recent if _is_it(sent, text) and sent["sid"] not in others]:
+        return ours[0]
+    if len(recent) == len(listed) and said(answer).get("next_page_uri"):
+        raise UnknownOutcomeError(f"the message is not among the last {len(listed)} to this number")
+    return None
 
 
 def _ask(settings: Sms, method: str, **request: Any) -> "httpx.Response":
@@ -87,7 +102,5 @@ def _refusal(answer: "httpx.Response") -> Exception:
 
 
 def _is_it(sent: dict[str, Any], text: str) -> bool:
-    created = parsedate_to_datetime(str(sent.get("date_created")))
-    recent = created > datetime.now(UTC) - LOOKED_BACK
     # A trial account puts words of its own before the text.
-    return recent and sent.get("status") not in NOT_SENT and str(sent.get("body", "")).endswith(text)
+    return sent.get("status") not in NOT_SENT and str(sent.get("body", "")).endswith(text)

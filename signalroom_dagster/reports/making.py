@@ -13,18 +13,26 @@ from pathlib import Path
 from signalroom_dagster.clients import Client
 from signalroom_dagster.config import ConfigurationError, destination_name, reports_dir
 from signalroom_dagster.loading.catalog import is_reference
+from signalroom_dagster.loading.errors import DestinationUnreachableError
 from signalroom_dagster.loading.model_runs import run_model, sources_of
 from signalroom_dagster.loading.runs import create_tables
 from signalroom_dagster.loading.sql_models import behind, models
-from signalroom_dagster.loading.warehouse import connected, exclusive, table_exists, transaction
-from signalroom_dagster.notifications.message import Channel, PermanentDeliveryError, RetryableDeliveryError
+from signalroom_dagster.loading.warehouse import (
+    LOCK_WAIT_SECONDS,
+    connected,
+    exclusive,
+    table_exists,
+    transaction,
+    wait_until_reachable,
+)
+from signalroom_dagster.notifications.message import Channel, PermanentDeliveryError, RetryableDeliveryError, Sender
 from signalroom_dagster.reports.archive import last_inputs, store
 from signalroom_dagster.reports.coverage import Coverage, coverage
 from signalroom_dagster.reports.figures import Figures, figures
-from signalroom_dagster.reports.outbox import Delivery, Sender, deliver
+from signalroom_dagster.reports.outbox import SHADOW, Delivery, deliver, deliveries
 from signalroom_dagster.reports.rendering import CHART_NAME, Rendered, render
 from signalroom_dagster.reports.subscriptions import Subscription, subscription
-from signalroom_dagster.reports.tables import create_report_tables
+from signalroom_dagster.reports.tables import SCHEMA, create_report_tables
 from signalroom_dagster.reports.templates import Template, get_template
 
 log = logging.getLogger(__name__)
@@ -78,10 +86,10 @@ def make_report(client: Client, name: str, day: date) -> Report:
     )
 
 
-def stale_sources(client: Client, name: str, day: date) -> Sequence[Coverage]:
+def stale_sources(client: Client, name: str, day: date, lock_seconds: float = LOCK_WAIT_SECONDS) -> Sequence[Coverage]:
     """The sources behind a report that do not cover a day whole; holds the warehouse for a moment."""
     template = get_template(subscription(client, name).template)
-    with exclusive(), connected() as query:
+    with exclusive(lock_seconds), connected() as query:
         return [item for item in coverage(query, client, template.reads, day) if item.state(day) != "whole"]
 
 
@@ -96,13 +104,24 @@ def wait_for_inputs(
 ) -> Sequence[Coverage]:
     """Return once every source covers the day whole, or after so many minutes; the sources that then still do not.
 
-    Holds nothing between two looks, so that what is waited for can be loaded.
+    Holds nothing between two looks, so that what is waited for can be loaded. A warehouse that is away is waited for
+    beside that. Raises DestinationLostError when it stays away.
     """
     give_up = time.monotonic() + wait_minutes * 60
-    while (stale := stale_sources(client, name, day)) and time.monotonic() < give_up:
+    while True:
+        began = time.monotonic()
+        wait_until_reachable(say)
+        try:
+            stale = stale_sources(client, name, day)
+        except DestinationUnreachableError as error:
+            say(f"{error}; asking again")
+            pause(check_seconds)
+            give_up += time.monotonic() - began
+            continue
+        if not stale or time.monotonic() >= give_up:
+            return stale
         say(f"{name} of client {client.id} waits for {', '.join(item.title for item in stale)} to cover {day}")
         pause(min(check_seconds, max(0.0, give_up - time.monotonic())))
-    return stale
 
 
 def keep_report(report: Report, run_id: str) -> int:
@@ -124,13 +143,16 @@ def send_report(
     *,
     resend: bool = False,
     channel: Channel | None = None,
+    unsent: str = SHADOW,
 ) -> Sequence[Delivery]:
     """Keep a report and bring it to everybody that gets it, or to one channel; what came of each delivery.
 
-    All are tried before the first error is raised: one that may be retried before one that may not. Without a sender
-    nothing is sent.
+    `resend` sends again what nobody can tell has arrived; with a channel, whatever goes there. All are tried before an
+    error is raised: of those that may be retried the one that has to wait longest, before one that may not. Without a
+    sender nothing is sent, for the reason `unsent`.
     """
     version = keep_report(report, run_id)
+    again = ("all" if channel else "unknown") if resend else None
     done: list[Delivery] = []
     failed: list[PermanentDeliveryError | RetryableDeliveryError] = []
     for via, recipient in report.subscription.recipients:
@@ -140,13 +162,24 @@ def send_report(
                 recipient=recipient, version=version,
             )  # fmt: skip
             try:
-                done.append(deliver(wanted, report.rendered, run_id, sender, resend=resend))
+                done.append(deliver(wanted, report.rendered, run_id, sender, resend=again, unsent=unsent))
             except (PermanentDeliveryError, RetryableDeliveryError) as error:
                 log.warning("client %s, report %s, %s: %s", report.client.id, report.subscription.name, via, error)
                 failed.append(error)
     if failed:
-        raise next((error for error in failed if isinstance(error, RetryableDeliveryError)), failed[0])
+        passing = [error for error in failed if isinstance(error, RetryableDeliveryError)]
+        raise max(passing, key=lambda error: error.retry_after or 0) if passing else failed[0]
     return done
+
+
+def delivery_states(report: Report, channel: Channel | None = None) -> Sequence[Delivery]:
+    """What the outbox holds of a report: the newest delivery to each recipient, or to those of one channel."""
+    with exclusive(), connected() as query:
+        if not table_exists(query, SCHEMA, "deliveries"):
+            return []
+        kept = deliveries(query, report.client.id, report.subscription.name, report.day)
+    newest = {(item.channel, item.recipient): item for item in kept if channel in (None, item.channel)}
+    return list(newest.values())
 
 
 def as_channel(name: str | None) -> Channel | None:

@@ -1,10 +1,10 @@
 """Sending a report once to each recipient, whatever dies in between.
 
-What is about to be sent is written down first, in a transaction of its own, then sent, then noted as sent. Whoever
-finds an intent without an outcome does not know whether the provider took the message: an e-mail is sent again with the
-same key and words, which its provider takes for the same message for a day; of other channels the provider is asked,
-and what it cannot tell stays `unknown` and is not sent again. Only `resend` sends something twice, with a new key, and
-once in a run, however often that is tried.
+What is about to be sent is written down right before the call that sends it, in a transaction of its own, and noted as
+sent afterwards. Whoever finds an intent without an outcome asks the provider, who has three answers: the message is
+there, and counts as sent; it is not there, and is sent; or it cannot tell, and the delivery stays `unknown`. An e-mail
+needs no answer for a day: it is sent again with the same key and words, which its provider takes for the same message.
+A fresh intent is another process's, which may be in its call: it is waited for.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 from signalroom_dagster.loading.warehouse import Query, exclusive, lock, transaction
 from signalroom_dagster.notifications.message import (
@@ -22,31 +22,30 @@ from signalroom_dagster.notifications.message import (
     PermanentDeliveryError,
     Picture,
     RetryableDeliveryError,
+    Sender,
     UnknownOutcomeError,
 )
 from signalroom_dagster.reports.archive import stored
 from signalroom_dagster.reports.rendering import CHART_NAME, Rendered
-from signalroom_dagster.reports.tables import DELIVERIES, WRITE_DELIVERY, create_report_tables
+from signalroom_dagster.reports.tables import DELIVERIES, WRITE_DELIVERY
 
 log = logging.getLogger(__name__)
 
-Status: TypeAlias = Literal["intended", "sent", "unknown", "failed", "skipped"]
+Status: TypeAlias = Literal["intended", "sent", "unknown", "failed", "refused", "skipped"]
+Again: TypeAlias = Literal["unknown", "all"]
+"""What is sent once more under a new key: what nobody can tell has arrived, or everything."""
 
 SAME_KEY_FOR = timedelta(hours=23)
 """How long an e-mail may be sent again with its key: the provider forgets keys after a day."""
+CALL_TAKES = timedelta(seconds=45)
+"""How long the process that wrote an intent may be in its call."""
+SHOWN_AFTER = timedelta(seconds=10)
+"""How long a provider may take to show what it took; before that, what it does not show may still come."""
 SHADOW = "reports.send is false"
 
 
-class Sender(Protocol):
-    """What sends: `notifications.delivery`, or a test's own."""
-
-    def send(self, message: Message) -> str:
-        """Send; the provider's id. Raises the errors of `notifications.message`."""
-        ...
-
-    def look_up(self, message: Message) -> str | None:
-        """The provider's id of a message that it has, None when it has not or cannot tell."""
-        ...
+class BeingSentError(RetryableDeliveryError):
+    """Another process is sending the same, or died at it a moment ago: to be looked at again after `retry_after`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +62,7 @@ class Delivery:
     status: Status = "intended"
     run_id: str = ""
     intent_at: datetime | None = None
+    settled_at: datetime | None = None
     provider_id: str | None = None
     error: str | None = None
 
@@ -74,22 +74,116 @@ class Delivery:
 
 
 def deliver(
-    wanted: Delivery, rendered: Rendered, run_id: str, sender: Sender | None, *, resend: bool = False
+    wanted: Delivery,
+    rendered: Rendered,
+    run_id: str,
+    sender: Sender | None,
+    *,
+    resend: Again | None = None,
+    unsent: str = SHADOW,
 ) -> Delivery:
     """Bring one report to one recipient, unless it is there already; what stands in the outbox afterwards.
 
-    Without a sender everything is done but the sending. Raises PermanentDeliveryError and RetryableDeliveryError, which
-    are noted first: as `failed`, or as `unknown` where the message may have arrived.
+    Without a sender everything is done but the sending, for the reason `unsent`. What is asked for again goes out once
+    in a run, however often that is tried. Raises PermanentDeliveryError and RetryableDeliveryError, which are noted
+    first: as `refused` or `failed`, or as `unknown` where the message may have arrived.
     """
-    found, is_new = _intend(wanted, run_id, resend=resend, is_shadow=sender is None)
-    if sender is None or found.status in ("sent", "skipped"):
-        return found
-    message = message_of(found, rendered if is_new else _as_it_was(found))
+    last = _last(wanted)
+    again = resend if last and last.run_id != run_id else None
+    if last and last.status == "refused" and last.run_id == run_id:
+        raise PermanentDeliveryError(last.error)
+    if last and last.status in ("intended", "unknown") and sender:
+        last = _resolved(last, sender, run_id, is_last_word=again is None)
+    if last and not (
+        last.status in ("failed", "refused", "skipped") or (again and sender and _goes_again(last, again))
+    ):
+        return last
+    number = last.number + (last.status in ("sent", "unknown")) if last else 1
+    new = replace(wanted, number=number, intent_at=datetime.now(UTC))
+    message = message_of(new, rendered)
+    if sender is None or message is None:
+        return _note(replace(new, status="skipped", error="nothing to say" if sender else unsent), last, run_id)
+    return _send(new, last, message, sender, run_id)
+
+
+def _goes_again(last: Delivery, again: Again | None) -> bool:
+    return (last.status == "unknown" and again is not None) or (last.status == "sent" and again == "all")
+
+
+def _resolved(delivery: Delivery, sender: Sender, run_id: str, *, is_last_word: bool) -> Delivery:
+    """A delivery whose outcome nobody knows, after asking the provider: sent by now, or still unknown.
+
+    Raises what `deliver` raises; where asking again later may tell, RetryableDeliveryError, if that `is_last_word`.
+    """
+    message = message_of(delivery, _as_it_was(delivery))
     if message is None:
-        return _settle(replace(found, status="skipped", error="nothing to say"), run_id)
-    if not is_new and not _may_repeat(found):
-        return _settle(_looked_up(found, message, sender, "interrupted while sending"), run_id)
-    return _send(found, message, sender, run_id)
+        raise LookupError(f"{delivery.key}: there is an intent, but nothing to say")
+    began = delivery.intent_at or datetime.min.replace(tzinfo=UTC)
+    if delivery.channel == "email" and datetime.now(UTC) - began < SAME_KEY_FOR:
+        return _send(delivery, delivery, message, sender, run_id)
+    if delivery.status == "intended" and (left := _seconds_until(began + CALL_TAKES)) > 0:
+        raise BeingSentError("another process is sending it, or died at that a moment ago", left)
+    try:
+        provider_id = sender.look_up(message, began, _others(delivery))
+    except (UnknownOutcomeError, NotConfiguredError) as error:
+        noted = _unknown(delivery, error, run_id)
+        if is_last_word and isinstance(error, UnknownOutcomeError) and error.passing:
+            raise RetryableDeliveryError(f"{noted.error}; {error}", in_doubt=True) from None
+        return noted
+    if provider_id:
+        return _note(replace(delivery, status="sent", provider_id=provider_id, error=None), delivery, run_id)
+    if (left := _seconds_until((delivery.settled_at or began) + SHOWN_AFTER)) > 0:
+        raise RetryableDeliveryError(f"{delivery.error}; it is not there yet", left, in_doubt=True)
+    log.info("%s has not arrived, and is sent", delivery.key)
+    return _send(replace(delivery, intent_at=datetime.now(UTC), error=None), delivery, message, sender, run_id)
+
+
+def _seconds_until(moment: datetime) -> float:
+    return (moment - datetime.now(UTC)).total_seconds()
+
+
+def _unknown(delivery: Delivery, error: Exception, run_id: str) -> Delivery:
+    """A delivery of which its provider cannot tell either; what was noted first as its cause and its run stays."""
+    cause = delivery.error or "interrupted while sending"
+    log.warning("%s: it is not known whether this was sent; not sent again: %s; %s", delivery.key, cause, error)
+    if delivery.status == "unknown" and delivery.error:
+        return delivery
+    return _note(replace(delivery, status="unknown", error=cause), delivery, delivery.run_id or run_id)
+
+
+def _send(delivery: Delivery, last: Delivery | None, message: Message, sender: Sender, run_id: str) -> Delivery:
+    """Send; the intent is written right before the call, if the outbox still holds what it held when that was decided.
+
+    An e-mail that is sent again with its key keeps its intent: the key's day began with it.
+    """
+    seen, is_repeated = last, delivery is last
+
+    def intend() -> None:
+        nonlocal seen
+        if not is_repeated:
+            intent = replace(delivery, status="intended", error=None)
+            if _note(intent, last, run_id) is not intent:
+                raise BeingSentError("another process is sending it", CALL_TAKES.total_seconds())
+            seen = intent
+
+    try:
+        provider_id = sender.send(message, intend)
+    except NotConfiguredError as error:
+        log.warning("%s is skipped: %s", delivery.key, error)
+        return _note(replace(delivery, status="skipped", error=str(error)), seen, run_id)
+    except BeingSentError:
+        raise
+    except UnknownOutcomeError as error:
+        _note(replace(delivery, status="unknown", error=str(error)), seen, run_id)
+        raise RetryableDeliveryError(str(error), SHOWN_AFTER.total_seconds(), in_doubt=True) from None
+    except RetryableDeliveryError as error:
+        in_doubt = error.in_doubt or is_repeated
+        _note(replace(delivery, status="unknown" if in_doubt else "failed", error=str(error)), seen, run_id)
+        raise
+    except PermanentDeliveryError as error:
+        _note(replace(delivery, status="refused", error=str(error)), seen, run_id)
+        raise
+    return _note(replace(delivery, status="sent", provider_id=provider_id, error=None), seen, run_id)
 
 
 def message_of(delivery: Delivery, rendered: Rendered) -> Message | None:
@@ -111,97 +205,63 @@ def message_of(delivery: Delivery, rendered: Rendered) -> Message | None:
 
 def deliveries(query: Query, client_id: str, report: str, day: date) -> Sequence[Delivery]:
     """What the outbox holds of a report, in order."""
+    names = (
+        "channel", "recipient", "version", "number", "status", "run_id", "intent_at", "settled_at", "provider_id",
+        "error",
+    )  # fmt: skip
     rows = query(
-        "SELECT channel, recipient, version, number, status, run_id, intent_at, provider_id, error "
-        f"FROM {DELIVERIES} WHERE _client_id = %s AND report = %s AND date = %s ORDER BY channel, recipient, number",
+        f"SELECT {', '.join(names)} FROM {DELIVERIES} WHERE _client_id = %s AND report = %s AND date = %s "
+        "ORDER BY channel, recipient, number",
         client_id, report, day,
     )  # fmt: skip
-    names = ("channel", "recipient", "version", "number", "status", "run_id", "intent_at", "provider_id", "error")
     return [Delivery(client_id=client_id, report=report, day=day, **dict(zip(names, row, strict=True))) for row in rows]
 
 
-def _intend(wanted: Delivery, run_id: str, *, resend: bool, is_shadow: bool) -> tuple[Delivery, bool]:
-    """The delivery to work on, and whether its intent was written just now."""
-    with exclusive():
-        create_report_tables()
-    with exclusive(), transaction(f"client {wanted.client_id}, deliveries of {wanted.report}") as query:
-        _hold(query, wanted)
-        last = _of_recipient(query, wanted)[-1:]
-        is_asked_again = resend and bool(last) and last[0].run_id != run_id
-        if last and last[0].status in ("sent", "intended", "unknown") and not is_asked_again:
-            return last[0], False
-        again = bool(last) and last[0].status not in ("failed", "skipped")
-        number = last[0].number + again if last else 1
-        status: Status = "skipped" if is_shadow else "intended"
-        intent = replace(
-            wanted, number=number, status=status, error=SHADOW if is_shadow else None, intent_at=datetime.now(UTC)
-        )
-        _write(query, intent, run_id)
-        return intent, True
+def _note(delivery: Delivery, seen: Delivery | None, run_id: str) -> Delivery:
+    """Write what came of a delivery, unless the outbox no longer holds what was `seen`; what it holds then.
 
-
-def _may_repeat(delivery: Delivery) -> bool:
-    """Whether sending again with the same key cannot send twice."""
-    age = datetime.now(UTC) - (delivery.intent_at or datetime.min.replace(tzinfo=UTC))
-    return delivery.channel == "email" and age < SAME_KEY_FOR
-
-
-def _looked_up(delivery: Delivery, message: Message, sender: Sender, why: str) -> Delivery:
-    """A delivery whose outcome nobody knows, after asking the provider."""
-    try:
-        found = sender.look_up(message)
-    except Exception as error:  # whatever keeps us from asking: the outcome stays unknown
-        log.warning("%s: the provider could not be asked: %s", delivery.key, type(error).__name__)
-        found = None
-    if found:
-        return replace(delivery, status="sent", provider_id=found)
-    log.warning("%s: it is not known whether this was sent; not sent again (resend does): %s", delivery.key, why)
-    return replace(delivery, status="unknown", error=f"{why}; not sent again")
-
-
-def _send(delivery: Delivery, message: Message, sender: Sender, run_id: str) -> Delivery:
-    try:
-        provider_id = sender.send(message)
-    except NotConfiguredError as error:
-        log.warning("%s is skipped: %s", delivery.key, error)
-        return _settle(replace(delivery, status="skipped", error=str(error)), run_id)
-    except UnknownOutcomeError as error:
-        return _settle(_looked_up(delivery, message, sender, str(error)), run_id)
-    except (PermanentDeliveryError, RetryableDeliveryError) as error:
-        in_doubt = isinstance(error, RetryableDeliveryError) and error.in_doubt
-        _settle(replace(delivery, status="unknown" if in_doubt else "failed", error=str(error)), run_id)
-        raise
-    return _settle(replace(delivery, status="sent", provider_id=provider_id, error=None), run_id)
-
-
-def _settle(delivery: Delivery, run_id: str) -> Delivery:
-    """Note what came of a delivery. That it was sent stands, whatever another run makes of it."""
+    Another process has been at it in that case, and its word counts; but what was sent was sent.
+    """
     with exclusive(), transaction(f"client {delivery.client_id}, deliveries of {delivery.report}") as query:
-        _hold(query, delivery)
-        if delivery.status != "sent":
-            noted = [item for item in _of_recipient(query, delivery) if item.number == delivery.number]
-            if noted and noted[0].status == "sent":
-                return noted[0]
-        _write(query, delivery, run_id)
+        lock(query, "|".join((DELIVERIES, *map(str, _address(delivery)))))
+        last = _last_of(query, delivery)
+        if last and delivery.status != "sent" and (seen is None or _state(last) != _state(seen)):
+            return last
+        settled = datetime.now(UTC) if delivery.status != "intended" else None
+        query(
+            WRITE_DELIVERY, *_address(delivery), delivery.number, delivery.key, delivery.version, delivery.intent_at,
+            delivery.status, delivery.provider_id, delivery.error, settled, run_id,
+        )  # fmt: skip
     return delivery
 
 
-def _hold(query: Query, item: Delivery) -> None:
-    """Keep others from the same recipient's deliveries until the transaction ends."""
-    lock(query, f"{DELIVERIES}|{item.client_id}|{item.report}|{item.day}|{item.channel}|{item.recipient}")
+def _address(item: Delivery) -> tuple[str, str, date, str, str]:
+    return item.client_id, item.report, item.day, item.channel, item.recipient
 
 
-def _of_recipient(query: Query, wanted: Delivery) -> Sequence[Delivery]:
-    found = deliveries(query, wanted.client_id, wanted.report, wanted.day)
-    return [item for item in found if (item.channel, item.recipient) == (wanted.channel, wanted.recipient)]
+def _state(item: Delivery) -> tuple[int, Status, datetime | None]:
+    return item.number, item.status, item.intent_at
 
 
-def _write(query: Query, item: Delivery, run_id: str) -> None:
-    settled = datetime.now(UTC) if item.status != "intended" else None
-    query(
-        WRITE_DELIVERY, item.client_id, item.report, item.day, item.channel, item.recipient, item.number, item.key,
-        item.version, item.intent_at, item.status, item.provider_id, item.error, settled, run_id,
-    )  # fmt: skip
+def _last(wanted: Delivery) -> Delivery | None:
+    with exclusive(), transaction(f"client {wanted.client_id}, deliveries of {wanted.report}") as query:
+        return _last_of(query, wanted)
+
+
+def _last_of(query: Query, wanted: Delivery) -> Delivery | None:
+    kept = deliveries(query, wanted.client_id, wanted.report, wanted.day)
+    return next((item for item in reversed(kept) if _address(item) == _address(wanted)), None)
+
+
+def _others(delivery: Delivery) -> frozenset[str]:
+    """The ids of what else the recipient has been sent: a text message is looked up by its text."""
+    with exclusive(), transaction(f"client {delivery.client_id}, deliveries of {delivery.report}") as query:
+        rows = query(
+            f"SELECT provider_id FROM {DELIVERIES} WHERE _client_id = %s AND channel = %s AND recipient = %s "
+            "AND provider_id IS NOT NULL",
+            delivery.client_id, delivery.channel, delivery.recipient,
+        )  # fmt: skip
+    return frozenset(provider_id for (provider_id,) in rows)
 
 
 def _as_it_was(delivery: Delivery) -> Rendered:

@@ -50,7 +50,8 @@ DELIVERIES_COLUMNS = {
 }
 """One row per (client, report, date, channel, recipient, number), its key: 1 is the delivery, more are asked for.
 
-`key` is the idempotency key. `status` is intended, sent, unknown, failed (certainly not sent) or skipped.
+`key` is the idempotency key. `status` is intended, sent, unknown, failed (certainly not sent, and tried again), refused
+(certainly not sent, and would be again) or skipped.
 """
 
 REPORTS_KEY = ("_client_id", "report", "date", "version")

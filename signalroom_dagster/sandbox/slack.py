@@ -92,12 +92,14 @@ def _history(outbox: Outbox, given: Mapping[str, Any], request: Request) -> Mapp
     """Newest first, one page; only with metadata when it is asked for."""
     found = [sent for sent in reversed(outbox.of("slack")) if channel_id(sent.recipient) == given["channel"]]
     with_metadata = given.get("include_all_metadata") in ("1", "true", True)
+    threads = [shown["thread_ts"] for shown in outbox.shown]
     return {
         "messages": [
-            {"ts": sent.id, "text": sent.text, **({"metadata": sent.fields["metadata"]} if with_metadata else {})}
+            {"ts": sent.id, "text": sent.text, **({"metadata": sent.fields["metadata"]} if with_metadata else {}),
+             **({"reply_count": threads.count(sent.id)} if sent.id in threads else {})}
             for sent in found
         ]
-    }
+    }  # fmt: skip
 
 
 def _place(outbox: Outbox, given: Mapping[str, Any], request: Request) -> Mapping[str, Any]:

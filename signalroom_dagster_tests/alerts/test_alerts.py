@@ -1,6 +1,7 @@
 """One message per incident, a summary of what repeats, and the recovery: also through storms, crashes and no Slack."""
 
 import json
+import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,6 +38,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch, project: Project) -> Clock:
     made = Clock()
     monkeypatch.setattr(telling, "incidents", lambda: Incidents(state_dir() / "incidents.sqlite", made))
+    monkeypatch.setattr(telling, "_unbooked", {})
     project.add_client("713")
     project.add_client("cti")
     return made
@@ -185,8 +187,8 @@ def test_a_setting_that_is_wrong_is_answered_with_the_doctor(providers: Provider
         ("table", "public/orders", ""),
         ("check", "redtrack/campaigns: key_unique", ""),
         ("source", "mautic", ""),
-        ("report", "weekly", "weekly"),
-        ("check", "reports/weekly: delivered", "weekly"),
+        ("report", "weekly of 2026-03-02", "weekly"),
+        ("check", "reports/weekly of 2026-03-02: delivered", "weekly"),
         ("step", "something_new", "daily_ccw"),
     ],
 )
@@ -204,10 +206,18 @@ def test_an_alert_names_the_reports_that_are_made_from_what_broke(
 @pytest.mark.parametrize(
     ("kind", "subject", "expected"),
     [
-        ("check", "reports/daily_ccw: delivered", "signalroom report daily_ccw --client 713 --send"),
+        (
+            "check",
+            "reports/daily_ccw of 2026-03-02: delivered",
+            "signalroom report daily_ccw --client 713 --date 2026-03-02 --send --resend",
+        ),
         ("table", "public/orders", "--select public/orders --partition 713"),
         ("check", "everflow/daily_stats: reconciled", "--select everflow/daily_stats --partition 713"),
-        ("report", "daily_ccw", "signalroom report daily_ccw --client 713 --send"),
+        (
+            "report",
+            "daily_ccw of 2026-03-02",
+            "signalroom report daily_ccw --client 713 --date 2026-03-02 --send",
+        ),
         ("stale", "everflow", "signalroom run everflow --client 713"),
         ("tick", "sensor s3_exports_new_files", "signalroom doctor"),
     ],
@@ -356,3 +366,53 @@ def test_a_notice_that_cannot_be_sent_is_a_warning(
     providers.fail("chat.postMessage", status=200, body=json.dumps({"ok": False, "error": "not_in_channel"}))
     telling.loaded("s3_exports", "713", 1_523, "run-1")
     assert "not_in_channel" in caplog.text
+
+
+def spoil(path: Path, how: str) -> None:
+    content = path.read_bytes()
+    if how == "no database":
+        path.write_bytes(b"no space left" * 100)
+    else:  # the first pages are whole, those of the tables are not
+        path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+
+
+@pytest.mark.parametrize("how", ["no database", "broken pages"])
+def test_a_damaged_file_of_incidents_is_set_aside_and_begun_anew(how: str, providers: Providers) -> None:
+    telling.failed(replace(DOWN, run="run-0"))
+    spoil(state_dir() / "incidents.sqlite", how)
+    telling.failed(DOWN)
+    telling.failed(replace(DOWN, run="run-2"))
+    assert len(texts(providers)) == 2  # the second file knows nothing of the first one's message
+    assert [incident.failures for incident in telling.open_incidents()] == [2]
+    assert len([*state_dir().glob("incidents.sqlite.damaged-*")]) == 1
+    telling.recovered("source", "everflow", "713")
+    assert texts(providers)[2].startswith("🟢")
+
+
+def full(*_: Any, **__: Any) -> Any:
+    raise sqlite3.OperationalError("database or disk is full")
+
+
+def test_an_alert_that_cannot_be_booked_is_sent_and_says_so(
+    providers: Providers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite3, "connect", full)
+        for number in range(3):
+            telling.failed(replace(DOWN, run=f"run-{number}"))
+        telling.failed(replace(DOWN, client="cti"))
+        telling.recovered("source", "everflow", "cti")
+        assert [telling.tell(), telling.open_incidents()] == [0, []]
+    assert [text.splitlines()[0] for text in texts(providers)] == [
+        "🔴 everflow does not load (client 713)", "🔴 everflow does not load (client cti)"
+    ]  # fmt: skip
+    assert all(text.endswith(telling.UNBOOKED) for text in texts(providers))
+    telling.failed(DOWN)
+    assert telling.UNBOOKED not in texts(providers)[2]
+
+
+def test_a_state_folder_that_cannot_be_written_silences_nothing(providers: Providers, project: Project) -> None:
+    (project.root / "full").write_text("a file where a folder should be")
+    project.set(SIGNALROOM_STATE_DIR=str(project.root / "full" / "state"))
+    telling.failed(DOWN)
+    assert texts(providers)[0].endswith(telling.UNBOOKED)

@@ -1,7 +1,10 @@
 """Alerts through Dagster itself: the hook in a plain run, the sensors for what no step can tell."""
 
+import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -19,11 +22,14 @@ from dagster._utils.error import SerializableErrorInfo
 
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure
+from signalroom_dagster.clients import get_client
+from signalroom_dagster.config import state_dir
 from signalroom_dagster.defs import alert_sensors
 from signalroom_dagster.defs.alert_sensors import build_alert_sensors
 from signalroom_dagster.defs.alerts import with_alerts
 from signalroom_dagster.defs.assets.declared import build_declared_asset
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
+from signalroom_dagster.defs.assets.reports import ReportConfig
 from signalroom_dagster.defs.attempts import attempt
 from signalroom_dagster.defs.checks import build_load_checks
 from signalroom_dagster.defs.resources import RESOURCES
@@ -102,6 +108,68 @@ def test_a_plain_run_that_fails_for_good_alerts_once_and_its_success_is_the_reco
     assert load(instance, "everflow", STATS).success
     assert len(texts(providers)) == 2
     assert texts(providers)[1].startswith("🟢 everflow loads again (client 713)\nVendorError, seen 1 time from")
+
+
+def test_an_alert_and_its_incident_repeat_nothing_that_a_vendor_said(
+    vendor: VendorServer, providers: Providers, instance: dg.DagsterInstance
+) -> None:
+    words = "Pat Example (pat@example.test, +15550100001, token 9f8e7d6c5b4a3928) of 12 Main Street may not"
+    vendor.fail("/v1/networks/reporting/entity", status=400, body=json.dumps({"error": words}))
+    result = load(instance, "everflow", STATS)
+    kept = (state_dir() / "incidents.sqlite").read_bytes().decode("latin-1")
+    for told in (texts(providers)[0], kept):
+        assert "POST /v1/networks/reporting/entity/table answered 400" in told
+        assert not any(part in told for part in ("Pat", "pat@", "1555", "9f8e", "Main Street"))
+    [failure] = [event for event in result.all_events if event.is_step_failure]
+    assert "Pat Example (***, ***, token ***)" in str(failure.step_failure_data.error_display_string)
+
+
+@pytest.mark.parametrize("asked", ["2026-03-02", None])
+def test_what_happens_to_a_report_is_about_its_day(
+    asked: str | None, project: Project, providers: Providers, instance: dg.DagsterInstance
+) -> None:
+    project.add_client("713")
+    fails = [True, False, False]
+
+    @dg.multi_asset(
+        name="report_daily",
+        specs=[dg.AssetSpec(["reports", "daily"], partitions_def=dg.StaticPartitionsDefinition(["713"]))],
+        check_specs=[dg.AssetCheckSpec("delivered", asset=["reports", "daily"])],
+    )
+    def report(config: ReportConfig) -> Iterator[Any]:
+        if fails.pop(0):
+            raise LookupError("no warehouse")
+        passed = config.date != "2026-03-03"
+        yield dg.MaterializeResult(check_results=[dg.AssetCheckResult(check_name="delivered", passed=passed)])
+
+    for day in (asked, "2026-03-03", asked):
+        config = {"ops": {"report_daily": {"config": {"date": day} if day else {}}}}
+        dg.materialize(
+            with_alerts([report]), instance=instance, partition_key="713", run_config=config, raise_on_error=False
+        )
+    yesterday = datetime.now(get_client("713").zone).date() - timedelta(days=1)
+    day = asked or str(yesterday)
+    assert [text.splitlines()[0] for text in texts(providers)] == [
+        f"🔴 Report daily of {day} fails (client 713)",
+        "🔴 Check failed: reports/daily of 2026-03-03: delivered (client 713)",
+        f"🟢 Report daily of {day} works again (client 713)",
+    ]
+    assert f"`signalroom report daily --client 713 --date {day} --send`" in texts(providers)[0]
+    assert "It is not known whether the report arrived" in texts(providers)[1]
+    assert "`signalroom report daily --client 713 --date 2026-03-03 --send --resend`" in texts(providers)[1]
+
+
+def test_what_was_wrong_with_a_report_is_let_go_after_a_week(
+    project: Project, providers: Providers, daemons_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.add_client("713")
+    for kind, subject in (("report", "daily of 2026-03-02"), ("source", "s3_exports")):
+        telling.failed(Failure(kind=kind, subject=subject, client="713", error="Refused", run=subject))  # pyright: ignore
+    now = time.time()
+    monkeypatch.setattr(alert_sensors, "time", SimpleNamespace(time=lambda: now + 8 * 24 * 3_600))
+    look(daemons_instance, "alert_watch")
+    assert [incident.subject for incident in telling.open_incidents()] == ["s3_exports"]
+    assert len(texts(providers)) == 2
 
 
 def test_nothing_is_said_while_attempts_are_left(

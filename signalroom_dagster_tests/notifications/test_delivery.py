@@ -4,6 +4,7 @@ import base64
 import json
 import logging
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -26,6 +27,7 @@ from signalroom_dagster_tests.providers import Providers
 RECIPIENTS: dict[Channel, str] = {"slack": "#reporting", "email": "ops@example.test", "sms": "+15550100001"}
 PATHS: dict[Channel, str] = {"slack": "chat.postMessage", "email": "/emails", "sms": "Messages.json"}
 CHANNELS = list(RECIPIENTS)
+MORE = '{"ok": true, "messages": [], "has_more": true}'
 PICTURE = Picture(name="cpa.png", content=b"\x89PNG synthetic", alt="CPA over 14 days")
 
 
@@ -124,7 +126,8 @@ def test_an_email_that_was_taken_without_an_answer_is_sent_again_and_delivered_o
     with pytest.raises(RetryableDeliveryError, match="did not answer") as caught:
         send(message("email"))
     assert caught.value.in_doubt
-    assert look_up(message("email")) is None
+    with pytest.raises(UnknownOutcomeError, match="cannot be looked up"):
+        look_up(message("email"))
     assert send(message("email")) == providers.outbox.sent[0].id
     assert len(providers.outbox.sent) == 1
 
@@ -142,13 +145,70 @@ def test_an_answer_that_cannot_be_unpacked_is_uncertain(providers: Providers) ->
         send(message("sms"))
 
 
-@pytest.mark.parametrize("channel", ["slack", "sms"])
-def test_a_look_up_that_fails_is_no_proof_of_anything(channel: Channel, providers: Providers) -> None:
-    path = {"slack": "conversations.list", "sms": "Messages.json"}[channel]
-    status, body = (200, {"ok": False, "error": "missing_scope"}) if channel == "slack" else (429, {"code": 20429})
-    providers.fail(path, status=status, body=json.dumps(body))
-    with pytest.raises(UnknownOutcomeError, match="cannot be looked up"):
+@pytest.mark.parametrize(
+    ("channel", "path", "fault", "passing"),
+    [
+        ("slack", "conversations.list", {"status": 200, "body": '{"ok": false, "error": "missing_scope"}'}, False),
+        ("slack", "conversations.history", {"status": 200, "body": '{"ok": false, "error": "missing_scope"}'}, False),
+        ("slack", "conversations.history", {"status": 503}, True),
+        ("slack", "conversations.history", {"status": 200, "body": '{"ok": true}'}, True),
+        ("slack", "conversations.history", {"status": 200, "body": MORE}, False),
+        ("sms", "Messages.json", {"status": 429, "body": '{"code": 20429}'}, True),
+        ("sms", "Messages.json", {"status": 401, "body": '{"code": 20003}'}, False),
+        ("sms", "Messages.json", {"status": 200, "body": '{"messages": [{"date_created": null}]}'}, False),
+    ],
+)  # fmt: skip
+def test_a_look_up_that_fails_is_no_proof_of_anything_and_says_whether_to_ask_again(
+    channel: Channel, path: str, fault: dict[str, Any], passing: bool, providers: Providers
+) -> None:
+    providers.fail(path, **fault)
+    with pytest.raises(UnknownOutcomeError, match="cannot be looked up") as caught:
         look_up(message(channel))
+    assert caught.value.passing is passing
+
+
+@pytest.mark.parametrize("channel", ["slack", "sms"])
+def test_what_was_sent_before_or_is_another_message_is_not_the_one_that_is_looked_for(
+    channel: Channel, providers: Providers
+) -> None:
+    first = send(message(channel))
+    assert look_up(message(channel), others=[first]) == (first if channel == "slack" else None)
+    assert look_up(message(channel)) == first
+    assert look_up(message("sms"), datetime.now(UTC) + timedelta(minutes=6)) is None
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_what_keeps_a_message_from_being_sent_is_asked_at_the_last_moment(
+    channel: Channel, providers: Providers
+) -> None:
+    def refuse() -> None:
+        asked.extend(request.path for request in providers.server.requests)
+        raise LookupError
+
+    asked: list[str] = []
+    with pytest.raises(LookupError):
+        send(message(channel, pictures=() if channel == "sms" else (PICTURE,)), refuse)
+    assert providers.outbox.sent == []
+    assert len(asked) == len(providers.server.requests) == (2 if channel == "slack" else 0)  # the picture is up
+
+
+@pytest.mark.parametrize("is_shown", [False, True])
+def test_a_message_that_is_found_gets_the_pictures_that_its_poster_did_not_come_to_show(
+    is_shown: bool, providers: Providers
+) -> None:
+    with_picture = message("slack", pictures=(PICTURE,))
+    send(with_picture if is_shown else message("slack"))
+    assert look_up(with_picture) is not None
+    assert len(providers.outbox.shown) == len(providers.outbox.files) == 1
+
+
+def test_a_message_that_is_found_while_files_cannot_be_taken_is_found(
+    providers: Providers, caplog: pytest.LogCaptureFixture
+) -> None:
+    send(message("slack"))
+    providers.fail("getUploadURLExternal", status=503)
+    assert look_up(message("slack", pictures=(PICTURE,))) is not None
+    assert "without its pictures" in caplog.text
 
 
 @pytest.mark.parametrize(

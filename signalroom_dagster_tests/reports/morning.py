@@ -1,13 +1,13 @@
 """A client's morning: two weeks of figures that can be added up by hand, and a sender that writes into a file."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from signalroom_dagster.loading import runs, warehouse
-from signalroom_dagster.notifications.message import Message
+from signalroom_dagster.notifications.message import BeforeCall, Message, UnknownOutcomeError
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
 
@@ -95,8 +95,9 @@ class FileSender:
         self.errors: list[Exception] = []
         self.looks_up = False
 
-    def send(self, message: Message) -> str:
+    def send(self, message: Message, before: BeforeCall = lambda: None) -> str:
         """Append the message, or raise what the test wants raised."""
+        before()
         if self.errors:
             raise self.errors.pop(0)
         if message.channel == "email" and (found := self._id_of(message)):
@@ -106,9 +107,11 @@ class FileSender:
                                    "text": message.text, "pictures": len(message.pictures)}) + "\n")  # fmt: skip
         return f"id-{len(self.sent)}"
 
-    def look_up(self, message: Message) -> str | None:
+    def look_up(self, message: Message, since: datetime, others: Collection[str]) -> str | None:
         """The message's id, when this provider can tell."""
-        return self._id_of(message) if self.looks_up else None
+        if not self.looks_up or message.channel == "email":
+            raise UnknownOutcomeError("it cannot be looked up")
+        return self._id_of(message)
 
     @property
     def sent(self) -> Sequence[dict[str, Any]]:
