@@ -51,7 +51,7 @@ class SignalRoomRunCoordinator(dg.QueuedRunCoordinator):
 
 
 def tags_of(run: dg.DagsterRun) -> Mapping[str, str]:
-    """What a run is, for the limits: `api` and `files` load one source each; reports wait, so they wait by themselves.
+    """What a run is, for the limits: `api` and `files` load one source each; reports have a queue of their own.
 
     A load may take `ingest.max_minutes`, one of many days that long for every week of them: what is ended then goes on
     where it stopped. Runs of several sources belong to no account; the limiter in `limits` still keeps their pace.
