@@ -70,7 +70,7 @@ def tell_of(found: Sequence[SetAside], now: datetime) -> None:
         )  # fmt: skip
         telling.failed(failure)
     left = {(item.subject, item.client) for item in found}
-    for incident in telling.incidents().open():
+    for incident in telling.open_incidents():
         if incident.kind == "definition" and (incident.subject, incident.client) not in left:
             telling.recovered("definition", incident.subject, incident.client)
 
