@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import UTC, datetime
 
-from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.errors import WrongRequestError
 from signalroom_dagster.events.stores.contract import Store
 
 
@@ -22,5 +22,5 @@ def as_moment(text: str | None) -> datetime | None:
     try:
         found = datetime.fromisoformat(text) if text else None
     except ValueError:
-        raise ConfigurationError(f"{text!r} is not a moment: write it as 2026-03-01T12:00") from None
+        raise WrongRequestError(f"{text!r} is not a moment: write it as 2026-03-01T12:00") from None
     return found.replace(tzinfo=found.tzinfo or UTC) if found else None

@@ -18,6 +18,7 @@ from signalroom_dagster.clients import load_clients, unreadable_clients
 from signalroom_dagster.defs.alerts import REPORT_STEP, Subjects, failure_of
 from signalroom_dagster.defs.assets.declared import events_of, everything_set_aside, tell_of
 from signalroom_dagster.defs.assets.status import FRESHNESS, freshness_metadata
+from signalroom_dagster.defs.attempts import ANSWERED
 from signalroom_dagster.defs.lost_runs import build_lost_runs_sensor
 from signalroom_dagster.defs.sensors import initial_status
 from signalroom_dagster.defs.tags import REASON_TAG, RETRY_NUMBER_TAG, SUPERVISED_TAG, WILL_RETRY_TAG
@@ -56,7 +57,8 @@ def _run_failures() -> dg.SensorDefinition:
         subjects = Subjects(context.instance, run)
         events = context.get_step_failure_events()
         for failure in [failure_of(event, subjects) for event in events] or [_lost(context, subjects)]:
-            telling.failed(failure)
+            if failure.error not in ANSWERED:
+                telling.failed(failure)
 
     return alert_on_run_failure
 

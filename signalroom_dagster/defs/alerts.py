@@ -20,7 +20,7 @@ from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.defs.assets.declared import DEFINITIONS
 from signalroom_dagster.defs.assets.reports import reported_day
-from signalroom_dagster.defs.attempts import ATTEMPTS_MADE, ERROR, SAID
+from signalroom_dagster.defs.attempts import ANSWERED, ATTEMPTS_MADE, ERROR, SAID
 from signalroom_dagster.defs.tags import PARTITION_TAG
 from signalroom_dagster.loading import catalog
 from signalroom_dagster.loading.sql_models import models
@@ -88,7 +88,8 @@ def look(events: Iterable[dg.DagsterEvent], subjects: Subjects) -> None:
     rows, client, run = 0, subjects.client, subjects.run.run_id
     for event in events:
         if event.is_step_failure:
-            telling.failed(failure_of(event, subjects))
+            if (failure := failure_of(event, subjects)).error not in ANSWERED:
+                telling.failed(failure)
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             _look_at_check(event.asset_check_evaluation_data, subjects)
         elif event.is_step_materialization:

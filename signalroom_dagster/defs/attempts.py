@@ -12,12 +12,33 @@ from contextlib import contextmanager
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
+from signalroom_dagster.clients import Client, get_client
+from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.defs.tags import PARENT_RUN_TAG, RETRY_NUMBER_TAG
 from signalroom_dagster.redaction import redact_error
 from signalroom_dagster.retries import ATTEMPTS, decide, root_error
 
+_DAGSTERS_REFUSALS = ("DagsterInvalidInvocationError", "DagsterUnknownPartitionError")
 ERROR, ATTEMPTS_MADE, SAID = "error", "attempts", "said"
 """The metadata of a final failure."""
+
+
+ANSWERED = frozenset({"WrongRequestError", "RetentionError", "ValidationError", *_DAGSTERS_REFUSALS})
+"""Errors of what a person has asked for: the run says what is wrong, and nothing is broken that anybody is alerted of.
+Dagster's own are those for a partition that there is not; `ValidationError` is one of the run's configuration."""
+
+
+def client_of(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Client:
+    """The client that a run is for. Raises dg.Failure for a run without a partition, or with one that is no client."""
+    try:
+        if context.has_partition_key:
+            return get_client(context.partition_key)
+        words = (
+            "the run is for no one client: choose a partition, as in --partition 713, each client in a run of its own"
+        )
+    except ConfigurationError as error:
+        words = str(error)
+    raise dg.Failure(words, metadata={ERROR: "WrongRequestError", SAID: words}, allow_retries=False)
 
 
 @contextmanager

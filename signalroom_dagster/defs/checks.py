@@ -12,7 +12,7 @@ import dagster as dg
 
 from signalroom_dagster.defs.assets.analysis import build_analysis_checks
 from signalroom_dagster.defs.assets.reference import build_reference_checks
-from signalroom_dagster.defs.attempts import first_run_id
+from signalroom_dagster.defs.attempts import client_of, first_run_id
 from signalroom_dagster.defs.partitions import all_clients, client_partitions
 from signalroom_dagster.loading import catalog, file_checks, freshness, slice_checks, warehouse
 from signalroom_dagster.loading.file_checks import Finding
@@ -79,7 +79,7 @@ def _checks_of_model(model: TableName) -> dg.AssetChecksDefinition:
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         keys = {key.name: key for key in context.selected_asset_check_keys}
         with warehouse.exclusive():
-            found = run_checks(model, context.op_execution_context.partition_key, sorted(keys))
+            found = run_checks(model, client_of(context.op_execution_context).id, sorted(keys))
         for name, finding in found.items():
             yield _result(keys[name], finding, warns=checks_of(model)[name].severity == "warn")
 
@@ -90,7 +90,7 @@ def _checks_of(source: str, table: str, looks: Mapping[str, Look]) -> dg.AssetCh
     @dg.multi_asset_check(name=f"check_{source}_{table}", specs=_specs(source, table, looks), can_subset=True)
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         step = context.op_execution_context
-        run, client = first_run_id(context.instance, step.run), step.partition_key
+        run, client = first_run_id(context.instance, step.run), client_of(step).id
         with warehouse.exclusive(), warehouse.connected() as query:
             for key in sorted(context.selected_asset_check_keys):
                 found = looks[key.name](query, source, table, client, run)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from signalroom_dagster.clients import get_client
+from signalroom_dagster.defs.attempts import client_of
 from signalroom_dagster.defs.in_flight import in_flight
 from signalroom_dagster.defs.partitions import all_clients
 from signalroom_dagster.defs.purge import purge
@@ -60,7 +60,7 @@ def build_daily_sync() -> dg.JobDefinition:
 
     @dg.op(description="Run the job of each source of the client in turn; one that fails does not stop the others.")
     def sync_sources(context: dg.OpExecutionContext) -> None:
-        client = get_client(context.partition_key)
+        client = client_of(context)
         failed = [source for source in client.sources if not _loaded(context, source, client.id)]
         if failed:
             raise dg.Failure(f"client {client.id}: {', '.join(failed)} failed; see their runs", allow_retries=False)

@@ -9,6 +9,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -177,10 +178,14 @@ def schemas() -> list[str]:
     return sorted({*dlt_sources(), "public", "reports", "analysis", "events"})
 
 
-def check_span(name: str, span: "Span") -> None:
-    """Raises WrongRequestError when days are asked for of a source that is not read by day."""
+def check_span(name: str, span: "Span", client: Client | None = None) -> None:
+    """Raises WrongRequestError when days are asked for of a source that is not read by day, or for days that for the
+    client are all still to come: nothing would be read, and all look well."""
     if span.is_asked and not is_read_by_day(name):
         raise WrongRequestError(f"{name} is not read by day: it always loads whatever is new, leave out the dates")
+    today = datetime.now(client.zone).date() if client else None
+    if client and span.since and today and span.since > today:
+        raise WrongRequestError(f"the days since {span.since} are still to come: client {client.id} is at {today}")
 
 
 def listing_digests(name: str, client: Client) -> Mapping[str, str]:

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from signalroom_dagster import config, logs
 from signalroom_dagster.clients import Client
+from signalroom_dagster.errors import WrongRequestError
 from signalroom_dagster.loading import catalog
 from signalroom_dagster.loading.reference import create_reference_tables, load_reference
 from signalroom_dagster.loading.table_columns import read_table_columns
@@ -71,7 +72,7 @@ def open_load(source: str, client: Client, run_id: str, span: Span = WHOLE) -> G
     import dlt
 
     settings = catalog.settings_for(source, client)
-    catalog.check_span(source, span)
+    catalog.check_span(source, span, client)
     config.anchor_dlt()
     with scratch_folder(pipeline_name(source, client.id)) as folder, kept_open(), closing(destination()) as warehouse:
         complete_own_tables(source)
@@ -106,7 +107,7 @@ def run_load(source: str, client: Client, run_id: str, resources: Sequence[str] 
     with exclusive(), open_load(source, client, run_id, span) as load:
         known = list(load.source.resources)
         if unknown := [name for name in resources if name not in known]:
-            raise config.ConfigurationError(
+            raise WrongRequestError(
                 f"{source} of client {client.id} has no resource {', '.join(unknown)} (there are: {', '.join(known)})"
             )
         load.pipeline.run(load.source.with_resources(*resources) if resources else load.source)
@@ -140,7 +141,7 @@ def preview_load(
 
     What `run_id` has committed already is left out.
     """
-    catalog.check_span(source, span)
+    catalog.check_span(source, span, client)
     if catalog.is_reference(source):
         with exclusive():
             differences = load_reference(source, client, dry_run=True)

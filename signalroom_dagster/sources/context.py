@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.errors import WrongRequestError
 from signalroom_dagster.files import LedgerEntry, TableColumns
 from signalroom_dagster.slices import Window
 
@@ -21,11 +21,9 @@ class Span:
     lookback_days: int | None = None
 
     def __post_init__(self) -> None:
-        """Raises ConfigurationError for a span that ends before it begins."""
+        """Raises WrongRequestError for a span that ends before it begins."""
         if self.since and self.until and self.since > self.until:
-            raise ConfigurationError(
-                f"the days from {self.since} to {self.until} are none: the first is after the last"
-            )
+            raise WrongRequestError(f"the days from {self.since} to {self.until} are none: the first is after the last")
 
     @property
     def is_asked(self) -> bool:
@@ -34,11 +32,11 @@ class Span:
 
 
 def as_day(text: str | None) -> date | None:
-    """A day as it is written in run configuration and on the command line. Raises ConfigurationError for others."""
+    """A day as it is written in run configuration and on the command line. Raises WrongRequestError for others."""
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
-        raise ConfigurationError(f"{text!r} is not a day: write it as YYYY-MM-DD") from None
+        raise WrongRequestError(f"{text!r} is not a day: write it as YYYY-MM-DD") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ import dagster as dg
 from pydantic import Field
 
 from signalroom_dagster.config import destination_name
-from signalroom_dagster.defs.attempts import attempt
+from signalroom_dagster.defs.attempts import attempt, client_of
 from signalroom_dagster.events.contracts import load_contracts
 from signalroom_dagster.loading import warehouse
 
@@ -59,7 +59,7 @@ def build_analysis_assets() -> list[dg.AssetsDefinition]:
 
     @dg.multi_asset(name=STEP, specs=[spec])
     def results(context: dg.AssetExecutionContext, config: AnalysisConfig) -> dg.MaterializeResult[Any]:
-        client = context.partition_key
+        client = client_of(context).id
         with attempt(context, f"client {client}, analysis"):
             warehouse.wait_until_reachable(context.log.warning)
             return _analyse(context, client, config)
@@ -77,7 +77,7 @@ def build_analysis_checks() -> list[dg.AssetChecksDefinition]:
         from signalroom_dagster.analysis.health import examine
         from signalroom_dagster.analysis.store import opened_store
 
-        client = context.op_execution_context.partition_key
+        client = client_of(context.op_execution_context).id
         found = examine(opened_store(), [client])[client]
         for key in sorted(context.selected_asset_check_keys):
             finding = found[key.name]

@@ -14,11 +14,10 @@ from dagster_dlt import DagsterDltResource, DagsterDltTranslator, dlt_assets
 from dagster_dlt.translator import DltResourceTranslatorData
 from pydantic import Field
 
-from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import destination_name
 from signalroom_dagster.defs.assets.code_references import code_reference
 from signalroom_dagster.defs.assets.load_metadata import COLUMN_SCHEMA, declared_columns, load_metadata
-from signalroom_dagster.defs.attempts import attempt, first_run_id
+from signalroom_dagster.defs.attempts import attempt, client_of, first_run_id
 from signalroom_dagster.defs.partitions import client_partitions
 from signalroom_dagster.loading import catalog, warehouse
 from signalroom_dagster.loading.runs import open_load
@@ -82,7 +81,7 @@ def build_ingest_assets(source: str) -> dg.AssetsDefinition:
         op_tags={"signalroom/source": source},
     )
     def load(context: dg.AssetExecutionContext, dlt: DagsterDltResource, config: LoadConfig) -> Iterator[Any]:
-        client = get_client(context.partition_key)
+        client = client_of(context)
         with attempt(context, f"client {client.id}, source {source}"):
             run_id = first_run_id(context.instance, context.run)
             warehouse.wait_until_reachable(context.log.warning)

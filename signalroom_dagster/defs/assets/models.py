@@ -11,10 +11,10 @@ from typing import Any
 
 import dagster as dg
 
-from signalroom_dagster.clients import Client, clients_of, get_client
+from signalroom_dagster.clients import Client, clients_of
 from signalroom_dagster.config import destination_name
 from signalroom_dagster.defs.assets.code_references import code_reference
-from signalroom_dagster.defs.attempts import attempt
+from signalroom_dagster.defs.attempts import attempt, client_of
 from signalroom_dagster.defs.automation import of_active_clients
 from signalroom_dagster.defs.partitions import all_clients
 from signalroom_dagster.loading import catalog, warehouse
@@ -62,7 +62,7 @@ def _asset_of(model: Model, source_of: Mapping[TableName, str]) -> dg.AssetsDefi
         op_tags={"signalroom/model": ".".join(model.name)},
     )
     def run(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        client = get_client(context.partition_key)
+        client = client_of(context)
         with attempt(context, f"client {client.id}, model {'.'.join(model.name)}"):
             warehouse.wait_until_reachable(context.log.warning)
             with warehouse.exclusive():

@@ -12,10 +12,9 @@ from typing import Any
 
 import dagster as dg
 
-from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import destination_name
 from signalroom_dagster.defs.assets.ingest import OWNER
-from signalroom_dagster.defs.attempts import attempt
+from signalroom_dagster.defs.attempts import attempt, client_of
 from signalroom_dagster.defs.partitions import client_partitions
 from signalroom_dagster.loading import catalog, warehouse
 from signalroom_dagster.loading.reference import declared_tables, load_table, open_reference
@@ -40,7 +39,7 @@ def build_reference_assets(source: str) -> dg.AssetsDefinition:
         op_tags={"signalroom/source": source},
     )
     def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
-        client = get_client(context.partition_key)
+        client = client_of(context)
         with attempt(context, f"client {client.id}, source {source}"):
             warehouse.wait_until_reachable(context.log.warning)
             with warehouse.exclusive():
@@ -74,7 +73,7 @@ def _checks_of(source: str, schema: ReferenceSchema) -> dg.AssetChecksDefinition
 
     @dg.multi_asset_check(name=f"check_{source}_{schema.name}", specs=specs, can_subset=True)
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        client = context.op_execution_context.partition_key
+        client = client_of(context.op_execution_context).id
         with warehouse.exclusive(), warehouse.connected() as query:
             for key in sorted(context.selected_asset_check_keys):
                 found = CHECKS[key.name](query, schema, client)

@@ -9,16 +9,17 @@ https://docs.dagster.io/guides/build/assets/defining-assets
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
-from signalroom_dagster.clients import Client, clients_of, get_client, load_clients
+from signalroom_dagster.clients import Client, clients_of, load_clients
 from signalroom_dagster.config import destination_name
-from signalroom_dagster.defs.attempts import attempt, first_run_id
+from signalroom_dagster.defs.attempts import attempt, client_of, first_run_id
+from signalroom_dagster.errors import WrongRequestError
 from signalroom_dagster.loading import warehouse
 from signalroom_dagster.loading.model_runs import sources_of
 from signalroom_dagster.loading.sql_models import TableName
@@ -81,7 +82,7 @@ def _asset_of(name: str, clients: Mapping[str, Subscription]) -> dg.AssetsDefini
 
     @dg.multi_asset(name=f"report_{name}", specs=[spec], check_specs=[delivered], op_tags={"signalroom/report": name})
     def report(context: dg.AssetExecutionContext, config: ReportConfig) -> Iterator[Any]:
-        client = get_client(context.partition_key)
+        client = client_of(context)
         with attempt(context, f"client {client.id}, report {name}"):
             yield _make(context, client, name, config)
 
@@ -97,6 +98,8 @@ def _make(
 ) -> dg.MaterializeResult[Any]:
     settings, channel = report_settings(), making.as_channel(config.channel)
     day = reported_day(context.instance, context.run, client, config.date)
+    if day > (today := datetime.now(client.zone).date()):
+        raise WrongRequestError(f"{day} is still to come: client {client.id} is at {today}")
     wait = settings.wait_minutes if config.wait_minutes is None else config.wait_minutes
     left = minutes_left(context.instance, context.run, wait)
     if config.wait_minutes is not None:
