@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from signalroom_dagster import logs
-from signalroom_dagster.commands import analysis, events, loads, operation, overview, reports
+from signalroom_dagster.commands import analysis, events, loads, models, operation, overview, reports
 from signalroom_dagster.commands.terminal import err, say, tell, told
 from signalroom_dagster.redaction import redact_error
 from signalroom_dagster.sandboxed import MARK
@@ -57,6 +57,7 @@ COMMANDS = {
 for command, example in COMMANDS.items():
     app.command(epilog=f"For example: {example}")(command)
 app.add_typer(loads.mappings, name="mappings")
+app.add_typer(models.models, name="models")
 for command in (analysis.consume, analysis.replay, analysis.status):
     events.events.command()(command)
 app.add_typer(events.events, name="events")

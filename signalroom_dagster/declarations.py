@@ -33,6 +33,32 @@ def set_aside() -> list[SetAside]:
     return sorted(found)
 
 
+def problems() -> list[SetAside]:
+    """What is set aside, and what a run would find out of it: SQL that cannot be planned, texts that are not Jinja.
+
+    Reads reference files, too; takes a second or two, and needs no database.
+    """
+    from signalroom_dagster.loading.planning import declared_warehouse, plan_models
+    from signalroom_dagster.reports.planning import plan_reports
+
+    found = set_aside()
+    with declared_warehouse() as query:
+        found.extend(SetAside(f"model {'.'.join(name)}", problem) for name, problem in plan_models(query).items())
+        found.extend(SetAside(subject, problem, client) for client, subject, problem in plan_reports(query))
+    for source in catalog.reference_sources():
+        for client in load_clients().values():
+            if client.status == "active" and source in client.sources:
+                found.extend(_of_reference(source, client))
+    return sorted(set(found))
+
+
+def _of_reference(source: str, client: Client) -> Iterator[SetAside]:
+    try:
+        catalog.probe(source, client)
+    except ConfigurationError as error:
+        yield SetAside(f"source {source}", str(error), client.id)
+
+
 def _of_client(client: Client) -> Iterator[SetAside]:
     file, known = f"data/clients/{client.id}/client.toml", catalog.source_names()
     for name in client.sources:

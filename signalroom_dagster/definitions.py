@@ -1,7 +1,4 @@
-"""Everything Dagster sees. What it is made of stands in `defs`; nothing is decided here.
-
-https://docs.dagster.io/guides/build/projects-and-components
-"""
+"""Everything Dagster sees. What it is made of stands in `defs`; nothing is decided here."""
 
 import gc
 

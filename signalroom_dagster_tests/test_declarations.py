@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from signalroom_dagster import sources
+from signalroom_dagster import cli, sources
 from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.declarations import set_aside
+from signalroom_dagster.declarations import problems, set_aside
 from signalroom_dagster.defs.assets.building import build_assets
 from signalroom_dagster.defs.schedules import build_schedules
 from signalroom_dagster.events.contracts import load_contracts
@@ -281,3 +282,26 @@ def test_a_template_that_cannot_be_read_costs_its_own_reports(
     [aside] = set_aside()
     assert (aside.client, aside.subject, words in aside.problem) == ("713", "report own", True)
     assert [*subscribers()] == ["weekly"]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("slack.j2", "a\n{{ rows | nosuch }}", "own/slack.j2, line 2: No filter named 'nosuch'"),
+        ("slack.j2", "a\nb\n{% for row in rows %}", "own/slack.j2, line 3: Unexpected end of template"),
+        ("query.sql", "SELECT date\nFROM everflow.daily_stats\nWHERE nosuch = 1", "line 3, column 7: "),
+    ],
+)
+def test_what_would_fail_in_a_run_is_found_without_one(agency: Project, file: str, text: str, words: str) -> None:
+    agency.add_api_client("shop", "everflow")
+    folder = agency.root / "reports" / "own"
+    folder.mkdir(parents=True)
+    (folder / "query.sql").write_text("SELECT clicks AS a FROM everflow.daily_stats")
+    (folder / "slack.j2").write_text("{{ rows }}")
+    assert "template own" not in [item.subject for item in problems()]
+    (folder / file).write_text(text)
+    write(agency, "713", '[[reports]]\nname = "own"\ntemplate = "own"\n')
+    [problem] = [item.problem for item in problems() if item.subject == "template own"]
+    assert words in problem
+    code = CliRunner().invoke(cli.app, ["models", "build", "--check"]).exit_code
+    assert code == 1

@@ -109,15 +109,15 @@ def doctor(
 
 
 def _set_aside(only: str | None) -> Iterator["Diagnosis"]:
-    """What is left out of Dagster's definitions, of one client or of all."""
-    from signalroom_dagster.declarations import set_aside
+    """What cannot be read, planned or compiled, of one client or of all."""
+    from signalroom_dagster.declarations import problems
     from signalroom_dagster.loading.inspection import Diagnosis
 
-    for item in set_aside():
+    for item in problems():
         if only is None or item.client in ("", only):
             what = item.subject.removeprefix("source ") if item.client else item.subject
             subject = f"{item.client}/{what}" if item.client else what
-            yield Diagnosis(subject, "", f"set aside: {item.problem}")
+            yield Diagnosis(subject, "", item.problem)
 
 
 def _declared(only: str | None) -> Iterator["Diagnosis"]:

@@ -6,6 +6,7 @@ A deployment that is already running must not end for one client's typo; one tha
 import os
 
 from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.declarations import problems
 from signalroom_dagster.defs.assets.declared import everything_set_aside
 
 VALIDATION = "DAGSTER_IS_DEFS_VALIDATION_CLI"
@@ -14,6 +15,6 @@ VALIDATION = "DAGSTER_IS_DEFS_VALIDATION_CLI"
 
 def refuse_what_is_set_aside() -> None:
     """Raises ConfigurationError with everything that cannot be read, while definitions are being validated."""
-    if os.environ.get(VALIDATION) and (found := everything_set_aside()):
+    if os.environ.get(VALIDATION) and (found := sorted({*everything_set_aside(), *problems()})):
         lines = [f"{item.client} {item.subject}: {item.problem}".strip() for item in found]
-        raise ConfigurationError("\n".join(["what is set aside while SignalRoom runs:", *lines]))
+        raise ConfigurationError("\n".join(["what is set aside, or would fail, while SignalRoom runs:", *lines]))

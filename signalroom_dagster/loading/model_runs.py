@@ -10,6 +10,7 @@ from functools import partial
 from signalroom_dagster import config
 from signalroom_dagster.clients import Client
 from signalroom_dagster.loading import catalog, runs
+from signalroom_dagster.loading.planning import check_model
 from signalroom_dagster.loading.sql_functions import MOST_MONEY
 from signalroom_dagster.loading.sql_models import Model, TableName, behind, models
 from signalroom_dagster.loading.tables import move_aside
@@ -42,12 +43,15 @@ def run_model(name: TableName, client: Client) -> ModelRun:
     """Replace one client's rows of a model's table with what its SELECT gives now.
 
     The caller holds `warehouse.exclusive()`. Tables that the model reads are created where no load has yet: a client
-    without one of the sources gets what the others give. Raises ConfigurationError when no source brings a table.
+    without one of the sources gets what the others give. Raises ConfigurationError when no source brings a table, and
+    for SQL that the engine cannot plan.
     """
     model, started = models()[name], time.monotonic()
-    create_read_tables(model)
-    _create_table(model)
     target, dialect = ".".join(name), config.destination_name()
+    create_read_tables(model)
+    with connected() as query:
+        check_model(query, model, dialect, client.id)
+    _create_table(model)
     with transaction(f"client {client.id}, model {target}") as query:
         lock(query, f"model|{target}|{client.id}")
         query(f"DELETE FROM {target} WHERE _client_id = %s", client.id)
@@ -66,7 +70,7 @@ def run_models_of(sources: Iterable[str], client: Client) -> Sequence[TableName]
     For loads outside Dagster, whose automation does the same. Raises what running a model raises.
     """
     changed = {table for source in sources for table in catalog.tables_of(source)}
-    affected = [name for name in _makeable() if changed.intersection(behind(models()[name].reads))]
+    affected = [name for name in makeable() if changed.intersection(behind(models()[name].reads))]
     for name in affected:
         with exclusive():
             run_model(name, client)
@@ -95,12 +99,12 @@ def create_models() -> None:
 
     The caller holds `warehouse.exclusive()`.
     """
-    for name in _makeable():
+    for name in makeable():
         create_read_tables(models()[name])
         _create_table(models()[name])
 
 
-def _makeable() -> Iterator[TableName]:
+def makeable() -> Iterator[TableName]:
     """Every model that reads only what some client's source brings, and other such models."""
     there = {table for source in catalog.source_names() for table in catalog.tables_of(source)}
     for model in models().values():

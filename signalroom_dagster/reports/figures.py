@@ -11,9 +11,10 @@ from typing import Any, TypeAlias
 
 from signalroom_dagster.clients import Client
 from signalroom_dagster.config import destination_name
+from signalroom_dagster.loading.planning import check_plan
 from signalroom_dagster.loading.warehouse import Query
 from signalroom_dagster.reports.coverage import Coverage, whole_days
-from signalroom_dagster.reports.templates import Template
+from signalroom_dagster.reports.templates import QUERIES, Template
 
 Row: TypeAlias = Mapping[str, Any]
 
@@ -80,6 +81,8 @@ def figures(
     rows: dict[str, Sequence[Row]] = {}
     for item in template.queries.values():
         text, bound = item.statement(destination_name(), client.id, values)
+        where = f"{template.folder / QUERIES}: query {item.name}"
+        check_plan(query, text, bound, written=item.sql, where=where, first_line=item.line)
         found = query(text, *bound)
         rows[item.name] = [dict(zip(item.columns, map(_plain, row), strict=True)) for row in found]
     return Figures(

@@ -6,15 +6,19 @@ https://jinja.palletsprojects.com/ and https://mjml.io/ (rendered by https://git
 import base64
 import hashlib
 import html
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import jinja2
 
 from signalroom_dagster.clients import Client
+from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.notifications.gsm import fitted
 from signalroom_dagster.notifications.mrkdwn import shortened
 from signalroom_dagster.reports import templates, words
@@ -23,6 +27,7 @@ from signalroom_dagster.reports.figures import Figures
 from signalroom_dagster.reports.subscriptions import Subscription
 from signalroom_dagster.reports.templates import Template, get_template
 
+_TEXTS = (".j2", ".mjml")
 CHART_NAME = "chart.png"
 CHART_REFERENCE = f"cid:{CHART_NAME}"
 
@@ -139,6 +144,22 @@ def _write(
     """One file of a template, filled in; None where the template has no such file."""
     if file not in template.files:
         return None
+    with _explained(template):
+        environment = _environment(template, known["_filters"], finalize, autoescape=autoescape)
+        return environment.get_template(f"{template.name}/{file}").render(known).strip()
+
+
+def check_texts(template: Template) -> None:
+    """Raises ConfigurationError for a file of a template that is not Jinja, or uses a filter that there is not."""
+    filters = words.filters("USD", ZoneInfo("UTC"), date(2026, 3, 1))
+    with _explained(template):
+        for file in template.files & {templates.SLACK, templates.TEXT, templates.SMS, templates.EMAIL}:
+            _environment(template, filters, None).get_template(f"{template.name}/{file}")
+
+
+def _environment(
+    template: Template, filters: Mapping[str, Any], finalize: Callable[[Any], Any] | None, *, autoescape: bool = False
+) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([template.folder.parent, *templates.search_path()]),
         autoescape=autoescape,  # nosec B701  # off only where the words are no markup: text and text messages
@@ -147,8 +168,21 @@ def _write(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(known["_filters"])
-    return environment.get_template(f"{template.name}/{file}").render(known).strip()
+    environment.filters.update(filters)
+    return environment
+
+
+@contextmanager
+def _explained(template: Template) -> Generator[None]:
+    """Raises ConfigurationError for what Jinja raises, with file and line: asking again would not help."""
+    try:
+        yield
+    except jinja2.TemplateSyntaxError as error:
+        raise ConfigurationError(f"{error.filename or template.folder}, line {error.lineno}: {error.message}") from None
+    except jinja2.TemplateError as error:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(_TEXTS)]
+        place = f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else str(template.folder)
+        raise ConfigurationError(f"{place}: {error.message}") from None
 
 
 def _with_html(found: Rendered, mjml: str | None) -> Rendered:

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from signalroom_dagster.clients import get_client
-from signalroom_dagster.config import destination_name
+from signalroom_dagster.config import ConfigurationError, destination_name
 from signalroom_dagster.loading import runs, warehouse
 from signalroom_dagster.loading.model_checks import checks_of, run_checks
 from signalroom_dagster.loading.model_runs import create_models, run_model
-from signalroom_dagster.loading.sql_models import models
+from signalroom_dagster.loading.sql_models import Model, models
+from signalroom_dagster.retries import decide
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project, orders, write_export
 
@@ -310,3 +311,24 @@ def test_orders_are_checked_against_the_exports(any_warehouse: Project) -> None:
         found = run_checks(ORDERS, "713", names)
     assert {name for name, finding in found.items() if not finding.passed} == set(names)
     assert found["every_order_is_there"].said == "orders_id 2"
+
+
+@pytest.mark.parametrize(
+    ("sql", "place", "words"),
+    [
+        ("-- nme\nSELECT _client_id,\n  nme AS x\nFROM everflow.daily_stats", "line 3, column 3: ", "nme"),
+        ("SELECT _client_id,\n  s.nme AS x\nFROM everflow.daily_stats AS s", "line 2, column ", "nme"),
+        ("SELECT _client_id,\n  no_such(date) AS x\nFROM everflow.daily_stats", "line 2, column 3: ", "no_such"),
+        ("SELECT _client_id, SUM(clicks) AS x\nFROM everflow.daily_stats", "line 1, column 8: ", "GROUP BY"),
+    ],
+)
+def test_what_the_planner_refuses_is_told_with_its_place_and_not_tried_again(
+    any_warehouse: Project, monkeypatch: pytest.MonkeyPatch, sql: str, place: str, words: str
+) -> None:
+    any_warehouse.add_api_client("713", "everflow")
+    model = Model(("public", "broken"), sql, "", [("everflow", "daily_stats")], {"_client_id": "", "x": ""})
+    monkeypatch.setattr("signalroom_dagster.loading.model_runs.models", lambda: {model.name: model})
+    with pytest.raises(ConfigurationError) as caught:
+        run(model.name)
+    assert str(caught.value).startswith(f"models/public/broken.sql, {place}") and words in str(caught.value)
+    assert decide(caught.value, 1).wait is None

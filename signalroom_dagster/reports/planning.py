@@ -1,0 +1,55 @@
+"""Whether reports can be made: each query planned with its subscription's parameters, each text of a template compiled.
+
+Needs no database and sends nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any
+
+from signalroom_dagster.clients import Client, load_clients
+from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.loading.planning import check_plan
+from signalroom_dagster.loading.warehouse import Query
+from signalroom_dagster.reports.queries import DATE
+from signalroom_dagster.reports.rendering import check_texts
+from signalroom_dagster.reports.subscriptions import subscriptions
+from signalroom_dagster.reports.templates import QUERIES, Template, get_template, template_names
+
+DAY = date(2026, 3, 1)
+
+
+def plan_reports(query: Query) -> Iterator[tuple[str, str, str]]:
+    """Client, report and problem of each subscription that cannot be made; of a template itself without a client.
+
+    `query` asks a warehouse that has every table of sources and models.
+    """
+    broken: set[str] = set()
+    for name in template_names():
+        try:
+            template = get_template(name)
+            check_texts(template)
+            _check(query, template, "client", {})
+        except ConfigurationError as error:
+            broken.add(name)
+            yield "", f"template {name}", str(error)
+    for client in load_clients().values():
+        for item in subscriptions(client):
+            if item.template not in broken:
+                yield from _of_subscription(query, client, item.name, item.template, item.params)
+
+
+def _of_subscription(
+    query: Query, client: Client, name: str, template: str, params: Mapping[str, Any]
+) -> Iterator[tuple[str, str, str]]:
+    try:
+        _check(query, get_template(template), client.id, params)
+    except ConfigurationError as error:
+        yield client.id, f"report {name}", str(error)
+
+
+def _check(query: Query, template: Template, client_id: str, params: Mapping[str, Any]) -> None:
+    for item in template.queries.values():
+        text, values = item.statement("duckdb", client_id, {**params, DATE: DAY})
+        where = f"{template.folder / QUERIES}: query {item.name}"
+        check_plan(query, text, values, written=item.sql, where=where, first_line=item.line)
