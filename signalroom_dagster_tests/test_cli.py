@@ -308,7 +308,7 @@ def test_a_source_that_fails_keeps_no_other_from_being_loaded_and_modelled(proje
     code, said = signalroom("run", "--all", "--client", "713")
     assert code == 1
     assert "client 713, source everflow: [sources.everflow.clients.713] api_key is missing" in said
-    assert "made anew: public.orders" in said
+    assert "made anew: " in said and "public.orders_by_state" in said
     assert "3 sources of client 713 tried; failed: everflow, redtrack" in said
     assert ask("SELECT count(*) FROM public.orders WHERE _client_id = '713'") == [(2,)]
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 COLOURS = {"ok": "green", "warn": "yellow", "later": "cyan", "fail": "red"}
+SHOWN = {"ok": "   ok", "warn": " warn", "later": "later", "fail": " FAIL"}
 
 
 def clients(as_json: JsonOption = False) -> None:
@@ -85,7 +86,7 @@ def doctor(
     for diagnosis in (*variables, *aside.values(), *asked, *_declared(client)):
         diagnoses.append(diagnosis)
         if not as_json:
-            out.print(f"[{COLOURS[diagnosis.state]}]{diagnosis.state:>5}[/]  {escape(diagnosis.subject)}: ", end="")
+            out.print(f"[{COLOURS[diagnosis.state]}]{SHOWN[diagnosis.state]}[/]  {escape(diagnosis.subject)}: ", end="")
             say(redact(diagnosis.problem or diagnosis.what))
     counts = Counter(diagnosis.state for diagnosis in diagnoses)
     if as_json:

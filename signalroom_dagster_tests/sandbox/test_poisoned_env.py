@@ -90,7 +90,7 @@ def run(production: Production, *command: str, **environment: str) -> "subproces
     plain = {name: value for name, value in os.environ.items() if not name.startswith(sandboxed.PREFIXES)}
     own = {"SIGNALROOM_PROJECT_DIR": str(production.checkout), "PYTHONPATH": str(ROOT), **environment}
     return subprocess.run(
-        command, cwd=production.checkout, env={**plain, **own}, capture_output=True, text=True, check=False, timeout=300
+        command, cwd=production.checkout, env={**plain, **own}, capture_output=True, text=True, check=False, timeout=540
     )
 
 
