@@ -115,7 +115,7 @@ def test_each_zone_has_its_schedule_and_planned_clients_have_none(agency: Projec
     assert names == {
         *(f"everflow_{name}_{zone}" for name in ("hourly", "nightly", "weekly")
           for zone in ("america_new_york", "europe_rome")),
-        "morning_report_713",
+        "morning_report_713", "purge_nightly",
     }  # fmt: skip
 
 
@@ -210,7 +210,8 @@ def test_a_time_that_cannot_be_read_is_told_and_the_others_stay(agency: Project)
     assert "lookback is not valid" in problems["nightly"]
     assert "a name is lower case" in problems["Weekly"]
     assert {schedule.name for schedule in build_schedules()} == {
-        "everflow_daily_america_new_york", "everflow_daily_europe_rome", "morning_report_713"
+        "everflow_daily_america_new_york", "everflow_daily_europe_rome", "morning_report_713",
+        "purge_nightly",
     }  # fmt: skip
     agency.set(SOURCES__EVERFLOW__SCHEDULES="0 6 * * *")
     assert "is not a table of names" in refused_cadences("everflow")["schedules"]

@@ -64,7 +64,7 @@ def follow(advice: str) -> None:
 def test_what_another_system_left_is_named_with_what_will_become_of_it() -> None:
     told = found()
     assert set(told) == {"schema everflow", "public.affiliate_mapping", "public.orders", "public.daily_performance",
-                         "row level security"}  # fmt: skip
+                         "row level security", "warehouse server"}  # fmt: skip
     assert "daily_stats of another system: a load refuses" in told["schema everflow"]
     assert "it is kept and gets redtrack_source_alias, _client_id" in told["public.affiliate_mapping"] or (
         "it is kept and gets _client_id, redtrack_source_alias" in told["public.affiliate_mapping"]
