@@ -85,7 +85,7 @@ def create_own_tables(schema: str, tables: Sequence[OwnTable]) -> None:
     """
     engine = destination_name()
     with connected() as query:
-        if not tables or is_current(query, engine, tables):
+        if not tables or is_current(query, engine, tables) and all(is_secured(query, table.name) for table in tables):
             return
 
     def change(query: Query) -> None:
