@@ -176,9 +176,14 @@ def test_a_column_finds_its_value_by_path_and_nothing_on_the_way_is_null() -> No
 
 
 def test_a_table_says_in_dlts_words_what_its_columns_are() -> None:
-    columns = columns_of({"day": "date", "cost": "decimal", "at": "epoch seen", "props": "jsontext"})
+    columns = columns_of({"day": "date", "cost": "decimal | what it cost", "at": "epoch seen", "props": "jsontext"})
     table = Table(name="spend", about="Spend.", key=("day",), columns=columns)
-    assert table.hints["_client_id"] == {"name": "_client_id", "data_type": "text", "nullable": False}
+    assert table.hints["_client_id"] == {
+        "name": "_client_id",
+        "data_type": "text",
+        "nullable": False,
+        "description": "the client whose row it is",
+    }
     assert table.hints["day"]["nullable"] is False
     assert table.hints["cost"] == {
         "name": "cost",
@@ -186,6 +191,7 @@ def test_a_table_says_in_dlts_words_what_its_columns_are() -> None:
         "nullable": True,
         "precision": 18,
         "scale": 4,
+        "description": "what it cost",
     }
     assert (table.hints["at"]["data_type"], table.hints["props"]["data_type"]) == ("timestamp", "json")
 
