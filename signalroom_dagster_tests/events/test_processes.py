@@ -77,10 +77,17 @@ def test_a_gateway_that_is_told_to_stop_answers_what_it_has_taken_and_stores_it(
             assert secret not in gateway.log
 
 
-def test_a_gateway_without_tokens_refuses_an_address_that_others_can_reach(project: Project) -> None:
+def test_without_tokens_an_address_that_others_can_reach_takes_no_event(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project.add_client("713")
-    with pytest.raises(ConfigurationError, match="EVENTS__TENANTS__<id>__TOKEN"):
-        serve("0.0.0.0", 0)
+    apps: list[Any] = []
+    monkeypatch.setattr("uvicorn.run", lambda app, **_: apps.append(app))
+    for host in ("0.0.0.0", "127.0.0.1"):
+        serve(host, free_port())
+    with TestClient(apps[0]) as public, TestClient(apps[1]) as private:
+        assert [each.post("/v1/events", json=[]).status_code for each in (public, private)] == [401, 204]
+        assert public.get("/healthz").status_code == 200
 
 
 def test_an_address_that_others_can_reach_keeps_the_figures_closed(
