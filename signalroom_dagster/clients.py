@@ -46,6 +46,13 @@ class Client(BaseModel):
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError("not a time zone name such as America/New_York") from None
 
+    @field_validator("sources")
+    @classmethod
+    def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := sorted({name for name in value if value.count(name) > 1}):
+            raise ValueError(f"names {', '.join(twice)} twice")
+        return value
+
     @property
     def zone(self) -> ZoneInfo:
         """The client's time zone, for turning instants into days."""

@@ -127,6 +127,7 @@ def test_a_missing_key_is_named_with_its_file(root: Path, key: str) -> None:
         ('"USD"', '"usd"', "currency"),
         ('"USD"', '"USD\\n"', "currency"),
         ('["s3_exports", "everflow"]', '"s3_exports"', "sources"),
+        ('["s3_exports", "everflow"]', '["everflow", "everflow"]', "sources"),
         ("name =", "nickname = 1\nname =", "nickname"),
     ],
 )

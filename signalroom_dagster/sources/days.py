@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PositiveInt
 
 from signalroom_dagster.sources.context import SourceContext
 
@@ -25,7 +25,7 @@ class DaySettings(BaseModel):
     first load begins (the client's own by default), `end_date` the last day there is, for an account that was closed.
     """
 
-    lookback_days: int | dict[str, int] = 2
+    lookback_days: PositiveInt | dict[str, PositiveInt] = 2
     start_date: date | None = None
     end_date: date | None = None
 

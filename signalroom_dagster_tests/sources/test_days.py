@@ -5,6 +5,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from pydantic import ValidationError
 
 from signalroom_dagster.sources.context import Span
 from signalroom_dagster.sources.days import (
@@ -140,3 +141,9 @@ def test_a_day_lasts_from_midnight_to_midnight_also_when_the_clocks_change(
     assert (end - start).total_seconds() == hours * 3600
     assert day_of(start, zone) == day
     assert start.tzinfo is UTC
+
+
+@pytest.mark.parametrize("days", [0, -3, {"daily_stats": 0}])
+def test_a_look_back_of_no_day_is_refused(days: object) -> None:
+    with pytest.raises(ValidationError):
+        DaySettings.model_validate({"lookback_days": days})
