@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from signalroom_dagster.config import raw_setting
 from signalroom_dagster.cron_lines import CronLine
-from signalroom_dagster.environment_settings import variable_of
+from signalroom_dagster.refused_values import kind_of, refusals
+from signalroom_dagster.settings_files import named_variable, worded
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
@@ -38,7 +39,8 @@ def refused_cadences(source: str) -> Mapping[str, str]:
 def _entries(source: str) -> Mapping[str, Cadence | str]:
     section = raw_setting(dict[str, str | Cadence], "sources", source, "schedules") or {}
     if not isinstance(section, Mapping):
-        return {"schedules": f"[sources.{source}] schedules is not a table of names and their cron lines"}
+        what = f"is {kind_of(section)}, but no table of names and their cron lines"
+        return {"schedules": f"[sources.{source}] schedules {what}"}
     return {name: _entry(source, name, item) for name, item in cast("Mapping[str, Any]", section).items()}
 
 
@@ -48,11 +50,7 @@ def _entry(source: str, name: str, item: Any) -> Cadence | str:
     try:
         return Cadence.model_validate({"cron": item} if isinstance(item, str) else item)
     except ValidationError as error:
-        return "; ".join(_words(each, source, name) for each in error.errors(include_input=False, include_url=False))
-
-
-def _words(problem: Any, source: str, name: str) -> str:
-    section, place = ("sources", source, "schedules", name), problem["loc"]
-    variable = f"; as an environment variable: {variable_of(Cadence, place, section)}" if place else ""
-    key = ".".join(map(str, place)) or "it"
-    return f"[{'.'.join(section)}] {key} is not valid ({problem['msg']}){variable}"
+        section = ("sources", source, "schedules", name)
+        return "; ".join(
+            worded(each, section) + named_variable(each, Cadence, section) for each in refusals(error, Cadence)
+        )

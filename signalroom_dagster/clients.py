@@ -6,7 +6,6 @@ file cannot be read is none until it is mended: it is told of, and keeps nobody 
 
 import functools
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -15,9 +14,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from signalroom_dagster.config import ConfigurationError, project_dir
+from signalroom_dagster.config import ConfigurationError, project_dir, shown
 from signalroom_dagster.errors import WrongRequestError
 from signalroom_dagster.naming import CLIENT_ID
+from signalroom_dagster.refused_values import refused
+from signalroom_dagster.settings_files import read_toml
 
 FILE = "client.toml"
 
@@ -32,7 +33,7 @@ class Client(BaseModel):
     status: Literal["active", "planned"]
     start_date: date
     timezone: str
-    currency: str = Field(pattern="^[A-Z]{3}$")
+    currency: str = Field(pattern="^[A-Z]{3}$", examples=["USD"])
     sources: tuple[str, ...]
     reports: tuple[Mapping[str, Any], ...] = ()
     notify_on_success: tuple[str, ...] = ()
@@ -122,21 +123,17 @@ def clients_of(source: str) -> list[Client]:
 @functools.lru_cache(maxsize=4096)
 def _read(file: str, version: tuple[int, int, int]) -> Client | ConfigurationError:
     path = Path(file)
-    client_id = path.parent.name
+    client_id, where = path.parent.name, shown(path)
     if not CLIENT_ID.match(client_id):
         return ConfigurationError(
-            f"{path}: the folder name {client_id!r} is the client's id; use lower-case letters, digits and single "
+            f"{where}: the folder name {client_id!r} is the client's id; use lower-case letters, digits and single "
             "underscores"
         )
     try:
-        return Client.model_validate({**tomllib.loads(path.read_text("utf-8")), "id": client_id})
+        return Client.model_validate({**read_toml(path), "id": client_id})
     except ValidationError as error:
-        found = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
-            for item in error.errors(include_input=False, include_url=False)
-        )
-        return ConfigurationError(f"{path}: {found}")
+        return ConfigurationError(f"{where}: {refused(error, Client)}")
     except OSError as error:
-        return ConfigurationError(f"{path}: cannot be read: {error.strerror}")
+        return ConfigurationError(f"{where}: cannot be read: {error.strerror}")
     except (ValueError, RecursionError) as error:  # TOML's own, text that is not UTF-8, numbers that are too long
-        return ConfigurationError(f"{path}: not valid TOML: {error}")
+        return ConfigurationError(f"{where}: not valid TOML: {error}")

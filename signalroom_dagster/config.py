@@ -9,17 +9,20 @@ https://dlthub.com/docs/general-usage/credentials/setup
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 
-from signalroom_dagster.environment_settings import closed, is_table, parsed, variable_of, with_single_keys
+from signalroom_dagster.environment_settings import closed, is_table, parsed, with_single_keys
 from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.redaction import keep_password, keep_secret
 from signalroom_dagster.sandboxed import check_sandbox
-from signalroom_dagster.settings_files import providers, unreadable
+from signalroom_dagster.settings_files import check_tables, explained, providers, take_byte_order_marks, unreadable
+
+if TYPE_CHECKING:
+    from dlt.common.configuration.providers import ConfigProvider
 
 Model = TypeVar("Model", bound=BaseModel)
 DestinationName = Literal["duckdb", "postgres"]
@@ -30,14 +33,24 @@ class ClientOnly:
 
 
 def project_dir() -> Path:
-    """The folder that holds `data/` and `.dlt/`: `SIGNALROOM_PROJECT_DIR`, else the checkout, else here."""
+    """The folder that holds `data/` and `.dlt/`: `SIGNALROOM_PROJECT_DIR`, else the checkout, else here.
+
+    Raises ConfigurationError for one that is not there.
+    """
     chosen = os.environ.get("SIGNALROOM_PROJECT_DIR")
     return _resolved(chosen) if chosen else _checkout() or Path.cwd()
 
 
 @functools.cache
 def _resolved(folder: str) -> Path:
-    return Path(folder).resolve()
+    """Raises ConfigurationError for a folder that is not there: it would look like a project without clients."""
+    path = Path(folder).resolve()
+    if not path.is_dir():
+        raise ConfigurationError(
+            f"SIGNALROOM_PROJECT_DIR is {folder}, which is no folder: name the one that holds data/clients/, or leave "
+            "it out for the checkout"
+        )
+    return path
 
 
 @functools.cache
@@ -45,6 +58,11 @@ def _checkout() -> Path | None:
     """The folder that the package lies in, when it is a project."""
     folder = Path(__file__).resolve().parent.parent
     return folder if (folder / "data" / "clients").is_dir() else None
+
+
+def shown(path: Path) -> str:
+    """A path as messages name it: from the project folder on, or whole where it lies elsewhere."""
+    return str(path.relative_to(project_dir())) if path.is_relative_to(project_dir()) else str(path)
 
 
 def work_dir() -> Path:
@@ -137,6 +155,7 @@ def postgres_url() -> str:
 def anchor_dlt() -> None:
     """Let dlt read its own tuning from the project's `.dlt/`, wherever the process was started; nothing from a folder
     with a file that cannot be read, which dlt would raise for whatever it is asked for."""
+    take_byte_order_marks()
     nowhere = str(work_dir() / "no-settings")
     if unreadable_settings():
         os.environ["DLT_PROJECT_DIR"] = nowhere
@@ -163,11 +182,14 @@ def source_settings(model: type[Model], source: str, client_id: str) -> Model:
     """
     check_sandbox()
     _check_files()
+    sections = _sections(source, client_id)
     try:
+        check_tables(sections[0], _providers())
         return model.model_validate(_found(model, source, client_id))
     except ValidationError as error:
-        told = _explain(error, model, "sources", source, "clients", client_id)
-        raise ConfigurationError(f"client {client_id}, source {source}: {told}") from None
+        raise ConfigurationError(f"client {client_id}, source {source}: {_explain(error, model, sections)}") from None
+    except ConfigurationError as error:
+        raise ConfigurationError(f"client {client_id}, source {source}: {error}") from None
 
 
 def section_settings(model: type[Model], *section: str) -> Model:
@@ -178,11 +200,12 @@ def section_settings(model: type[Model], *section: str) -> Model:
     check_sandbox()
     if section[0] != "notifications":
         _check_files()
+    check_tables(section, _providers())
     found = {key: _value(field.annotation, *section, key) for key, field in model.model_fields.items()}
     try:
         return model.model_validate({key: value for key, value in found.items() if value is not None})
     except ValidationError as error:
-        raise ConfigurationError(_explain(error, model, *section)) from None
+        raise ConfigurationError(_explain(error, model, [section])) from None
 
 
 class IngestSettings(BaseModel):
@@ -208,10 +231,14 @@ def unchecked_settings(model: type[Model], source: str, client_id: str) -> Model
 
 def wrong_settings(model: type[BaseModel], source: str, client_id: str) -> str:
     """What does not fit in what is configured of a source for a client; a key that is missing is not told."""
+    sections = _sections(source, client_id)
     try:
+        check_tables(sections[0], _providers())
         model.model_validate(_found(model, source, client_id))
     except ValidationError as error:
-        return _explain(error, model, "sources", source, "clients", client_id, missing=False)
+        return _explain(error, model, sections, missing=False)
+    except ConfigurationError as error:
+        return str(error)
     return ""
 
 
@@ -222,17 +249,26 @@ def settings_state() -> int:
 
 
 def _found(model: type[BaseModel], source: str, client_id: str, *, secrets: bool = True) -> dict[str, Any]:
-    section = ("sources", source, "clients", client_id)
+    section, shared = _sections(source, client_id)
     found: dict[str, Any] = {}
     for key, field in model.model_fields.items():
         if not secrets and SecretStr in (field.annotation, *get_args(field.annotation)):
             continue
         value = _value(field.annotation, *section, key)
-        if not any(isinstance(mark, ClientOnly) for mark in field.metadata):
-            value = _merge(_value(field.annotation, "sources", source, key), value)
+        if not _is_clients_own(model, key):
+            value = _merge(_value(field.annotation, *shared, key), value)
         if value is not None:
             found[key] = value
     return found
+
+
+def _sections(source: str, client_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Where a client's settings of a source may stand: its own section, and the one of all clients."""
+    return ("sources", source, "clients", client_id), ("sources", source)
+
+
+def _is_clients_own(model: type[BaseModel], key: str) -> bool:
+    return any(isinstance(mark, ClientOnly) for mark in model.model_fields[key].metadata)
 
 
 def _merge(default: Any, own: Any) -> Any:
@@ -245,20 +281,18 @@ def _merge(default: Any, own: Any) -> Any:
 def _value(kind: Any, *path: str) -> Any:
     """The first provider's value at `path`, or None; over a table whatever of it stands alone in the environment."""
     *sections, key = path
-    provided = (provider.get_value(key, str, "", *sections)[0] for provider in
-                providers(project_dir() / ".dlt", secrets_dir()))  # fmt: skip
+    provided = (provider.get_value(key, str, "", *sections)[0] for provider in _providers())
     value = next((value for value in provided if value is not None), None)
     value = closed(kind, parsed(kind, value)) if isinstance(value, str) else value
     return with_single_keys(kind, value, "__".join(path).upper()) if is_table(kind) else value
 
 
-def _explain(error: ValidationError, model: type[BaseModel], *section: str, missing: bool = True) -> str:
-    problems: list[str] = []
-    for item in error.errors(include_input=False, include_url=False):
-        if item["type"] == "missing" and not missing:
-            continue
-        key = ".".join(str(part) for part in item["loc"]) or "settings"
-        what = "is missing" if item["type"] == "missing" else f"is not valid ({item['msg']})"
-        variable = f"; as an environment variable: {variable_of(model, item['loc'], section)}" if item["loc"] else ""
-        problems.append(f"[{'.'.join(section)}] {key} {what}{variable}")
-    return "; ".join(problems)
+def _providers() -> Sequence["ConfigProvider"]:
+    return providers(project_dir() / ".dlt", secrets_dir())
+
+
+def _explain(
+    error: ValidationError, model: type[BaseModel], sections: Sequence[tuple[str, ...]], missing: bool = True
+) -> str:
+    clients_own = {key for key in model.model_fields if _is_clients_own(model, key)}
+    return explained(error, model, sections, clients_own, _providers(), missing=missing)

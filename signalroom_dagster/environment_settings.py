@@ -8,8 +8,8 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from types import UnionType
-from typing import Any, Union, cast, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 
@@ -18,12 +18,12 @@ from signalroom_dagster.redaction import keep_secret
 
 def is_table(kind: Any) -> bool:
     """Whether a setting is a table of keys, optional or not."""
-    return any(get_origin(part) is dict or _is_model(part) for part in _alternatives(kind))
+    return any(get_origin(part) is dict or _is_model(part) for part in alternatives(kind))
 
 
 def parsed(kind: Any, text: str) -> Any:
     """A list or table that stands in the environment as JSON, a list also as `a,b`; other text as it is."""
-    is_list = any(get_origin(part) is list for part in _alternatives(kind))
+    is_list = any(get_origin(part) is list for part in alternatives(kind))
     if not (is_list or is_table(kind)):
         return text
     if text.lstrip()[:1] in ("[", "{"):
@@ -48,7 +48,7 @@ def with_single_keys(kind: Any, value: Any, variable: str) -> Any:
     below = [name.removeprefix(f"{variable}__") for name in os.environ if name.startswith(f"{variable}__")]
     for name in sorted({rest.partition("__")[0] for rest in below} - {""}):
         key = next((key for key in table if key.upper() == name), name.lower())
-        part, own = _kind_below(kind, key), f"{variable}__{name}"
+        part, own = kind_below(kind, key), f"{variable}__{name}"
         text = os.environ.get(own)
         if text is None and not is_table(part):
             continue
@@ -65,23 +65,30 @@ def variable_of(model: type[BaseModel], place: Sequence[int | str], section: Seq
         if not (is_table(kind) and isinstance(part, str) and re.fullmatch(r"\w+", part, re.ASCII)) or "__" in part:
             break
         names.append(part)
-        kind = _kind_below(kind, part)
+        kind = kind_below(kind, part)
     return "__".join(names).upper() + (" (as JSON)" if is_table(kind) else "")
 
 
-def _alternatives(kind: Any) -> Sequence[Any]:
-    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+def alternatives(kind: Any) -> Sequence[Any]:
+    """The kinds that a value may have, each without its conditions; that it may be left out is none of them."""
+    while get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    if get_origin(kind) not in (Union, UnionType):
+        return (kind,)
+    return [each for part in get_args(kind) if part is not NoneType for each in alternatives(part)]
+
+
+def kind_below(kind: Any, key: int | str) -> Any:
+    """The kind of one key of a table, or of one entry of a list."""
+    for part in alternatives(kind):
+        if get_origin(part) in (dict, Mapping):
+            return get_args(part)[1]
+        if get_origin(part) in (list, tuple) and isinstance(key, int):
+            return get_args(part)[0]
+        if _is_model(part) and key in part.model_fields:
+            return part.model_fields[key].annotation
+    return Any
 
 
 def _is_model(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
-
-
-def _kind_below(kind: Any, key: str) -> Any:
-    """The kind of one key of a table."""
-    for part in _alternatives(kind):
-        if get_origin(part) is dict:
-            return get_args(part)[1]
-        if _is_model(part) and key in part.model_fields:
-            return part.model_fields[key].annotation
-    return Any

@@ -1,16 +1,46 @@
 """The places that settings come from, in dlt's order; a file that cannot be read is left out, and told.
 
+A file may begin with a byte order mark, as Windows' Notepad writes it.
+
 https://dlthub.com/docs/general-usage/credentials/setup
 """
 
 import functools
+import itertools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from signalroom_dagster.environment_settings import variable_of
+from signalroom_dagster.errors import ConfigurationError
+from signalroom_dagster.refused_values import Place, Refusal, in_words, kind_of, refusals
 
 if TYPE_CHECKING:
     from dlt.common.configuration.providers import ConfigProvider
+
+ENCODING = "utf-8-sig"
+"""Of every text that a person writes: UTF-8, with a byte order mark or without."""
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """A TOML file. Raises OSError, and ValueError or RecursionError for what is none."""
+    return tomllib.loads(file.read_text(ENCODING))
+
+
+def take_byte_order_marks() -> None:
+    """Have dlt read its files as we do: of its own it refuses those with a byte order mark."""
+    from dlt.common.configuration.providers.toml import SettingsTomlProvider
+
+    setattr(SettingsTomlProvider, "_read_toml_file", _read_for_dlt)  # noqa: B010 - typed otherwise there
+
+
+def _read_for_dlt(provider: Any, path: str) -> Any:
+    from tomlkit import parse
+
+    return parse(file.read_text(ENCODING)) if (file := Path(path)).is_file() else None
 
 
 @functools.cache
@@ -18,10 +48,76 @@ def providers(settings: Path, secrets: Path) -> tuple["ConfigProvider", ...]:
     """The environment, `secrets.toml` of one folder and `config.toml` of the other, as far as they can be read."""
     from dlt.common.configuration.providers import ConfigTomlProvider, EnvironProvider, SecretsTomlProvider
 
+    take_byte_order_marks()
     broken = unreadable(settings, secrets)
     files = [] if "secrets.toml" in broken else [SecretsTomlProvider(str(secrets))]
     more = [] if "config.toml" in broken else [ConfigTomlProvider(str(settings))]
     return (EnvironProvider(), *files, *more)
+
+
+def check_tables(section: Sequence[str], provided: Sequence["ConfigProvider"]) -> None:
+    """Raises ConfigurationError where something else stands in a file than a table that leads to a section."""
+    for provider in provided[1:]:
+        for length in range(1, len(section) + 1):
+            *above, key = section[:length]
+            value = provider.get_value(key, str, "", *above)[0]
+            if value is not None and not isinstance(value, Mapping):
+                place = f"[{'.'.join(above)}] {key}" if above else key
+                raise ConfigurationError(
+                    f"{place} in {provider.name} is {kind_of(value)}, and has to be a table of keys: write them below "
+                    f"[{'.'.join(section[:length])}]"
+                )
+
+
+def explained(
+    error: ValidationError,
+    model: type[BaseModel],
+    sections: Sequence[tuple[str, ...]],
+    clients_own: Set[str],
+    provided: Sequence["ConfigProvider"],
+    *,
+    missing: bool = True,
+) -> str:
+    """What is wrong with each setting, where it stands, and the variable that is read in its place.
+
+    It stands in the first of some sections or, unless it is a client's own, in a later one.
+    """
+    problems: list[str] = []
+    for refusal in refusals(error, model):
+        if refusal.is_missing and not missing:
+            continue
+        is_own = not refusal.place or refusal.place[0] in clients_own
+        section, file = _standing(refusal.place, sections[:1] if is_own else sections, provided)
+        stands = f", in {file}" if file and not refusal.is_missing else ""
+        problems.append(f"{worded(refusal, section)}{stands}{named_variable(refusal, model, section)}")
+    return "; ".join(problems)
+
+
+def worded(refusal: Refusal, section: Sequence[str]) -> str:
+    """What is wrong with a setting of a section."""
+    words = refusal.words if refusal.is_missing else f"is not valid ({refusal.words})"
+    return f"[{'.'.join(section)}] {in_words(refusal.place)} {words}"
+
+
+def named_variable(refusal: Refusal, model: type[BaseModel], section: Sequence[str]) -> str:
+    """The variable that is read for a setting; none for a key that there is not."""
+    if not refusal.place or refusal.is_unknown_key:
+        return ""
+    return f"; as an environment variable: {variable_of(model, refusal.place, section)}"
+
+
+def _standing(
+    place: Place, sections: Sequence[tuple[str, ...]], provided: Sequence["ConfigProvider"]
+) -> tuple[tuple[str, ...], str]:
+    """The section that a value is read from, and its file; the first section for what stands in none."""
+    keys = list(itertools.takewhile(lambda part: isinstance(part, str), place))
+    for length in range(len(keys), 0, -1):
+        *above, key = map(str, keys[:length])
+        for section in sections:
+            for provider in provided:
+                if provider.get_value(key, str, "", *section, *above)[0] is not None:
+                    return section, provider.name if provider.name.endswith(".toml") else "the environment"
+    return sections[0], ""
 
 
 @functools.cache
@@ -36,9 +132,8 @@ def _problem(file: Path) -> str:
     from tomlkit.exceptions import TOMLKitError
 
     try:
-        text = file.read_text("utf-8")
-        tomllib.loads(text)
-        parse(text)  # which is how dlt reads it
+        read_toml(file)
+        parse(file.read_text(ENCODING))  # which is how dlt reads it
     except FileNotFoundError:
         return ""
     except tomllib.TOMLDecodeError as error:

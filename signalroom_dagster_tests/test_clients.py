@@ -33,6 +33,11 @@ def add(root: Path, client_id: str, text: str = COMPLETE) -> Path:
     return path
 
 
+def named(client_id: str) -> str:
+    """A client's file as messages name it."""
+    return f"data/clients/{client_id}/client.toml"
+
+
 def refusal(root: Path) -> str:
     assert load_clients(root) == {}
     [problem] = unreadable_clients(root).values()
@@ -104,15 +109,15 @@ def test_an_unknown_client_of_an_empty_project_is_an_error_that_says_so() -> Non
 
 @pytest.mark.parametrize("folder", ["Client", "a__b", "_a", "a-b", "a b", "a\n"])
 def test_a_folder_whose_name_is_no_client_id_is_an_error(root: Path, folder: str) -> None:
-    path = add(root, folder)
-    assert refusal(root).startswith(f"{path}: the folder name {folder!r} is the client's id")
+    add(root, folder)
+    assert refusal(root).startswith(f"{named(folder)}: the folder name {folder!r} is the client's id")
 
 
 @pytest.mark.parametrize("key", ["name", "status", "start_date", "timezone", "currency", "sources"])
 def test_a_missing_key_is_named_with_its_file(root: Path, key: str) -> None:
     lines = [line for line in COMPLETE.splitlines() if not line.startswith(f"{key} ")]
-    path = add(root, "713", "\n".join(lines))
-    assert refusal(root) == f"{path}: {key}: Field required"
+    add(root, "713", "\n".join(lines))
+    assert refusal(root) == f"{named('713')}: {key}: is missing"
 
 
 @pytest.mark.parametrize(
@@ -132,8 +137,8 @@ def test_a_missing_key_is_named_with_its_file(root: Path, key: str) -> None:
     ],
 )
 def test_a_value_that_does_not_fit_is_named_with_its_file(root: Path, written: str, instead: str, key: str) -> None:
-    path = add(root, "713", COMPLETE.replace(written, instead))
-    assert refusal(root).startswith(f"{path}: {key}: ")
+    add(root, "713", COMPLETE.replace(written, instead))
+    assert refusal(root).startswith(f"{named('713')}: {key}: ")
 
 
 def test_every_mistake_of_a_file_is_told_at_once(root: Path) -> None:
@@ -142,26 +147,26 @@ def test_every_mistake_of_a_file_is_told_at_once(root: Path) -> None:
 
 
 def test_a_file_that_is_not_toml_is_an_error_that_names_it(root: Path) -> None:
-    path = add(root, "713", "name = ")
-    assert refusal(root).startswith(f"{path}: not valid TOML: ")
+    add(root, "713", "name = ")
+    assert refusal(root).startswith(f"{named('713')}: not valid TOML: ")
 
 
 def test_a_file_that_is_not_utf_8_is_an_error_that_names_it(root: Path) -> None:
     path = add(root, "713")
     path.write_bytes(b'name = "Caf\xe9"\n')
-    assert refusal(root).startswith(f"{path}: not valid TOML: ")
+    assert refusal(root).startswith(f"{named('713')}: not valid TOML: ")
 
 
 @pytest.mark.parametrize("text", ["a = " + "[" * 4_000, "number = " + "9" * 5_000, "a = 1\na = 2\n"])
 def test_a_file_that_the_parser_gives_up_on_is_told_like_any_other(root: Path, text: str) -> None:
-    path = add(root, "713", text)
-    assert refusal(root).startswith(f"{path}: not valid TOML: ")
+    add(root, "713", text)
+    assert refusal(root).startswith(f"{named('713')}: not valid TOML: ")
 
 
 def test_a_file_that_cannot_be_opened_is_told(root: Path) -> None:
     path = root / "data" / "clients" / "713" / "client.toml"
     path.mkdir(parents=True)
-    assert refusal(root) == f"{path}: cannot be read: Is a directory"
+    assert refusal(root) == f"{named('713')}: cannot be read: Is a directory"
 
 
 def test_a_client_that_cannot_be_read_says_so_itself_and_the_others_are_there(root: Path) -> None:
@@ -171,7 +176,7 @@ def test_a_client_that_cannot_be_read_says_so_itself_and_the_others_are_there(ro
     assert [client.id for client in clients_of("everflow")] == ["cti"]
     with pytest.raises(ConfigurationError, match="not a time zone name") as caught:
         get_client("713")
-    assert str(caught.value).startswith(f"{path}: timezone: ")
+    assert str(caught.value).startswith(f"{named('713')}: timezone: ")
     path.write_text(COMPLETE)
     assert get_client("713").id == "713"
 
@@ -185,3 +190,8 @@ def test_a_client_does_not_change_while_it_is_used(root: Path) -> None:
     add(root, "713")
     with pytest.raises(ValidationError):
         get_client("713").status = "planned"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(root: Path) -> None:
+    add(root, "713", f"\ufeff{COMPLETE}")
+    assert get_client("713").name == "Client 713"

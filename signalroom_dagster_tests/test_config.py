@@ -424,3 +424,57 @@ def test_a_schedule_may_have_one_of_its_keys_in_the_environment(
     assert refused_cadences("vendor")["daily"].endswith("SOURCES__VENDOR__SCHEDULES__DAILY__LOOKBACK_DAYS")
     monkeypatch.setenv("SOURCES__VENDOR__SCHEDULES__DAILY__LOOKBACK_DAYS", "3")
     assert cadences("vendor")["daily"].lookback_days == 3
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("sources = 5\n", "sources in config.toml is a whole number, and has to be a table of keys"),
+        ("[sources]\nvendor = 'x'\n", "[sources] vendor in config.toml is text, and has to be a table of keys"),
+        ("[sources.vendor]\nclients = ['713']\n", "[sources.vendor] clients in config.toml is a list, and has"),
+        (
+            "[sources.vendor.clients]\n713 = 'x'\n",
+            "[sources.vendor.clients] 713 in config.toml is text, and has to be a table of keys: write them below "
+            "[sources.vendor.clients.713]",
+        ),
+    ],
+)
+def test_a_section_that_is_no_table_is_told_as_what_it_is(project: Project, file: str, expected: str) -> None:
+    project.write(file)
+    assert refusal().startswith(f"client 713, source vendor: {expected}")
+    assert expected in config.wrong_settings(Vendor, "vendor", "713")
+
+
+def test_a_wrong_default_is_told_with_its_own_section_file_and_variable(project: Project) -> None:
+    project.write("[sources.vendor]\ndays = 'many'\n", '[sources.vendor.clients.713]\napi_key = "a"\naccounts = 7\n')
+    assert refusal() == (
+        "client 713, source vendor: [sources.vendor.clients.713] accounts is not valid (it is a whole number, and has "
+        "to be a list), in secrets.toml; as an environment variable: SOURCES__VENDOR__CLIENTS__713__ACCOUNTS; "
+        "[sources.vendor] days is not valid (it is text, and has to be a whole number), in config.toml; as an "
+        "environment variable: SOURCES__VENDOR__DAYS"
+    )
+
+
+def test_files_may_begin_with_a_byte_order_mark_also_where_dlt_reads_them(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dlt.common.configuration.container import Container
+    from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+
+    project.write(
+        "\ufeff[sources.vendor]\ndays = 5\n[load]\nworkers = 3\n",
+        '\ufeff[sources.vendor.clients.713]\napi_key = "a"\n',
+    )
+    assert (vendor().days, vendor().api_key.get_secret_value()) == (5, "a")
+    monkeypatch.setenv("DLT_PROJECT_DIR", str(project.root))
+    config.anchor_dlt()
+    context = PluggableRunContext()
+    with Container().injectable_context(context):
+        context.reload(str(project.root))
+        assert context.providers["config.toml"].get_value("workers", int, "", "load")[0] == 3
+
+
+def test_a_project_folder_that_is_not_there_is_no_project_without_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGNALROOM_PROJECT_DIR", "/nowhere/at-all")
+    with pytest.raises(ConfigurationError, match="SIGNALROOM_PROJECT_DIR is /nowhere/at-all, which is no folder"):
+        config.project_dir()

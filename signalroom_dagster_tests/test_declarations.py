@@ -264,7 +264,7 @@ def test_a_report_of_a_model_that_is_left_out_is_left_out(agency: Project, add_m
     [
         ("query.sql", "SELECT 1 AS a b", "query.sql: query rows, line 1, column 15"),
         ("chart.toml", "query = ", "chart.toml: not valid TOML"),
-        ("chart.toml", 'query = "rows"\ntitle = "x"\n', "chart.toml: panels: Field required"),
+        ("chart.toml", 'query = "rows"\ntitle = "x"\n', "chart.toml: panels: is missing"),
         ("slack.j2", None, "a report needs slack.j2"),
     ],
 )

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from signalroom_dagster.clients import get_client, load_clients, unreadable_clients
 from signalroom_dagster.commands.terminal import ClientOption, JsonOption, err, out, print_json, say
+from signalroom_dagster.config import project_dir
 from signalroom_dagster.redaction import redact
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ def clients(as_json: JsonOption = False) -> None:
     if as_json:
         rows = ({**asdict(item), "client": item.client.id, "status": item.client.status} for item in loaded_sources)
         print_json(list(rows))
+        return
+    if not (loaded_sources or unreadable_clients()):
+        say(f"no client yet: each is a file {project_dir()}/data/clients/<id>/client.toml")
         return
     table = Table("client", "status", "source", "files/days", "rows", "last load", box=SIMPLE, padding=(0, 1))
     for column in table.columns:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from signalroom_dagster.clients import load_clients
 from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.refused_values import refused
 
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*\Z", max_length=128)]
 TypeName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]*$", max_length=64)]
@@ -65,9 +66,6 @@ def contract_of(tenant_id: str, section: Mapping[str, Any]) -> Contract:
     try:
         settings = AnalysisSettings.model_validate(section)
     except ValidationError as error:
-        found = "; ".join(
-            f"[analysis] {'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
-            for item in error.errors(include_input=False, include_url=False)
-        )
-        raise ConfigurationError(f"data/clients/{tenant_id}/client.toml: {found}") from None
+        problems = refused(error, AnalysisSettings, "[analysis] ")
+        raise ConfigurationError(f"data/clients/{tenant_id}/client.toml: {problems}") from None
     return Contract(tenant_id, frozenset(settings.required), timedelta(minutes=settings.deadline_minutes))

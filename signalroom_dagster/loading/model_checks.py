@@ -36,7 +36,7 @@ def checks_of(model: TableName) -> Mapping[str, ModelCheck]:
     file = files("signalroom_dagster.models").joinpath(model[0]).joinpath(f"{model[1]}.checks.sql")
     if not file.is_file():
         return {}
-    parts = _HEAD.split(file.read_text("utf-8"))
+    parts = _HEAD.split(file.read_text("utf-8-sig"))
     heads = zip(parts[1::4], parts[2::4], parts[3::4], parts[4::4], strict=True)
     return {
         name: ModelCheck(name, cast("Literal['fail', 'warn']", severity), holds, sql)

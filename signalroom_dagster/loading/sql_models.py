@@ -120,7 +120,7 @@ def _read(name: TableName, file: Traversable) -> Model:
     """Raises ValueError for what is not the SELECT of a model."""
     if not all(map(_NAME.match, name)):
         raise ValueError(f"{file_of(name)}: schema and table are lower case, with digits and underscores")
-    text = file.read_text("utf-8")
+    text = file.read_text("utf-8-sig")
     tree = select_of(text, file_of(name))
     about = " ".join(line[2:].strip() for line in re.match(r"(--.*\n)*", text)[0].splitlines())  # pyright: ignore[reportOptionalSubscript]
     if CLIENT_COLUMN not in tree.named_selects:

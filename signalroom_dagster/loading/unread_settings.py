@@ -1,7 +1,6 @@
 """Settings of sources, in `.dlt/` and the environment, that nothing reads: misspelled, or in the wrong section."""
 
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -10,6 +9,7 @@ from signalroom_dagster.clients import load_clients, unreadable_clients
 from signalroom_dagster.config import ClientOnly, project_dir, secrets_dir
 from signalroom_dagster.loading import catalog
 from signalroom_dagster.loading.freshness import Expected
+from signalroom_dagster.settings_files import read_toml
 
 
 def unread_settings() -> Iterator[tuple[str, str]]:
@@ -61,7 +61,7 @@ def _named_in_the_environment() -> Mapping[str, Any]:
 def _read(path: Path) -> Mapping[str, Any]:
     """A file of settings; nothing of one that is not there or cannot be read, which `declarations` tells of."""
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return read_toml(path)
     except (OSError, ValueError, RecursionError):
         return {}
 

@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
 
 from signalroom_dagster.clients import Client
-from signalroom_dagster.config import destination_name
+from signalroom_dagster.config import destination_name, shown
 from signalroom_dagster.loading.planning import check_plan
 from signalroom_dagster.loading.warehouse import Query
 from signalroom_dagster.reports.coverage import Coverage, whole_days
@@ -81,7 +81,7 @@ def figures(
     rows: dict[str, Sequence[Row]] = {}
     for item in template.queries.values():
         text, bound = item.statement(destination_name(), client.id, values)
-        where = f"{template.folder / QUERIES}: query {item.name}"
+        where = f"{shown(template.folder / QUERIES)}: query {item.name}"
         check_plan(query, text, bound, written=item.sql, where=where, first_line=item.line)
         found = query(text, *bound)
         rows[item.name] = [dict(zip(item.columns, map(_plain, row), strict=True)) for row in found]

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from signalroom_dagster.clients import Client, load_clients
-from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.config import ConfigurationError, shown
 from signalroom_dagster.loading.planning import check_plan
 from signalroom_dagster.loading.warehouse import Query
 from signalroom_dagster.reports.queries import DATE
@@ -51,5 +51,5 @@ def _of_subscription(
 def _check(query: Query, template: Template, client_id: str, params: Mapping[str, Any]) -> None:
     for item in template.queries.values():
         text, values = item.statement("duckdb", client_id, {**params, DATE: DAY})
-        where = f"{template.folder / QUERIES}: query {item.name}"
+        where = f"{shown(template.folder / QUERIES)}: query {item.name}"
         check_plan(query, text, values, written=item.sql, where=where, first_line=item.line)

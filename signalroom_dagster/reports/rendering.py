@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import jinja2
 
 from signalroom_dagster.clients import Client
-from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.config import ConfigurationError, shown
 from signalroom_dagster.notifications.gsm import fitted
 from signalroom_dagster.notifications.mrkdwn import shortened
 from signalroom_dagster.reports import templates, words
@@ -26,6 +27,7 @@ from signalroom_dagster.reports.comparison import against, last_days, total
 from signalroom_dagster.reports.figures import Figures
 from signalroom_dagster.reports.subscriptions import Subscription
 from signalroom_dagster.reports.templates import Template, get_template
+from signalroom_dagster.settings_files import ENCODING
 
 _TEXTS = (".j2", ".mjml")
 CHART_NAME = "chart.png"
@@ -161,7 +163,7 @@ def _environment(
     template: Template, filters: Mapping[str, Any], finalize: Callable[[Any], Any] | None, *, autoescape: bool = False
 ) -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([template.folder.parent, *templates.search_path()]),
+        loader=jinja2.FileSystemLoader([template.folder.parent, *templates.search_path()], encoding=ENCODING),
         autoescape=autoescape,  # nosec B701  # off only where the words are no markup: text and text messages
         finalize=finalize,
         undefined=jinja2.StrictUndefined,
@@ -178,10 +180,11 @@ def _explained(template: Template) -> Generator[None]:
     try:
         yield
     except jinja2.TemplateSyntaxError as error:
-        raise ConfigurationError(f"{error.filename or template.folder}, line {error.lineno}: {error.message}") from None
+        place = shown(Path(error.filename or template.folder))
+        raise ConfigurationError(f"{place}, line {error.lineno}: {error.message}") from None
     except jinja2.TemplateError as error:
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(_TEXTS)]
-        place = f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else str(template.folder)
+        place = f"{shown(Path(frames[-1].filename))}, line {frames[-1].lineno}" if frames else shown(template.folder)
         raise ConfigurationError(f"{place}: {error.message}") from None
 
 

@@ -15,6 +15,7 @@ from signalroom_dagster.errors import WrongRequestError
 from signalroom_dagster.loading.model_runs import sources_of
 from signalroom_dagster.loading.sql_models import behind, refused_models
 from signalroom_dagster.notifications.message import Channel
+from signalroom_dagster.refused_values import refused
 from signalroom_dagster.reports.templates import FILE_OF_CHANNEL, get_template
 
 Parameter: TypeAlias = bool | int | Decimal | date | str
@@ -28,7 +29,7 @@ class Subscription(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", examples=["daily_report"])
     template: str
     params: Mapping[str, Parameter] = Field(default_factory=dict)
     schedule: CronLine | None = None
@@ -113,8 +114,8 @@ def _subscription(client: Client, number: int, entry: Mapping[str, object]) -> S
     try:
         found = Subscription.model_validate(entry)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        raise _error(client, number, ".".join(map(str, first["loc"])), first["msg"]) from None
+        problems = refused(error, Subscription, f"reports.{number}.")
+        raise ConfigurationError(f"data/clients/{client.id}/client.toml: {problems}") from None
     try:
         template = get_template(found.template)
     except ConfigurationError as error:

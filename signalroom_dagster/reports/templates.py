@@ -15,9 +15,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from signalroom_dagster.config import ConfigurationError, project_dir
+from signalroom_dagster.config import ConfigurationError, project_dir, shown
 from signalroom_dagster.loading.sql_models import TableName
+from signalroom_dagster.refused_values import refused
 from signalroom_dagster.reports.queries import DATE, ReportQuery, read_queries
+from signalroom_dagster.settings_files import ENCODING
 
 QUERIES, SLACK, EMAIL, SMS, TEXT, CHART = "query.sql", "slack.j2", "email.mjml", "sms.j2", "text.j2", "chart.toml"
 FILE_OF_CHANNEL = {"slack": SLACK, "email": EMAIL, "sms": SMS}
@@ -90,18 +92,18 @@ def _read(folder: Path) -> Template:
     try:
         files = frozenset(path.name for path in folder.iterdir() if path.is_file())
         if SLACK not in files:
-            raise ConfigurationError(f"{folder}: a report needs {SLACK}")
-        chart = (folder / CHART).read_text("utf-8") if CHART in files else None
-        return _parsed(folder, files, (folder / QUERIES).read_text("utf-8"), chart)
+            raise ConfigurationError(f"{shown(folder)}: a report needs {SLACK}")
+        chart = (folder / CHART).read_text(ENCODING) if CHART in files else None
+        return _parsed(folder, files, (folder / QUERIES).read_text(ENCODING), chart)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{folder}: cannot be read: {error}") from None
+        raise ConfigurationError(f"{shown(folder)}: cannot be read: {error}") from None
 
 
 @functools.lru_cache(maxsize=256)
 def _parsed(folder: Path, files: frozenset[str], queries: str, chart: str | None) -> Template:
     """Parsing SQL takes long, and many clients share a template."""
     try:
-        read = read_queries(queries, str(folder / QUERIES))
+        read = read_queries(queries, shown(folder / QUERIES))
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
     return Template(folder.name, folder, _about(queries), read, _chart(folder, read, chart) if chart else None, files)
@@ -117,11 +119,10 @@ def _chart(folder: Path, queries: Mapping[str, ReportQuery], text: str) -> Chart
     try:
         chart = ChartSpec.model_validate(tomllib.loads(text))
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        raise ConfigurationError(f"{folder / CHART}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise ConfigurationError(f"{shown(folder / CHART)}: {refused(error, ChartSpec)}") from None
     except (ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{folder / CHART}: not valid TOML: {error}") from None
+        raise ConfigurationError(f"{shown(folder / CHART)}: not valid TOML: {error}") from None
     columns = queries[chart.query].columns if chart.query in queries else ()
     if missing := [name for name in (chart.day, *(panel.column for panel in chart.panels)) if name not in columns]:
-        raise ConfigurationError(f"{folder / CHART}: query {chart.query} has no column {', '.join(missing)}")
+        raise ConfigurationError(f"{shown(folder / CHART)}: query {chart.query} has no column {', '.join(missing)}")
     return chart

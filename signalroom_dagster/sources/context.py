@@ -21,7 +21,9 @@ class Span:
     lookback_days: int | None = None
 
     def __post_init__(self) -> None:
-        """Raises WrongRequestError for a span that ends before it begins."""
+        """Raises WrongRequestError for a span that ends before it begins, and for a look back of no day."""
+        if self.lookback_days is not None and self.lookback_days < 1:
+            raise WrongRequestError(f"lookback_days is {self.lookback_days}: 1 reads today again, 2 yesterday, too")
         if self.since and self.until and self.since > self.until:
             raise WrongRequestError(f"the days from {self.since} to {self.until} are none: the first is after the last")
 

@@ -48,7 +48,7 @@ LOAD = "load_everflow"
         ("713", {"since": "2026-03-02", "until": "2026-03-01"}, "the first is after the last"),
         ("713", {"since": "2026-02-30"}, "'2026-02-30' is not a day"),
         ("713", {"since": "2999-01-01"}, "the days since 2999-01-01 are still to come"),
-        ("713", {"lookback_days": 0}, "Input should be greater than 0"),
+        ("713", {"lookback_days": 0}, "lookback_days is 0: 1 reads today again"),
     ],
 )
 def test_what_cannot_be_asked_for_is_answered_in_the_run_and_opens_no_incident(

@@ -99,7 +99,7 @@ def test_a_clients_typo_leaves_the_code_location_and_fails_its_validation(tmp_pa
         SIGNALROOM_PROJECT_DIR=str(tmp_path),
     )  # fmt: skip
     assert done.returncode == 1
-    assert "cti client cti: " in done.stdout and "status: Input should be 'active' or 'planned'" in done.stdout
+    assert "cti client cti: " in done.stdout and "status: it has to be 'active' or 'planned'" in done.stdout
     assert "file secrets.toml: secrets.toml is not valid TOML" in done.stdout
 
 

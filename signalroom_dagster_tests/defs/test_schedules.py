@@ -206,7 +206,7 @@ def test_a_time_that_cannot_be_read_is_told_and_the_others_stay(agency: Project)
     assert list(cadences("everflow")) == ["daily"]
     problems = refused_cadences("everflow")
     assert list(problems) == ["hourly", "nightly", "Weekly", "late", "never"]
-    assert problems["hourly"].startswith("[sources.everflow.schedules.hourly] cron is not valid (Value error, not a cr")
+    assert problems["hourly"].startswith("[sources.everflow.schedules.hourly] cron is not valid (not a cron line of ")
     assert "lookback is not valid" in problems["nightly"]
     assert "a name is lower case" in problems["Weekly"]
     assert {schedule.name for schedule in build_schedules()} == {
@@ -214,7 +214,7 @@ def test_a_time_that_cannot_be_read_is_told_and_the_others_stay(agency: Project)
         "purge_nightly",
     }  # fmt: skip
     agency.set(SOURCES__EVERFLOW__SCHEDULES="0 6 * * *")
-    assert "is not a table of names" in refused_cadences("everflow")["schedules"]
+    assert "is text, but no table of names" in refused_cadences("everflow")["schedules"]
 
 
 @given(st.lists(st.sampled_from(CRON_FIELDS), min_size=5, max_size=5))

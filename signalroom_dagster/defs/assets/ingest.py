@@ -34,11 +34,11 @@ class LoadConfig(dg.Config):
 
     since: str | None = Field(default=None, description="First day to read again, YYYY-MM-DD; default: what is due.")
     until: str | None = Field(default=None, description="Last day to read, YYYY-MM-DD; default: today.")
-    lookback_days: int | None = Field(default=None, description="Days to read again, today included.", gt=0)
+    lookback_days: int | None = Field(default=None, description="Days to read again, today included.")
 
     @property
     def span(self) -> Span:
-        """The days as dates. Raises ConfigurationError for what is not a date."""
+        """The days as dates. Raises WrongRequestError for what is not a date, and for no day."""
         return Span(as_day(self.since), as_day(self.until), self.lookback_days)
 
 

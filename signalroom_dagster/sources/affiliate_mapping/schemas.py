@@ -24,6 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.naming import snake_case
 from signalroom_dagster.reference import OWN_COLUMNS, Kind, ReferenceSchema
+from signalroom_dagster.refused_values import refused
+from signalroom_dagster.settings_files import ENCODING
 
 _COLUMN = re.compile(r"[a-z_][a-z0-9_]*\Z")
 
@@ -38,7 +40,7 @@ class _Column(BaseModel):
 class _SchemaFile(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    table: str = Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")
+    table: str = Field(pattern=r"^[a-z][a-z0-9_]{0,47}$", examples=["price_list"])
     about: str = Field(min_length=1)
     key: list[str] = Field(min_length=1)
     columns: dict[str, Kind | _Column] = Field(min_length=1)
@@ -74,15 +76,11 @@ def affiliate_layout() -> Layout:
 def read_layout(path: Path, shown: str) -> Layout:
     """A schema file. Raises ConfigurationError naming it as `shown`, and the key."""
     try:
-        return _layout(path.read_text("utf-8"))
+        return _layout(path.read_text(ENCODING))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{shown}: not valid TOML: {error}") from None
     except ValidationError as error:
-        said = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc'])} {item['msg']}".strip()
-            for item in error.errors(include_input=False, include_url=False)
-        )
-        raise ConfigurationError(f"{shown}: {said}") from None
+        raise ConfigurationError(f"{shown}: {refused(error, _SchemaFile)}") from None
 
 
 def _layout(text: str) -> Layout:

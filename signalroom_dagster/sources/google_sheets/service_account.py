@@ -110,7 +110,7 @@ def open_account(credentials: str, client_id: str) -> ServiceAccount:
 
 def _file(path: str, client_id: str) -> str:
     try:
-        return (project_dir() / Path(path.strip()).expanduser()).read_text("utf-8")
+        return (project_dir() / Path(path.strip()).expanduser()).read_text("utf-8-sig")
     except (OSError, ValueError, RuntimeError):
         raise _unusable(client_id, "it is neither JSON nor the path of a file that can be read") from None
 

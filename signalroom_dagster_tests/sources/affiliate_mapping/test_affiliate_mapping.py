@@ -194,13 +194,13 @@ def test_clients_that_share_a_table_must_agree_on_it(tmp_path: Path) -> None:
     ("schema", "said"),
     [
         ("table = ", "not valid TOML"),
-        (PRICES.replace("price_list", "Price List"), "table String should match pattern"),
+        (PRICES.replace("price_list", "Price List"), "table: it has to be written as .*price_list"),
         (PRICES.replace("price_list", "affiliate_mapping"), "belongs to the source itself already"),
         (PRICES.replace('"sku" = "text"', '"client_id" = "text"'), "columns: not usable.*: client_id"),
         (PRICES.replace('"seats"', '"unit price"'), "columns: not usable.*: unit_price"),
         (PRICES.replace('["sku"]', '["nothing"]'), "key and single name columns.*nothing"),
         (PRICES.replace('"decimal"', '"money"'), "columns.unit.price"),
-        (PRICES.replace('about = "What each course costs."', ""), "about Field required"),
+        (PRICES.replace('about = "What each course costs."', ""), "about: is missing"),
     ],
 )
 def test_a_schema_that_cannot_be_is_refused_by_its_name(tmp_path: Path, schema: str, said: str) -> None:
