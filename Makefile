@@ -10,6 +10,13 @@ SHELL := /bin/bash
 # DuckDB's bindings list what is alive at exit; the last line of a test run stays pytest's own.
 WITHOUT_LEAK_LIST := 2> >(grep -vE '^nanobind: | - leaked |skipped remainder|nanobind.readthedocs' >&2)
 
+# The client's day is not UTC's; the US changes its clocks; the year ends; a leap day.
+MOMENTS ?= 2026-11-29T00:30+00:00 2026-03-08T07:30+00:00 2028-02-29T00:30+00:00
+TESTS := signalroom_dagster_tests
+TAKE_A_CLOCK := $(addprefix $(TESTS)/, sources reports alerts notifications analysis/test_drain.py loading/test_clocks.py \
+  loading/test_slice_load.py defs/test_reports.py defs/test_due_reports.py defs/test_schedules.py defs/test_purge.py \
+  defs/test_status.py test_cli.py test_limits.py)
+
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -40,6 +47,10 @@ test: $(VENV)/.ready ## Run the tests (real Postgres, real DuckDB, S3 over HTTP)
 
 test-slow: $(VENV)/.ready ## Run the crash and fault matrices
 	@$(BIN)/python -m pytest -m slow --timeout 600 $(WITHOUT_LEAK_LIST)
+
+test-clocks: $(VENV)/.ready ## Run the tests that take a clock at hours when days, zones and years change (10 minutes)
+	@for at in $(MOMENTS); do echo "as if it were $$at"; \
+	  $(BIN)/python -m pytest -n 2 --dist worksteal --at $$at $(TAKE_A_CLOCK) $(WITHOUT_LEAK_LIST) || exit 1; done
 
 test-ui: $(VENV)/.ready ## Walk through the Dagster UI in Chromium (to be installed); renew the pictures in docs
 	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements-ui.lock
@@ -91,4 +102,4 @@ lock: $(VENV)/.ready ## Resolve the dependencies anew into requirements.lock and
 clean: ## Remove what the demo, the tests and the benchmarks left
 	rm -rf .demo .bench .signalroom .pytest_cache .ruff_cache
 
-.PHONY: help demo dev shell test test-slow test-ui lint format typecheck bench bench-events up down logs image-check lock clean
+.PHONY: help demo dev shell test test-slow test-clocks test-ui lint format typecheck bench bench-events up down logs image-check lock clean

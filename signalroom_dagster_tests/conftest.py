@@ -3,12 +3,14 @@
 import gc
 import os
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import time_machine
 
+from signalroom_dagster.loading.duckdb import SignalRoomDuckDbClient
+from signalroom_dagster.loading.postgres import SignalRoomPostgresClient
 from signalroom_dagster.sandbox import channels
 from signalroom_dagster.sandbox.shops import FIRST_DAY
 from signalroom_dagster.sandboxed import PREFIXES
@@ -27,7 +29,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if at := config.getoption("--at"):
-        time_machine.travel(datetime.fromisoformat(at)).start()
+        move_clocks(datetime.fromisoformat(at))
+
+
+def move_clocks(moment: datetime) -> None:
+    """This process's clock, and by as much those of the warehouses, which would go on telling the real time."""
+    ahead = round((moment - datetime.now(UTC)).total_seconds())
+    for client in (SignalRoomPostgresClient, SignalRoomDuckDbClient):
+        client.clock = f"({client.clock} + INTERVAL '{ahead} seconds')"
+    time_machine.travel(moment).start()
 
 
 def pytest_collection_finish() -> None:

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -162,8 +163,9 @@ def _check_begun(since: date | None, client: Client) -> None:
 def _make_models(sources: Sequence[str], client: Client) -> None:
     """What Dagster's automation does after a load of its own."""
     from signalroom_dagster.loading.model_runs import run_models_of
+    from signalroom_dagster.retries import repeated
 
-    if made := run_models_of(sources, client):
+    if made := repeated(partial(run_models_of, sources, client), f"client {client.id}, models"):
         say(f"made anew: {', '.join('.'.join(name) for name in made)}")
 
 

@@ -1,5 +1,6 @@
 """DuckDB as destination: dlt's own, with file-atomic loads. One writer at a time; see `locks`."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,10 +10,12 @@ from dlt.destinations.impl.duckdb.duck import DuckDbClient
 from dlt.destinations.impl.duckdb.factory import duckdb
 from typing_extensions import override
 
-from signalroom_dagster.loading.errors import LoadError
+from signalroom_dagster.config import duckdb_path
+from signalroom_dagster.loading.errors import DISK_FULL, LoadError
 from signalroom_dagster.loading.load_jobs import LOAD_JOBS
 from signalroom_dagster.loading.resolved_once import ResolvedOnce
 from signalroom_dagster.loading.table_columns import marks
+from signalroom_dagster.retries import causes
 
 LONGEST_ROW_BYTES = 8 * 1024 * 1024  # a record of 1 MiB may become three (cp1252 to UTF-8, quotes doubled), as JSON six
 BUFFER_BYTES = 32 * 1024 * 1024  # DuckDB's own choice for rows of 2 MiB
@@ -35,11 +38,13 @@ _SQL_STATES: dict[type[Exception], str] = {
 
 
 def explain(error: Exception, what: str) -> Exception:
-    """DuckDB quotes the offending line in its errors: keep only their class."""
-    cause = error.__cause__ or error
-    if isinstance(cause, engine.Error):
-        return LoadError(f"{what}: DuckDB refused it: {type(cause).__name__}", _SQL_STATES.get(type(cause), ""))
-    return error
+    """DuckDB quotes the offending line in its errors: keep only their class, and whether its disk is full."""
+    cause = next((cause for cause in causes(error) if isinstance(cause, engine.Error)), None)
+    if cause is None:
+        return error
+    if full := [words for words in map(os.strerror, DISK_FULL) if words in str(cause)]:
+        return LoadError(f"{what}: DuckDB cannot write {duckdb_path()} ({full[0]}): free space there")
+    return LoadError(f"{what}: DuckDB refused it: {type(cause).__name__}", _SQL_STATES.get(type(cause), ""))
 
 
 class SignalRoomDuckDbClient(DuckDbClient):

@@ -1,5 +1,14 @@
 """What can go wrong between a load and its warehouse. Messages never hold row content, which may be personal."""
 
+import errno
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+MEANINGS = {
+    "25006": "it takes no writes now (its disk may be full, or it is a standby): let it take some again",
+    "53100": "its disk is full: free space there",
+}
+"""What Postgres's SQLSTATEs mean that a person has to do something about."""
+
 
 class DestinationUnreachableError(ConnectionError):
     """The warehouse did not answer, or went away: waited for, then tried again."""

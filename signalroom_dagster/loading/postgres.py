@@ -23,7 +23,7 @@ from psycopg2 import sql as pg
 from typing_extensions import override
 
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.loading.errors import DestinationUnreachableError, LoadError, TableInUseError
+from signalroom_dagster.loading.errors import MEANINGS, DestinationUnreachableError, LoadError, TableInUseError
 from signalroom_dagster.loading.load_jobs import LOAD_JOBS
 from signalroom_dagster.loading.resolved_once import ResolvedOnce
 from signalroom_dagster.loading.table_columns import marks
@@ -101,7 +101,7 @@ def explain(error: Exception, what: str) -> Exception:
         server = f" at {place[1]}:{place[2]}" if (place := _SERVER.search(text)) else ""
         why = code or text.rpartition(": ")[2]
         return DestinationUnreachableError(f"{what}: Postgres{server} is not reachable ({why})")
-    return LoadError(f"{what}: Postgres refused it: {type(error).__name__} {code}", code)
+    return LoadError(f"{what}: Postgres refused it: {MEANINGS.get(code, f'{type(error).__name__} {code}')}", code)
 
 
 class IdleConnections:

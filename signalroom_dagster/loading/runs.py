@@ -29,6 +29,7 @@ from signalroom_dagster.loading.warehouse import (
     now,
     read_ledger,
     table_exists,
+    told,
     wait_until_reachable,
 )
 from signalroom_dagster.loading.windows import read_windows
@@ -74,7 +75,8 @@ def open_load(source: str, client: Client, run_id: str, span: Span = WHOLE) -> G
     settings = catalog.settings_for(source, client)
     catalog.check_span(source, span, client)
     config.anchor_dlt()
-    with scratch_folder(pipeline_name(source, client.id)) as folder, kept_open(), closing(destination()) as warehouse:
+    scratch = scratch_folder(pipeline_name(source, client.id))
+    with _in_our_words(client, source), scratch as folder, kept_open(), closing(destination()) as warehouse:
         complete_own_tables(source)
         unfit = fit_tables(source)
         with connected() as query:
@@ -92,6 +94,18 @@ def open_load(source: str, client: Client, run_id: str, span: Span = WHOLE) -> G
                 yield Load(opened, pipeline, context.notes, context.failures)
         finally:
             pipeline.deactivate()
+
+
+@contextmanager
+def _in_our_words(client: Client, source: str) -> Generator[None]:
+    """Tell a driver's error, and a full disk of this machine, with client and source; what is told already stays."""
+    try:
+        yield
+    except Exception as error:
+        root = root_error(error)
+        if (ours := told(root, f"client {client.id}, source {source}")) is root:
+            raise
+        raise ours from None
 
 
 def run_load(source: str, client: Client, run_id: str, resources: Sequence[str] = (), span: Span = WHOLE) -> None:

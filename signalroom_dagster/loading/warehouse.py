@@ -6,11 +6,17 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-from signalroom_dagster.config import destination_name, duckdb_path, postgres_url
+from signalroom_dagster.config import ConfigurationError, destination_name, duckdb_path, postgres_url, work_dir
 from signalroom_dagster.files import LedgerEntry
-from signalroom_dagster.loading.errors import DestinationLostError, DestinationUnreachableError, WarehouseBusyError
+from signalroom_dagster.loading.errors import (
+    DISK_FULL,
+    DestinationLostError,
+    DestinationUnreachableError,
+    LoadError,
+    WarehouseBusyError,
+)
+from signalroom_dagster.loading.locks import NOT_WRITABLE, writer_lock
 from signalroom_dagster.loading.locks import WAIT_SECONDS as LOCK_WAIT_SECONDS
-from signalroom_dagster.loading.locks import writer_lock
 from signalroom_dagster.loading.tables import LEDGER
 from signalroom_dagster.loading.transactions import Result, asking, ddl_limit, limits, take_lock, until_free
 from signalroom_dagster.migrations import OwnTable, is_current, migrate
@@ -169,7 +175,9 @@ def wait_until_reachable(
 def now(query: Query) -> datetime:
     """The warehouse's clock, in UTC: what every machine goes by. DuckDB's is this machine's own."""
     if destination_name() == "postgres":
-        return query("SELECT clock_timestamp()")[0][0].astimezone(UTC)
+        from signalroom_dagster.loading.postgres import SignalRoomPostgresClient
+
+        return query(f"SELECT {SignalRoomPostgresClient.clock}")[0][0].astimezone(UTC)
     return datetime.now(UTC)
 
 
@@ -192,14 +200,19 @@ def read_ledger(query: Query, dataset: str, client_id: str) -> Mapping[str, Ledg
 def _postgres() -> Generator[Query]:
     from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
-    from signalroom_dagster.loading.postgres import connect
+    from signalroom_dagster.loading.postgres import connect, explain
 
     connection = connect(postgres_url())
     ask, alone = asking(connection), limits("reading")
 
     def query(sql: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
         is_alone = connection.info.transaction_status == TRANSACTION_STATUS_IDLE and not sql.startswith("BEGIN")
-        return ask(f"{alone}; {sql}" if is_alone else sql, *parameters)  # what is sent together is one transaction
+        try:
+            return ask(f"{alone}; {sql}" if is_alone else sql, *parameters)  # what is sent together is one transaction
+        except Exception as error:
+            if is_alone and connection.closed:  # in a transaction, that tells what it is about
+                raise explain(error, "asking Postgres") from None
+            raise
 
     try:
         yield query
@@ -215,10 +228,14 @@ def _duckdb() -> Generator[Query]:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         connection = duckdb.connect(str(path))
-    except duckdb.IOException:
-        raise WarehouseBusyError(
-            f"{path.name} cannot be opened: another program has it open (a DuckDB shell, a notebook); close it there"
-        ) from None
+    except duckdb.Error as error:
+        if "lock on file" in str(error):
+            raise WarehouseBusyError(
+                f"{path.name} cannot be opened: another program has it open (a DuckDB shell, a notebook): close it"
+            ) from None
+        why = str(error).splitlines()[0]
+        advice = "Restore it from a backup, or move it aside and load anew"
+        raise ConfigurationError(f"{path} cannot be opened. {why} {advice}") from None
 
     def query(sql: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
         return connection.execute(sql.replace("%s", "?"), parameters or None).fetchall()
@@ -231,6 +248,21 @@ def _duckdb() -> Generator[Query]:
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def told(error: BaseException, subject: str) -> BaseException:
+    """What a load ended with, in our words where a driver raised it, or the scratch folder's disk.
+
+    Its own jobs tell theirs themselves: this is for what dlt asks the warehouse.
+    """
+    if not isinstance(error, OSError):
+        return _explain(error, subject) if isinstance(error, Exception) else error
+    folder = f"{subject}: {work_dir()} (SIGNALROOM_WORK_DIR) cannot be written ({error.strerror})"
+    if error.errno in DISK_FULL:
+        return LoadError(f"{folder}: free space there")
+    if error.errno in NOT_WRITABLE and str(error.filename).startswith(str(work_dir())):
+        return ConfigurationError(f"{folder}: let this user write there, or name another folder")
+    return error
 
 
 def _explain(error: Exception, subject: str) -> Exception:
