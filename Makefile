@@ -11,7 +11,7 @@ SHELL := /bin/bash
 WITHOUT_LEAK_LIST := 2> >(grep -vE '^nanobind: | - leaked |skipped remainder|nanobind.readthedocs' >&2)
 
 # The client's day is not UTC's; the US changes its clocks; the year ends; a leap day.
-MOMENTS ?= 2026-11-29T00:30+00:00 2026-03-08T07:30+00:00 2028-02-29T00:30+00:00
+MOMENTS ?= 2026-11-29T00:30+00:00 2027-03-14T07:30+00:00 2028-02-29T00:30+00:00
 TESTS := signalroom_dagster_tests
 TAKE_A_CLOCK := $(addprefix $(TESTS)/, sources reports alerts notifications analysis/test_drain.py loading/test_clocks.py \
   loading/test_slice_load.py defs/test_reports.py defs/test_due_reports.py defs/test_schedules.py defs/test_purge.py \

@@ -49,12 +49,10 @@ def test_what_was_read_whole_is_read_again_only_within_the_lookback(tmp_path: Pa
     assert days_to_read(known, "conversions", DaySettings()) == march(range(1, 11))
 
 
-def test_a_runs_own_lookback_goes_before_the_settings_also_when_it_is_none_at_all(tmp_path: Path) -> None:
+def test_a_runs_own_lookback_goes_before_the_settings(tmp_path: Path) -> None:
     windows = {"clicks": read_at(LATER, *march(range(1, 11)))}
     deep = context(tmp_path, windows=windows, span=Span(lookback_days=5))
     assert days_to_read(deep, "clicks", DaySettings()) == march(range(6, 11))
-    nothing = context(tmp_path, windows=windows, span=Span(lookback_days=0))
-    assert days_to_read(nothing, "clicks", DaySettings()) == []
 
 
 def test_a_gap_and_a_day_that_was_not_over_when_it_was_read_are_read_again(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster.sources.json_text import UNSTORABLE
 from signalroom_dagster.sources.slicing import Answer, Slice, planned, read_slice
 from signalroom_dagster.sources.tables import Row, Table, columns_of
-from signalroom_dagster_tests.sources.contexts import NEW_YORK, NOON, context, march, read_at
+from signalroom_dagster_tests.sources.contexts import NOON, context, march, read_at
 
 TABLE = Table(
     name="spend",
@@ -149,7 +149,7 @@ def test_what_came_late_is_there_when_the_slice_is_read_once_more(tmp_path: Path
 
 
 def test_a_day_that_still_goes_on_is_loaded_as_it_was_read(tmp_path: Path) -> None:
-    today = datetime.now(UTC).astimezone(NEW_YORK).date()
+    today = context(tmp_path).today
     answer = Answer([row(str(today))], totals={today: 5})
     assert read_slice(TABLE, Slice(days=(today,), read=lambda: answer), context(tmp_path)).rows == 1
 

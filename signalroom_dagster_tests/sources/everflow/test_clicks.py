@@ -125,8 +125,8 @@ def test_clicks_that_everflow_no_longer_keeps_stay_as_they_were_loaded(
     network.clicks.append(click("old"))
     load("everflow", "713", "clicks")
     vendor.requests.clear()
-    network.clicks_kept_days = 90
-    add(clicks_kept_days="90")
+    network.clicks_kept_days = 1
+    add(clicks_kept_days="1")
     load("everflow", "713", "clicks", since=DAY, until=NEXT)
     assert vendor.asked(PATH) == []
     assert ask("SELECT click_id FROM everflow.clicks") == [("old",)]
