@@ -3,8 +3,9 @@
 import errno
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+READ_ONLY = "25006"
 MEANINGS = {
-    "25006": "it takes no writes now (its disk may be full, or it is a standby): let it take some again",
+    READ_ONLY: "it takes no writes now (its disk may be full, or it is a standby): let it take some again",
     "53100": "its disk is full: free space there",
 }
 """What Postgres's SQLSTATEs mean that a person has to do something about."""

@@ -11,6 +11,7 @@ from typing import Literal
 
 from signalroom_dagster.config import ConfigurationError, destination_name
 from signalroom_dagster.loading import catalog
+from signalroom_dagster.loading.errors import MEANINGS, READ_ONLY
 from signalroom_dagster.loading.model_runs import check_is_ours
 from signalroom_dagster.loading.reference import declared_tables
 from signalroom_dagster.loading.reference_tables import check_fits, missing_columns, stored_columns
@@ -64,8 +65,11 @@ def inspect(query: Query, only: str | None = None) -> Iterator[Diagnosis]:
     if destination_name() != "postgres":
         return
     yield Diagnosis("warehouse server", _server(query), None)
-    for schema in catalog.schemas():
-        yield from _writes(query, schema)
+    if query("SHOW transaction_read_only")[0][0] == "on":
+        yield Diagnosis("warehouse writes", "", f"Postgres answers, and {MEANINGS[READ_ONLY]}")
+    else:
+        for schema in catalog.schemas():
+            yield from _writes(query, schema)
     for source in catalog.dlt_sources():
         yield from _source_tables(query, source)
     for source in catalog.reference_sources():

@@ -125,3 +125,13 @@ def test_the_affiliate_mapping_of_before_is_completed_secured_and_keeps_other_cl
 def test_a_duckdb_file_is_our_own(project: Project) -> None:
     project.add_client("713")
     assert found() == {}
+
+
+def test_a_database_that_takes_no_writes_is_no_matter_of_rights(project: Project, postgres_url: str) -> None:
+    project.use_postgres(postgres_url)
+    project.add_client("713")
+    load("s3_exports")
+    project.use_postgres(f"{postgres_url}?options=-c%20default_transaction_read_only%3Don")
+    told = found()
+    assert told["warehouse writes"].startswith("Postgres answers, and it takes no writes now")
+    assert "roles --sql" not in str(told)
