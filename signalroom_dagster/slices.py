@@ -39,8 +39,8 @@ class LoadSlice:
     Rows that replace by key end with their number, so that of two with one key the later stands.
     `days` are the days it covers, also those without rows; `read_at` (UTC) is when reading began. `totals` is what
     the vendor itself says of a day, in the unit that the table's `total` names, `set_aside` what of a day could not be
-    read, as JSON (see `sources.set_aside`). A load that fails for this table alone
-    is noted in `failures`, so that the other tables are loaded all the same.
+    read, as JSON (see `sources.set_aside`). `needed` are the figures that no reading may lack. A load that fails for
+    this table alone is noted in `failures`, so that the other tables are loaded all the same.
     """
 
     client_id: str
@@ -49,6 +49,7 @@ class LoadSlice:
     key: tuple[str, ...]
     day: str | None
     figures: tuple[str, ...]
+    needed: tuple[str, ...] = ()
     days: tuple[date, ...]
     columns: tuple[str, ...]
     kinds: tuple[str, ...]

@@ -51,6 +51,7 @@ class TableFacts:
     about: str = ""
     columns: Mapping[str, str] = field(default_factory=dict[str, str])
     renamed: Mapping[str, str] = field(default_factory=dict[str, str])
+    needed: tuple[str, ...] = ()
 
 
 def is_reference(name: str) -> bool:
@@ -275,4 +276,5 @@ def _facts(resource: "DltResource") -> TableFacts:
         about=about,
         columns={name: hint.get("data_type", "") for name, hint in schema["columns"].items()},
         renamed=schema.get("x-renamed") or {},
+        needed=tuple(schema.get("x-needed") or ()),
     )

@@ -44,6 +44,10 @@ class RepeatedKeyError(LoadError):
     """The vendor sent two rows with one key where each should come once: its paging slipped."""
 
 
+class VanishedFiguresError(LoadError):
+    """A figure that each loaded row has is in no row any more: the vendor's answer has changed its shape."""
+
+
 class SliceLoadJob(RunnableLoadJob):
     """Loads one slice; see the module's text for the guarantee."""
 
@@ -73,7 +77,7 @@ def _load(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
     if not _is_newest(warehouse, piece):
         log.info("%s: a later reading has just been loaded, left as it is", _subject(piece))
         return
-    before = _figures(warehouse, piece)
+    before, counts = _figures(warehouse, piece), _counts(warehouse, piece)
     if piece.replaces != "keys":
         _delete(warehouse, piece)
     if piece.replaces == "client" or piece.day in piece.key:
@@ -83,6 +87,7 @@ def _load(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
         _merge(warehouse, piece)
     if piece.replaces != "keys":
         _expect_each_key_once(warehouse, piece)
+    _expect_needed_figures(piece, counts, _counts(warehouse, piece))
     _note_restatements(warehouse, piece, before, _figures(warehouse, piece))
     _note_windows(warehouse, piece)
 
@@ -161,6 +166,30 @@ def _expect_each_key_once(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
     )[0][0]
     if repeated:
         raise RepeatedKeyError(f"{_subject(piece)}: {repeated} keys came more than once")
+
+
+def _counts(warehouse: LoadWarehouse, piece: LoadSlice) -> Mapping[str, int]:
+    """How many rows the place of a slice has ("*"), and how many of them have a value of each needed figure."""
+    if not piece.needed or piece.replaces == "keys":
+        return {}
+    where, parameters = _place(piece)
+    counted = ", ".join(f"count({name})" for name in ("*", *piece.needed))
+    found = warehouse.sql_client.execute_sql(
+        f"SELECT {counted} FROM {warehouse.sql_client.make_qualified_table_name(piece.table)} "
+        f"{where.format(day=piece.day)}",
+        *parameters,
+    )
+    return dict(zip(("*", *piece.needed), found[0], strict=True))
+
+
+def _expect_needed_figures(piece: LoadSlice, before: Mapping[str, int], after: Mapping[str, int]) -> None:
+    """Raises VanishedFiguresError: absence is no value, and would be summed like zeros."""
+    gone = [name for name in piece.needed if after.get("*") and not after[name] and before[name] == before["*"] > 0]
+    if gone:
+        raise VanishedFiguresError(
+            f"{_subject(piece)}: no row of the vendor's has {', '.join(gone)} any more that can be read, and each "
+            "loaded one has: what is loaded stays. Did the vendor rename it, or write numbers in another way?"
+        )
 
 
 def _figures(warehouse: LoadWarehouse, piece: LoadSlice) -> Figures:

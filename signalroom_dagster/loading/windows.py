@@ -90,6 +90,16 @@ def days_of_run(query: Query, dataset: str, client_id: str, resource: str, run_i
     return [ReadDay(day, count, total, read_at, _json(aside) or ()) for day, count, total, read_at, aside in rows]
 
 
+def set_aside_days(query: Query, dataset: str, client_id: str, resource: str, first: date, last: date) -> list[ReadDay]:
+    """Those days of a stretch of which something could not be read, in order."""
+    rows = query(
+        f"SELECT day, rows, vendor_total, loaded_at, set_aside FROM {dataset}.{WINDOWS} WHERE _client_id = %s "
+        "AND resource = %s AND day BETWEEN %s AND %s AND set_aside IS NOT NULL ORDER BY day",
+        client_id, resource, first, last,
+    )  # fmt: skip
+    return [ReadDay(day, count, total, read_at, _json(aside) or ()) for day, count, total, read_at, aside in rows]
+
+
 def figures_by_day(
     query: Query, dataset: str, table: str, day: str, client_id: str, figures: Sequence[str], days: Sequence[date]
 ) -> Mapping[date, Mapping[str, Any]]:

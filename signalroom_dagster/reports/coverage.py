@@ -5,7 +5,7 @@ before that.
 Read from what loads note with their data (`windows`, the ledger of files), never from when a run happened to finish.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal, TypeAlias
@@ -15,22 +15,30 @@ from signalroom_dagster.loading import catalog
 from signalroom_dagster.loading.sql_models import TableName, behind
 from signalroom_dagster.loading.tables import LEDGER, WINDOWS
 from signalroom_dagster.loading.warehouse import Query, now, table_exists
+from signalroom_dagster.loading.windows import set_aside_days
 
 State: TypeAlias = Literal["whole", "begun", "missing"]
 
 SPAN_DAYS = 62
 """How far back what is not read by day counts as read."""
 
+UNREAD_DAYS = 14
+"""How far back a report tells of what could not be read: as far as it looks back itself."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """One source of one client: when it was last read (UTC), and which days are whole or begun."""
+    """One source of one client: when it was last read (UTC), and which days are whole or begun.
+
+    `unread` are the days of which rows or needed figures could not be read, and so are in no sum.
+    """
 
     source: str
     title: str
     read_at: datetime | None = None
     whole: frozenset[date] = frozenset()
     begun: frozenset[date] = frozenset()
+    unread: frozenset[date] = frozenset()
 
     def state(self, day: date) -> State:
         """What there is of a day."""
@@ -82,7 +90,19 @@ def _of_source(
         read_at=min(days.get(last) or max(days.values()) for days in read),
         whole=whole,
         begun=frozenset(common) - whole,
+        unread=frozenset(
+            each for name, fact in facts.items() for each in _unread(query, client, source, name, fact, last)
+        ),
     )
+
+
+def _unread(
+    query: Query, client: Client, source: str, table: str, facts: catalog.TableFacts, last: date
+) -> Iterator[date]:
+    if facts.load == "slices" and facts.day and facts.needed:
+        for read in set_aside_days(query, source, client.id, table, last - timedelta(days=UNREAD_DAYS - 1), last):
+            if any(entry["column"] in ("", *facts.needed) for entry in read.set_aside):
+                yield read.day
 
 
 def _days_read(

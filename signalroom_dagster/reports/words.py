@@ -67,7 +67,10 @@ def freshness(item: Coverage, on: date, zone: ZoneInfo) -> str:
     read = moment(item.read_at, zone)
     state = item.state(on)
     if state == "whole":
-        return f"{item.title}: whole day, read {read}"
+        unread = ", ".join(day(each) for each in sorted(item.unread))
+        return f"{item.title}: whole day, read {read}" + (
+            f", without what could not be read of {unread}" * bool(unread)
+        )
     if state == "begun":
         return f"{item.title}: read {read}, before {day(on)} was over"
     last = f"its last whole day is {day(item.last_whole)}, " if item.last_whole else ""

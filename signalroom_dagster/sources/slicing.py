@@ -90,6 +90,7 @@ def table_resources(
         resource = dlt.resource(_slices, name=name, columns=dict(table.hints), primary_key=("_client_id", *table.key))
         hints = {"x-load": "slices", "x-total": table.total, "x-day": table.day, "description": table.about}
         hints |= {"x-renamed": dict(table.renamed)} if table.renamed else {}
+        hints |= {"x-needed": list(table.needed)} if table.needed else {}
         yield resource.apply_hints(additional_table_hints=hints)(table, (plans or {}).get(name), context)
     yield windows
     yield restatements
@@ -211,6 +212,7 @@ def _read_once(table: Table, piece: Slice, context: SourceContext) -> tuple[Load
         key=table.key,
         day=table.day,
         figures=table.figures,
+        needed=table.needed,
         days=piece.days,
         columns=(*TAGS, *(column.name for column in table.columns)),
         kinds=(*TAGS.values(), *(column.data_type for column in table.columns)),

@@ -63,9 +63,10 @@ class Column:
 class Table:
     """One table. `key` names its rows within a client; `day` is the column that says which day a row belongs to.
 
-    `figures` are the columns whose change restates a day: all that are counted, unless a table says otherwise. `total`
-    is what the vendor's own total counts: "rows", or the column to sum. `renamed` says what columns were called in
-    earlier releases, by their name of today: their tables are altered.
+    `figures` are the columns whose change restates a day: all that are counted, unless a table says otherwise. `needed`
+    are those that the vendor always sends and models count on: a reading without them is not loaded. `total` is what
+    the vendor's own total counts: "rows", or the column to sum. `renamed` says what columns were called in earlier
+    releases, by their name of today: their tables are altered.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Table:
     columns: tuple[Column, ...]
     day: str | None = None
     figures: tuple[str, ...] = ()
+    needed: tuple[str, ...] = ()
     total: str = "rows"
     renamed: Mapping[str, str] = field(default_factory=dict[str, str])
     hints: Mapping[str, Any] = field(init=False)
@@ -144,7 +146,8 @@ def _table(name: str, described: dict[str, Any]) -> Table:
     columns, key = columns_of(described["columns"]), tuple(described["key"])
     counted = [column.name for column in columns if _is_counted(column, key)] if "day" in described else []
     rest = {name: described[name] for name in ("about", "day", "total", "renamed") if name in described}
-    return Table(name=name, key=key, columns=columns, figures=tuple(described.get("figures", counted)), **rest)
+    figures, needed = tuple(described.get("figures", counted)), tuple(described.get("needed", ()))
+    return Table(name=name, key=key, columns=columns, figures=figures, needed=needed, **rest)
 
 
 def _is_counted(column: Column, key: Sequence[str]) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from signalroom_dagster.clients import get_client
 from signalroom_dagster.loading import runs, warehouse
 from signalroom_dagster.loading.file_checks import Finding
-from signalroom_dagster.loading.model_checks import run_checks
+from signalroom_dagster.loading.model_checks import checks_of, run_checks
 from signalroom_dagster.loading.model_runs import create_models, run_model
 from signalroom_dagster.loading.sql_models import models
 from signalroom_dagster_tests.loads import ask
@@ -164,6 +164,44 @@ def test_an_amount_that_is_too_large_is_told_and_stops_nothing(bucket: Path) -> 
     ]  # fmt: skip
     assert ask("SELECT sales, revenue FROM public.orders_by_campaign") == [(3, None)]
     assert "orders_id 3" in check("every_cell_is_read").said
+
+
+@pytest.mark.parametrize("text", [
+    "1.234,56", "1,234.50", "$ 89.90", "(12.50)", "89.90-", "1e3", "NaN", "\u221e", "89,90", "\uff18\uff19", "89.90 USD"
+])  # fmt: skip
+def test_an_amount_that_is_no_number_is_no_amount_and_the_check_fails(bucket: Path, text: str) -> None:
+    write_export(bucket / "orders-create/2026-03-01.csv", [
+        *orders([1], **{**MADE, "total_amount": text}),
+        *orders([2], **{**MADE, "refund_flag": "YES", "refund_amount": text, "void_amount": "N/A"}),
+        *orders([3], **MADE),
+    ])  # fmt: skip
+    load()
+    assert ask("SELECT orders_id, total_amount, refund_amount, void_amount FROM public.orders ORDER BY 1") == [
+        (1, None, 0, 0), (2, Decimal("89.9"), None, 0), (3, Decimal("89.9"), 0, 0)
+    ]  # fmt: skip
+    found = check("every_amount_is_read")
+    assert not found.passed and found.figures == {"offending_rows": 2}
+    assert checks_of(ORDERS)["every_amount_is_read"].severity == "fail"
+
+
+def test_a_thousand_written_with_a_point_is_told(bucket: Path) -> None:
+    rows = [*orders([1], **{**MADE, "total_amount": "1.234"}), *orders([2], **{**MADE, "total_amount": "89.900"})]
+    write_export(bucket / "orders-create/2026-03-01.csv", rows)
+    load()
+    assert check("every_amount_is_read").passed
+    found = check("no_amount_is_finer_than_a_cent")
+    assert "orders_id 1, total_amount 1.2340" in found.said and found.figures == {"offending_rows": 1}
+
+
+def test_a_price_that_is_no_number_is_told(bucket: Path) -> None:
+    write_export(bucket / "orders-create/2026-03-01.csv", [
+        *orders([1], **MADE, products_id="10", product_price="49,90"),
+        *orders([2], **MADE, products_id="10", product_price="N/A"),
+    ])  # fmt: skip
+    load(ORDERS, PRODUCTS)
+    with warehouse.exclusive():
+        found = run_checks(PRODUCTS, "713", ["every_price_is_read"])["every_price_is_read"]
+    assert found.said == "_file_name orders-create/2026-03-01.csv, rows 1"
 
 
 def test_amounts_of_an_earlier_release_get_their_places_and_keep_their_rows(

@@ -1,6 +1,7 @@
 """One slice in the place of what was there: whole or not at all, and never over what somebody read later."""
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from signalroom_dagster.loading import warehouse
 from signalroom_dagster.loading.errors import LoadError
-from signalroom_dagster.loading.slice_load import NewerReadError, RepeatedKeyError
+from signalroom_dagster.loading.slice_load import NewerReadError, RepeatedKeyError, VanishedFiguresError
 from signalroom_dagster.loading.windows import days_of_run
 from signalroom_dagster.retries import decide, root_error
 from signalroom_dagster.sources.http import VendorDataError
@@ -37,6 +38,20 @@ def test_days_are_replaced_whole_and_other_days_and_clients_are_left_alone(tmp_p
         (TUE, 0, None),
         (WED, 0, None),
     ]
+
+
+@pytest.mark.parametrize("cost", [None, "1,5", "$ 2", "NaN", {"amount": 2}])
+def test_a_needed_figure_that_no_row_has_any_more_replaces_nothing(tmp_path: Path, cost: Any) -> None:
+    table = replace(SPEND, needed=("cost",))
+    put(tmp_path, table, [MON, TUE], [row(MON, "a", 1), row(TUE, "a", 0)])
+    with pytest.raises(VanishedFiguresError, match="client 713: spend of 2026-03-02 .*no row .* has cost any more"):
+        put(tmp_path, table, [MON, TUE], [row(MON, "a", cost), row(TUE, "b", cost)])
+    assert ask(SPENT) == [(MON, "a", 1), (TUE, "a", 0)]
+    put(tmp_path, table, [MON, TUE], [row(MON, "a", cost), row(TUE, "a", 3)])
+    assert ask(SPENT) == [(MON, "a", None), (TUE, "a", 3)]
+    put(tmp_path, table, [MON, TUE], [row(MON, "a", cost)])
+    put(tmp_path, table, [MON, TUE], [])
+    assert ask(SPENT) == []
 
 
 def test_a_later_reading_stands_and_its_windows_too(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The morning report on both engines: figures added up by hand, and what it says when they are not all there."""
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.loading import warehouse
 from signalroom_dagster.reports import making
 from signalroom_dagster.reports.making import keep_report, make_report, wait_for_inputs, yesterday
 from signalroom_dagster_tests.loads import ask
@@ -114,6 +116,20 @@ def test_the_same_report_has_the_same_words_and_inputs_on_both_engines() -> None
     made = make_report(get_client("713"), "daily_ccw", DAY)
     ON_ENGINES.append((made.rendered.hash, made.figures.inputs()))
     assert all(told == ON_ENGINES[0] for told in ON_ENGINES)
+
+
+@pytest.mark.parametrize(("column", "line"), [
+    ("revenue", "Everflow: whole day, read 3 Mar 06:15 EST, without what could not be read of 1 Mar, 2 Mar · RedTrack"),
+    ("", "Everflow: whole day, read 3 Mar 06:15 EST, without what could not be read of 1 Mar, 2 Mar · RedTrack"),
+    ("impressions", "Everflow: whole day, read 3 Mar 06:15 EST · RedTrack"),
+])  # fmt: skip
+@pytest.mark.usefixtures("morning")
+def test_a_report_says_of_which_days_something_could_not_be_read(column: str, line: str) -> None:
+    aside = json.dumps([{"column": column, "reason": "not a number", "count": 1, "keys": ["affiliate_id=1"]}])
+    with warehouse.exclusive(), warehouse.transaction("test") as query:
+        query("UPDATE everflow.windows SET set_aside = %s WHERE day >= %s AND _client_id = '713'", aside, BEFORE)
+        query("UPDATE everflow.windows SET set_aside = %s WHERE day < %s", aside, DAY - timedelta(days=13))
+    assert line in slack()
 
 
 @pytest.mark.usefixtures("on_duckdb")

@@ -24,3 +24,13 @@ JOIN (
   AND as_integer(told.products_id) = p.products_id
 GROUP BY 1, 2, 3
 HAVING COUNT(*) > 1
+
+-- warn every_price_is_read: no price of a product is text that is no number, such as 49,90.
+SELECT _file_name, COUNT(*) AS rows
+FROM (
+  SELECT _file_name, product_price FROM s3_exports.orders_create
+  UNION ALL
+  SELECT _file_name, product_price FROM s3_exports.orders_update
+) AS told
+WHERE is_unread(product_price, as_decimal(product_price)) = 1
+GROUP BY 1

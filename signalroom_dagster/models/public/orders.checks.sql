@@ -20,6 +20,18 @@ SELECT orders_id, unread_cells, older_columns, _file_name
 FROM public.orders
 WHERE unread_cells > 0 OR older_columns IS NOT NULL
 
+-- fail every_amount_is_read: no amount of an order is text that is no number, such as 1.234,56 or $ 89.90.
+-- Revenue and refunds lack the amounts of these orders: let the shop export numbers such as 1234.56.
+SELECT orders_id, unread_cells, _file_name
+FROM public.orders
+WHERE unread_cells > 0 AND (total_amount IS NULL OR refund_amount IS NULL OR void_amount IS NULL)
+
+-- warn no_amount_is_finer_than_a_cent: amounts have two places. 1.234 may be a thousand and more, written with a point.
+SELECT orders_id, total_amount, refund_amount, void_amount, _file_name
+FROM public.orders
+WHERE total_amount <> ROUND(total_amount, 2) OR refund_amount <> ROUND(refund_amount, 2)
+  OR void_amount <> ROUND(void_amount, 2)
+
 -- warn orders_have_numbers: every row of the exports names its order.
 SELECT _file_name, COUNT(*) AS rows
 FROM (

@@ -148,8 +148,12 @@ SELECT
   as_decimal(total_amount) AS total_amount,                         -- order total
   as_decimal(tax_amount) AS tax_amount,                             -- of it tax
   as_decimal(shipping_price) AS shipping_price,                     -- of it shipping
-  as_money(COALESCE(as_decimal(refund_amount), 0)) AS refund_amount, -- paid back
-  as_money(COALESCE(as_decimal(void_amount), 0)) AS void_amount,    -- never charged
+  as_money(
+    CASE WHEN present(refund_amount) IS NULL THEN 0 ELSE as_decimal(refund_amount) END
+  ) AS refund_amount,                                               -- paid back; NULL where that cannot be read
+  as_money(
+    CASE WHEN present(void_amount) IS NULL THEN 0 ELSE as_decimal(void_amount) END
+  ) AS void_amount,                                                 -- never charged; NULL where that cannot be read
   COALESCE(as_flag(refund_flag), FALSE) AS is_refunded,             -- money went back
   as_day(refund_date) AS refund_date,                               -- when
   COALESCE(as_flag(void_flag), FALSE) AS is_void,                   -- cancelled before it was settled

@@ -53,7 +53,7 @@ def probe(settings: Settings, client_id: str) -> str:
     """Fetch a token, and describe each spreadsheet: all that a load needs."""
     account = open_api(open_account(settings.credentials.get_secret_value(), client_id), settings)
     ids = {sheet.spreadsheet_id for sheet in settings.sheets.values()}
-    tabs = sum(len(describe_book(account, spreadsheet_id)[1]) for spreadsheet_id in sorted(ids))
+    tabs = sum(len(describe_book(account, spreadsheet_id)[-1]) for spreadsheet_id in sorted(ids))
     return f"{account.email} may read all spreadsheets ({len(ids)}, with {tabs} tabs)"
 
 

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from signalroom_dagster.naming import snake_case
 from signalroom_dagster.sources.google_sheets.cells import converter, is_blank, is_error, is_loading, is_rounded
 from signalroom_dagster.sources.google_sheets.header import find_columns, folded, shown
+from signalroom_dagster.sources.google_sheets.locales import AMERICAN
 from signalroom_dagster.sources.google_sheets.totals import NOTHING, LeftOut, adds_up, is_total
 
 Values: TypeAlias = Sequence[Sequence[Any]]
@@ -111,6 +112,7 @@ def read_rows(
     zone: ZoneInfo,
     shown_values: Values = (),
     left_out: LeftOut = NOTHING,
+    locale: str = AMERICAN,
 ) -> ReadRows:
     """The rows below the first row that is not blank. `shown_values` are the same cells as people see them.
 
@@ -120,7 +122,7 @@ def read_rows(
     if len(shown_values) > top:
         header = [cell if isinstance(cell, str) else _at(shown_values[top], at) for at, cell in enumerate(header)]
     places = find_columns(header, kinds)
-    columns = [ReadColumn(name, kind, places[name], converter(kind, zone)) for name, kind in kinds.items()]
+    columns = [ReadColumn(name, kind, places[name], converter(kind, zone, locale)) for name, kind in kinds.items()]
     named = {place for place, cell in enumerate(header) if not is_blank(cell)}
     ignored = [header[place] for place in sorted(named - set(places.values()))]
     found = ReadRows([], columns, shown(ignored) if ignored else "")

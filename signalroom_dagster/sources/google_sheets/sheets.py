@@ -78,7 +78,7 @@ def _read(sheets: Sheets, name: str) -> Answer:
         texts = read_as_shown(sheets.api(), sheet.spreadsheet_id, sheet.range)
     try:
         zone = _zone(book.zone if "datetime" in sheet.columns.values() else "UTC")
-        found = read_rows(values, sheet.columns, zone, texts, LeftOut(sheet.skip_rows, sheet.stop_at))
+        found = read_rows(values, sheet.columns, zone, texts, LeftOut(sheet.skip_rows, sheet.stop_at), book.locale)
         check_rows(found, sheets.settings.guard(name), *_before(context, name))
     except (HeaderError, SheetChangedError, UnknownZoneError) as error:
         said = f"{subject} of spreadsheet {sheet.spreadsheet_id}, {sheet.range} cannot be loaded: {error}"

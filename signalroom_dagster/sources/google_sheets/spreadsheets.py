@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple, TypeAlias
 
 from signalroom_dagster.limits import Limit
+from signalroom_dagster.sources.google_sheets.locales import AMERICAN
 from signalroom_dagster.sources.google_sheets.rows import Values
 from signalroom_dagster.sources.google_sheets.service_account import ServiceAccount
 from signalroom_dagster.sources.google_sheets.settings import Settings
@@ -22,18 +23,20 @@ TIMEOUT_SECONDS = 190.0  # Google itself gives a request 180 s
 AT_ONCE = 4
 BURST = 10
 QUOTA_SECONDS = "60"  # quotas are counted by the minute, and Google does not say so in a header
-FIELDS = "properties(timeZone),sheets(properties(title))"
+FIELDS = "properties(timeZone,locale),sheets(properties(title))"
 
 
 class Book(NamedTuple):
-    """One spreadsheet as it was read: its time zone, its tabs, and each range's cells, or what came in their place."""
+    """One spreadsheet as it was read: its time zone and locale, its tabs, and each range's cells, or what came in their
+    place."""
 
     zone: str
+    locale: str
     tabs: tuple[str, ...]
     ranges: Mapping[str, "Values | VendorError"]
 
 
-Described: TypeAlias = tuple[str, tuple[str, ...]]
+Described: TypeAlias = tuple[str, str, tuple[str, ...]]
 
 
 class Account(NamedTuple):
@@ -68,15 +71,15 @@ def open_api(account: ServiceAccount, settings: Settings) -> Account:
 def read_book(account: Account, spreadsheet_id: str, ranges: Iterable[str]) -> Book:
     """A spreadsheet with these ranges; one that cannot be read is there as its error. Raises as `Api.ask` does."""
     wanted = list(dict.fromkeys(ranges))
-    zone, tabs = describe_book(account, spreadsheet_id)
+    zone, locale, tabs = describe_book(account, spreadsheet_id)
     try:
-        return Book(zone, tabs, dict(zip(wanted, _values(account, spreadsheet_id, wanted), strict=True)))
+        return Book(zone, locale, tabs, dict(zip(wanted, _values(account, spreadsheet_id, wanted), strict=True)))
     except VendorError as error:
         if error.status != HTTPStatus.BAD_REQUEST:
             raise
         if len(wanted) == 1:
-            return Book(zone, tabs, {wanted[0]: error})
-    return Book(zone, tabs, {range_: _alone(account, spreadsheet_id, range_) for range_ in wanted})
+            return Book(zone, locale, tabs, {wanted[0]: error})
+    return Book(zone, locale, tabs, {range_: _alone(account, spreadsheet_id, range_) for range_ in wanted})
 
 
 def read_as_shown(account: Account, spreadsheet_id: str, range_: str) -> Values:
@@ -85,11 +88,12 @@ def read_as_shown(account: Account, spreadsheet_id: str, range_: str) -> Values:
 
 
 def describe_book(account: Account, spreadsheet_id: str) -> Described:
-    """The spreadsheet's time zone and the titles of its tabs."""
+    """The spreadsheet's time zone and locale, and the titles of its tabs."""
     path = f"/v4/spreadsheets/{spreadsheet_id}"
     said = _ask(account, path, fields=FIELDS)
     try:
-        return said["properties"]["timeZone"], tuple(tab["properties"]["title"] for tab in said["sheets"])
+        properties, tabs = said["properties"], tuple(tab["properties"]["title"] for tab in said["sheets"])
+        return properties["timeZone"], properties.get("locale") or AMERICAN, tabs
     except (KeyError, TypeError):
         raise VendorDataError(account.api.about("GET", path, "does not describe a spreadsheet")) from None
 

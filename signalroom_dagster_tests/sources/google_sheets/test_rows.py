@@ -61,6 +61,47 @@ def test_a_cell_is_taken_for_what_was_meant(kind: str, cell: Any, value: Any) ->
     assert type(found) is type(value)
 
 
+@pytest.mark.parametrize(("locale", "text", "value"), [
+    ("de_DE", "1.234", Decimal(1234)),
+    ("de", "12,345", Decimal("12.345")),
+    ("pt_BR", "R 1", None),
+    ("fr_FR", "€ 1.234,56", Decimal("1234.56")),
+    ("it_IT", "(89,90)", Decimal("-89.90")),
+    ("de_DE", "1,234.50", None),
+    ("de_DE", "1234.5", None),
+    ("en_US", "1.234,56", None),
+    ("en_US", "1,234", Decimal(1234)),
+    ("en_GB", "1.234", Decimal("1.234")),
+    ("de_CH", "1.234", Decimal("1.234")),
+    ("es_MX", "1,234", Decimal(1234)),
+    ("en_US", "89,90", None),
+    ("en_US", "89.90-", None),
+    ("en_US", "1e3", None),
+    ("en_US", "NaN", None),
+    ("en_US", "\u221e", None),
+    ("en_US", "\uff18\uff19", None),
+])  # fmt: skip
+def test_a_number_typed_as_text_is_read_as_its_spreadsheets_locale_has_it(
+    locale: str, text: str, value: Decimal | None
+) -> None:
+    read = read_rows([["a"], [text]], {"a": "decimal"}, ZONE, locale=locale)
+    assert [row["a"] for row in read.rows] == [value]
+    assert bool(read.notes().get("cells")) == (value is None)
+
+
+@pytest.mark.parametrize(("locale", "text", "value"), [
+    ("en_US", "03/04/2026", date(2026, 3, 4)),
+    ("en_GB", "03/04/2026", date(2026, 4, 3)),
+    ("de_DE", "03.04.2026 10:30", date(2026, 4, 3)),
+    ("de_DE", "03/13/2026", None),
+    ("en_US", "13/03/2026", None),
+])  # fmt: skip
+def test_a_day_typed_as_text_is_read_as_its_spreadsheets_locale_has_it(
+    locale: str, text: str, value: date | None
+) -> None:
+    assert [row["a"] for row in read_rows([["a"], [text]], {"a": "date"}, ZONE, locale=locale).rows] == [value]
+
+
 @pytest.mark.parametrize(("kind", "cell"), [
     ("integer", Decimal("12.5")), ("integer", "twelve"), ("integer", True), ("integer", 2**63),
     ("decimal", "12,5"), ("decimal", "1.234,50"), ("decimal", "1,23.4"), ("decimal", "12%"), ("decimal", False),
