@@ -20,8 +20,9 @@ from signalroom_dagster.reports.templates import FILE_OF_CHANNEL, get_template
 
 Parameter: TypeAlias = bool | int | Decimal | date | str
 
-_ADDRESS = re.compile(r"^[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>]+$")
-_NUMBER = re.compile(r"^\+[1-9]\d{6,14}$")
+_ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>]+")
+_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
+_CHANNEL = re.compile(r"#?[^\s#@,.A-Z]{1,80}|[CGDU][A-Z0-9]{5,}")
 
 
 class Subscription(BaseModel):
@@ -36,6 +37,11 @@ class Subscription(BaseModel):
     slack: str | None = None
     email: tuple[str, ...] = ()
     sms: tuple[str, ...] = ()
+
+    @field_validator("slack")
+    @classmethod
+    def _channel(cls, value: str | None) -> str | None:
+        return None if value is None else _all_fit((value,), _CHANNEL, "a channel such as #reporting, or its id")[0]
 
     @field_validator("email")
     @classmethod
@@ -132,7 +138,7 @@ def _subscription(client: Client, number: int, entry: Mapping[str, object]) -> S
 
 
 def _all_fit(values: tuple[str, ...], pattern: re.Pattern[str], what: str) -> tuple[str, ...]:
-    if not all(map(pattern.match, values)):
+    if not all(map(pattern.fullmatch, values)):
         raise ValueError(f"each has to be {what}")
     return values
 

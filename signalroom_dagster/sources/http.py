@@ -144,6 +144,8 @@ class Api:
             what = f"answered {answer.status_code}{said}"
             if answer.status_code in (401, 403):
                 what += f"; check {self.key_name}"
+            elif answer.status_code < 400:
+                what += "; base_url has moved, such as from http to https: set the address that answers itself"
             wait = answer.headers.get("Retry-After")
             raise VendorError(self.about(method, path, what), answer.status_code, wait, words=[said])
         if body is _NOT_JSON:

@@ -199,7 +199,7 @@ def as_decimal(value: Any) -> Decimal | int | None:
     """An exact number with at most four places, rounded half up."""
     if value is None or value == "":
         return None
-    number = int(value) if isinstance(value, int) else _decimal(value)
+    number = value if type(value) is int else _decimal(value)
     if abs(number) > LARGEST_DECIMAL:
         raise ValueError("longer than 18 digits with four places")
     return number if isinstance(number, int) or not _is_finer(number) else number.quantize(PLACES, ROUND_HALF_UP)
@@ -273,10 +273,15 @@ _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def _decimal(value: Any) -> Decimal:
+    text = str(value).strip()
     try:
-        number = value if isinstance(value, Decimal) else Decimal(str(value).strip())
+        number = value if isinstance(value, Decimal) else Decimal(text)
     except InvalidOperation:
         raise ValueError("not a number") from None
+    if "_" in text or not text.isascii():
+        raise ValueError(
+            "not a number"
+        )  # to Python 1_000 and digits of any script are numbers, to vendors they are not
     if not number.is_finite():
         raise ValueError("not a finite number")
     if number.adjusted() > MOST_DIGITS:

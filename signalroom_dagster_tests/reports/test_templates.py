@@ -197,6 +197,13 @@ def subscribe_clicks(project: Project, params: str) -> None:
         ('name = "x"\ntemplate = "alert"\nschedule = "7 o\'clock"', "reports.1.schedule: not a cron line"),
         ('name = "x"\ntemplate = "alert"\nemail = ["ops"]', "reports.1.email: each has to be an e-mail"),
         ('name = "x"\ntemplate = "alert"\nsms = ["555"]', "reports.1.sms: each has to be a number"),
+        ('name = "x"\ntemplate = "alert"\nsms = ["+1 555 010 0001"]', "reports.1.sms: each has to be a number"),
+        ('name = "x"\ntemplate = "alert"\nsms = ["+15550100001\\n"]', "reports.1.sms: each has to be a number"),
+        ('name = "x"\ntemplate = "alert"\nemail = ["Ops <ops@example.com>"]', "reports.1.email: each has to be an e-m"),
+        ('name = "x"\ntemplate = "alert"\nemail = ["ops@example.com\\n"]', "reports.1.email: each has to be an e-mail"),
+        ('name = "x"\ntemplate = "alert"\nslack = ""', "reports.1.slack: each has to be a channel such as #reporting"),
+        ('name = "x"\ntemplate = "alert"\nslack = "#Reporting Team"', "reports.1.slack: each has to be a channel"),
+        ('name = "x"\ntemplate = "alert"\nslack = "#a, #b"', "reports.1.slack: each has to be a channel such as"),
         ('name = "x"\ntemplate = "alert"\nparams = { advertiser = 1 }', "reports.1.params.advertiser: alert takes adv"),
         ('name = "daily_ccw"\ntemplate = "alert"', "reports.1.name: there is another report daily_ccw"),
     ],
@@ -254,12 +261,14 @@ def test_a_report_is_written_as_files(project: Project, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("width", "scheme"), [(375, "light"), (1200, "light"), (375, "dark")])
 @pytest.mark.parametrize("template", template_names())
 def test_the_email_fits_its_window(template: str, width: int, scheme: str, tmp_path: Path) -> None:
-    """Opened in a browser: nothing is wider than the window. Those of the daily report are documentation."""
+    """Opened in a browser: nothing is wider than the window. Pictures of the three reports are documentation."""
     page, frame, picture = tmp_path / "page.html", tmp_path / "frame.html", tmp_path / "page.png"
     page.write_text(sample(template).html_with_chart() or "")
     frame.write_text(MEASURE.format(width=width))
     if template == "daily_performance":
         picture = IMAGES / f"report-{width}{'-dark' if scheme == 'dark' else ''}.png"
+    elif template in ("weekly_rollup", "affiliate_leaderboard") and (width, scheme) == (1200, "light"):
+        picture = IMAGES / f"{template}.png"
     browser = ["chromium", "--headless=new", "--no-sandbox", "--hide-scrollbars", f"--window-size={width},1300",
                f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}",
                "--allow-file-access-from-files", "--virtual-time-budget=5000"]  # fmt: skip

@@ -203,7 +203,7 @@ def test_a_long_error_is_cut(vendor: VendorServer) -> None:
 
 
 def test_a_redirect_is_an_error_and_not_followed_with_the_key(vendor: VendorServer) -> None:
-    with pytest.raises(VendorError, match="answered 302"):
+    with pytest.raises(VendorError, match="answered 302: Found; base_url has moved, such as from http to https"):
         answer(vendor, "", 302, headers={"Location": f"{vendor.url}/elsewhere"})
     assert len(vendor.requests) == 1
 
