@@ -41,7 +41,9 @@ NEVER_RETRIED = frozenset(
         "ConversionException",
     }
 )
-NEVER_PASSING_STATES = frozenset({"23502", "42501", "42601", "42703", "42804", "42846", "42883", "42P01", "42P10"})
+NEVER_PASSING_STATES = frozenset(
+    {"23502", "42501", "42601", "42703", "42804", "42846", "42883", "42P01", "42P10", "54000", "54011"}
+)
 DATA_EXCEPTIONS = "22"
 """SQLSTATEs of what the warehouse refuses now and ever: a column, a type or a right is missing, a value is of another
 kind. Tables that two loads make at once, locks and connections are not among them."""

@@ -162,11 +162,13 @@ def _check_begun(since: date | None, client: Client) -> None:
 
 def _make_models(sources: Sequence[str], client: Client) -> None:
     """What Dagster's automation does after a load of its own."""
-    from signalroom_dagster.loading.model_runs import run_models_of
+    from signalroom_dagster.loading.model_runs import left_out_of, run_models_of
     from signalroom_dagster.retries import repeated
 
     if made := repeated(partial(run_models_of, sources, client), f"client {client.id}, models"):
         say(f"made anew: {', '.join('.'.join(name) for name in made)}")
+    for problem in left_out_of(sources):
+        err.print(problem, highlight=False, soft_wrap=True)
 
 
 def _print_quote(source: str, client: Client, found: "Quote") -> None:

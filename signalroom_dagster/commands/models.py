@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from signalroom_dagster.clients import Client, load_clients
-from signalroom_dagster.commands.terminal import ClientOption, client_named, for_each, say
+from signalroom_dagster.commands.terminal import ClientOption, client_named, err, for_each, say
 from signalroom_dagster.config import ConfigurationError
 
 models = typer.Typer(no_args_is_help=True, help="The SQL models: tables made from what was loaded.")
@@ -24,17 +24,14 @@ def build(
     check: Annotated[bool, typer.Option("--check", help="Plan every model and report query; make nothing.")] = False,
 ) -> None:
     """Make models anew for a client, each after those that it reads; with --check only plan them."""
-    from signalroom_dagster.declarations import problems
-    from signalroom_dagster.loading.model_runs import makeable, run_model
+    from signalroom_dagster.loading.model_runs import left_out_models, makeable, run_model
     from signalroom_dagster.loading.warehouse import exclusive
 
+    for name, problem in left_out_models().items():
+        if ".".join(name) in (tables or [".".join(name)]):
+            err.print(problem, highlight=False, soft_wrap=True)
     if check:
-        found = [item for item in problems() if item.subject.startswith(("model ", "report ", "template "))]
-        for item in found:
-            say(f"{item.client} {item.subject}: {item.problem}".strip())
-        if found:
-            raise typer.Exit(1)
-        say("every model and report query can be planned")
+        _check_plans()
         return
     if every == bool(client):
         raise ConfigurationError("name one client with --client, or give --all (not both)")
@@ -51,3 +48,14 @@ def build(
 
     active = [who for who in load_clients().values() if who.status == "active"]
     for_each(active if every else [client_named(client)], make)
+
+
+def _check_plans() -> None:
+    from signalroom_dagster.declarations import problems
+
+    unplanned = [item for item in problems() if item.subject.startswith(("model ", "report ", "template "))]
+    for item in unplanned:
+        say(f"{item.client} {item.subject}: {item.problem}".strip())
+    if unplanned:
+        raise typer.Exit(1)
+    say("every model and report query can be planned")

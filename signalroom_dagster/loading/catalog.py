@@ -74,6 +74,11 @@ def outline(name: str) -> "DltSource":
     return _outline_as(name, _clients(name), settings_state())[0]
 
 
+def known_outline(name: str) -> "DltSource":
+    """`outline`, and every table that no client has and whose layout is known: models read those, too."""
+    return _outline_as(name, _clients(name), settings_state(), with_known=True)[0]
+
+
 def left_out(name: str) -> Mapping[str, str]:
     """What is wrong with each client whose settings, or files, a source's tables are made without."""
     if is_reference(name):
@@ -118,19 +123,29 @@ def table_facts(name: str) -> Mapping[str, TableFacts]:
     return {} if is_reference(name) else _facts_as(name, _clients(name), settings_state())
 
 
-@functools.lru_cache(maxsize=64)
-def _outline_as(name: str, clients: Sequence[str], state: int) -> tuple["DltSource", Mapping[str, str]]:
-    return _that_go_together(clients, partial(_outline_of, name))
-
-
-def _outline_of(name: str, clients: Sequence[str]) -> "DltSource":
-    return source_module(name).outline(_configured(name, clients))
+def known_tables(name: str) -> Mapping[str, TableFacts]:
+    """The tables of `table_facts`, and those that no client has and whose layout is known."""
+    return {} if is_reference(name) else _facts_as(name, _clients(name), settings_state(), with_known=True)
 
 
 @functools.lru_cache(maxsize=64)
-def _facts_as(name: str, clients: Sequence[str], state: int) -> Mapping[str, TableFacts]:
+def _outline_as(
+    name: str, clients: Sequence[str], state: int, with_known: bool = False
+) -> tuple["DltSource", Mapping[str, str]]:
+    return _that_go_together(clients, partial(_outline_of, name, with_known=with_known))
+
+
+def _outline_of(name: str, clients: Sequence[str], *, with_known: bool) -> "DltSource":
+    module = source_module(name)
+    build = getattr(module, "known_outline", module.outline) if with_known else module.outline
+    return build(_configured(name, clients))
+
+
+@functools.lru_cache(maxsize=64)
+def _facts_as(name: str, clients: Sequence[str], state: int, with_known: bool = False) -> Mapping[str, TableFacts]:
     """Asked for again and again while definitions are made, and slow to make out."""
-    return {table: _facts(resource) for table, resource in outline(name).resources.items()}
+    source = known_outline(name) if with_known else outline(name)
+    return {table: _facts(resource) for table, resource in source.resources.items()}
 
 
 def _configured(name: str, clients: Sequence[str]) -> Iterator[BaseModel]:
@@ -157,6 +172,11 @@ def tables_of(name: str) -> list[tuple[str, str]]:
     if is_reference(name):
         return [("public", table) for table in reference_tables(name)]
     return [(name, table) for table in table_facts(name)]
+
+
+def tables_to_read(name: str) -> list[tuple[str, str]]:
+    """Schema and table of everything of a source that a model may read."""
+    return tables_of(name) if is_reference(name) else [(name, table) for table in known_tables(name)]
 
 
 def tables_loaded_by(name: str, load: str) -> list[str]:

@@ -4,9 +4,16 @@ import errno
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 READ_ONLY = "25006"
+TABLE_FULL = (
+    "a table takes no more columns (1,600 of them, dropped ones counted, and 8 KB in a row), and all clients share it: "
+    "lower new_columns in [sources.s3_exports.clients.<id>], so that a client's unknown columns stand together in "
+    "_other_columns"
+)
 MEANINGS = {
     READ_ONLY: "it takes no writes now (its disk may be full, or it is a standby): let it take some again",
     "53100": "its disk is full: free space there",
+    "54000": TABLE_FULL,
+    "54011": TABLE_FULL,
 }
 """What Postgres's SQLSTATEs mean that a person has to do something about."""
 

@@ -12,7 +12,7 @@ from typing import Literal
 from signalroom_dagster.config import ConfigurationError, destination_name
 from signalroom_dagster.loading import catalog
 from signalroom_dagster.loading.errors import MEANINGS, READ_ONLY
-from signalroom_dagster.loading.model_runs import check_is_ours
+from signalroom_dagster.loading.model_runs import check_is_ours, left_out_models
 from signalroom_dagster.loading.reference import declared_tables
 from signalroom_dagster.loading.reference_tables import check_fits, missing_columns, stored_columns
 from signalroom_dagster.loading.sql_models import models
@@ -62,6 +62,8 @@ def inspect(query: Query, only: str | None = None) -> Iterator[Diagnosis]:
         yield from _files_left_out(query, source, only)
     for source in catalog.dlt_sources():
         yield from _shapes(query, source)
+    for name, problem in left_out_models().items():
+        yield Diagnosis(".".join(name), "", problem, blocks=False)
     if destination_name() != "postgres":
         return
     yield Diagnosis("warehouse server", _server(query), None)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.config import ConfigurationError, shown
 from signalroom_dagster.loading.errors import WarehouseBusyError
 
 log = logging.getLogger(__name__)
@@ -36,8 +36,8 @@ def writer_lock(database: Path, wait_seconds: float = WAIT_SECONDS) -> Generator
         if error.errno not in NOT_WRITABLE:
             raise
         raise ConfigurationError(
-            f"{database} cannot be written ({error.strerror}): let this user write in its folder, or name another file "
-            "with DESTINATION__DUCKDB__CREDENTIALS"
+            f"{shown(database)} cannot be written ({error.strerror}): let this user write in its folder, or name "
+            "another file with DESTINATION__DUCKDB__CREDENTIALS"
         ) from None
     try:
         yield

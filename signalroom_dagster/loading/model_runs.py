@@ -69,12 +69,22 @@ def run_models_of(sources: Iterable[str], client: Client) -> Sequence[TableName]
 
     For loads outside Dagster, whose automation does the same. Raises what running a model raises.
     """
-    changed = {table for source in sources for table in catalog.tables_of(source)}
-    affected = [name for name in makeable() if changed.intersection(behind(models()[name].reads))]
+    affected = [name for name in makeable() if _reads_of(name, sources)]
     for name in affected:
         with exclusive():
             run_model(name, client)
     return affected
+
+
+def left_out_of(sources: Iterable[str]) -> Sequence[str]:
+    """Why each model that reads one of the sources, and is made for nobody, is not."""
+    return [problem for name, problem in left_out_models().items() if _reads_of(name, sources)]
+
+
+def _reads_of(name: TableName, sources: Iterable[str]) -> bool:
+    """Whether a model reads one of the sources, also through other models."""
+    changed = {table for source in sources for table in catalog.tables_of(source)}
+    return bool(changed.intersection(behind(models()[name].reads)))
 
 
 def check_is_ours(query: Query, name: TableName) -> None:
@@ -105,12 +115,24 @@ def create_models() -> None:
 
 
 def makeable() -> Iterator[TableName]:
-    """Every model that reads only what some client's source brings, and other such models."""
-    there = {table for source in catalog.source_names() for table in catalog.tables_of(source)}
+    """Every model that reads only what sources bring, or could bring, and other such models."""
+    left_out = left_out_models()
+    yield from (name for name in models() if name not in left_out)
+
+
+def left_out_models() -> Mapping[TableName, str]:
+    """The models that are made for nobody, and which of the tables that they read no source brings."""
+    there = {table for source in catalog.source_names() for table in catalog.tables_to_read(source)}
+    problems: dict[TableName, str] = {}
     for model in models().values():
-        if there.issuperset(model.reads):
+        if lacking := [".".join(read) for read in model.reads if read not in there]:
+            problems[model.name] = (
+                f"model {'.'.join(model.name)} is left out for every client: it reads {', '.join(lacking)}, which no "
+                "client's sources bring"
+            )
+        else:
             there.add(model.name)
-            yield model.name
+    return problems
 
 
 def create_read_tables(model: Model) -> None:
@@ -132,9 +154,9 @@ def create_read_tables(model: Model) -> None:
 
 
 def sources_of(tables: Iterable[TableName]) -> Sequence[str]:
-    """The sources that load some tables."""
+    """The sources that load some tables, or would."""
     wanted = set(tables)
-    return [name for name in catalog.source_names() if wanted & set(catalog.tables_of(name))]
+    return [name for name in catalog.source_names() if wanted & set(catalog.tables_to_read(name))]
 
 
 def read_columns(model: Model) -> Mapping[TableName, Sequence[str]]:

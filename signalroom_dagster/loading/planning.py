@@ -86,7 +86,7 @@ def plan_models(query: Query) -> Mapping[TableName, str]:
 def _declared() -> Iterator[tuple[TableName, Mapping[str, str]]]:
     kept = {table.name: table.columns for tables in KEPT.values() for table in tables}
     for source in catalog.dlt_sources():
-        for table, facts in catalog.table_facts(source).items():
+        for table, facts in catalog.known_tables(source).items():
             kinds = {name: _TYPES.get(kind, kind or "varchar") for name, kind in facts.columns.items()}
             yield (source, table), kept.get(table, kinds)
     for source in catalog.reference_sources():

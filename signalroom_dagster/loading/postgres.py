@@ -41,17 +41,11 @@ from signalroom_dagster.logs import bound
 from signalroom_dagster.retries import causes
 from signalroom_dagster.row_security import secure
 
-CONNECT_SECONDS = 10
-COPY_BYTES = 1024 * 1024
+CONNECT_SECONDS, COPY_BYTES = 10, 1024 * 1024
 CANCELLED, TOO_MANY_CONNECTIONS, IN_USE = "57014", "53300", "55P03"
 _NO_URL = ("connection option", "invalid dsn", "invalid URI", "invalid port")
-_REFUSALS = (
-    "authentication failed",
-    "no password supplied",
-    "does not exist",
-    "no pg_hba.conf entry",
-    "Tenant or user not found",
-)
+_REFUSALS = ("authentication failed", "no password supplied", "does not exist", "no pg_hba.conf entry",
+             "Tenant or user not found")  # fmt: skip
 _SERVER = re.compile(r'server at "([^"]+)".*?, port (\d+)')
 
 

@@ -172,7 +172,7 @@ def create_tables(source: str) -> None:
     if catalog.is_reference(source):
         create_reference_tables(source)
         return
-    schema = catalog.outline(source).discover_schema()
+    schema = catalog.known_outline(source).discover_schema()
     schema._bump_version()  # pyright: ignore[reportPrivateUsage]  # dlt stores no schema that is not marked complete
     with exclusive(), closing(destination()) as warehouse:
         fit_tables(source)

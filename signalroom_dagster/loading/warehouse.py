@@ -8,13 +8,7 @@ from typing import Any, TypeAlias
 
 from signalroom_dagster.config import ConfigurationError, destination_name, duckdb_path, postgres_url, work_dir
 from signalroom_dagster.files import LedgerEntry
-from signalroom_dagster.loading.errors import (
-    DISK_FULL,
-    DestinationLostError,
-    DestinationUnreachableError,
-    LoadError,
-    WarehouseBusyError,
-)
+from signalroom_dagster.loading.errors import DISK_FULL, DestinationLostError, DestinationUnreachableError, LoadError
 from signalroom_dagster.loading.locks import NOT_WRITABLE, writer_lock
 from signalroom_dagster.loading.locks import WAIT_SECONDS as LOCK_WAIT_SECONDS
 from signalroom_dagster.loading.tables import LEDGER
@@ -224,18 +218,14 @@ def _postgres() -> Generator[Query]:
 def _duckdb() -> Generator[Query]:
     import duckdb
 
+    from signalroom_dagster.loading.duckdb import unopened
+
     path = duckdb_path()
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         connection = duckdb.connect(str(path))
     except duckdb.Error as error:
-        if "lock on file" in str(error):
-            raise WarehouseBusyError(
-                f"{path.name} cannot be opened: another program has it open (a DuckDB shell, a notebook): close it"
-            ) from None
-        why = str(error).splitlines()[0]
-        advice = "Restore it from a backup, or move it aside and load anew"
-        raise ConfigurationError(f"{path} cannot be opened. {why} {advice}") from None
+        raise unopened(path, error) from None
 
     def query(sql: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
         return connection.execute(sql.replace("%s", "?"), parameters or None).fetchall()

@@ -28,16 +28,13 @@ from signalroom_dagster.sources.http import VendorDataError, VendorError, Vendor
 from signalroom_dagster.sources.row_length import fit
 from signalroom_dagster.sources.set_aside import LeftOut, SetAside, key_of
 from signalroom_dagster.sources.tables import TAGS, Oddity, Row, Table, cells_of
-from signalroom_dagster.sources.totals import disagreement
+from signalroom_dagster.sources.totals import Counts, disagreement, missing
 from signalroom_dagster.tickets import offer
 
 log = logging.getLogger(__name__)
 
-OF_THE_ACCOUNT = (401, 429)
-"""Refusals that meet every table of an account alike: asking on would only be refused again."""
-
-LONGEST_KEY = 500
-"""Characters: an index of Postgres takes entries of 2,704 bytes."""
+OF_THE_ACCOUNT = (401, 429)  # refusals that meet every table of an account alike: asking on would only be refused again
+LONGEST_KEY = 500  # characters: an index of Postgres takes entries of 2,704 bytes
 
 OTHER_SHAPE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """What reading raises that meets something else than it expects."""
@@ -48,12 +45,13 @@ class Answer:
     """What reading a slice gives: rows, and what is known once they all have been read.
 
     `totals` is what the vendor itself says of each day, `cursor` the source's mark for its next run; a source may
-    fill both while its rows are consumed.
+    fill both while its rows are consumed. `counts` are further totals, by column and day: of rows that bring no money.
     """
 
     rows: Iterable[Row | LeftOut]
     totals: dict[date, Figure] = field(default_factory=dict[date, Figure])
     cursor: str | None = None
+    counts: Counts = field(default_factory=dict[str, Mapping[date, Figure]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +149,8 @@ def _read_unless_failed(table: Table, piece: Slice, context: SourceContext) -> L
     except (VendorDataError, VendorError, VendorUnreachableError) as error:
         if getattr(error, "status", None) in OF_THE_ACCOUNT:
             raise
-        log.warning("%s; its other slices wait for the next attempt", error)
-        context.failures.setdefault(table.name, error)
+        if context.failures.setdefault(table.name, error) is error:  # the first of those that are read at once
+            log.warning("%s; its other slices wait for the next attempt", error)
         return None
 
 
@@ -192,6 +190,8 @@ def _read_once(table: Table, piece: Slice, context: SourceContext) -> tuple[Load
     body = context.work_dir / f"{uuid.uuid4().hex}.rows.csv"
     counted: Counter[date] = Counter()
     measured: dict[date, Figure] = {}
+    places = {name: len(TAGS) + [column.name for column in table.columns].index(name) for name in answer.counts}
+    tallies: dict[str, dict[date, Figure]] = {name: {} for name in places}
     with body.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(_Lines(file), lineterminator="\r\n")
         days = frozenset(piece.days) if piece.replaces == "days" else None
@@ -202,6 +202,8 @@ def _read_once(table: Table, piece: Slice, context: SourceContext) -> tuple[Load
             at = day or piece.days[-1]
             counted[at] += 1
             measured[at] = measured.get(at, 0) + amount
+            for name, place in places.items():
+                tallies[name][at] = tallies[name].get(at, 0) + (cells[place] or 0)
     log.info("%s: %s rows in %.1f s", _subject(table, context, piece.what), f"{rows:,}", time.monotonic() - started)
     if str(aside):
         log.warning("%s", _subject(table, context, f"{piece.what}: {aside}"))
@@ -227,7 +229,8 @@ def _read_once(table: Table, piece: Slice, context: SourceContext) -> tuple[Load
         run_id=context.run_id,
         failures=context.failures,
     )
-    return loaded, disagreement(table, loaded, measured, aside, context.zone)
+    off = disagreement(table, loaded, measured, aside, context.zone)
+    return loaded, off or missing(answer.counts, tallies, loaded, aside, context.zone)
 
 
 class _Lines:

@@ -4,6 +4,7 @@ One rule for every vendor. A day that was over when it was read has to agree: ro
 what rounding each row may cost. A whole list may have more rows than were counted, which came meanwhile, and never
 fewer. A day that still goes on is loaded as it was read: its total is a moment younger. Rows that were left out, and
 cells of the summed column that could not be read, explain a difference. Whatever is loaded with one, a check tells.
+Where money is summed, clicks and conversions must not be fewer than the vendor counts: a cut page may hold no money.
 
 What is merged by key replaces nothing that was not read, and is not compared here: PostHog's events are counted while
 they are read, of Everflow's clicks and Mautic's changes there is no total.
@@ -12,12 +13,16 @@ they are read, of Everflow's clicks and Mautic's changes there is no total.
 from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal
+from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from signalroom_dagster.slices import Figure, LoadSlice
 from signalroom_dagster.sources.days import day_of
 from signalroom_dagster.sources.set_aside import SetAside
 from signalroom_dagster.sources.tables import Table
+
+Counts: TypeAlias = Mapping[str, Mapping[date, Figure]]
+"""Totals by column and day."""
 
 CENT = Decimal("0.01")
 HALF = Decimal("0.5")
@@ -32,6 +37,22 @@ def disagreement(
         return ""
     off = list(_off(table, loaded, measured, aside, zone))
     more = f" and {len(off) - SHOWN_DAYS} more days" if len(off) > SHOWN_DAYS else ""
+    return "; ".join(off[:SHOWN_DAYS]) + more
+
+
+def missing(counts: Counts, tallies: Counts, loaded: LoadSlice, aside: SetAside, zone: ZoneInfo) -> str:
+    """What the vendor counts beyond what was read, as `disagreement` tells it: a page that was cut may hold no money.
+
+    What was read beyond a count came in between the two requests.
+    """
+    off = [
+        f"the vendor's own total of {day} is {total} ({name}), and what it gives adds up to {tallies[name].get(day, 0)}"
+        for name, by_day in counts.items()
+        for day, total in by_day.items()
+        if total > tallies[name].get(day, 0) and day_of(loaded.read_at, zone) > day
+        and not aside.rows_of(day) and not aside.has(name, day)
+    ]  # fmt: skip
+    more = f" and {len(off) - SHOWN_DAYS} more" if len(off) > SHOWN_DAYS else ""
     return "; ".join(off[:SHOWN_DAYS]) + more
 
 

@@ -10,9 +10,10 @@ import pytest
 
 from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import ConfigurationError, destination_name
-from signalroom_dagster.loading import runs, warehouse
+from signalroom_dagster.loading import model_runs, runs, warehouse
+from signalroom_dagster.loading.inspection import inspect
 from signalroom_dagster.loading.model_checks import checks_of, run_checks
-from signalroom_dagster.loading.model_runs import create_models, run_model
+from signalroom_dagster.loading.model_runs import create_models, left_out_models, run_model, run_models_of
 from signalroom_dagster.loading.sql_models import Model, models
 from signalroom_dagster.retries import decide
 from signalroom_dagster_tests.loads import ask
@@ -332,3 +333,24 @@ def test_what_the_planner_refuses_is_told_with_its_place_and_not_tried_again(
         run(model.name)
     assert str(caught.value).startswith(f"models/public/broken.sql, {place}") and words in str(caught.value)
     assert decide(caught.value, 1).wait is None
+
+
+def test_orders_are_made_also_for_a_client_with_one_kind_of_export(any_warehouse: Project) -> None:
+    bucket = any_warehouse.add_client("713", prefixes=["orders-create"])
+    write_export(bucket / "orders-create" / "2026-03-01.csv", orders([1, 2], total_amount="10.00"))
+    runs.run_load("s3_exports", get_client("713"), "run-1")
+    assert ORDERS in run_models_of(["s3_exports"], get_client("713"))
+    assert ask("SELECT count(*) FROM public.orders WHERE _client_id = '713'") == [(2,)]
+    assert ask("SELECT count(*) FROM s3_exports.orders_update") == [(0,)]
+
+
+def test_a_model_that_nobody_can_have_is_named_with_what_it_lacks(
+    any_warehouse: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    any_warehouse.add_client("713")
+    lacking = dataclasses.replace(models()[ORDERS], name=("public", "odd"), reads=[("shop", "orders")])
+    monkeypatch.setattr(model_runs, "models", lambda: {**models(), lacking.name: lacking})
+    sentence = "model public.odd is left out for every client: it reads shop.orders, which no client's sources bring"
+    assert left_out_models()[lacking.name] == sentence
+    with warehouse.exclusive(), warehouse.connected() as query:
+        assert sentence in [item.problem for item in inspect(query)]

@@ -17,10 +17,16 @@ import pytest
 from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.loading import warehouse
-from signalroom_dagster.loading.errors import DestinationLostError, DestinationUnreachableError, LoadError
+from signalroom_dagster.loading.errors import (
+    DestinationLostError,
+    DestinationUnreachableError,
+    LoadError,
+)
 from signalroom_dagster.loading.postgres import IdleConnections, connect, explain
 from signalroom_dagster.loading.runs import run_load, run_with_retries
+from signalroom_dagster.retries import decide, root_error
 from signalroom_dagster.sources.s3_exports.export_files import ExportFiles
+from signalroom_dagster.sources.s3_exports.file_columns import FileColumns
 from signalroom_dagster.sources.s3_exports.listing import Changes
 from signalroom_dagster_tests.loading.processes import finish, start_load
 from signalroom_dagster_tests.loading.slices import LISTS, put, row
@@ -284,3 +290,24 @@ def _work_folder_is_clean(project: Project) -> Iterator[None]:
     yield
     work = project.root / "work"
     assert not [path for path in work.rglob("*") if path.is_file() and path.name != ".lock"] or not Path(work).exists()
+
+
+def test_a_table_without_room_for_a_new_column_is_a_sentence_and_is_not_tried_again(
+    project: Project, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.use_postgres(postgres_url)
+    bucket = project.add_client("713", prefixes=["leads"])
+    write_export(bucket / "leads" / "1.csv", [{"a": "1"}], header=["a"])
+    run_load("s3_exports", get_client("713"), "run-1")
+    with warehouse.transaction("test") as query:
+        query("ALTER TABLE s3_exports.leads " + ", ".join(f"ADD COLUMN other_{number} text" for number in range(1_590)))
+    monkeypatch.setattr(FileColumns, "admitted", lambda self, prefix, kept: tuple(kept))  # as if others had filled it
+    names = ["a", *(f"new_{number}" for number in range(20))]
+    write_export(bucket / "leads" / "2.csv", [dict.fromkeys(names, "1")], header=names)
+    with pytest.raises(Exception) as caught:  # noqa: B017 - whatever dlt wraps it in
+        run_load("s3_exports", get_client("713"), "run-2")
+    cause = root_error(caught.value)
+    assert isinstance(cause, LoadError)
+    assert str(cause).startswith("client 713, source s3_exports: Postgres refused it: a table takes no more columns")
+    assert "lower new_columns" in str(cause)
+    assert decide(caught.value, 1).wait is None

@@ -19,6 +19,8 @@ from signalroom_dagster.sources.slicing import Answer, Slice
 from signalroom_dagster.sources.tables import UNREADABLE, Row, as_decimal, as_integer
 
 CUT = 10_000
+COUNTED = {"clicks": "total_click", "conversions": "cv", "total_conversions": "total_cv"}
+"""Columns that the totals are compared in beside the payout, and Everflow's names of them."""
 LONGEST = 31  # days in a request; a year is the vendor's limit
 PATH = "/v1/networks/reporting/entity/table"
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -39,8 +41,8 @@ def plan_daily_stats(network: Network) -> Iterator[Slice]:
 
 def _read(network: Network, days: Sequence[date]) -> Answer:
     rows = [_whose(network, row) for row in _rows(network, days)]
-    totals, unread = _totals(network, days)
-    return Answer([*filter(None, rows), *unread], totals=totals)
+    totals, counts, unread = _totals(network, days)
+    return Answer([*filter(None, rows), *unread], totals=totals, counts={} if unread else counts)
 
 
 def _whose(network: Network, row: Row) -> Row | LeftOut | None:
@@ -75,8 +77,11 @@ def _by_affiliate(network: Network, day: Sequence[date]) -> Iterator[Row]:
         yield from report.rows
 
 
-def _totals(network: Network, days: Sequence[date]) -> tuple[dict[date, Figure], list[LeftOut]]:
-    """Everflow's own payout of each day, from a report that is not split by affiliate, and those that cannot be read.
+def _totals(
+    network: Network, days: Sequence[date]
+) -> tuple[dict[date, Figure], dict[str, dict[date, Figure]], list[LeftOut]]:
+    """Everflow's own payout of each day, from a report that is not split by affiliate, how many clicks and conversions
+    it counts, and the totals that cannot be read.
 
     No row means none. What names no advertiser counts: it may be the client's.
     """
@@ -84,23 +89,26 @@ def _totals(network: Network, days: Sequence[date]) -> tuple[dict[date, Figure],
     if report.cut:
         raise VendorDataError(network.api.about("POST", PATH, f"cuts the totals of {days[0]} to {days[-1]}"))
     totals: dict[date, Figure] = dict.fromkeys(days, 0)
+    counts: dict[str, dict[date, Figure]] = {name: {} for name in COUNTED}
     unread: list[LeftOut] = []
     for row in report.rows:
         if network.is_ours(row.get("advertiser_id")) is False:
             continue
-        day, payout = row.get("date"), _payout(row)
+        day, payout = row.get("date"), _number(row.get("payout"))
         if day is None or payout is None:
             unread.append(LeftOut("a total of Everflow's own that cannot be read", day=day))
         else:
             totals[day] = totals.get(day, 0) + payout
+            for name, field in COUNTED.items():
+                counts[name][day] = counts[name].get(day, 0) + (_number(row.get(field)) or 0)
     if any(total.day is None for total in unread):
-        return {}, unread
-    return {day: total for day, total in totals.items() if day not in {total.day for total in unread}}, unread
+        return {}, {}, unread
+    return {day: total for day, total in totals.items() if day not in {total.day for total in unread}}, counts, unread
 
 
-def _payout(row: Row) -> Figure | None:
+def _number(value: Any) -> Figure | None:
     try:
-        return as_decimal(row.get("payout"))
+        return as_decimal(value)
     except UNREADABLE:
         return None
 

@@ -19,6 +19,8 @@ from signalroom_dagster.sources.slicing import Answer, Slice
 from signalroom_dagster.sources.tables import UNREADABLE, Row, as_date, as_decimal
 
 LONGEST = 31  # days in a report; no longest one is documented
+COUNTED = ("clicks", "conversions", "total_conversions")
+"""Columns that the totals are compared in beside the cost."""
 UNKNOWN = "(unknown)"
 
 
@@ -30,8 +32,8 @@ def plan_daily_spend(account: Account, amounts: Sequence[str]) -> Iterator[Slice
 
 def _read(account: Account, amounts: Sequence[str], days: Sequence[date]) -> Answer:
     rows = _by_key(amounts, _rows(account, days))
-    totals, unread = _totals(account, days)
-    return Answer([*rows, *unread], totals=totals)
+    totals, counts, unread = _totals(account, days)
+    return Answer([*rows, *unread], totals=totals, counts={} if unread else counts)
 
 
 def _rows(account: Account, days: Sequence[date]) -> Sequence[dict[str, Any]]:
@@ -84,8 +86,11 @@ def _sum(*values: Any) -> Figure | None:
     return sum(known) if known else None
 
 
-def _totals(account: Account, days: Sequence[date]) -> tuple[dict[date, Figure], list[LeftOut]]:
-    """RedTrack's own cost of each day, from a report that is not split by source, and those that cannot be read.
+def _totals(
+    account: Account, days: Sequence[date]
+) -> tuple[dict[date, Figure], dict[str, dict[date, Figure]], list[LeftOut]]:
+    """RedTrack's own cost of each day, from a report that is not split by source, how many clicks and conversions it
+    counts, and the totals that cannot be read.
 
     No row means none.
     """
@@ -93,9 +98,10 @@ def _totals(account: Account, days: Sequence[date]) -> tuple[dict[date, Figure],
     totals: dict[date, Figure] = dict.fromkeys(days, 0)
     if len(days) > 1 and not all(row.get("date") for row in rows):
         parts = [_totals(account, (each,)) for each in days]
-        return {day: cost for part, _ in parts for day, cost in part.items()}, [
-            each for _, part in parts for each in part
-        ]
+        costs = {day: cost for part, _, _ in parts for day, cost in part.items()}
+        merged = {name: {day: each for _, part, _ in parts for day, each in part[name].items()} for name in COUNTED}
+        return costs, merged, [each for _, _, part in parts for each in part]
+    counts: dict[str, dict[date, Figure]] = {name: {} for name in COUNTED}
     unread: list[LeftOut] = []
     for row in rows:
         day = _day(row) if row.get("date") else days[0].isoformat()
@@ -105,6 +111,9 @@ def _totals(account: Account, days: Sequence[date]) -> tuple[dict[date, Figure],
             unread.append(LeftOut("a total of RedTrack's own that cannot be read", day=at))
         else:
             totals[at] = cost or 0
+            for name in COUNTED:
+                count = _sum(counts[name].get(at, 0), row.get(name))
+                counts[name][at] = count if count is not None and isfinite(count) else 0
     if any(total.day is None for total in unread):
-        return {}, unread
-    return {day: cost for day, cost in totals.items() if day not in {total.day for total in unread}}, unread
+        return {}, dict.fromkeys(COUNTED, dict[date, Figure]()), unread
+    return {day: cost for day, cost in totals.items() if day not in {total.day for total in unread}}, counts, unread

@@ -25,7 +25,7 @@ from signalroom_dagster.sources.context import Planned, SourceContext
 from signalroom_dagster.sources.s3_exports.bucket import Bucket
 from signalroom_dagster.sources.s3_exports.export_files import HEADER_BYTES, ExportFiles
 from signalroom_dagster.sources.s3_exports.file_columns import FileColumns
-from signalroom_dagster.sources.s3_exports.layouts import layout_of
+from signalroom_dagster.sources.s3_exports.layouts import layout_of, layouts
 from signalroom_dagster.sources.s3_exports.listing import NO_CHANGES, ListedFile, digest, in_short
 from signalroom_dagster.sources.s3_exports.refusals import UnreadableObjectError
 from signalroom_dagster.sources.s3_exports.settings import Settings, one_of_each_table, without_slashes
@@ -50,8 +50,14 @@ def outline(configured: Iterable[Settings]) -> DltSource:
     """Every resource that any client has, from settings that were not validated and hold no secret."""
     known = list(configured)
     prefixes = [prefix for settings in known for prefix in _prefixes(settings)]
-    dropped = [_dropped(settings) for settings in known]
-    return s3_exports(one_of_each_table(prefixes), sorted(set.intersection(*dropped)) if dropped else ())
+    return s3_exports(one_of_each_table(prefixes), _dropped_by_all(known))
+
+
+def known_outline(configured: Iterable[Settings]) -> DltSource:
+    """`outline`, and a table for each known layout: a client with one kind of export has its orders all the same."""
+    known = list(configured)
+    prefixes = [prefix for settings in known for prefix in _prefixes(settings)]
+    return s3_exports(one_of_each_table([*prefixes, *layouts()]), _dropped_by_all(known))
 
 
 def open_source(settings: Settings, context: SourceContext) -> DltSource:
@@ -195,6 +201,11 @@ def _prefixes(settings: Settings) -> Sequence[str]:
 def _dropped(settings: Settings) -> set[str]:
     policy: Any = settings.columns  # anything at all, in settings that were not validated
     return {name for name, kind in policy.items() if kind == "drop"} if isinstance(policy, dict) else set()
+
+
+def _dropped_by_all(configured: Sequence[Settings]) -> Sequence[str]:
+    dropped = [_dropped(settings) for settings in configured]
+    return sorted(set.intersection(*dropped)) if dropped else ()
 
 
 def _columns(prefix: str, dropped: Sequence[str]) -> Any:

@@ -3,11 +3,13 @@
 https://s3fs.readthedocs.io/  https://filesystem-spec.readthedocs.io/
 """
 
+import stat
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO, cast
 
@@ -123,4 +125,16 @@ class Bucket:
         etag = str(info.get("ETag") or info.get("etag") or f"{modified.timestamp():.6f}").strip('"')
         name = path[path.index(self._root) + len(self._root) :].lstrip("/")
         storable = name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")  # as databases take it
-        return ListedFile(FileVersion(storable, etag, int(info.get("size") or 0)), path, modified)
+        is_file = not _is_special(path, info)
+        return ListedFile(FileVersion(storable, etag, int(info.get("size") or 0)), path, modified, is_file)
+
+
+def _is_special(path: str, info: Mapping[str, Any]) -> bool:
+    """Whether a local file is, or leads to, a pipe, a socket, a device or a folder: one may wait for ever."""
+    if "mode" not in info:
+        return False
+    try:
+        mode = Path(path).stat().st_mode if info.get("islink") else int(info["mode"])
+    except OSError:
+        return False  # a link to nothing: reading it says so
+    return not stat.S_ISREG(mode)

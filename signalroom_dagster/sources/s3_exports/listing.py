@@ -22,12 +22,15 @@ class ListedFile:
     version: FileVersion
     path: str
     modified: datetime
+    is_file: bool = True
 
     @property
     def passed_over(self) -> str | None:
         """Why the object is not taken for an export, in words that follow its name; None for a CSV file."""
         if self.version.file_name.endswith("/"):
             return "is passed over: a folder's marker, no file"
+        if not self.is_file:
+            return "is passed over: no regular file, but a pipe, a socket, a device or a folder"
         if _CSV_NAME.search(self.version.file_name):
             return None
         return "is passed over: its name ends neither in .csv nor in .csv.gz"
@@ -89,13 +92,16 @@ def _why(version: FileVersion, entry: LedgerEntry | None) -> str | None:
 
 def in_short(passed_over: Iterable[ListedFile]) -> str:
     """What kinds of objects are passed over and how many of each, such as `2 .zip, 1 without an ending`."""
-    kinds = Counter(_ending(item.version.file_name) for item in passed_over)
+    kinds = Counter(map(_kind, passed_over))
     return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
 
 
-def _ending(file_name: str) -> str:
+def _kind(item: ListedFile) -> str:
+    file_name = item.version.file_name
     if file_name.endswith("/"):
         return "folder marker"
+    if not item.is_file:
+        return "no regular file"
     return PurePosixPath(file_name).suffix or "without an ending"
 
 

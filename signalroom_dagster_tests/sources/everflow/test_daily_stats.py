@@ -146,6 +146,18 @@ def test_a_report_that_cannot_be_had_whole_fails_and_is_never_loaded_in_part(
         read(settings(), context(scratch), "daily_stats")
 
 
+def test_a_report_that_is_cut_without_a_word_is_noticed_also_where_nothing_is_paid(
+    network: EverflowNetwork, settings: Configure, scratch: Path
+) -> None:
+    network.stats = {(DAY, affiliate, 1): figures(total_click=10, cv=1) for affiliate in (41, 52, 63)}
+    assert len(read(settings(), context(scratch), "daily_stats").rows) == 3
+    network.cut, network.tell_cut = 2, False
+    with pytest.raises(
+        VendorDataError, match=r"own total of 2026-03-02 is 30 \(clicks\), and what it gives adds up to"
+    ):
+        read(settings(), context(scratch), "daily_stats")
+
+
 def test_one_advertiser_is_asked_for_in_the_documented_shape_and_picked_out_when_that_is_ignored(
     traffic: EverflowNetwork, vendor: VendorServer, settings: Configure, scratch: Path
 ) -> None:

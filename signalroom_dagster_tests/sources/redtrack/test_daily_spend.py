@@ -192,6 +192,16 @@ def test_pages_that_are_cut_at_an_odd_size_replace_nothing(
     assert ask(SPEND) == AS_SEEDED
 
 
+def test_pages_that_are_cut_at_an_odd_size_are_noticed_also_where_nothing_costs_anything(
+    vendor: VendorServer, account: RedTrackAccount, tmp_path: Path
+) -> None:
+    account.traffic = [hit._replace(cost=Decimal(0)) for hit in account.traffic]
+    assert read("daily_spend", tmp_path).rows == 4
+    account.longest_page, account.counts = 1, False
+    with pytest.raises(VendorDataError, match=r"the vendor's own total of 2026-03-02 is 1537 \(clicks\), and"):
+        read("daily_spend", tmp_path)
+
+
 def test_cost_that_cannot_be_read_is_null_and_explains_the_total(vendor: VendorServer, tmp_path: Path) -> None:
     vendor.fail(
         "/report", status=200,

@@ -189,3 +189,20 @@ def test_an_object_that_was_overwritten_behind_its_listing_is_never_read_in_part
     told = "orders-create/a.csv: it was overwritten while it was read"
     with pytest.raises(BucketUnavailableError, match=told), store.open(item, 64) as stream:
         stream.read()
+
+
+def test_only_regular_files_are_taken_for_exports(tmp_path: Path) -> None:
+    folder = tmp_path / "bucket" / "orders-create"
+    folder.mkdir(parents=True)
+    (folder / "real.csv").write_bytes(b"x")
+    (tmp_path / "elsewhere").write_bytes(b"x")
+    (folder / "link.csv").symlink_to(tmp_path / "elsewhere")
+    os.mkfifo(folder / "pipe.csv")
+    (folder / "piped.csv").symlink_to(folder / "pipe.csv")
+    (folder / "null.csv").symlink_to("/dev/null")
+    bucket = Bucket(Settings(bucket_url=f"file://{tmp_path}/bucket", prefixes=["orders-create"]), "713")
+    names = [item.version.file_name for item in bucket.files("orders-create")]
+    assert names == ["orders-create/link.csv", "orders-create/real.csv"]
+    passed_over = {item.version.file_name: item.passed_over for item in bucket.objects("orders-create")}
+    for name in ("pipe", "piped", "null"):
+        assert "no regular file" in (passed_over[f"orders-create/{name}.csv"] or "")
