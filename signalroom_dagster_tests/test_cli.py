@@ -397,3 +397,22 @@ def test_a_project_without_clients_says_so_in_place_of_an_empty_table(project: P
     code, said = signalroom("clients")
     assert code == 0
     assert f"no client yet: each is a file {project.root}/data/clients/<id>/client.toml" in said
+
+
+def test_files_that_are_left_out_are_told_by_run_status_and_doctor(project: Project) -> None:
+    bucket = project.add_client("713")
+    write_export(bucket / FILE, orders([1]))
+    (bucket / "orders-create" / "report_2026-03-02.csv").write_bytes(b"PK\x03\x04 no csv at all \x00\x01")
+    (bucket / "orders-create" / "march.zip").write_bytes(b"x")
+    told = (
+        "client 713, s3_exports: files 1 quarantined, 1 skipped: SELECT _file_name, status, rows_rejected, reason FROM"
+    )
+    code, said = signalroom("run", "--all", "--client", "713")
+    assert code == 0 and told in said
+    assert told in signalroom("status")[1]
+    [left_out] = json.loads(signalroom("status", "--json")[1])["files_left_out"]
+    assert (left_out["client"], left_out["quarantined"], left_out["skipped"]) == ("713", 1, 1)
+    assert (
+        "files that were set aside unread (quarantined): 1, such as orders-create/report_2026-03-02.csv"
+        in (signalroom("doctor")[1])
+    )

@@ -3,6 +3,7 @@
 What they do stands in `loading`; they read arguments and print.
 """
 
+import contextlib
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -72,6 +73,8 @@ def run(
         untried = {name for name, error in failed if isinstance(error, ConfigurationError)}
         tried = [name for name in by_day if name not in untried]
         failed += failures_of(["models"], lambda _: _make_models(tried, who))
+    if not dry_run:
+        _tell_left_out(by_day, who)
     if every:
         outcome = f"failed: {', '.join(name for name, _ in failed)}" if failed else "none failed"
         out.print(f"{len(by_day)} sources of client {who.id} tried; {outcome}")
@@ -169,6 +172,16 @@ def _make_models(sources: Sequence[str], client: Client) -> None:
         say(f"made anew: {', '.join('.'.join(name) for name in made)}")
     for problem in left_out_of(sources):
         err.print(problem, highlight=False, soft_wrap=True)
+
+
+def _tell_left_out(sources: Sequence[str], client: Client) -> None:
+    """Files of the client's that are not, or not whole, in the warehouse."""
+    from signalroom_dagster.loading.errors import DestinationUnreachableError
+    from signalroom_dagster.loading.status import files_left_out
+
+    with contextlib.suppress(ConfigurationError, DestinationUnreachableError):  # which each source has told of
+        for each in files_left_out(sources, client.id):
+            say(each.words)
 
 
 def _print_quote(source: str, client: Client, found: "Quote") -> None:

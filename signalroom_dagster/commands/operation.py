@@ -47,12 +47,13 @@ def trigger(
 def status(as_json: JsonOption = False) -> None:
     """Show how fresh each client's data is, how its last loads went, and what is broken."""
     from signalroom_dagster.alerts import telling
-    from signalroom_dagster.loading.status import standing
+    from signalroom_dagster.loading.status import files_left_out, standing
 
     now, open_incidents = datetime.now(UTC), telling.open_incidents()
     if as_json:
         sources = [_row(item, now) for item in standing()]
-        print_json({"sources": sources, "incidents": [asdict(incident) for incident in open_incidents]})
+        print_json({"sources": sources, "incidents": [asdict(incident) for incident in open_incidents],
+                    "files_left_out": [asdict(each) for each in files_left_out()]})  # fmt: skip
         return
     table = Table("client", "source", "last load", "rows", "data up to", "state", box=SIMPLE, padding=(0, 1))
     for item in standing():
@@ -67,6 +68,8 @@ def status(as_json: JsonOption = False) -> None:
             f"[{COLOURS[state]}]{state}[/]" if state in COLOURS else state,
         )
     out.print(table)
+    for each in files_left_out():
+        say(each.words)
     shown = f"[red]open incidents: {len(open_incidents)}[/]" if open_incidents else "no open incidents"
     out.print(shown, highlight=False)
     for incident in open_incidents:

@@ -67,6 +67,13 @@ class Age:
         return f"{self.table} has data up to {local:%d %b %H:%M %Z}, and should be no older than {hours:g} h"
 
 
+def _closed(age: Age, ends: datetime) -> str:
+    """That no more is to come, in words: an old year's data are as new as they will ever be."""
+    last = (ends.astimezone(age.client.zone) - timedelta(seconds=1)).date()
+    covered = age.covered.astimezone(age.client.zone)
+    return f"closed on {last:%d %b %Y} (end_date), nothing newer is expected: data up to {covered:%d %b %Y %H:%M %Z}"
+
+
 def ages(query: Query) -> Iterator[Age]:
     """The oldest table of every source of every active client that has been loaded at least once.
 
@@ -88,7 +95,10 @@ def fresh(query: Query, source: str, table: str, client_id: str, run: str) -> Fi
     """There are data as new as `fresh_within` asks for, whenever they were loaded."""
     for age in _ages(query, source, get_client(client_id)):
         if age.table == table:
-            return Finding(not age.is_stale(datetime.now(UTC)), age.said, {"data_up_to": str(age.covered)})
+            present = datetime.now(UTC)
+            is_fresh = not age.is_stale(present)
+            said = _closed(age, age.ends) if is_fresh and age.ends and age.ends <= present else age.said
+            return Finding(is_fresh, said, {"data_up_to": str(age.covered)})
     return Finding(True, "nothing has been loaded yet", {})
 
 

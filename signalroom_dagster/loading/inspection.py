@@ -62,8 +62,7 @@ def inspect(query: Query, only: str | None = None) -> Iterator[Diagnosis]:
         yield from _files_left_out(query, source, only)
     for source in catalog.dlt_sources():
         yield from _shapes(query, source)
-    for name, problem in left_out_models().items():
-        yield Diagnosis(".".join(name), "", problem, blocks=False)
+    yield from _models(query)
     if destination_name() != "postgres":
         return
     yield Diagnosis("warehouse server", _server(query), None)
@@ -76,12 +75,18 @@ def inspect(query: Query, only: str | None = None) -> Iterator[Diagnosis]:
         yield from _source_tables(query, source)
     for source in catalog.reference_sources():
         yield from _reference_tables(query, source)
-    for name in models():
+    yield from _readers(query)
+
+
+def _models(query: Query) -> Iterator[Diagnosis]:
+    """Models that are made for nobody, and tables of another system in a model's place."""
+    for name, problem in left_out_models().items():
+        yield Diagnosis(".".join(name), "", problem, blocks=False)
+    for name in models() if destination_name() == "postgres" else ():
         try:
             check_is_ours(query, name)
         except ConfigurationError as error:
             yield Diagnosis(".".join(name), "", str(error))
-    yield from _readers(query)
 
 
 def _files_left_out(query: Query, source: str, only: str | None) -> Iterator[Diagnosis]:
@@ -96,6 +101,13 @@ def _files_left_out(query: Query, source: str, only: str | None) -> Iterator[Dia
         problem = (
             f"files that no load could read: {count}, such as {example}; each load tries them again. All of them: "
             f"SELECT * FROM {source}.{LEDGER} WHERE _client_id = '{client}' AND status = 'unreadable'"
+        )
+        yield Diagnosis(f"{client}/{source} files", "", problem, blocks=False)
+    for client, count, example in query(left_out, "quarantined", only):
+        problem = (
+            f"files that were set aside unread (quarantined): {count}, such as {example}; mended files are loaded when "
+            f"they are put there again. All of them: SELECT * FROM {source}.{LEDGER} WHERE _client_id = '{client}' AND "
+            "status = 'quarantined'"
         )
         yield Diagnosis(f"{client}/{source} files", "", problem, blocks=False)
     for client, count, example in query(left_out, "skipped", only):

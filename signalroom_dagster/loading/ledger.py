@@ -45,6 +45,48 @@ def _files(query: Query, dataset: str, client_id: str, table: str, column: str, 
     return [LoadedFile(*row) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOutFiles:
+    """How many of a client's files are not, or not whole, in the warehouse, by status; and rows rejected."""
+
+    client: str
+    source: str
+    quarantined: int
+    unreadable: int
+    skipped: int
+    rows_rejected: int
+
+    @property
+    def words(self) -> str:
+        """What they are, and where they are shown."""
+        counts = {"quarantined": self.quarantined, "unreadable": self.unreadable, "skipped": self.skipped}
+        files = ", ".join(f"{count:,} {status}" for status, count in counts.items() if count)
+        parts = [f"files {files}"] if files else []
+        parts += [f"rows rejected {self.rows_rejected:,}"] if self.rows_rejected else []
+        return (
+            f"client {self.client}, {self.source}: {'; '.join(parts)}: "
+            f"SELECT _file_name, status, rows_rejected, reason FROM {self.source}.{LEDGER} "
+            f"WHERE _client_id = '{self.client}' AND (status IN ('quarantined', 'unreadable', 'skipped') "
+            "OR rows_rejected > 0)"
+        )
+
+
+def left_out_files(query: Query, source: str, client_id: str | None = None) -> list[LeftOutFiles]:
+    """What is left out of the files of a source: of each client with any such, or of one."""
+    if not table_exists(query, source, LEDGER):
+        return []
+    counts = ", ".join(
+        f"sum(CASE WHEN status = '{status}' THEN 1 ELSE 0 END)" for status in ("quarantined", "unreadable", "skipped")
+    )
+    rows = query(
+        f"SELECT _client_id, {counts}, coalesce(sum(rows_rejected), 0) FROM {source}.{LEDGER} "
+        "WHERE _client_id = coalesce(%s, _client_id) GROUP BY 1 ORDER BY 1",
+        client_id,
+    )
+    found = [LeftOutFiles(str(client), source, *map(int, numbers)) for client, *numbers in rows]
+    return [each for each in found if each.quarantined + each.unreadable + each.skipped + each.rows_rejected]
+
+
 def rows_of_client(query: Query, dataset: str, client_id: str, table: str) -> int:
     """How many rows the ledger vouches for in one table; no scan of the table itself."""
     found = query(

@@ -1,6 +1,6 @@
 """What the CLI tells about clients and their sources: how fresh each is, and whether it could load."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,6 +10,7 @@ from signalroom_dagster.loading import catalog, warehouse
 from signalroom_dagster.loading.errors import DestinationUnreachableError
 from signalroom_dagster.loading.freshness import Age, ages
 from signalroom_dagster.loading.inspection import Diagnosis, inspect
+from signalroom_dagster.loading.ledger import LeftOutFiles, left_out_files
 from signalroom_dagster.loading.tables import LEDGER, WINDOWS
 from signalroom_dagster.loading.unread_settings import unread_settings
 from signalroom_dagster.loading.warehouse import Query, table_exists
@@ -64,6 +65,15 @@ def standing(wait_seconds: float = warehouse.LOCK_WAIT_SECONDS) -> Sequence[Stan
     with warehouse.exclusive(wait_seconds), warehouse.connected() as query:
         aged = {(age.client.id, age.source): age for age in ages(query)}
         return [Standing(item, aged.get((item.client.id, item.source))) for item in _freshness(query)]
+
+
+def files_left_out(sources: Iterable[str] | None = None, client: str | None = None) -> list[LeftOutFiles]:
+    """Files that are not, or not whole, in the warehouse: of all clients and sources, or of some."""
+    chosen = [name for name in catalog.file_sources() if sources is None or name in sources]
+    if not chosen:
+        return []
+    with warehouse.exclusive(), warehouse.connected() as query:
+        return [each for name in chosen for each in left_out_files(query, name, client)]
 
 
 def _freshness(query: Query) -> Iterator[SourceFreshness]:
