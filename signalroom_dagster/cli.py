@@ -15,6 +15,7 @@ import typer
 from signalroom_dagster import logs
 from signalroom_dagster.commands import analysis, events, loads, models, operation, overview, reports
 from signalroom_dagster.commands.terminal import err, say, tell, told
+from signalroom_dagster.config import project_dir
 from signalroom_dagster.redaction import redact_error
 from signalroom_dagster.sandboxed import MARK
 
@@ -38,6 +39,7 @@ def start(
 ) -> None:
     """SignalRoom: every client's cost and revenue in one warehouse, every morning."""
     logs.configure(verbose)
+    project_dir()  # one that is not there is no project without clients, whatever a command would make of it
     if demo:
         from signalroom_dagster.sandbox.environment import in_the_sandbox
 
