@@ -98,7 +98,9 @@ def repeated(work: Callable[[], Result], subject: str) -> Result:
             decision = decide(error, attempt)
             if decision.wait is None:
                 raise root_error(error) from None  # from `error` would be a circle: the root is its cause
-            log.warning("%s: %s; again in %.0f s", subject, root_error(error), decision.wait)
+            what = str(root_error(error))
+            where = "" if what.startswith("client ") else f"{subject}: "
+            log.warning("%s%s; again in %.0f s", where, what, decision.wait)
             time.sleep(decision.wait)
 
 

@@ -12,9 +12,10 @@ from dlt.destinations.impl.postgres.configuration import PostgresCredentials
 from dlt.extract.exceptions import ResourceExtractionError
 from psycopg2 import DatabaseError
 
+from signalroom_dagster import retries
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.loading.errors import DestinationLostError, DestinationUnreachableError, LoadError
-from signalroom_dagster.retries import ATTEMPTS, decide, root_error
+from signalroom_dagster.retries import ATTEMPTS, decide, repeated, root_error
 
 
 def answered(status: int, headers: Mapping[str, str] | None = None) -> Exception:
@@ -112,3 +113,21 @@ def test_an_error_of_botocore_counts_by_its_status() -> None:
     error = RuntimeError("An error occurred (403)")
     error.response = {"ResponseMetadata": {"HTTPStatusCode": 403}}  # type: ignore[attr-defined]
     assert decide(error, 1).wait is None
+
+
+def test_what_is_tried_again_is_named_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(retries, "time", SimpleNamespace(sleep=waits.append))
+    errors = [LoadError("client 713, model public.orders: in use"), LoadError("in use")]
+
+    def work() -> str:
+        if errors:
+            raise errors.pop(0)
+        return "done"
+
+    assert repeated(work, "client 713, models") == "done"
+    assert [record.getMessage() for record in caplog.records] == [
+        "client 713, model public.orders: in use; again in 1 s",
+        "client 713, models: in use; again in 2 s",
+    ]
+    assert waits == [1.0, 2.0]

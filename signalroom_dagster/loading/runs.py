@@ -2,11 +2,11 @@
 
 import logging
 import shutil
-import time
 import uuid
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ from signalroom_dagster.loading.warehouse import (
 from signalroom_dagster.loading.windows import read_windows
 from signalroom_dagster.migrations import OwnTable
 from signalroom_dagster.naming import pipeline_name
-from signalroom_dagster.retries import decide, root_error
+from signalroom_dagster.retries import decide, repeated, root_error
 from signalroom_dagster.sources.context import Planned, SourceContext, Span
 
 if TYPE_CHECKING:
@@ -132,20 +132,8 @@ def run_with_retries(
     source: str, client: Client, run_id: str, resources: Sequence[str] = (), span: Span = WHOLE
 ) -> None:
     """Load, and try again as `retries` says. Raises the last attempt's error."""
-    attempt, done = 0, False
-    while not done:
-        attempt += 1
-        try:
-            run_load(source, client, run_id, resources, span)
-            done = True
-        except Exception as error:
-            decision = decide(error, attempt)
-            if decision.wait is None:
-                raise root_error(error) from None  # from `error` would be a circle: the root is its cause
-            what = str(root_error(error))
-            where = "" if what.startswith("client ") else f"client {client.id}, source {source}: "
-            log.warning("%s%s; again in %.0f s", where, what, decision.wait)
-            time.sleep(decision.wait)
+    load = partial(run_load, source, client, run_id, resources, span)
+    repeated(load, f"client {client.id}, source {source}")
 
 
 def preview_load(

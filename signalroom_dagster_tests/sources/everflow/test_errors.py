@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from signalroom_dagster import retries
 from signalroom_dagster.clients import get_client
 from signalroom_dagster.loading import catalog, runs
 from signalroom_dagster.retries import decide, root_error
@@ -31,7 +32,7 @@ KEY_NAME = "SOURCES__EVERFLOW__CLIENTS__713__API_KEY"
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that a run waited between its attempts."""
     waited: list[float] = []
-    monkeypatch.setattr(runs, "time", SimpleNamespace(sleep=waited.append))
+    monkeypatch.setattr(retries, "time", SimpleNamespace(sleep=waited.append))
     return waited
 
 
