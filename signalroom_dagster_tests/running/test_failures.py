@@ -11,12 +11,14 @@ Invalid credentials, bad configuration: fails at once, naming client, source and
 Postgres down: waited for, then the run fails clearly and the sensor or schedule asks again
     loading/test_postgres.py: a load waits for a Postgres that comes back; pauses grow to a minute
     here, and defs/test_schedules.py: a client whose load is not finished is left out, and asked for when it failed
+Full disk, no writes taken, damaged file, unwritable folder: told with client, source and place; nothing is lost
+    loading/test_full_disks.py, loading/test_inspection.py
 Run worker or machine lost, run past its longest time: run again, as if the load had happened once
     running/test_crashes.py: worker, code server, daemon, webserver, machine; five attempts; the longest time
     running/test_production.py: the pool slot of a killed worker
     defs/test_lost_runs.py: what Dagster overlooks is reported again
 Partial load: never visible as complete; the next run repairs it
-    loading/test_killed_loads.py, loading/test_killed_slices.py: kill -9 at every stage
+    loading/test_killed_loads.py, loading/test_killed_slices.py: kill -9 at every stage, connections ended all the time
     defs/test_ingest.py: a download cut short is never loaded in part
 Bad file, bad row: quarantined with its reason; the rest loads; the check says so
     loading/test_file_load.py: only a file without the key column is quarantined
