@@ -1,6 +1,7 @@
 """Everything Dagster sees. What it is made of stands in `defs`; nothing is decided here."""
 
 import gc
+import warnings
 
 import dagster as dg
 
@@ -20,6 +21,7 @@ from signalroom_dagster.defs.validation import refuse_what_is_set_aside
 from signalroom_dagster.loading import catalog
 
 gc.freeze()  # what is imported stays: neither a collection nor the process's end looks through it again
+warnings.filterwarnings("ignore", "Parameter `execution_type`", dg.BetaWarning)  # Dagster's own, as it resolves assets
 logs.guard()
 refuse_what_is_set_aside()
 defs = dg.Definitions(

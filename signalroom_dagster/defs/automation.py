@@ -3,6 +3,8 @@
 https://docs.dagster.io/guides/automate/declarative-automation/customizing-automation-conditions
 """
 
+import warnings
+
 import dagster as dg
 from typing_extensions import override
 
@@ -33,11 +35,13 @@ def of_active_clients() -> OfActiveClients:
 def build_automation_sensor() -> dg.AutomationConditionSensorDefinition:
     """Makes models anew when what they read has changed; runs from the start in production only."""
     running = environment() == "production"
-    return dg.AutomationConditionSensorDefinition(
-        "models_follow_sources",
-        target=dg.AssetSelection.all(),
-        use_user_code_server=True,
-        emit_backfills=False,  # of two clients' models it would make a backfill, which comes last in the queue
-        default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
-        description="Make each model anew for a client when something that it reads was loaded for that client.",
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # use_user_code_server: pinned by the lock, worth it
+        return dg.AutomationConditionSensorDefinition(
+            "models_follow_sources",
+            target=dg.AssetSelection.all(),
+            use_user_code_server=True,
+            emit_backfills=False,  # of two clients' models it would make a backfill, which comes last in the queue
+            default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
+            description="Make each model anew for a client when something that it reads was loaded for that client.",
+        )

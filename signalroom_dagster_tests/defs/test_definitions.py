@@ -39,7 +39,7 @@ TABLES = {
 def definitions_in(folder: Path, **environment: str) -> dict[str, list[str]]:
     """What a fresh process sees of the definitions, with an otherwise empty environment and no sockets."""
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", OFFLINE],
+        [sys.executable, "-W", "default", "-c", OFFLINE],
         env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), **environment},
         cwd=folder,
         capture_output=True,
@@ -47,6 +47,7 @@ def definitions_in(folder: Path, **environment: str) -> dict[str, list[str]]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert "BetaWarning" not in done.stderr and "PreviewWarning" not in done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
 

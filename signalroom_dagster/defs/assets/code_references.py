@@ -3,6 +3,7 @@
 https://docs.dagster.io/guides/build/assets/metadata-and-tags/index#linking-assets-with-source-code
 """
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,5 +12,7 @@ import dagster as dg
 
 def code_reference(file: Path, label: str) -> Mapping[str, dg.CodeReferencesMetadataValue]:
     """The metadata that links an asset to the file that says what it is."""
-    reference = dg.LocalFileCodeReference(file_path=str(file), line_number=1, label=label)
-    return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # pinned by the lock, worth it
+        reference = dg.LocalFileCodeReference(file_path=str(file), line_number=1, label=label)
+        return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}

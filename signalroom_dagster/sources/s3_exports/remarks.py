@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from signalroom_dagster.files import OTHER_COLUMNS, TO_LOOK_AT
 from signalroom_dagster.sources.s3_exports.layouts import ColumnPlan, listed
 
+LONGEST_SHOWN = 60
+
 
 def reason_of(facts: Iterable[str | None], columns: ColumnPlan | None, *, set_aside: bool) -> str | None:
     """The ledger's reason: what is so and, of a file with columns, what is to be looked at.
@@ -13,7 +15,8 @@ def reason_of(facts: Iterable[str | None], columns: ColumnPlan | None, *, set_as
     """
     told = [fact for fact in facts if fact]
     if columns and columns.signed:
-        told.append("new column names: " + listed([f"{name} of {cell!r}" for name, cell in columns.signed.items()]))
+        names = [f"{name} of {_shortened(cell)!r}" for name, cell in columns.signed.items()]
+        told.append(f"new column names: {listed(names)}")
     if columns and (remarks := [*_to_look_at(columns, set_aside=set_aside)]):
         told.append(TO_LOOK_AT + "; ".join(remarks))
     return "; ".join(told) or None
@@ -32,3 +35,8 @@ def _to_look_at(columns: ColumnPlan, *, set_aside: bool) -> Iterator[str]:
     if columns.moved:
         pairs = [f"{name} (before: {old})" for name, old in columns.moved.items()]
         yield f"columns that are told apart by their header's text now: {listed(pairs)}"
+
+
+def _shortened(cell: str) -> str:
+    """A header's text as far as a person needs it to find it."""
+    return cell if len(cell) <= LONGEST_SHOWN else f"{cell[: LONGEST_SHOWN - 1]}…"
