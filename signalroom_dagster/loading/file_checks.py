@@ -8,6 +8,9 @@ from signalroom_dagster.loading.ledger import files_of_run, unreadable_files
 from signalroom_dagster.loading.tables import LEDGER, REJECTED
 from signalroom_dagster.loading.warehouse import Query, table_exists
 
+REASONS = 3
+"""How many reasons a check tells of each file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -52,10 +55,12 @@ def all_rows_read(query: Query, dataset: str, table: str, client_id: str, run_id
         if file.status == "quarantined"
         or (file not in unreadable and (file.rows_rejected or TO_LOOK_AT in (file.reason or "")))
     ]
+    why = _reasons(query, dataset, table, client_id, run_id) if odd else {}
     said = "; ".join(
         [f"{file.file_name} {file.reason}; each load tries it again" for file in unreadable[:10]]
         + [
             f"{file.file_name}: {file.status}, {file.rows_rejected} rows rejected"
+            + (f": {', '.join(why[file.file_name])}" if file.file_name in why and file.status == "loaded" else "")
             + (f" ({file.reason})" if file.reason else "")
             for file in odd[:10]
         ]
@@ -97,6 +102,24 @@ def key_unique(query: Query, dataset: str, table: str, client_id: str, run_id: s
     )
     repeated = int(found[0][0])
     return Finding(not repeated, f"{repeated} rows repeat a key", {"repeated_keys": repeated})
+
+
+def _reasons(query: Query, dataset: str, table: str, client_id: str, run_id: str) -> Mapping[str, list[str]]:
+    """Why rows of each file of a run were rejected, the most frequent reasons first."""
+    rows = query(
+        f"SELECT t._file_name, t.reason, count(*) FROM {dataset}.{REJECTED} t "
+        f"JOIN {dataset}.{LEDGER} f ON f._client_id = t._client_id AND f._file_name = t._file_name "
+        "WHERE f._client_id = %s AND f.table_name = %s AND f.run_id = %s GROUP BY 1, 2 ORDER BY 3 DESC, 2",
+        client_id,
+        table,
+        run_id,
+    )
+    reasons: dict[str, list[str]] = {}
+    for name, reason, _ in rows:
+        told = reasons.setdefault(str(name), [])
+        if len(told) < REASONS:
+            told.append(str(reason))
+    return reasons
 
 
 def _count_by_file(

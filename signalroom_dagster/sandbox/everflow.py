@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
+from signalroom_dagster.clients import load_clients
 from signalroom_dagster.sandbox.everflow_data import FIGURES, EverflowNetwork, everflow_key, sandbox_network
 from signalroom_dagster.sandbox.market import MARKETS, span
 
@@ -90,7 +91,13 @@ def _network(network: EverflowNetwork, request: Request, body: Any) -> Any:
 
 
 def _timezones(network: EverflowNetwork, request: Request, body: Any) -> Any:
-    return {"timezones": [{"timezone_id": number, "timezone": name} for number, name in ZONES.items()]}
+    return {"timezones": [{"timezone_id": number, "timezone": name} for number, name in _zones().items()]}
+
+
+def _zones() -> Mapping[int, str]:
+    """Some time zones, and those of the registry's clients: one that is new there is tried in its own."""
+    own = sorted({client.timezone for client in load_clients().values()} - {*ZONES.values()})
+    return {**ZONES, **dict(enumerate(own, start=max(ZONES) + 1))}
 
 
 def _table(network: EverflowNetwork, request: Request, body: Any) -> Any:
@@ -212,9 +219,10 @@ def _wanted(body: Any) -> Mapping[str, set[str]]:
 
 def _span(body: Any, required: Iterable[str]) -> tuple[datetime, datetime, ZoneInfo]:
     missing = [name for name in required if name not in body]
-    if missing or body["timezone_id"] not in ZONES:
+    zones = _zones()
+    if missing or body["timezone_id"] not in zones:
         raise ValueError(f"invalid request: {', '.join(missing) or 'timezone_id'}")
-    zone = ZoneInfo(ZONES[body["timezone_id"]])
+    zone = ZoneInfo(zones[body["timezone_id"]])
     return datetime.fromisoformat(body["from"]), datetime.fromisoformat(body["to"]), zone
 
 

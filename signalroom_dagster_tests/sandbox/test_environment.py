@@ -126,6 +126,8 @@ def _nothing_stays_invented() -> Iterator[None]:
 def test_a_client_that_is_new_in_the_registry_has_stand_ins_of_its_own(tmp_path: Path, project: Project) -> None:
     project.add_client("acme")
     project.register("acme", sources=["everflow", "s3_exports"])
+    file = project.root / "data" / "clients" / "acme" / "client.toml"
+    file.write_text(file.read_text().replace("America/New_York", "America/Chicago"))  # as in ADDING_A_CLIENT
     with in_the_sandbox(tmp_path / "demo"):
         for source in ("everflow", "s3_exports"):
             run_load(source, get_client("acme"), "first")
