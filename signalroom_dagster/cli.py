@@ -34,7 +34,7 @@ def start(
     demo: Annotated[bool, typer.Option("--demo", help="Run against the sandbox and the warehouse in .demo/.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Say more, and where an error comes from.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Say which.")
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
     ] = False,
 ) -> None:
     """SignalRoom: every client's cost and revenue in one warehouse, every morning."""

@@ -80,6 +80,15 @@ def write(folder: Path, *files: Sequence[Sequence[str]]) -> None:
         (folder / f"2026-03-{number:02}.csv").write_bytes(csv_bytes(rows))
 
 
+def test_the_check_says_why_rows_of_a_file_were_rejected(leads: Path) -> None:
+    write(leads, [["id", "name"], ["1", MAIL, "y"], ["2", "x", "y"], ["3"], ["4", "x"]])
+    load()
+    told = (
+        "leads/2026-03-01.csv: loaded, 3 rows rejected: has 3 fields, the header has 2, has 1 fields, the header has 2"
+    )
+    assert check().said.startswith(told) and MAIL not in check().said
+
+
 def test_swapped_columns_whose_headers_differ_in_a_sign_stay_apart(leads: Path) -> None:
     write(leads, [["id", "Discount ($)", "Discount (%)"], ["1", "5.00", "10"]])
     load()
