@@ -12,6 +12,9 @@ from hashlib import blake2b
 CLIENT_ID = re.compile(r"^[a-z0-9](?:[a-z0-9]|_(?!_))*\Z")
 """A client id: lower case, no double underscore (dlt's separator), safe in paths, names and SQL literals."""
 
+DAILY_SYNC = "daily_sync"
+"""The job that loads all sources of one client in sequence."""
+
 SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 """Columns that every table of Postgres has already: no other one can have such a name."""
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from signalroom_dagster.events.stores.contract import Incomplete, Store, TenantStats
-from signalroom_dagster.loading.file_checks import Finding
+from signalroom_dagster.warehouse.finding import Finding
 
 LAG_SECONDS = 60.0
 MOST_READ = 1_000

@@ -76,9 +76,9 @@ def doctor(
     from signalroom_dagster.analysis.publishing import create_table_of_results
     from signalroom_dagster.analysis.store import opened_store
     from signalroom_dagster.commands.unread_variables import unread_variables
+    from signalroom_dagster.doctor.diagnosis import diagnose
     from signalroom_dagster.loading import catalog, model_runs, runs, warehouse
     from signalroom_dagster.loading.inspection import Diagnosis
-    from signalroom_dagster.loading.status import diagnose
     from signalroom_dagster.reports import making
 
     if client:

@@ -15,9 +15,9 @@ from signalroom_dagster.defs.assets.reference import build_reference_checks
 from signalroom_dagster.defs.attempts import client_of, first_run_id
 from signalroom_dagster.defs.partitions import all_clients, client_partitions
 from signalroom_dagster.loading import catalog, file_checks, freshness, slice_checks, warehouse
-from signalroom_dagster.loading.file_checks import Finding
 from signalroom_dagster.loading.model_checks import checks_of, run_checks
 from signalroom_dagster.loading.sql_models import TableName, models
+from signalroom_dagster.warehouse.finding import Finding
 
 Look: TypeAlias = Callable[[warehouse.Query, str, str, str, str], Finding]
 

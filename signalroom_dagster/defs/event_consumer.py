@@ -26,7 +26,7 @@ from signalroom_dagster.defs.sensors import initial_status
 
 if TYPE_CHECKING:
     from signalroom_dagster.events.stores.contract import Store
-    from signalroom_dagster.loading.file_checks import Finding
+    from signalroom_dagster.warehouse.finding import Finding
 
 LOOK_SECONDS = 60.0
 RECORD_SECONDS = 3600.0

@@ -16,12 +16,11 @@ from signalroom_dagster.defs.purge import purge
 from signalroom_dagster.defs.resident_run import build_consumer_jobs
 from signalroom_dagster.defs.tags import ACCOUNT_TAG, PARTITION_TAG, STARTED_BY_TAG, account
 from signalroom_dagster.loading import catalog
+from signalroom_dagster.naming import DAILY_SYNC
 from signalroom_dagster.reports.subscriptions import subscribers
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
-
-DAILY_SYNC = "daily_sync"
 
 
 def build_jobs() -> list["UnresolvedAssetJobDefinition | dg.JobDefinition"]:

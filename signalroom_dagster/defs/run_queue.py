@@ -16,7 +16,6 @@ from typing_extensions import override
 
 from signalroom_dagster.clients import load_clients, registry_state
 from signalroom_dagster.config import ConfigurationError, ingest_settings
-from signalroom_dagster.defs.jobs import DAILY_SYNC
 from signalroom_dagster.defs.tags import (
     ACCOUNT_TAG,
     BACKFILL_TAG,
@@ -28,6 +27,7 @@ from signalroom_dagster.defs.tags import (
 )
 from signalroom_dagster.loading import catalog
 from signalroom_dagster.loading.sql_models import models
+from signalroom_dagster.naming import DAILY_SYNC
 from signalroom_dagster.reports.settings import report_settings
 from signalroom_dagster.reports.subscriptions import reports_reading
 

@@ -16,8 +16,8 @@ import dagster as dg
 from signalroom_dagster.clients import Client, clients_of
 from signalroom_dagster.config import environment
 from signalroom_dagster.defs.in_flight import in_flight
-from signalroom_dagster.defs.jobs import DAILY_SYNC
 from signalroom_dagster.loading import catalog
+from signalroom_dagster.naming import DAILY_SYNC
 from signalroom_dagster.redaction import redact
 
 TICK_SECONDS = 60

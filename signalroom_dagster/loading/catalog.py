@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from zoneinfo import ZoneInfo, available_timezones
@@ -27,7 +28,6 @@ from signalroom_dagster.config import (
 )
 from signalroom_dagster.errors import WrongRequestError
 from signalroom_dagster.loading.source_folders import import_source, source_module, source_names
-from signalroom_dagster.loading.sql_models import models, refused_models
 
 if TYPE_CHECKING:
     from dlt.extract import DltResource, DltSource
@@ -93,7 +93,8 @@ def reference_tables(name: str) -> Mapping[str, Any]:
 
 def _reference_tables(name: str, clients: Sequence[str]) -> Mapping[str, Any]:
     tables = cast("Any", source_module(name)).tables_of(clients, project_dir())
-    if taken := sorted(table for table in tables if ("public", table) in {*models(), *refused_models()}):
+    models = files("signalroom_dagster.models") / "public"
+    if taken := sorted(table for table in tables if (models / f"{table}.sql").is_file()):
         raise ConfigurationError(f"a model makes public.{taken[0]}: give the client's table another name")
     return tables
 

@@ -1,24 +1,15 @@
 """What must hold after files were loaded, asked of the database itself, for the files of one run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from signalroom_dagster.files import TO_LOOK_AT
 from signalroom_dagster.loading.ledger import files_of_run, unreadable_files
 from signalroom_dagster.loading.tables import LEDGER, REJECTED
 from signalroom_dagster.loading.warehouse import Query, table_exists
+from signalroom_dagster.warehouse.finding import Finding
 
 REASONS = 3
 """How many reasons a check tells of each file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a check saw: whether it holds, one sentence, and the figures behind it."""
-
-    passed: bool
-    said: str
-    figures: Mapping[str, int | str] = field(default_factory=dict[str, int | str])
 
 
 def row_balance(query: Query, dataset: str, table: str, client_id: str, run_id: str) -> Finding:

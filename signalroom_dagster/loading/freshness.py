@@ -16,9 +16,9 @@ from pydantic import BaseModel, field_validator
 from signalroom_dagster.clients import Client, get_client, load_clients
 from signalroom_dagster.config import ConfigurationError, source_settings
 from signalroom_dagster.loading import catalog
-from signalroom_dagster.loading.file_checks import Finding
 from signalroom_dagster.loading.tables import LEDGER, WINDOWS
 from signalroom_dagster.loading.warehouse import Query, now, table_exists
+from signalroom_dagster.warehouse.finding import Finding
 
 _LENGTH = re.compile(r"\s*(\d+)\s*([mhd])\s*\Z")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}

@@ -11,10 +11,10 @@ from importlib.resources import files
 from typing import Literal, cast
 
 from signalroom_dagster.config import destination_name
-from signalroom_dagster.loading.file_checks import Finding
 from signalroom_dagster.loading.model_runs import create_read_tables
 from signalroom_dagster.loading.sql_models import TableName, limited_text, models, parsed
 from signalroom_dagster.loading.warehouse import connected
+from signalroom_dagster.warehouse.finding import Finding
 
 SHOWN = 10
 _HEAD = re.compile(r"^-- (fail|warn) ([a-z][a-z0-9_]*): *(.+)$", re.MULTILINE)

@@ -1,9 +1,9 @@
 """What must hold in one client's part of a reference table, asked of the database itself."""
 
-from signalroom_dagster.loading.file_checks import Finding
 from signalroom_dagster.loading.reference_tables import qualified
 from signalroom_dagster.loading.warehouse import Query
 from signalroom_dagster.reference import ReferenceSchema
+from signalroom_dagster.warehouse.finding import Finding
 
 SHOWN = 10
 

@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 
 from signalroom_dagster.clients import get_client
 from signalroom_dagster.loading.catalog import TableFacts, table_facts, zone_of_days
-from signalroom_dagster.loading.file_checks import Finding
 from signalroom_dagster.loading.tables import WINDOWS
 from signalroom_dagster.loading.warehouse import Query
 from signalroom_dagster.loading.windows import ReadDay, days_of_run
+from signalroom_dagster.warehouse.finding import Finding
 
 CENT = Decimal("0.01")
 ROUND = 1_000

@@ -4,15 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from signalroom_dagster import config
 from signalroom_dagster.clients import Client, load_clients
 from signalroom_dagster.loading import catalog, warehouse
-from signalroom_dagster.loading.errors import DestinationUnreachableError
 from signalroom_dagster.loading.freshness import Age, ages
-from signalroom_dagster.loading.inspection import Diagnosis, inspect
 from signalroom_dagster.loading.ledger import LeftOutFiles, left_out_files
 from signalroom_dagster.loading.tables import LEDGER, WINDOWS
-from signalroom_dagster.loading.unread_settings import unread_settings
 from signalroom_dagster.loading.warehouse import Query, table_exists
 
 
@@ -102,39 +98,3 @@ def _kept(query: Query, source: str) -> str | None:
             columns = f"{pieces}, coalesce(sum({rows}), 0), max({loaded_at})"
             return f"SELECT {columns} FROM {source}.{table} WHERE _client_id = %s"
     return None
-
-
-def diagnose(only: str | None = None) -> Iterator[Diagnosis]:
-    """Look at settings, the warehouse and the tables in it, then at each client's sources; load nothing.
-
-    A problem of a planned client is named but blocks nothing.
-    """
-    for where, problem in unread_settings():
-        yield Diagnosis(where, "", problem, blocks=False)
-    yield (answer := _diagnose_destination())
-    if not answer.problem:
-        with warehouse.exclusive(), warehouse.connected() as query:
-            yield from inspect(query, only)
-    for client in load_clients().values():
-        if only in (None, client.id):
-            for source in client.sources:
-                yield _diagnose_source(client, source)
-
-
-def _diagnose_destination() -> Diagnosis:
-    name = config.destination_name()
-    try:
-        with warehouse.exclusive(), warehouse.connected():
-            return Diagnosis("warehouse", f"{name} answers", None)
-    except (config.ConfigurationError, DestinationUnreachableError) as error:
-        return Diagnosis("warehouse", name, str(error))
-
-
-def _diagnose_source(client: Client, source: str) -> Diagnosis:
-    subject, blocks = f"{client.id}/{source}", client.status == "active"
-    try:
-        said = catalog.probe(source, client)
-    except Exception as error:  # whatever the client's account raises is what doctor is here to tell
-        said = f"{error}" if isinstance(error, config.ConfigurationError) else f"{type(error).__name__}: {error}"
-        return Diagnosis(subject, "configured and reachable", said, blocks, waits=not blocks)
-    return Diagnosis(subject, f"reachable: {said}", None)

@@ -194,7 +194,7 @@ def read_ledger(query: Query, dataset: str, client_id: str) -> Mapping[str, Ledg
 def _postgres() -> Generator[Query]:
     from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
-    from signalroom_dagster.loading.postgres import connect, explain
+    from signalroom_dagster.warehouse.postgres import connect, explain
 
     connection = connect(postgres_url())
     ask, alone = asking(connection), limits("reading")
@@ -218,7 +218,7 @@ def _postgres() -> Generator[Query]:
 def _duckdb() -> Generator[Query]:
     import duckdb
 
-    from signalroom_dagster.loading.duckdb import unopened
+    from signalroom_dagster.warehouse.duckdb import unopened
 
     path = duckdb_path()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -257,7 +257,7 @@ def told(error: BaseException, subject: str) -> BaseException:
 
 def _explain(error: Exception, subject: str) -> Exception:
     if destination_name() == "duckdb":
-        from signalroom_dagster.loading.duckdb import explain
+        from signalroom_dagster.warehouse.duckdb import explain
     else:
-        from signalroom_dagster.loading.postgres import explain
+        from signalroom_dagster.warehouse.postgres import explain
     return explain(error, subject)

@@ -8,10 +8,10 @@ import pytest
 
 from signalroom_dagster.clients import get_client
 from signalroom_dagster.loading import runs, warehouse
-from signalroom_dagster.loading.file_checks import Finding
 from signalroom_dagster.loading.model_checks import checks_of, run_checks
 from signalroom_dagster.loading.model_runs import create_models, run_model
 from signalroom_dagster.loading.sql_models import models
+from signalroom_dagster.warehouse.finding import Finding
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import HEADER, Project, orders, write_export
 

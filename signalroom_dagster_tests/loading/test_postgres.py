@@ -22,12 +22,12 @@ from signalroom_dagster.loading.errors import (
     DestinationUnreachableError,
     LoadError,
 )
-from signalroom_dagster.loading.postgres import IdleConnections, connect, explain
 from signalroom_dagster.loading.runs import run_load, run_with_retries
 from signalroom_dagster.retries import decide, root_error
 from signalroom_dagster.sources.s3_exports.export_files import ExportFiles
 from signalroom_dagster.sources.s3_exports.file_columns import FileColumns
 from signalroom_dagster.sources.s3_exports.listing import Changes
+from signalroom_dagster.warehouse.postgres import IdleConnections, connect, explain
 from signalroom_dagster_tests.loading.processes import finish, start_load
 from signalroom_dagster_tests.loading.slices import LISTS, put, row
 from signalroom_dagster_tests.postgres import NOBODY, PASSWORD, PostgresServer, free_port

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from signalroom_dagster.loading import runs, slice_checks, warehouse
-from signalroom_dagster.loading.file_checks import Finding
+from signalroom_dagster.warehouse.finding import Finding
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.loading import inspection, runs, status, warehouse
+from signalroom_dagster.doctor.diagnosis import diagnose
+from signalroom_dagster.loading import inspection, runs, warehouse
 from signalroom_dagster.loading.inspection import Diagnosis
 from signalroom_dagster.retries import decide, root_error
 from signalroom_dagster.sandbox import everflow
@@ -116,5 +117,5 @@ def test_another_key_gets_its_index_anew(any_warehouse: Project) -> None:
 
 def test_doctor_tells_of_tables_of_another_release(any_warehouse: Project) -> None:
     as_the_first_release_left_them()
-    told = [found for found in status.diagnose() if found.subject == "everflow.offers"]
+    told = [found for found in diagnose() if found.subject == "everflow.offers"]
     assert [found.problem for found in told] == [None]

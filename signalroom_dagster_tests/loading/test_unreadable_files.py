@@ -11,11 +11,11 @@ import pytest
 from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.loading import catalog, file_checks, freshness, status, warehouse
-from signalroom_dagster.loading.file_checks import Finding
 from signalroom_dagster.loading.inspection import inspect
 from signalroom_dagster.loading.runs import preview_load
 from signalroom_dagster.retries import decide, root_error
 from signalroom_dagster.sources.s3_exports import refusals
+from signalroom_dagster.warehouse.finding import Finding
 from signalroom_dagster_tests.loads import ask, load
 from signalroom_dagster_tests.object_stores import ObjectStore, Refusal
 from signalroom_dagster_tests.projects import Project, export_bytes, orders

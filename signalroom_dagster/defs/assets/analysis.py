@@ -20,7 +20,7 @@ from signalroom_dagster.loading import warehouse
 
 if TYPE_CHECKING:
     from signalroom_dagster.analysis.drain import Counts
-    from signalroom_dagster.loading.file_checks import Finding
+    from signalroom_dagster.warehouse.finding import Finding
 
 RESULTS_KEY = dg.AssetKey(["analysis", "results"])
 STEP = "analysis_results"
