@@ -25,7 +25,7 @@ from bench.measure import Cost, measured
 from bench.places import FOLDER, REPORT, WORK
 from bench.results import Results
 from signalroom_dagster.limits import Limit
-from signalroom_dagster.loading import runs
+from signalroom_dagster.loading import pipelines
 from signalroom_dagster.sources.context import SourceContext
 from signalroom_dagster.sources.http import Api
 from signalroom_dagster.sources.parallel import read_ahead
@@ -78,7 +78,7 @@ def ours(url: str, pages: int, replaces: str, database: str) -> None:
     def source() -> Any:
         yield from table_resources({"rows": TABLE}, {"rows": lambda: [piece]}, context)
 
-    pipeline = dlt.pipeline("bench", pipelines_dir=str(folder / "dlt"), destination=runs.destination(),
+    pipeline = dlt.pipeline("bench", pipelines_dir=str(folder / "dlt"), destination=pipelines.destination(),
                             dataset_name="bench")  # fmt: skip
     pipeline.run(source())
 

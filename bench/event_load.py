@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, cast
 
-from signalroom_dagster.events.simulator import Message
 from signalroom_dagster.events.stores.jobs import EventKey
+from signalroom_dagster.sandbox.simulator import Message
 from signalroom_dagster_tests.events.processes import TOKENS
 
 CONNECTIONS = 64

@@ -25,12 +25,12 @@ import psutil
 from bench import databases, event_load, event_report, machine
 from bench.measure import in_child
 from bench.places import FOLDER, REPORT, WORK
-from signalroom_dagster.events import simulator
 from signalroom_dagster.events.settings import EventSettings
-from signalroom_dagster.events.simulator import Message
 from signalroom_dagster.events.stores.jobs import EventKey
 from signalroom_dagster.events.stores.opening import open_store
 from signalroom_dagster.events.stores.sql import SqlStore
+from signalroom_dagster.sandbox import simulator
+from signalroom_dagster.sandbox.simulator import Message
 from signalroom_dagster_tests.events.processes import CONTRACTS, TOKENS, GatewayProcess, running_gateway, tenants
 from signalroom_dagster_tests.postgres import PostgresServer
 from signalroom_dagster_tests.projects import Project

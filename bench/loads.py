@@ -22,11 +22,12 @@ KEEP_ALL = {"cc_num_masked": "keep", "cc_expires": "keep"}
 def signalroom(bucket: Path, database: str) -> None:
     """This project, as the command line and Dagster run it, with its default policy: two columns are dropped."""
     os.environ.update(signalroom_environment(bucket, database))
-    from signalroom_dagster.clients import get_client
-    from signalroom_dagster.loading import runs, warehouse
+    from signalroom_dagster.loading import pipelines
+    from signalroom_dagster.registry.clients import get_client
+    from signalroom_dagster.warehouse import access
 
-    with warehouse.exclusive():
-        runs.run_load("s3_exports", get_client(CLIENT), "bench")
+    with access.exclusive():
+        pipelines.run_load("s3_exports", get_client(CLIENT), "bench")
 
 
 def signalroom_keep_all(bucket: Path, database: str) -> None:

@@ -1,0 +1,1 @@
+"""SignalRoom: each client's marketing data in one warehouse, as Dagster assets."""

@@ -8,14 +8,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from signalroom_dagster.cadences import refused_cadences
-from signalroom_dagster.clients import Client, load_clients, unreadable_clients
 from signalroom_dagster.config import ConfigurationError, unreadable_settings, wrong_settings
 from signalroom_dagster.events.contracts import contract_of
-from signalroom_dagster.loading import catalog
-from signalroom_dagster.loading.freshness import Expected
-from signalroom_dagster.loading.source_folders import refused_sources
-from signalroom_dagster.loading.sql_models import refused_models
+from signalroom_dagster.freshness.ages import Expected
+from signalroom_dagster.modeling.sql import refused_models
+from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry.cadences import refused_cadences
+from signalroom_dagster.registry.clients import Client, load_clients, unreadable_clients
+from signalroom_dagster.registry.source_folders import refused_sources
 from signalroom_dagster.reports.subscriptions import refused_reports
 from signalroom_dagster.set_aside import SetAside
 
@@ -38,7 +38,7 @@ def problems() -> list[SetAside]:
 
     Reads reference files, too; takes a second or two, and needs no database.
     """
-    from signalroom_dagster.loading.planning import declared_warehouse, plan_models
+    from signalroom_dagster.modeling.planning import declared_warehouse, plan_models
     from signalroom_dagster.reports.planning import plan_reports
 
     found = set_aside()

@@ -18,7 +18,7 @@ from signalroom_dagster.defs.resources import RESOURCES
 from signalroom_dagster.defs.schedules import build_schedules
 from signalroom_dagster.defs.sensors import build_new_files_sensor
 from signalroom_dagster.defs.validation import refuse_what_is_set_aside
-from signalroom_dagster.loading import catalog
+from signalroom_dagster.registry import catalog
 
 gc.freeze()  # what is imported stays: neither a collection nor the process's end looks through it again
 warnings.filterwarnings("ignore", "Parameter `execution_type`", dg.BetaWarning)  # Dagster's own, as it resolves assets

@@ -5,20 +5,24 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import time_machine
 
-from signalroom_dagster.loading.duckdb import SignalRoomDuckDbClient
-from signalroom_dagster.loading.postgres import SignalRoomPostgresClient
+from signalroom_dagster import retries
 from signalroom_dagster.sandbox import channels
 from signalroom_dagster.sandbox.shops import FIRST_DAY
 from signalroom_dagster.sandboxed import PREFIXES
+from signalroom_dagster.warehouse import duckdb, postgres
 from signalroom_dagster_tests.duckdb_files import warehouse_kept_open
 from signalroom_dagster_tests.object_stores import ObjectStore, running_object_store
 from signalroom_dagster_tests.postgres import PostgresServer
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.providers import Providers, running_providers
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 os.environ[FIRST_DAY] = "2026-03-01"  # the figures that tests know are those of this week
 
@@ -35,8 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def move_clocks(moment: datetime) -> None:
     """This process's clock, and by as much those of the warehouses, which would go on telling the real time."""
     ahead = round((moment - datetime.now(UTC)).total_seconds())
-    for client in (SignalRoomPostgresClient, SignalRoomDuckDbClient):
-        client.clock = f"({client.clock} + INTERVAL '{ahead} seconds')"
+    for engine in (postgres, duckdb):
+        engine.CLOCK = f"({engine.CLOCK} + INTERVAL '{ahead} seconds')"
     time_machine.travel(moment).start()
 
 
@@ -101,3 +105,16 @@ def providers(project: Project, _providers: Providers) -> Providers:
     _providers.forget()
     project.set(**channels.variables(_providers.server.url))
     return _providers
+
+
+@pytest.fixture
+def instance(monkeypatch: pytest.MonkeyPatch) -> "Iterator[dg.DagsterInstance]":
+    """A Dagster instance of its own for each test, in memory: its SQLite files would cost more than the loads.
+
+    What is tried again is so without the waits, which are a matter of `retries` and its tests.
+    """
+    import dagster as dg
+
+    monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 0.01)
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made

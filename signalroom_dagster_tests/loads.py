@@ -4,10 +4,10 @@ import itertools
 from datetime import date
 from typing import Any
 
-from signalroom_dagster.clients import get_client
-from signalroom_dagster.loading import warehouse
-from signalroom_dagster.loading.runs import run_load
+from signalroom_dagster.loading.pipelines import run_load
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.sources.context import Span
+from signalroom_dagster.warehouse import access
 
 _runs = itertools.count(1)
 
@@ -29,5 +29,5 @@ def load(
 
 def ask(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
     """The rows that a statement returns."""
-    with warehouse.exclusive(), warehouse.connected() as query:
+    with access.exclusive(), access.connected() as query:
         return [tuple(row) for row in query(sql, *parameters)]

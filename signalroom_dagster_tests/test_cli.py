@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from signalroom_dagster import cli
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure
-from signalroom_dagster.clients import get_client
 from signalroom_dagster.commands import terminal
-from signalroom_dagster.loading import runs
+from signalroom_dagster.loading import pipelines
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.sandbox import everflow
 from signalroom_dagster.sandbox.everflow_data import EverflowNetwork
 from signalroom_dagster.sandbox.vendor_server import serve
@@ -261,10 +261,10 @@ def test_an_error_that_is_no_persons_fault_ends_with_a_traceback_and_not_in_a_ci
         except ValueError as root:
             raise DltException("a wrapper") from root
 
-    monkeypatch.setattr(runs, "run_load", broken)
+    monkeypatch.setattr(pipelines, "run_load", broken)
     project.add_client("713")
     with pytest.raises(ValueError, match="the root") as raised:
-        runs.run_with_retries("s3_exports", get_client("713"), "run")
+        pipelines.run_with_retries("s3_exports", get_client("713"), "run")
     assert raised.value.__cause__ is None
     assert "the root" in "".join(traceback.format_exception(raised.value))
 

@@ -8,8 +8,8 @@ import pytest
 from pydantic import BaseModel, Field, SecretStr
 
 from signalroom_dagster import config
-from signalroom_dagster.cadences import cadences, refused_cadences
 from signalroom_dagster.config import ClientOnly, ConfigurationError, source_settings, unchecked_settings
+from signalroom_dagster.registry.cadences import cadences, refused_cadences
 
 SECRET = "secret-for-tests"
 

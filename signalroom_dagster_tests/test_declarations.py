@@ -8,14 +8,15 @@ import pytest
 from typer.testing import CliRunner
 
 from signalroom_dagster import cli, sources
-from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.declarations import problems, set_aside
 from signalroom_dagster.defs.assets.building import build_assets
 from signalroom_dagster.defs.schedules import build_schedules
 from signalroom_dagster.events.contracts import load_contracts
-from signalroom_dagster.loading import catalog, source_folders, sql_models
-from signalroom_dagster.loading.sql_models import models, refused_models
+from signalroom_dagster.modeling import sql
+from signalroom_dagster.modeling.sql import models, refused_models
+from signalroom_dagster.registry import catalog, source_folders
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.reports.subscriptions import subscribers
 from signalroom_dagster_tests.projects import Project
 
@@ -214,17 +215,17 @@ Models = Callable[..., None]
 @pytest.fixture
 def add_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Models]:
     """Writes models beside, or in the place of, those of the package."""
-    known = sql_models._model_files()
+    known = sql._model_files()
 
     def add(**texts: str) -> None:
         more = {("public", name): tmp_path / f"{name}.sql" for name in texts}
         for (_, name), file in more.items():
             file.write_text(texts[name])
-        monkeypatch.setattr(sql_models, "_model_files", lambda: {**known, **more})
-        sql_models._models.cache_clear()
+        monkeypatch.setattr(sql, "_model_files", lambda: {**known, **more})
+        sql._models.cache_clear()
 
     yield add
-    sql_models._models.cache_clear()
+    sql._models.cache_clear()
 
 
 @pytest.mark.parametrize(

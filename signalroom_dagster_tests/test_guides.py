@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from signalroom_dagster.clients import get_client
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.reports.making import make_report
 from signalroom_dagster.sandbox.vendor_server import serve
 from signalroom_dagster.sources.slicing import planned, read_slice

@@ -17,8 +17,8 @@ from pydantic import SecretStr
 from signalroom_dagster import config, logs, redaction
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
 from signalroom_dagster.defs.resources import RESOURCES
-from signalroom_dagster.loading import catalog
 from signalroom_dagster.notifications import settings as channels
+from signalroom_dagster.registry import catalog
 from signalroom_dagster_tests.projects import Project
 
 KEY = 'key that/nobody "may" see'

@@ -7,10 +7,11 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from signalroom_dagster.clients import load_clients
-from signalroom_dagster.loading import catalog, warehouse
-from signalroom_dagster.loading.inspection import Diagnosis, inspect
-from signalroom_dagster.row_security import roles_sql
+from signalroom_dagster.doctor.inspection import Diagnosis, inspect
+from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry.clients import load_clients
+from signalroom_dagster.warehouse import access
+from signalroom_dagster.warehouse.row_security import roles_sql
 from signalroom_dagster_tests.loads import ask, load
 from signalroom_dagster_tests.postgres import PASSWORD, PostgresServer
 from signalroom_dagster_tests.projects import Project, orders, write_export
@@ -41,7 +42,7 @@ def as_loader(project: Project, url: str) -> None:
 
 
 def unwritable() -> list[Diagnosis]:
-    with warehouse.connected() as query:
+    with access.connected() as query:
         return [each for each in inspect(query) if each.problem and "may not write" in each.problem]
 
 

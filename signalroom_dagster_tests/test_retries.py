@@ -14,8 +14,8 @@ from psycopg2 import DatabaseError
 
 from signalroom_dagster import retries
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.loading.errors import DestinationLostError, DestinationUnreachableError, LoadError
 from signalroom_dagster.retries import ATTEMPTS, decide, repeated, root_error
+from signalroom_dagster.warehouse.errors import DestinationLostError, DestinationUnreachableError, LoadError
 
 
 def answered(status: int, headers: Mapping[str, str] | None = None) -> Exception:

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
-from signalroom_dagster.migrations import migrate, tables_in
+from signalroom_dagster.warehouse.migrations import migrate, tables_in
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from signalroom_dagster.alerts import telling
-from signalroom_dagster.loading.errors import DestinationUnreachableError, LoadError
-from signalroom_dagster.loading.status import Standing, standing
+from signalroom_dagster.freshness.status import Standing, standing
 from signalroom_dagster.triggers import DagsterUnreachableError, FinishedRun, finished_runs
+from signalroom_dagster.warehouse.errors import DestinationUnreachableError, LoadError
 
 log = logging.getLogger(__name__)
 

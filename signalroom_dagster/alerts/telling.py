@@ -19,7 +19,6 @@ from signalroom_dagster.alerts.incidents import (
     NotBookedError,
 )
 from signalroom_dagster.alerts.wording import body, delivery_subject, headline, moment, report_subject
-from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import state_dir
 from signalroom_dagster.notifications.delivery import look_up, send
 from signalroom_dagster.notifications.message import (
@@ -30,6 +29,7 @@ from signalroom_dagster.notifications.message import (
     UnknownOutcomeError,
 )
 from signalroom_dagster.redaction import mask
+from signalroom_dagster.registry.clients import get_client
 
 log = logging.getLogger(__name__)
 

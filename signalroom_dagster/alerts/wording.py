@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 from signalroom_dagster.alerts.incidents import Incident, Kind
-from signalroom_dagster.clients import Client, load_clients
 from signalroom_dagster.config import ConfigurationError, ui_url
+from signalroom_dagster.registry.clients import Client, load_clients
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -123,8 +123,8 @@ def _clients(incident: Incident) -> list[Client]:
 
 def _reports(incident: Incident, client: Client) -> Collection[str]:
     """The reports of a client that are made from what is broken; all of them where that cannot be told."""
-    from signalroom_dagster.loading import catalog
-    from signalroom_dagster.loading.sql_models import behind
+    from signalroom_dagster.modeling.sql import behind
+    from signalroom_dagster.registry import catalog
     from signalroom_dagster.reports.subscriptions import subscriptions
     from signalroom_dagster.reports.templates import get_template
 

@@ -17,7 +17,7 @@ from signalroom_dagster.analysis.health import named
 from signalroom_dagster.analysis.publishing import create_table_of_results, is_direct, publish_all
 from signalroom_dagster.analysis.store import opened_store
 from signalroom_dagster.events.stores.contract import Incomplete, Store, StoreError
-from signalroom_dagster.loading.errors import DestinationUnreachableError, LoadError, WarehouseBusyError
+from signalroom_dagster.warehouse.errors import DestinationUnreachableError, LoadError, WarehouseBusyError
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from signalroom_dagster.analysis.results import Result, given_rows, row
 from signalroom_dagster.config import project_dir, section_settings
-from signalroom_dagster.loading.errors import LoadError
+from signalroom_dagster.warehouse.errors import LoadError
 
 if TYPE_CHECKING:
     import duckdb

@@ -12,8 +12,8 @@ from signalroom_dagster.analysis.export import export_files, is_exporting
 from signalroom_dagster.analysis.results import RESULTS, create_results, from_kept, write
 from signalroom_dagster.config import destination_name, postgres_url
 from signalroom_dagster.events.stores.contract import Kept, Store
-from signalroom_dagster.loading import warehouse
-from signalroom_dagster.loading.errors import LoadError
+from signalroom_dagster.warehouse import access
+from signalroom_dagster.warehouse.errors import LoadError
 
 if TYPE_CHECKING:
     import psycopg2
@@ -48,13 +48,13 @@ def may_write(cursor: "psycopg2.extensions.cursor") -> bool:
 
 def create_table_of_results() -> None:
     """Create `analysis.results` where it is missing."""
-    with warehouse.exclusive():
+    with access.exclusive():
         create_results()
 
 
 def count_results(client_id: str) -> int:
     """How many results a client has in the warehouse."""
-    with warehouse.exclusive(), warehouse.connected() as query:
+    with access.exclusive(), access.connected() as query:
         return int(query(f"SELECT count(*) FROM {RESULTS} WHERE _client_id = %s", client_id)[0][0])
 
 
@@ -67,7 +67,7 @@ def publish_once(store: Store, limit: int = BATCH, wait_seconds: float = WAREHOU
     """
     if not store.unpublished(1):
         return 0
-    with warehouse.exclusive(wait_seconds):
+    with access.exclusive(wait_seconds):
         kept, refused = _written(store, limit)
         export_files([from_kept(each) for each in kept])
         store.published(kept)
@@ -90,8 +90,8 @@ def _written(store: Store, limit: int) -> tuple[Sequence[Kept], Sequence[Kept]]:
     kept: Sequence[Kept] = ()
     create_results()  # a consumer does not wait for DuckDB before it begins
     try:
-        with warehouse.transaction("publishing analysis results") as query:
-            warehouse.lock(query, RESULTS)
+        with access.transaction("publishing analysis results") as query:
+            access.lock(query, RESULTS)
             kept = store.unpublished(limit)
             if kept:
                 write(query, [from_kept(each) for each in kept], datetime.now(UTC))
@@ -105,7 +105,7 @@ def _written_singly(kept: Sequence[Kept]) -> tuple[Sequence[Kept], Sequence[Kept
     refused: list[Kept] = []
     for each in kept:
         try:
-            with warehouse.transaction(f"publishing the result of {each.tenant_id}/{each.job_id}") as query:
+            with access.transaction(f"publishing the result of {each.tenant_id}/{each.job_id}") as query:
                 write(query, [from_kept(each)], datetime.now(UTC))
         except LoadError:
             refused.append(each)

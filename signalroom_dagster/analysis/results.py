@@ -14,8 +14,8 @@ from signalroom_dagster.analysis.steps import analyse
 from signalroom_dagster.analysis.summary import Summary
 from signalroom_dagster.config import destination_name
 from signalroom_dagster.events.stores.contract import JobKey, Kept, Ready
-from signalroom_dagster.loading.warehouse import create_own_tables
-from signalroom_dagster.migrations import OwnTable
+from signalroom_dagster.warehouse.access import create_own_tables
+from signalroom_dagster.warehouse.migrations import OwnTable
 
 SCHEMA = "analysis"
 RESULTS = "analysis.results"

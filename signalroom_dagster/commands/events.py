@@ -12,7 +12,7 @@ from signalroom_dagster.commands.terminal import ClientOption, client_named, err
 from signalroom_dagster.config import ConfigurationError
 
 if TYPE_CHECKING:
-    from signalroom_dagster.events.simulator import Sent
+    from signalroom_dagster.sandbox.simulator import Sent
 
 events = typer.Typer(no_args_is_help=True, help="Take events over HTTP, analyse them, or send invented ones.")
 
@@ -60,9 +60,9 @@ def send(
     """Send invented events to a gateway, and say how it answered."""
     import time
 
-    from signalroom_dagster.events import simulator
     from signalroom_dagster.events.contracts import load_contracts
     from signalroom_dagster.events.settings import tenant_access
+    from signalroom_dagster.sandbox import simulator
 
     contracts = load_contracts()
     asked = [client_named(name).id for name in client or contracts]

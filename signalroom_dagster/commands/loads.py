@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from signalroom_dagster.clients import Client, clients_of
 from signalroom_dagster.commands.terminal import (
     ClientOption,
     JsonOption,
@@ -29,11 +28,12 @@ from signalroom_dagster.commands.terminal import (
     say,
 )
 from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.registry.clients import Client, clients_of
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from signalroom_dagster.loading.quotes import Quote
+    from signalroom_dagster.loading.backfill import Quote
     from signalroom_dagster.sources.context import Planned
 
 
@@ -48,7 +48,8 @@ def run(
 ) -> None:
     """Load a source of one client now, in this process, and make the models anew that read it."""
     from signalroom_dagster.alerts import telling
-    from signalroom_dagster.loading import catalog, runs
+    from signalroom_dagster.loading import pipelines
+    from signalroom_dagster.registry import catalog
     from signalroom_dagster.sources.context import Span, as_day
 
     if every and resource:
@@ -58,9 +59,9 @@ def run(
 
     def load(name: str) -> None:
         if dry_run:
-            _print_preview(name, who, runs.preview_load(name, who, resource or (), span))
+            _print_preview(name, who, pipelines.preview_load(name, who, resource or (), span))
             return
-        runs.run_with_retries(name, who, f"cli-{uuid.uuid4().hex[:12]}", resource or (), span)
+        pipelines.run_with_retries(name, who, f"cli-{uuid.uuid4().hex[:12]}", resource or (), span)
         telling.recovered("source", name, who.id)
         out.print(f"{name} of client {who.id} is loaded")
 
@@ -95,7 +96,9 @@ def backfill(
     """Read a span of days again; one that was interrupted goes on where it stopped when it is started again."""
     from rich.progress import Progress
 
-    from signalroom_dagster.loading import catalog, commits, quotes, runs
+    from signalroom_dagster.loading import backfill, pipelines
+    from signalroom_dagster.loading.progress import heard_by
+    from signalroom_dagster.registry import catalog
     from signalroom_dagster.sources.context import Span, as_day
 
     span = Span(as_day(since), as_day(until))
@@ -107,15 +110,15 @@ def backfill(
     def read(who: Client) -> None:
         _check_begun(span.since, who)
         name = f"backfill-{since}-{until}-{uuid.uuid4().hex[:12] if again else date.today()}"
-        estimate = quotes.quote(source, who, span, name)
+        estimate = backfill.quote(source, who, span, name)
         if as_json:
             print_json({"client": who.id, "source": source, **asdict(estimate), "minutes": estimate.minutes})
         else:
             _print_quote(source, who, estimate)
         if quote:
             return
-        with Progress(console=err, transient=True) as progress, commits.heard_by(_advance(progress, estimate.pieces)):
-            runs.run_with_retries(source, who, name, (), span)
+        with Progress(console=err, transient=True) as progress, heard_by(_advance(progress, estimate.pieces)):
+            pipelines.run_with_retries(source, who, name, (), span)
         out.print(f"{source} of client {who.id} is read from {since} to {until}")
         _make_models([source], who)
 
@@ -132,16 +135,17 @@ def load_mappings(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the difference; change nothing.")] = False,
 ) -> None:
     """Make a client's rows those of its files, and print what that changes."""
-    from signalroom_dagster.loading import catalog, warehouse
-    from signalroom_dagster.loading.reference import load_reference
-    from signalroom_dagster.reference import difference_lines
+    from signalroom_dagster.reference.load import load_reference
+    from signalroom_dagster.reference_data import difference_lines
+    from signalroom_dagster.registry import catalog
+    from signalroom_dagster.warehouse import access
 
     if every == bool(client):
         raise ConfigurationError("name one client with --client, or give --all (not both)")
 
     def load(who: Client) -> None:
         for source in catalog.reference_sources():
-            with warehouse.exclusive():
+            with access.exclusive():
                 found = load_reference(source, who, dry_run)
             for line in difference_lines(who.id, found):
                 say(line)
@@ -165,7 +169,7 @@ def _check_begun(since: date | None, client: Client) -> None:
 
 def _make_models(sources: Sequence[str], client: Client) -> None:
     """What Dagster's automation does after a load of its own."""
-    from signalroom_dagster.loading.model_runs import left_out_of, run_models_of
+    from signalroom_dagster.modeling.runs import left_out_of, run_models_of
     from signalroom_dagster.retries import repeated
 
     if made := repeated(partial(run_models_of, sources, client), f"client {client.id}, models"):
@@ -176,8 +180,8 @@ def _make_models(sources: Sequence[str], client: Client) -> None:
 
 def _tell_left_out(sources: Sequence[str], client: Client) -> None:
     """Files of the client's that are not, or not whole, in the warehouse."""
-    from signalroom_dagster.loading.errors import DestinationUnreachableError
-    from signalroom_dagster.loading.status import files_left_out
+    from signalroom_dagster.freshness.status import files_left_out
+    from signalroom_dagster.warehouse.errors import DestinationUnreachableError
 
     with contextlib.suppress(ConfigurationError, DestinationUnreachableError):  # which each source has told of
         for each in files_left_out(sources, client.id):

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from signalroom_dagster.clients import Client, load_clients
 from signalroom_dagster.commands.terminal import ClientOption, client_named, err, for_each, say
 from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.registry.clients import Client, load_clients
 
 models = typer.Typer(no_args_is_help=True, help="The SQL models: tables made from what was loaded.")
 
@@ -24,8 +24,8 @@ def build(
     check: Annotated[bool, typer.Option("--check", help="Plan every model and report query; make nothing.")] = False,
 ) -> None:
     """Make models anew for a client, each after those that it reads; with --check only plan them."""
-    from signalroom_dagster.loading.model_runs import left_out_models, makeable, run_model
-    from signalroom_dagster.loading.warehouse import exclusive
+    from signalroom_dagster.modeling.runs import left_out_models, makeable, run_model
+    from signalroom_dagster.warehouse.access import exclusive
 
     for name, problem in left_out_models().items():
         if ".".join(name) in (tables or [".".join(name)]):

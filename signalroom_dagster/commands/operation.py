@@ -12,7 +12,7 @@ from rich.table import Table
 from signalroom_dagster.commands.terminal import ClientOption, JsonOption, client_named, err, out, print_json, say
 
 if TYPE_CHECKING:
-    from signalroom_dagster.loading.status import Standing
+    from signalroom_dagster.freshness.status import Standing
 
 POLL_SECONDS = 2.0
 COLOURS = {"stale": "red", "fresh": "green"}
@@ -26,7 +26,7 @@ def trigger(
 ) -> None:
     """Start a load through a running Dagster; one that is queued or going on is not started twice."""
     from signalroom_dagster.config import ui_url
-    from signalroom_dagster.loading import catalog
+    from signalroom_dagster.registry import catalog
     from signalroom_dagster.triggers import run_status, trigger_run
 
     who = client_named(client)
@@ -47,7 +47,7 @@ def trigger(
 def status(as_json: JsonOption = False) -> None:
     """Show how fresh each client's data is, how its last loads went, and what is broken."""
     from signalroom_dagster.alerts import telling
-    from signalroom_dagster.loading.status import files_left_out, standing
+    from signalroom_dagster.freshness.status import files_left_out, standing
 
     now, open_incidents = datetime.now(UTC), telling.open_incidents()
     if as_json:

@@ -10,13 +10,13 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from signalroom_dagster.clients import get_client, load_clients, unreadable_clients
 from signalroom_dagster.commands.terminal import ClientOption, JsonOption, err, out, print_json, say
 from signalroom_dagster.config import project_dir
 from signalroom_dagster.redaction import redact
+from signalroom_dagster.registry.clients import get_client, load_clients, unreadable_clients
 
 if TYPE_CHECKING:
-    from signalroom_dagster.loading.inspection import Diagnosis
+    from signalroom_dagster.doctor.inspection import Diagnosis
 
 
 COLOURS = {"ok": "green", "warn": "yellow", "later": "cyan", "fail": "red"}
@@ -25,7 +25,7 @@ SHOWN = {"ok": "   ok", "warn": " warn", "later": "later", "fail": " FAIL"}
 
 def clients(as_json: JsonOption = False) -> None:
     """List the clients, their sources, and how fresh each is."""
-    from signalroom_dagster.loading.status import freshness
+    from signalroom_dagster.freshness.status import freshness
 
     loaded_sources = freshness()
     if as_json:
@@ -51,8 +51,8 @@ def roles(
     sql: Annotated[bool, typer.Option("--sql", help="Print the SQL that makes them, for the administrator.")] = False,
 ) -> None:
     """The roles of the warehouse on Postgres, for the clients that there are: who may read what."""
-    from signalroom_dagster.loading import catalog
-    from signalroom_dagster.row_security import roles_sql
+    from signalroom_dagster.registry import catalog
+    from signalroom_dagster.warehouse.row_security import roles_sql
 
     if sql:
         typer.echo(roles_sql(load_clients(), catalog.schemas()))
@@ -75,11 +75,14 @@ def doctor(
     """
     from signalroom_dagster.analysis.publishing import create_table_of_results
     from signalroom_dagster.analysis.store import opened_store
-    from signalroom_dagster.commands.unread_variables import unread_variables
     from signalroom_dagster.doctor.diagnosis import diagnose
-    from signalroom_dagster.loading import catalog, model_runs, runs, warehouse
-    from signalroom_dagster.loading.inspection import Diagnosis
+    from signalroom_dagster.doctor.inspection import Diagnosis
+    from signalroom_dagster.doctor.unread_variables import unread_variables
+    from signalroom_dagster.loading.pipelines import create_tables
+    from signalroom_dagster.modeling.runs import create_models
+    from signalroom_dagster.registry import catalog
     from signalroom_dagster.reports import making
+    from signalroom_dagster.warehouse import access
 
     if client:
         get_client(client)
@@ -102,9 +105,9 @@ def doctor(
         say(", ".join(f"{counts[state]} {state}" for state in COLOURS if counts[state]))
     if create and not any(item.subject == "warehouse" and item.problem for item in diagnoses):
         for source in catalog.source_names():
-            runs.create_tables(source)
-        with warehouse.exclusive():
-            model_runs.create_models()
+            create_tables(source)
+        with access.exclusive():
+            create_models()
         making.create_tables_of_reports()
         opened_store()
         create_table_of_results()
@@ -116,7 +119,7 @@ def doctor(
 def _set_aside(only: str | None) -> Iterator["Diagnosis"]:
     """What cannot be read, planned or compiled, of one client or of all."""
     from signalroom_dagster.declarations import problems
-    from signalroom_dagster.loading.inspection import Diagnosis
+    from signalroom_dagster.doctor.inspection import Diagnosis
 
     for item in problems():
         if only is None or item.client in ("", only):
@@ -127,8 +130,8 @@ def _set_aside(only: str | None) -> Iterator["Diagnosis"]:
 
 def _declared(only: str | None) -> Iterator["Diagnosis"]:
     """Each client's reports and contract for events, as far as they can be read."""
+    from signalroom_dagster.doctor.inspection import Diagnosis
     from signalroom_dagster.events.contracts import load_contracts
-    from signalroom_dagster.loading.inspection import Diagnosis
     from signalroom_dagster.reports.subscriptions import subscriptions
 
     contracts = load_contracts()

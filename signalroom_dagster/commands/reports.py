@@ -31,10 +31,10 @@ def report(
     ] = False,
 ) -> None:
     """Write a report as files, show its text, and with --send bring it to its recipients."""
-    from signalroom_dagster.loading.warehouse import wait_until_reachable
     from signalroom_dagster.reports import making
     from signalroom_dagster.retries import repeated
     from signalroom_dagster.sources.context import as_day
+    from signalroom_dagster.warehouse.access import wait_until_reachable
 
     if resend and not send:
         raise ConfigurationError("--resend goes with --send")
@@ -57,9 +57,9 @@ def report(
 def _send(made: "Report", channel: "Channel | None", *, resend: bool) -> None:
     """Send a report with the attempts and waits of a run, and show what came of each delivery, also when that fails."""
     from signalroom_dagster.alerts import telling
-    from signalroom_dagster.loading.warehouse import wait_until_reachable
     from signalroom_dagster.reports import making
     from signalroom_dagster.retries import repeated
+    from signalroom_dagster.warehouse.access import wait_until_reachable
 
     client, name, run_id = made.client, made.subscription.name, f"cli-{uuid.uuid4().hex[:12]}"
 

@@ -8,9 +8,9 @@ import typer
 from rich.console import Console
 
 from signalroom_dagster import logs
-from signalroom_dagster.clients import Client, get_client, load_clients
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.redaction import redact
+from signalroom_dagster.registry.clients import Client, get_client, load_clients
 
 T = TypeVar("T")
 out = Console()
@@ -30,11 +30,11 @@ def say(line: object) -> None:
 def told() -> tuple[type[Exception], ...]:
     """The errors whose message says all there is to say."""
     from signalroom_dagster.events.stores.contract import RetentionError, StoreError
-    from signalroom_dagster.loading.errors import LoadError
     from signalroom_dagster.loading.load_warehouse import RowCountError
     from signalroom_dagster.notifications.message import PermanentDeliveryError, RetryableDeliveryError
     from signalroom_dagster.sources.http import VendorDataError, VendorError
     from signalroom_dagster.triggers import DagsterUnreachableError
+    from signalroom_dagster.warehouse.errors import LoadError
 
     ours = (ConfigurationError, LoadError, RowCountError, VendorError, VendorDataError)
     ours = (*ours, StoreError, RetentionError, DagsterUnreachableError)

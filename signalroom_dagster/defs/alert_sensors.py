@@ -14,16 +14,16 @@ import dagster as dg
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure, Incident, Kind
 from signalroom_dagster.alerts.wording import REPORT
-from signalroom_dagster.clients import load_clients, unreadable_clients
 from signalroom_dagster.defs.alerts import REPORT_STEP, Subjects, failure_of
 from signalroom_dagster.defs.assets.declared import events_of, everything_set_aside, tell_of
 from signalroom_dagster.defs.assets.status import FRESHNESS, freshness_metadata
-from signalroom_dagster.defs.attempts import ANSWERED
 from signalroom_dagster.defs.lost_runs import build_lost_runs_sensor
 from signalroom_dagster.defs.sensors import initial_status
-from signalroom_dagster.defs.tags import REASON_TAG, RETRY_NUMBER_TAG, SUPERVISED_TAG, WILL_RETRY_TAG
-from signalroom_dagster.loading.errors import DestinationUnreachableError, WarehouseBusyError
-from signalroom_dagster.loading.status import Standing, standing
+from signalroom_dagster.freshness.status import Standing, standing
+from signalroom_dagster.platform.attempts import ANSWERED
+from signalroom_dagster.platform.tags import REASON_TAG, RETRY_NUMBER_TAG, SUPERVISED_TAG, WILL_RETRY_TAG
+from signalroom_dagster.registry.clients import load_clients, unreadable_clients
+from signalroom_dagster.warehouse.errors import DestinationUnreachableError, WarehouseBusyError
 
 if TYPE_CHECKING:
     from dagster._core.scheduler.instigation import InstigatorState

@@ -16,14 +16,14 @@ from dagster._core.definitions.events import HookExecutionResult
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure, Kind
 from signalroom_dagster.alerts.wording import REPORT, delivery_subject, report_subject
-from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.defs.assets.declared import DEFINITIONS
 from signalroom_dagster.defs.assets.reports import reported_day
-from signalroom_dagster.defs.attempts import ANSWERED, ATTEMPTS_MADE, ERROR, SAID
-from signalroom_dagster.defs.tags import PARTITION_TAG
-from signalroom_dagster.loading import catalog
-from signalroom_dagster.loading.sql_models import models
+from signalroom_dagster.modeling.sql import models
+from signalroom_dagster.platform.attempts import ANSWERED, ATTEMPTS_MADE, ERROR, SAID
+from signalroom_dagster.platform.tags import PARTITION_TAG
+from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry.clients import get_client
 
 REPORT_STEP = "report_"
 

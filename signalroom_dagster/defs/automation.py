@@ -8,8 +8,8 @@ import warnings
 import dagster as dg
 from typing_extensions import override
 
-from signalroom_dagster.clients import load_clients
 from signalroom_dagster.config import environment
+from signalroom_dagster.registry.clients import load_clients
 
 
 class OfActiveClients(dg.AutomationCondition[dg.AssetKey]):

@@ -12,14 +12,17 @@ import dagster as dg
 
 from signalroom_dagster.defs.assets.analysis import build_analysis_checks
 from signalroom_dagster.defs.assets.reference import build_reference_checks
-from signalroom_dagster.defs.attempts import client_of, first_run_id
 from signalroom_dagster.defs.partitions import all_clients, client_partitions
-from signalroom_dagster.loading import catalog, file_checks, freshness, slice_checks, warehouse
-from signalroom_dagster.loading.model_checks import checks_of, run_checks
-from signalroom_dagster.loading.sql_models import TableName, models
+from signalroom_dagster.freshness import ages
+from signalroom_dagster.loading import file_checks, slice_checks
+from signalroom_dagster.modeling.checks import checks_of, run_checks
+from signalroom_dagster.modeling.sql import TableName, models
+from signalroom_dagster.platform.attempts import client_of, first_run_id
+from signalroom_dagster.registry import catalog
+from signalroom_dagster.warehouse import access
 from signalroom_dagster.warehouse.finding import Finding
 
-Look: TypeAlias = Callable[[warehouse.Query, str, str, str, str], Finding]
+Look: TypeAlias = Callable[[access.Query, str, str, str, str], Finding]
 
 CHECKS: Mapping[str, Mapping[str, Look]] = {
     "files": {
@@ -27,14 +30,14 @@ CHECKS: Mapping[str, Mapping[str, Look]] = {
         "all_rows_read": file_checks.all_rows_read,
         "client_tagged": file_checks.client_tagged,
         "key_unique": file_checks.key_unique,
-        "fresh": freshness.fresh,
+        "fresh": ages.fresh,
     },
     "slices": {
         "reconciled": slice_checks.reconciled,
         "all_cells_read": slice_checks.all_cells_read,
         "key_unique": slice_checks.key_unique,
         "not_capped": slice_checks.not_capped,
-        "fresh": freshness.fresh,
+        "fresh": ages.fresh,
     },
 }
 """By the kind of load; the description of a check is its function's docstring."""
@@ -78,7 +81,7 @@ def _checks_of_model(model: TableName) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(name=f"check_{'_'.join(model)}", specs=specs, can_subset=True)
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         keys = {key.name: key for key in context.selected_asset_check_keys}
-        with warehouse.exclusive():
+        with access.exclusive():
             found = run_checks(model, client_of(context.op_execution_context).id, sorted(keys))
         for name, finding in found.items():
             yield _result(keys[name], finding, warns=checks_of(model)[name].severity == "warn")
@@ -91,7 +94,7 @@ def _checks_of(source: str, table: str, looks: Mapping[str, Look]) -> dg.AssetCh
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         step = context.op_execution_context
         run, client = first_run_id(context.instance, step.run), client_of(step).id
-        with warehouse.exclusive(), warehouse.connected() as query:
+        with access.exclusive(), access.connected() as query:
             for key in sorted(context.selected_asset_check_keys):
                 found = looks[key.name](query, source, table, client, run)
                 yield _result(key, found, warns=key.name in WARNINGS)

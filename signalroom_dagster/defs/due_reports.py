@@ -16,18 +16,18 @@ from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 
 from signalroom_dagster.alerts.telling import WAREHOUSE_ERRORS
-from signalroom_dagster.clients import Client, load_clients
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.defs.attempts import ERROR
-from signalroom_dagster.defs.in_flight import UNFINISHED, in_flight
 from signalroom_dagster.defs.jobs import build_report_job, report_job
 from signalroom_dagster.defs.sensors import initial_status
-from signalroom_dagster.defs.tags import DUE_TAG, WILL_RETRY_TAG
-from signalroom_dagster.loading.errors import DestinationUnreachableError, WarehouseBusyError
-from signalroom_dagster.loading.warehouse import connected, exclusive
+from signalroom_dagster.platform.attempts import ERROR
+from signalroom_dagster.platform.in_flight import UNFINISHED, in_flight
+from signalroom_dagster.platform.tags import DUE_TAG, WILL_RETRY_TAG
+from signalroom_dagster.registry.clients import Client, load_clients
 from signalroom_dagster.reports.making import stale_sources
 from signalroom_dagster.reports.settings import report_settings
 from signalroom_dagster.reports.subscriptions import subscribers
+from signalroom_dagster.warehouse.access import connected, exclusive
+from signalroom_dagster.warehouse.errors import DestinationUnreachableError, WarehouseBusyError
 
 TICK_SECONDS = 60
 LOCK_SECONDS = 5.0

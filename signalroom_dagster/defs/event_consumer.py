@@ -17,12 +17,12 @@ import msgspec
 
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure
-from signalroom_dagster.clients import load_clients
 from signalroom_dagster.defs.assets.analysis import evaluation, tenants
 from signalroom_dagster.defs.consumer_watch import TICK_SECONDS, ResidentRun, Step, Watch, next_step
-from signalroom_dagster.defs.in_flight import UNFINISHED
 from signalroom_dagster.defs.resident_run import JOB, TAGS
 from signalroom_dagster.defs.sensors import initial_status
+from signalroom_dagster.platform.in_flight import UNFINISHED
+from signalroom_dagster.registry.clients import load_clients
 
 if TYPE_CHECKING:
     from signalroom_dagster.events.stores.contract import Store

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from signalroom_dagster.defs.attempts import client_of
-from signalroom_dagster.defs.in_flight import in_flight
 from signalroom_dagster.defs.partitions import all_clients
 from signalroom_dagster.defs.purge import purge
 from signalroom_dagster.defs.resident_run import build_consumer_jobs
-from signalroom_dagster.defs.tags import ACCOUNT_TAG, PARTITION_TAG, STARTED_BY_TAG, account
-from signalroom_dagster.loading import catalog
 from signalroom_dagster.naming import DAILY_SYNC
+from signalroom_dagster.platform.attempts import client_of
+from signalroom_dagster.platform.in_flight import in_flight
+from signalroom_dagster.platform.tags import ACCOUNT_TAG, PARTITION_TAG, STARTED_BY_TAG, account
+from signalroom_dagster.registry import catalog
 from signalroom_dagster.reports.subscriptions import subscribers
 
 if TYPE_CHECKING:

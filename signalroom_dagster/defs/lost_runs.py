@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from signalroom_dagster.defs.sensors import initial_status
-from signalroom_dagster.defs.tags import REPORTED_AGAIN_TAG, RETRIED_BY_TAG, WILL_RETRY_TAG
+from signalroom_dagster.platform.tags import REPORTED_AGAIN_TAG, RETRIED_BY_TAG, WILL_RETRY_TAG
 
 TICK_SECONDS = 30
 OVERLOOKED_AFTER = timedelta(minutes=1)

@@ -5,7 +5,7 @@ https://docs.dagster.io/guides/build/partitions-and-backfills/partitioning-asset
 
 import dagster as dg
 
-from signalroom_dagster.clients import clients_of, load_clients
+from signalroom_dagster.registry.clients import clients_of, load_clients
 
 
 def client_partitions(source: str) -> dg.StaticPartitionsDefinition:

@@ -13,7 +13,7 @@ import dagster as dg
 
 from signalroom_dagster.defs import consumer_watch
 from signalroom_dagster.defs.assets.analysis import materialization, tenants
-from signalroom_dagster.defs.tags import MAX_RETRIES_TAG, PRIORITY_TAG, SUPERVISED_TAG
+from signalroom_dagster.platform.tags import MAX_RETRIES_TAG, PRIORITY_TAG, SUPERVISED_TAG
 
 if TYPE_CHECKING:
     from signalroom_dagster.analysis.drain import Counts

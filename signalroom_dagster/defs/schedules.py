@@ -13,15 +13,15 @@ from typing import Any, TypeAlias
 
 import dagster as dg
 
-from signalroom_dagster.cadences import Cadence, cadences
-from signalroom_dagster.clients import Client, clients_of, load_clients
 from signalroom_dagster.config import environment
 from signalroom_dagster.defs.due_reports import CANNOT_BE_ASKED, Due, report_schedule
-from signalroom_dagster.defs.in_flight import in_flight
 from signalroom_dagster.defs.jobs import report_job
 from signalroom_dagster.defs.purge import build_purge_schedule
-from signalroom_dagster.loading import catalog
 from signalroom_dagster.naming import DAILY_SYNC, snake_case
+from signalroom_dagster.platform.in_flight import in_flight
+from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry.cadences import Cadence, cadences
+from signalroom_dagster.registry.clients import Client, clients_of, load_clients
 from signalroom_dagster.reports.subscriptions import Subscription, subscribers
 from signalroom_dagster.set_aside import SetAside
 

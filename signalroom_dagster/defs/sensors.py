@@ -13,12 +13,12 @@ from typing import TypeAlias
 
 import dagster as dg
 
-from signalroom_dagster.clients import Client, clients_of
 from signalroom_dagster.config import environment
-from signalroom_dagster.defs.in_flight import in_flight
-from signalroom_dagster.loading import catalog
 from signalroom_dagster.naming import DAILY_SYNC
+from signalroom_dagster.platform.in_flight import in_flight
 from signalroom_dagster.redaction import redact
+from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry.clients import Client, clients_of
 
 TICK_SECONDS = 60
 LISTED_AT_ONCE = 32  # most of the time is spent waiting, and each that does not answer keeps one of them

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 from signalroom_dagster import config
-from signalroom_dagster.clients import Client, load_clients
-from signalroom_dagster.loading import catalog, warehouse
-from signalroom_dagster.loading.errors import DestinationUnreachableError
-from signalroom_dagster.loading.inspection import Diagnosis, inspect
-from signalroom_dagster.loading.unread_settings import unread_settings
+from signalroom_dagster.doctor.inspection import Diagnosis, inspect
+from signalroom_dagster.doctor.unread_settings import unread_settings
+from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry.clients import Client, load_clients
+from signalroom_dagster.warehouse import access
+from signalroom_dagster.warehouse.errors import DestinationUnreachableError
 
 
 def diagnose(only: str | None = None) -> Iterator[Diagnosis]:
@@ -19,7 +20,7 @@ def diagnose(only: str | None = None) -> Iterator[Diagnosis]:
         yield Diagnosis(where, "", problem, blocks=False)
     yield (answer := _diagnose_destination())
     if not answer.problem:
-        with warehouse.exclusive(), warehouse.connected() as query:
+        with access.exclusive(), access.connected() as query:
             yield from inspect(query, only)
     for client in load_clients().values():
         if only in (None, client.id):
@@ -30,7 +31,7 @@ def diagnose(only: str | None = None) -> Iterator[Diagnosis]:
 def _diagnose_destination() -> Diagnosis:
     name = config.destination_name()
     try:
-        with warehouse.exclusive(), warehouse.connected():
+        with access.exclusive(), access.connected():
             return Diagnosis("warehouse", f"{name} answers", None)
     except (config.ConfigurationError, DestinationUnreachableError) as error:
         return Diagnosis("warehouse", name, str(error))

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from signalroom_dagster.clients import load_clients
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.refused_values import refused
+from signalroom_dagster.registry.clients import load_clients
 
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*\Z", max_length=128)]
 TypeName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]*$", max_length=64)]

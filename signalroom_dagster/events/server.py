@@ -11,7 +11,6 @@ from typing import Any
 
 import uvicorn
 
-from signalroom_dagster.clients import load_clients
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.events.access import access_at, configured_access, is_loopback
 from signalroom_dagster.events.connections import Limits, guarded
@@ -27,6 +26,7 @@ from signalroom_dagster.events.settings import (
 )
 from signalroom_dagster.events.stores.opening import open_store
 from signalroom_dagster.events.webhooks import Webhooks
+from signalroom_dagster.registry.clients import load_clients
 from signalroom_dagster.triggers import trigger_run
 
 KEEP_ALIVE_SECONDS = 620

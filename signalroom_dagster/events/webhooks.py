@@ -17,13 +17,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from signalroom_dagster.clients import Client
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.events.access import bearer
 from signalroom_dagster.events.answers import REFUSALS, Bodies, refusal
 from signalroom_dagster.events.intake import TooLargeError
 from signalroom_dagster.events.settings import TriggerAccess
 from signalroom_dagster.events.sns import SnsError, SnsMessages
+from signalroom_dagster.registry.clients import Client
 from signalroom_dagster.triggers import DagsterUnreachableError, Triggered
 
 T = TypeVar("T")

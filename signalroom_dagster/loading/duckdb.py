@@ -10,8 +10,9 @@ from typing_extensions import override
 
 from signalroom_dagster.loading.load_jobs import LOAD_JOBS
 from signalroom_dagster.loading.resolved_once import ResolvedOnce
-from signalroom_dagster.loading.table_columns import marks
+from signalroom_dagster.warehouse import duckdb as engine
 from signalroom_dagster.warehouse.duckdb import explain
+from signalroom_dagster.warehouse.table_columns import marks
 
 LONGEST_ROW_BYTES = 8 * 1024 * 1024  # a record of 1 MiB may become three (cp1252 to UTF-8, quotes doubled), as JSON six
 BUFFER_BYTES = 32 * 1024 * 1024  # DuckDB's own choice for rows of 2 MiB
@@ -29,7 +30,10 @@ _TYPES = {
 class SignalRoomDuckDbClient(DuckDbClient):
     """The file-atomic load for tables that ask for it."""
 
-    clock = "now()"
+    @property
+    def clock(self) -> str:
+        """The time as SQL."""
+        return engine.CLOCK
 
     @override
     def create_load_job(self, table: Any, file_path: str, load_id: str, restore: bool = False) -> Any:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from signalroom_dagster.files import TO_LOOK_AT
-from signalroom_dagster.loading.ledger import files_of_run, unreadable_files
-from signalroom_dagster.loading.tables import LEDGER, REJECTED
-from signalroom_dagster.loading.warehouse import Query, table_exists
+from signalroom_dagster.warehouse.access import Query, table_exists
+from signalroom_dagster.warehouse.bookkeeping import LEDGER, REJECTED
 from signalroom_dagster.warehouse.finding import Finding
+from signalroom_dagster.warehouse.ledger import files_of_run, unreadable_files
 
 REASONS = 3
 """How many reasons a check tells of each file."""

@@ -14,11 +14,11 @@ from dlt.common.destination.client import RunnableLoadJob
 from typing_extensions import override
 
 from signalroom_dagster.files import HANDLED, OTHER_COLUMNS, REJECT_COLUMNS, TAGS, LoadFile, MarkedFiles
-from signalroom_dagster.loading.errors import OvertakenError
 from signalroom_dagster.loading.load_warehouse import LoadWarehouse, expect_rows
-from signalroom_dagster.loading.tables import LEDGER, LEDGER_COLUMNS, LEDGER_KEY, REJECTED, upsert
 from signalroom_dagster.logs import about
 from signalroom_dagster.tickets import redeem
+from signalroom_dagster.warehouse.bookkeeping import LEDGER, LEDGER_COLUMNS, LEDGER_KEY, REJECTED, upsert
+from signalroom_dagster.warehouse.errors import OvertakenError
 
 log = logging.getLogger(__name__)
 

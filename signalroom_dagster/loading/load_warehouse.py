@@ -12,8 +12,11 @@ class LoadWarehouse(Protocol):
     """A destination client, inside the transaction of one load job."""
 
     sql_client: Any
-    clock: str
-    """The time as SQL: the engine's own, which every machine goes by."""
+
+    @property
+    def clock(self) -> str:
+        """The time as SQL: the engine's own, which every machine goes by."""
+        ...
 
     def renew_connection(self) -> None:
         """See that there is a connection after a while in which it was not used."""

@@ -23,9 +23,13 @@ from typing_extensions import override
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.loading.load_jobs import LOAD_JOBS
 from signalroom_dagster.loading.resolved_once import ResolvedOnce
-from signalroom_dagster.loading.table_columns import marks
-from signalroom_dagster.loading.tables import OURS, move_aside
-from signalroom_dagster.loading.transactions import (
+from signalroom_dagster.logs import bound
+from signalroom_dagster.warehouse import postgres as engine
+from signalroom_dagster.warehouse.bookkeeping import OURS, move_aside
+from signalroom_dagster.warehouse.postgres import IdleConnections, connect, explain
+from signalroom_dagster.warehouse.row_security import secure
+from signalroom_dagster.warehouse.table_columns import marks
+from signalroom_dagster.warehouse.transactions import (
     asking,
     copy_limit,
     ddl_limit,
@@ -34,9 +38,6 @@ from signalroom_dagster.loading.transactions import (
     take_lock,
     until_free,
 )
-from signalroom_dagster.logs import bound
-from signalroom_dagster.row_security import secure
-from signalroom_dagster.warehouse.postgres import IdleConnections, connect, explain
 
 COPY_BYTES = 1024 * 1024
 
@@ -70,7 +71,10 @@ class PoolerSqlClient(Psycopg2SqlClient):
 class SignalRoomPostgresClient(PostgresClient):
     """Locks around dlt's DDL, and the file-atomic load for tables that ask for it."""
 
-    clock = "clock_timestamp()"
+    @property
+    def clock(self) -> str:
+        """The time as SQL."""
+        return engine.CLOCK
 
     def __init__(self, schema: Any, config: Any, capabilities: Any) -> None:
         super().__init__(schema, config, capabilities)

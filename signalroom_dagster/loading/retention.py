@@ -10,9 +10,9 @@ from datetime import timedelta
 from pydantic import BaseModel, Field
 
 from signalroom_dagster.config import section_settings
-from signalroom_dagster.loading import catalog
-from signalroom_dagster.loading.tables import REJECTED, RESTATEMENTS
-from signalroom_dagster.loading.warehouse import connected, exclusive, now, table_exists, transaction
+from signalroom_dagster.registry import catalog
+from signalroom_dagster.warehouse.access import connected, exclusive, now, table_exists, transaction
+from signalroom_dagster.warehouse.bookkeeping import REJECTED, RESTATEMENTS
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ from datetime import date
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from signalroom_dagster.clients import get_client
-from signalroom_dagster.loading.catalog import TableFacts, table_facts, zone_of_days
-from signalroom_dagster.loading.tables import WINDOWS
-from signalroom_dagster.loading.warehouse import Query
-from signalroom_dagster.loading.windows import ReadDay, days_of_run
+from signalroom_dagster.registry.catalog import TableFacts, table_facts, zone_of_days
+from signalroom_dagster.registry.clients import get_client
+from signalroom_dagster.warehouse.access import Query
+from signalroom_dagster.warehouse.bookkeeping import WINDOWS
 from signalroom_dagster.warehouse.finding import Finding
+from signalroom_dagster.warehouse.windows import ReadDay, days_of_run
 
 CENT = Decimal("0.01")
 ROUND = 1_000

@@ -14,10 +14,12 @@ from typing import Any, TypeAlias
 from dlt.common.destination.client import RunnableLoadJob
 from typing_extensions import override
 
-from signalroom_dagster.loading.commits import committed
-from signalroom_dagster.loading.errors import LoadError
 from signalroom_dagster.loading.load_warehouse import LoadWarehouse, expect_rows
-from signalroom_dagster.loading.tables import (
+from signalroom_dagster.loading.progress import committed
+from signalroom_dagster.logs import about
+from signalroom_dagster.slices import LoadSlice
+from signalroom_dagster.tickets import redeem
+from signalroom_dagster.warehouse.bookkeeping import (
     RESTATEMENTS,
     RESTATEMENTS_COLUMNS,
     WINDOWS,
@@ -25,9 +27,7 @@ from signalroom_dagster.loading.tables import (
     WINDOWS_KEY,
     upsert,
 )
-from signalroom_dagster.logs import about
-from signalroom_dagster.slices import LoadSlice
-from signalroom_dagster.tickets import redeem
+from signalroom_dagster.warehouse.errors import LoadError
 
 log = logging.getLogger(__name__)
 

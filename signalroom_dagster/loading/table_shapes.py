@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from signalroom_dagster.config import ConfigurationError, destination_name
-from signalroom_dagster.loading.catalog import TableFacts, table_facts
-from signalroom_dagster.loading.tables import OURS, move_aside
-from signalroom_dagster.loading.warehouse import Query, connected, lock, transaction
+from signalroom_dagster.registry.catalog import TableFacts, table_facts
+from signalroom_dagster.warehouse.access import Query, connected, lock, transaction
+from signalroom_dagster.warehouse.bookkeeping import OURS, move_aside
 
 _COLUMNS = (
     "SELECT table_name, column_name, lower(data_type), is_nullable = 'NO' AND column_default IS NULL "

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from signalroom_dagster.loading.warehouse import Query, lock, table_exists
 from signalroom_dagster.reports.rendering import Rendered
 from signalroom_dagster.reports.tables import DELIVERIES, INSERT_REPORT, REPORTS, SCHEMA
+from signalroom_dagster.warehouse.access import Query, lock, table_exists
 
 
 def store(

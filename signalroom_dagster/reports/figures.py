@@ -9,12 +9,12 @@ from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
 
-from signalroom_dagster.clients import Client
 from signalroom_dagster.config import destination_name, shown
-from signalroom_dagster.loading.planning import check_plan
-from signalroom_dagster.loading.warehouse import Query
-from signalroom_dagster.reports.coverage import Coverage, whole_days
+from signalroom_dagster.freshness.coverage import Coverage, whole_days
+from signalroom_dagster.modeling.planning import check_plan
+from signalroom_dagster.registry.clients import Client
 from signalroom_dagster.reports.templates import QUERIES, Template
+from signalroom_dagster.warehouse.access import Query
 
 Row: TypeAlias = Mapping[str, Any]
 

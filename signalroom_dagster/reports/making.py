@@ -10,14 +10,22 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from signalroom_dagster.clients import Client
 from signalroom_dagster.config import ConfigurationError, destination_name, reports_dir
-from signalroom_dagster.loading.catalog import is_reference
-from signalroom_dagster.loading.errors import DestinationUnreachableError
-from signalroom_dagster.loading.model_runs import run_model, sources_of
-from signalroom_dagster.loading.runs import create_tables
-from signalroom_dagster.loading.sql_models import behind, models
-from signalroom_dagster.loading.warehouse import (
+from signalroom_dagster.freshness.coverage import Coverage, coverage
+from signalroom_dagster.loading.pipelines import create_tables
+from signalroom_dagster.modeling.runs import run_model, sources_of
+from signalroom_dagster.modeling.sql import behind, models
+from signalroom_dagster.notifications.message import Channel, PermanentDeliveryError, RetryableDeliveryError, Sender
+from signalroom_dagster.registry.catalog import is_reference
+from signalroom_dagster.registry.clients import Client
+from signalroom_dagster.reports.archive import last_inputs, store
+from signalroom_dagster.reports.figures import Figures, figures
+from signalroom_dagster.reports.outbox import SHADOW, Delivery, deliver, deliveries
+from signalroom_dagster.reports.rendering import CHART_NAME, Rendered, render
+from signalroom_dagster.reports.subscriptions import Subscription, subscription
+from signalroom_dagster.reports.tables import SCHEMA, create_report_tables
+from signalroom_dagster.reports.templates import Template, get_template
+from signalroom_dagster.warehouse.access import (
     LOCK_WAIT_SECONDS,
     connected,
     exclusive,
@@ -25,15 +33,7 @@ from signalroom_dagster.loading.warehouse import (
     transaction,
     wait_until_reachable,
 )
-from signalroom_dagster.notifications.message import Channel, PermanentDeliveryError, RetryableDeliveryError, Sender
-from signalroom_dagster.reports.archive import last_inputs, store
-from signalroom_dagster.reports.coverage import Coverage, coverage
-from signalroom_dagster.reports.figures import Figures, figures
-from signalroom_dagster.reports.outbox import SHADOW, Delivery, deliver, deliveries
-from signalroom_dagster.reports.rendering import CHART_NAME, Rendered, render
-from signalroom_dagster.reports.subscriptions import Subscription, subscription
-from signalroom_dagster.reports.tables import SCHEMA, create_report_tables
-from signalroom_dagster.reports.templates import Template, get_template
+from signalroom_dagster.warehouse.errors import DestinationUnreachableError
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal, TypeAlias
 
-from signalroom_dagster.loading.warehouse import Query, exclusive, lock, transaction
 from signalroom_dagster.notifications.message import (
     Channel,
     Message,
@@ -28,6 +27,7 @@ from signalroom_dagster.notifications.message import (
 from signalroom_dagster.reports.archive import stored
 from signalroom_dagster.reports.rendering import CHART_NAME, Rendered
 from signalroom_dagster.reports.tables import DELIVERIES, WRITE_DELIVERY
+from signalroom_dagster.warehouse.access import Query, exclusive, lock, transaction
 
 log = logging.getLogger(__name__)
 

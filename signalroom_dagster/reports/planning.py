@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
-from signalroom_dagster.clients import Client, load_clients
 from signalroom_dagster.config import ConfigurationError, shown
-from signalroom_dagster.loading.planning import check_plan
-from signalroom_dagster.loading.warehouse import Query
+from signalroom_dagster.modeling.planning import check_plan
+from signalroom_dagster.registry.clients import Client, load_clients
 from signalroom_dagster.reports.queries import DATE
 from signalroom_dagster.reports.rendering import check_texts
 from signalroom_dagster.reports.subscriptions import subscriptions
 from signalroom_dagster.reports.templates import QUERIES, Template, get_template, template_names
+from signalroom_dagster.warehouse.access import Query
 
 DAY = date(2026, 3, 1)
 

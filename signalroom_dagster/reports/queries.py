@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from signalroom_dagster.loading.sql_models import CLIENT, TableName, limited_to_client, parsed, select_of, tables_read
+from signalroom_dagster.modeling.sql import CLIENT, TableName, limited_to_client, parsed, select_of, tables_read
 
 DATE = "date"
 """The parameter that every query has: the day that is reported."""

@@ -18,10 +18,10 @@ from zoneinfo import ZoneInfo
 
 import jinja2
 
-from signalroom_dagster.clients import Client
 from signalroom_dagster.config import ConfigurationError, shown
 from signalroom_dagster.notifications.gsm import fitted
 from signalroom_dagster.notifications.mrkdwn import shortened
+from signalroom_dagster.registry.clients import Client
 from signalroom_dagster.reports import templates, words
 from signalroom_dagster.reports.comparison import against, last_days, total
 from signalroom_dagster.reports.figures import Figures

@@ -8,14 +8,14 @@ from typing import TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from signalroom_dagster.clients import Client, load_clients
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.cron_lines import CronLine
 from signalroom_dagster.errors import WrongRequestError
-from signalroom_dagster.loading.model_runs import sources_of
-from signalroom_dagster.loading.sql_models import behind, refused_models
+from signalroom_dagster.modeling.runs import sources_of
+from signalroom_dagster.modeling.sql import behind, refused_models
 from signalroom_dagster.notifications.message import Channel
 from signalroom_dagster.refused_values import refused
+from signalroom_dagster.registry.clients import Client, load_clients
 from signalroom_dagster.reports.templates import FILE_OF_CHANNEL, get_template
 
 Parameter: TypeAlias = bool | int | Decimal | date | str

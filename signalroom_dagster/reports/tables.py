@@ -3,9 +3,9 @@
 They change only in short transactions of their own, each committed before or after something was sent.
 """
 
-from signalroom_dagster.loading.tables import upsert
-from signalroom_dagster.loading.warehouse import create_own_tables
-from signalroom_dagster.migrations import OwnTable
+from signalroom_dagster.warehouse.access import create_own_tables
+from signalroom_dagster.warehouse.bookkeeping import upsert
+from signalroom_dagster.warehouse.migrations import OwnTable
 
 SCHEMA = "reports"
 REPORTS = "reports.reports"

@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from signalroom_dagster.config import ConfigurationError, project_dir, shown
-from signalroom_dagster.loading.sql_models import TableName
+from signalroom_dagster.modeling.sql import TableName
 from signalroom_dagster.refused_values import refused
 from signalroom_dagster.reports.queries import DATE, ReportQuery, read_queries
 from signalroom_dagster.settings_files import ENCODING

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from signalroom_dagster.reports.coverage import Coverage
+from signalroom_dagster.freshness.coverage import Coverage
 
 UNKNOWN = "n/a"
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£"}

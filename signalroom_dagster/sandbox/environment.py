@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from signalroom_dagster import sandboxed
-from signalroom_dagster.clients import load_clients
 from signalroom_dagster.config import project_dir
+from signalroom_dagster.registry.clients import load_clients
 from signalroom_dagster.sandbox.exports import PREFIXES
 from signalroom_dagster.sandbox.google_sheets_data import SHEETS
 from signalroom_dagster.sandbox.market import MARKETS

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
-from signalroom_dagster.clients import load_clients
+from signalroom_dagster.registry.clients import load_clients
 from signalroom_dagster.sandbox.everflow_data import FIGURES, EverflowNetwork, everflow_key, sandbox_network
 from signalroom_dagster.sandbox.market import MARKETS, span
 

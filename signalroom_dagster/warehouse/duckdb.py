@@ -6,9 +6,10 @@ from pathlib import Path
 import duckdb as engine
 
 from signalroom_dagster.config import ConfigurationError, duckdb_path, shown
-from signalroom_dagster.loading.errors import DISK_FULL, LoadError, WarehouseBusyError
 from signalroom_dagster.retries import causes
+from signalroom_dagster.warehouse.errors import DISK_FULL, LoadError, WarehouseBusyError
 
+CLOCK = "now()"
 _SQL_STATES: dict[type[Exception], str] = {
     engine.BinderException: "42703",
     engine.CatalogException: "42P01",

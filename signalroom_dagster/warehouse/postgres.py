@@ -12,9 +12,10 @@ from collections import deque
 import psycopg2
 
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.loading.errors import MEANINGS, DestinationUnreachableError, LoadError, TableInUseError
 from signalroom_dagster.retries import causes
+from signalroom_dagster.warehouse.errors import MEANINGS, DestinationUnreachableError, LoadError, TableInUseError
 
+CLOCK = "clock_timestamp()"
 CONNECT_SECONDS = 10
 CANCELLED, TOO_MANY_CONNECTIONS, IN_USE = "57014", "53300", "55P03"
 _NO_URL = ("connection option", "invalid dsn", "invalid URI", "invalid port")

@@ -6,8 +6,8 @@ from prometheus_client.core import Metric
 from signalroom_dagster.alerts import metrics, telling
 from signalroom_dagster.alerts.incidents import Failure
 from signalroom_dagster.alerts.metrics import SourceFigures
-from signalroom_dagster.clients import get_client
-from signalroom_dagster.loading.runs import run_load
+from signalroom_dagster.loading.pipelines import run_load
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.triggers import FinishedRun
 from signalroom_dagster_tests.projects import Project, orders, write_export
 

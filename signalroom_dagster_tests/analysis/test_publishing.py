@@ -16,8 +16,8 @@ from signalroom_dagster.analysis.publishing import create_table_of_results, publ
 from signalroom_dagster.analysis.results import as_kept, from_kept
 from signalroom_dagster.events.stores.contract import Kept
 from signalroom_dagster.events.stores.memory import MemoryStore
-from signalroom_dagster.loading import warehouse
-from signalroom_dagster.loading.errors import LoadError, WarehouseBusyError
+from signalroom_dagster.warehouse import access
+from signalroom_dagster.warehouse.errors import LoadError, WarehouseBusyError
 from signalroom_dagster_tests.analysis.events import event, whole
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
@@ -130,7 +130,7 @@ def somebody_writing() -> Iterator[None]:
     held, over = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with warehouse.exclusive():
+        with access.exclusive():
             held.set()
             over.wait(30)
 

@@ -22,7 +22,6 @@ from dagster._utils.error import SerializableErrorInfo
 
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure
-from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import state_dir
 from signalroom_dagster.defs import alert_sensors
 from signalroom_dagster.defs.alert_sensors import build_alert_sensors
@@ -30,14 +29,15 @@ from signalroom_dagster.defs.alerts import with_alerts
 from signalroom_dagster.defs.assets.declared import build_declared_asset
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
 from signalroom_dagster.defs.assets.reports import ReportConfig
-from signalroom_dagster.defs.attempts import attempt
 from signalroom_dagster.defs.checks import build_load_checks
 from signalroom_dagster.defs.resources import RESOURCES
-from signalroom_dagster.loading import warehouse
-from signalroom_dagster.loading.errors import DestinationUnreachableError
+from signalroom_dagster.platform.attempts import attempt
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.sandbox import everflow
 from signalroom_dagster.sandbox.everflow_data import FIGURES, EverflowNetwork
 from signalroom_dagster.sandbox.vendor_server import VendorServer, serve
+from signalroom_dagster.warehouse import access
+from signalroom_dagster.warehouse.errors import DestinationUnreachableError
 from signalroom_dagster_tests.projects import Project, orders, write_export
 from signalroom_dagster_tests.providers import Providers
 
@@ -476,7 +476,7 @@ def test_a_warehouse_that_does_not_answer_is_told_once_by_whoever_looks(
 ) -> None:  # fmt: skip
     project.add_client("713")
     with monkeypatch.context() as down:
-        down.setattr(warehouse, "connected", refuse)
+        down.setattr(access, "connected", refuse)
         for hours in range(3):
             now[0] = NEWEST + timedelta(hours=hours)
             look(instance, "alert_on_stale_sources")

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from signalroom_dagster.loading import warehouse
+from signalroom_dagster.warehouse import access
 from signalroom_dagster_tests.projects import ROOT, Project, orders, write_export
 from signalroom_dagster_tests.providers import Providers
 
@@ -36,7 +36,7 @@ def test_materializations_of_two_clients_at_once_are_exact_on_both_warehouses(an
     for process in running:
         said, _ = process.communicate(timeout=240)
         assert process.returncode == 0, said
-    with warehouse.exclusive(), warehouse.connected() as query:
+    with access.exclusive(), access.connected() as query:
         found = query("SELECT _client_id, count(*), count(DISTINCT orders_id) FROM s3_exports.orders_create GROUP BY 1")
     assert {client: (rows, ids) for client, rows, ids in found} == {
         "713": (3 * ROWS, 3 * ROWS),

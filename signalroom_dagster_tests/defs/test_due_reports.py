@@ -23,11 +23,11 @@ from dagster._core.scheduler.instigation import (
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from signalroom_dagster.defs import due_reports
-from signalroom_dagster.defs.attempts import ERROR
 from signalroom_dagster.defs.due_reports import build_due_reports_sensor
 from signalroom_dagster.defs.schedules import build_schedules
-from signalroom_dagster.loading.errors import DestinationUnreachableError
+from signalroom_dagster.platform.attempts import ERROR
 from signalroom_dagster.reports import making
+from signalroom_dagster.warehouse.errors import DestinationUnreachableError
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.reports.morning import DAY, READ_AT, create_tables, read, subscribe
 

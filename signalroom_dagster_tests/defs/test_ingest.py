@@ -11,7 +11,7 @@ from fsspec.implementations.local import LocalFileSystem
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
 from signalroom_dagster.defs.checks import build_load_checks
 from signalroom_dagster.defs.resources import RESOURCES
-from signalroom_dagster.loading import warehouse
+from signalroom_dagster.warehouse import access
 from signalroom_dagster_tests.projects import Project, orders, write_export
 
 ORDERS = dg.AssetKey(["s3_exports", "orders_create"])
@@ -141,7 +141,7 @@ def test_a_passing_fault_is_retried_and_the_step_succeeds(
     result = materialize(instance)
     assert result.success
     assert len([event for event in result.all_events if event.is_step_up_for_retry]) == 1
-    with warehouse.exclusive(), warehouse.connected() as query:
+    with access.exclusive(), access.connected() as query:
         assert query("SELECT count(*) FROM s3_exports.orders_create")[0][0] == 1
 
 
@@ -162,7 +162,7 @@ def test_a_download_cut_short_is_never_loaded_in_part(
     retried = [event for event in result.all_events if event.is_step_up_for_retry]
     assert result.success
     assert "IncompleteReadError" in str(retried[0].event_specific_data)
-    with warehouse.exclusive(), warehouse.connected() as query:
+    with access.exclusive(), access.connected() as query:
         assert query("SELECT count(*) FROM s3_exports.orders_create")[0][0] == 100
 
 

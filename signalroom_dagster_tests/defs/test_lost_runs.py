@@ -9,8 +9,8 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 
 from signalroom_dagster.defs import lost_runs
-from signalroom_dagster.defs.attempts import attempt
 from signalroom_dagster.defs.lost_runs import build_lost_runs_sensor
+from signalroom_dagster.platform.attempts import attempt
 from signalroom_dagster_tests.defs.test_alerts import lost_run
 from signalroom_dagster_tests.projects import Project
 

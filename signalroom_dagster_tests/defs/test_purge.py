@@ -6,10 +6,10 @@ import dagster as dg
 import pytest
 
 from signalroom_dagster.defs.purge import purge_runs
-from signalroom_dagster.loading import warehouse
+from signalroom_dagster.loading.pipelines import complete_own_tables
 from signalroom_dagster.loading.retention import purge_warehouse
-from signalroom_dagster.loading.runs import complete_own_tables
 from signalroom_dagster.reports.tables import create_report_tables
+from signalroom_dagster.warehouse import access
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
 
@@ -32,7 +32,7 @@ def of_all() -> None: ...
 def test_rows_go_after_the_days_that_their_table_keeps_them(any_warehouse: Project) -> None:
     any_warehouse.add_api_client("713", "everflow", api_key="x")
     old, young = datetime.now(UTC) - timedelta(days=401), datetime.now(UTC) - timedelta(days=399)
-    with warehouse.exclusive():
+    with access.exclusive():
         complete_own_tables("everflow")
         create_report_tables()
     for moment in (old, young):

@@ -9,12 +9,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from signalroom_dagster.clients import get_client
 from signalroom_dagster.defs.assets.reports import build_report_assets, minutes_left, reported_day
-from signalroom_dagster.loading.errors import DestinationUnreachableError
 from signalroom_dagster.notifications.message import PermanentDeliveryError, RetryableDeliveryError, UnknownOutcomeError
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.reports import making, outbox
 from signalroom_dagster.reports.templates import get_template
+from signalroom_dagster.warehouse.errors import DestinationUnreachableError
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.reports.morning import DAY, READ_AT, FileSender, create_tables, earned, read, subscribe

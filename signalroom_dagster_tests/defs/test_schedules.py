@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from signalroom_dagster.cadences import Cadence, cadences, refused_cadences
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
 from signalroom_dagster.defs.assets.reports import build_report_assets
-from signalroom_dagster.defs.in_flight import in_flight
 from signalroom_dagster.defs.jobs import build_jobs, build_report_job
 from signalroom_dagster.defs.resources import RESOURCES
 from signalroom_dagster.defs.schedules import build_schedules, build_source_schedule, refused_schedules, zone_name
+from signalroom_dagster.platform.in_flight import in_flight
+from signalroom_dagster.registry.cadences import Cadence, cadences, refused_cadences
 from signalroom_dagster_tests.projects import Project
 
 NEW_YORK = ZoneInfo("America/New_York")

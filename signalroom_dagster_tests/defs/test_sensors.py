@@ -8,12 +8,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from signalroom_dagster.clients import Client
 from signalroom_dagster.defs import sensors
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
 from signalroom_dagster.defs.jobs import build_source_job
 from signalroom_dagster.defs.resources import RESOURCES
-from signalroom_dagster.loading import catalog
+from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry.clients import Client
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.object_stores import KEYS, ObjectStore
 from signalroom_dagster_tests.projects import Project, export_bytes, orders, write_export

@@ -11,13 +11,13 @@ from time import monotonic, sleep
 
 import httpx
 
-from signalroom_dagster.events import simulator
 from signalroom_dagster.events.contracts import Contract
 from signalroom_dagster.events.settings import EventSettings
-from signalroom_dagster.events.simulator import Message, Sent
 from signalroom_dagster.events.stores.jobs import EventKey
 from signalroom_dagster.events.stores.opening import open_store
 from signalroom_dagster.events.stores.sql import SqlStore
+from signalroom_dagster.sandbox import simulator
+from signalroom_dagster.sandbox.simulator import Message, Sent
 from signalroom_dagster_tests.postgres import free_port
 from signalroom_dagster_tests.projects import Project
 

@@ -15,7 +15,6 @@ from starlette.testclient import TestClient
 
 from signalroom_dagster.analysis.publishing import count_results, create_table_of_results
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.events import simulator
 from signalroom_dagster.events.access import Access
 from signalroom_dagster.events.gateway import gateway_app
 from signalroom_dagster.events.server import serve
@@ -24,6 +23,7 @@ from signalroom_dagster.events.stores import sqlite
 from signalroom_dagster.events.stores.contract import StoreError
 from signalroom_dagster.events.stores.postgres import PostgresStore
 from signalroom_dagster.events.stores.sqlite import SqliteStore
+from signalroom_dagster.sandbox import simulator
 from signalroom_dagster_tests.events.processes import (
     CONTRACTS,
     TOKENS,

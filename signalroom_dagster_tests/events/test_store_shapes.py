@@ -11,7 +11,7 @@ from signalroom_dagster.events.stores.contract import StoreError
 from signalroom_dagster.events.stores.postgres import PostgresStore
 from signalroom_dagster.events.stores.sql import SqlStore, declared
 from signalroom_dagster.events.stores.sqlite import SqliteStore
-from signalroom_dagster.migrations import Engine, OwnTable
+from signalroom_dagster.warehouse.migrations import Engine, OwnTable
 from signalroom_dagster_tests.events.conftest import emptied
 from signalroom_dagster_tests.events.received import whole
 

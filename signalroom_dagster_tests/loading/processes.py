@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-PRELOADED = [__name__, "signalroom_dagster.loading.runs", "signalroom_dagster.loading.duckdb",
+PRELOADED = [__name__, "signalroom_dagster.loading.pipelines", "signalroom_dagster.loading.duckdb",
              "signalroom_dagster.loading.postgres", "signalroom_dagster.sources.s3_exports",
              "signalroom_dagster.sources.everflow"]  # fmt: skip
 
@@ -43,8 +43,8 @@ def finish(process: BaseProcess, seconds: float = 120) -> int:
 
 def _load(environment: Mapping[str, str], client_id: str, run_id: str, stage: str | None, source: str) -> None:
     os.environ.update(environment)
-    from signalroom_dagster.clients import get_client
-    from signalroom_dagster.loading.runs import run_with_retries
+    from signalroom_dagster.loading.pipelines import run_with_retries
+    from signalroom_dagster.registry.clients import get_client
 
     if stage:
         _KILLERS[stage]()
@@ -113,8 +113,8 @@ def _before_state() -> None:
 
 
 def _stopped() -> None:
-    from signalroom_dagster.loading import transactions
     from signalroom_dagster.loading.postgres import SignalRoomPostgresClient
+    from signalroom_dagster.warehouse import transactions
 
     transactions.IDLE_SECONDS = 2
     copy, calls = SignalRoomPostgresClient.copy_csv, itertools.count()

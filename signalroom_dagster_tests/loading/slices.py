@@ -8,12 +8,13 @@ from typing import Any
 
 import dlt
 
-from signalroom_dagster.loading import runs, warehouse
-from signalroom_dagster.loading.tables import kept_beside
-from signalroom_dagster.loading.windows import read_windows
+from signalroom_dagster.loading import pipelines
 from signalroom_dagster.slices import Replaces
 from signalroom_dagster.sources.slicing import Answer, Slice, table_resources
 from signalroom_dagster.sources.tables import Row, Table, columns_of
+from signalroom_dagster.warehouse import access
+from signalroom_dagster.warehouse.bookkeeping import kept_beside
+from signalroom_dagster.warehouse.windows import read_windows
 from signalroom_dagster_tests.sources.contexts import context
 
 COLUMNS = {"day": "date", "id": "text", "cost": "decimal", "note": "text", "tags": "json"}
@@ -50,14 +51,17 @@ def put(
         meanwhile()
         return Answer(rows, **answered)
 
-    with warehouse.exclusive(), warehouse.connected() as query:
-        warehouse.create_own_tables("shop", kept_beside(["slices"], "shop"))
+    with access.exclusive(), access.connected() as query:
+        access.create_own_tables("shop", kept_beside(["slices"], "shop"))
         known = read_windows(query, "shop", client_id)
     now = context(scratch, client_id=client_id, run_id=run_id, windows=known, started_at=datetime.now(UTC))
     piece = Slice(days=tuple(days), read=read, replaces=replaces)
     resources = list(table_resources({table.name: table}, {table.name: lambda: [piece]}, now))
     pipeline = dlt.pipeline(
-        f"shop__{client_id}", pipelines_dir=str(scratch / "dlt"), destination=runs.destination(), dataset_name="shop"
+        f"shop__{client_id}",
+        pipelines_dir=str(scratch / "dlt"),
+        destination=pipelines.destination(),
+        dataset_name="shop",
     )
     try:
         pipeline.run(dlt.source(lambda: resources, name="shop", max_table_nesting=0)())
@@ -70,8 +74,8 @@ def put(
 
 def another_run_reads(table: str, *days: date, moved: timedelta = timedelta(0)) -> None:
     """As if another run had just read and committed these days, which may then stand under others."""
-    with warehouse.connected() as query:
-        later = warehouse.now(query)
+    with access.connected() as query:
+        later = access.now(query)
         for day in days:
             query(
                 "UPDATE shop.windows SET loaded_at = %s, run_id = 'other', day = %s WHERE resource = %s AND day = %s",

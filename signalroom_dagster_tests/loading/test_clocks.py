@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from signalroom_dagster.clients import get_client
-from signalroom_dagster.loading import warehouse
-from signalroom_dagster.loading.freshness import ages
-from signalroom_dagster.loading.runs import complete_own_tables
-from signalroom_dagster.loading.windows import read_windows
-from signalroom_dagster.reports.coverage import coverage
+from signalroom_dagster.freshness.ages import ages
+from signalroom_dagster.freshness.coverage import coverage
+from signalroom_dagster.loading.pipelines import complete_own_tables
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.sources import context as contexts
+from signalroom_dagster.warehouse import access
+from signalroom_dagster.warehouse.windows import read_windows
 from signalroom_dagster_tests.loading.slices import LISTS, SPEND, put, row
 from signalroom_dagster_tests.loads import ask, load
 from signalroom_dagster_tests.projects import Project, orders, write_export
@@ -26,8 +26,8 @@ AHEAD = timedelta(days=3)
 def read_ahead(**moved: timedelta) -> None:
     """As if the days had been read by a machine whose clock was ahead."""
     for column, by in moved.items():
-        with warehouse.exclusive(), warehouse.connected() as query:
-            query(f"UPDATE shop.windows SET {column} = %s", warehouse.now(query) + by)
+        with access.exclusive(), access.connected() as query:
+            query(f"UPDATE shop.windows SET {column} = %s", access.now(query) + by)
 
 
 @pytest.mark.usefixtures("any_warehouse")
@@ -36,7 +36,7 @@ def test_days_that_were_read_in_the_future_are_read_again_and_told(
 ) -> None:
     put(tmp_path, SPEND, [MON, TUE], [row(MON, "a", 1), row(TUE, "a", 1)])
     read_ahead(loaded_at=AHEAD)
-    with warehouse.exclusive(), warehouse.connected() as query, caplog.at_level(logging.WARNING):
+    with access.exclusive(), access.connected() as query, caplog.at_level(logging.WARNING):
         assert read_windows(query, "shop", "713") == {}
     assert "client 713, shop: 2 days were read by a machine whose clock was ahead (spend of 2026-03-0" in caplog.text
     put(tmp_path, SPEND, [MON, TUE], [row(MON, "a", 2), row(TUE, "a", 2)])
@@ -50,7 +50,7 @@ def test_a_list_that_was_swept_in_the_future_is_merged_into_and_replaced_all_the
     read_ahead(loaded_at=AHEAD, swept_at=AHEAD)
     put(tmp_path, LISTS, [MON], [row(MON, "b")], replaces="keys")
     assert ask("SELECT id FROM shop.lists ORDER BY 1") == [("a",), ("b",)]
-    with warehouse.exclusive(), warehouse.connected() as query:
+    with access.exclusive(), access.connected() as query:
         assert read_windows(query, "shop", "713")["lists"][MON].swept_at is None
     put(tmp_path, LISTS, [MON], [row(MON, "c")], replaces="client")
     assert ask("SELECT id FROM shop.lists") == [("c",)]
@@ -63,10 +63,10 @@ def test_a_day_that_was_read_in_the_future_is_neither_whole_nor_fresh(any_wareho
         "INSERT INTO everflow.windows (_client_id, resource, day, rows, loaded_at, run_id) "
         "VALUES ('713', 'daily_stats', %s, 1, %s, 'run')"
     )
-    with warehouse.exclusive(), warehouse.connected() as query:
+    with access.exclusive(), access.connected() as query:
         complete_own_tables("everflow")
         query(window, MON, datetime(2026, 3, 5, tzinfo=UTC))
-        query(window, today, warehouse.now(query) + AHEAD)
+        query(window, today, access.now(query) + AHEAD)
         (everflow,) = coverage(query, client, [("everflow", "daily_stats")], today)
         assert (everflow.whole, everflow.begun) == ({MON}, frozenset[date]())
         assert [age.covered.date() for age in ages(query)] == [TUE]
@@ -82,7 +82,7 @@ def test_the_time_of_reading_is_postgress_and_not_this_machines(
         def now(cls, tz: Any = None) -> datetime:
             return real.now(tz) + AHEAD
 
-    for module in ("loading.runs", "loading.warehouse", "sources.slicing", "sources.context"):
+    for module in ("loading.pipelines", "warehouse.access", "sources.slicing", "sources.context"):
         monkeypatch.setattr(f"signalroom_dagster.{module}.datetime", Ahead, raising=False)
     project.use_postgres(postgres_url)
     write_export(project.add_client("713") / "orders-create/one.csv", orders([1]))

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.loading import warehouse
-from signalroom_dagster.loading.runs import scratch_folder
+from signalroom_dagster.loading.pipelines import scratch_folder
+from signalroom_dagster.warehouse import access
 from signalroom_dagster_tests.loading.processes import finish, start_load
 from signalroom_dagster_tests.projects import Project, orders, write_export
 
@@ -30,7 +30,7 @@ def test_two_clients_and_each_of_them_twice_never_mix_lose_or_double_rows(any_wa
         for client in ("713", "cti")
     ]
     assert [finish(process) for process in running] == [0, 0, 0, 0]
-    with warehouse.exclusive(), warehouse.connected() as query:
+    with access.exclusive(), access.connected() as query:
         counted = query(
             "SELECT _client_id, count(*), count(DISTINCT orders_id), count(DISTINCT _file_name), "
             "min(CAST(orders_id AS integer)) FROM s3_exports.orders_create GROUP BY 1 ORDER BY 1"
@@ -65,6 +65,6 @@ def test_a_warehouse_that_cannot_be_written_says_where_and_what_to_set(project: 
     project.set(DESTINATION__DUCKDB__CREDENTIALS=str(project.root / "a_file/warehouse.duckdb"))
     with (
         pytest.raises(ConfigurationError, match=r"a_file/warehouse.duckdb cannot be written .*DESTINATION__DUCKDB"),
-        warehouse.exclusive(),
+        access.exclusive(),
     ):
         pytest.fail("it was held all the same")

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.loading import catalog, file_checks, warehouse
-from signalroom_dagster.loading.runs import create_tables, run_load
+from signalroom_dagster.loading import file_checks
+from signalroom_dagster.loading.pipelines import create_tables, run_load
+from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry.clients import get_client
+from signalroom_dagster.warehouse import access
 from signalroom_dagster_tests.projects import HEADER, Project, orders, write_export
 from signalroom_dagster_tests.sources.s3_exports.bytes_of_files import csv_bytes
 
@@ -41,7 +43,7 @@ def load(client_id: str = "713", run_id: str = "run") -> None:
 
 
 def ask(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-    with warehouse.exclusive(), warehouse.connected() as query:
+    with access.exclusive(), access.connected() as query:
         return [tuple(row) for row in query(sql, *parameters)]
 
 
@@ -70,7 +72,7 @@ def ledger() -> list[tuple[Any, ...]]:
 
 
 def check(table: str = "leads", client_id: str = "713", run_id: str = "run") -> file_checks.Finding:
-    with warehouse.exclusive(), warehouse.connected() as query:
+    with access.exclusive(), access.connected() as query:
         assert file_checks.row_balance(query, "s3_exports", table, client_id, run_id).passed
         return file_checks.all_rows_read(query, "s3_exports", table, client_id, run_id)
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from signalroom_dagster.clients import get_client
-from signalroom_dagster.loading import file_checks, warehouse
-from signalroom_dagster.loading.runs import create_tables, preview_load, run_load
+from signalroom_dagster.loading import file_checks
+from signalroom_dagster.loading.pipelines import create_tables, preview_load, run_load
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.sources.s3_exports import settings
+from signalroom_dagster.warehouse import access
 from signalroom_dagster_tests.projects import HEADER, Project, export_bytes, orders, write_export
 
 DAY_1 = "orders-create/report_2026-03-01T1849_a.csv"
@@ -23,7 +24,7 @@ def load(client_id: str = "713", run_id: str = "run") -> None:
 
 
 def ask(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-    with warehouse.exclusive(), warehouse.connected() as query:
+    with access.exclusive(), access.connected() as query:
         return [tuple(row) for row in query(sql, *parameters)]
 
 
@@ -303,7 +304,7 @@ def test_clients_that_share_a_prefix_each_get_their_own_rows(any_warehouse: Proj
     assert ids_by_file(client_id="713") == {DAY_1: ["1", "2"]}
     assert ids_by_file(client_id="cti") == {DAY_1: ["3"]}
     for client_id in ("713", "cti"):
-        with warehouse.exclusive(), warehouse.connected() as query:
+        with access.exclusive(), access.connected() as query:
             assert file_checks.row_balance(query, "s3_exports", "orders_create", client_id, "run").passed
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from signalroom_dagster.loading import warehouse
+from signalroom_dagster.warehouse import access
 from signalroom_dagster_tests.loading.processes import STAGES, finish, start_load
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project, orders, write_export
@@ -49,7 +49,7 @@ def test_after_a_kill_the_next_run_has_every_row_once(
     if folder == "work folder gone":
         shutil.rmtree(any_warehouse.root / "work")
     assert finish(start_load(any_warehouse.environment, "713", "after")) == 0
-    with warehouse.exclusive(), warehouse.connected() as query:
+    with access.exclusive(), access.connected() as query:
         rows = query(
             "SELECT _file_name, count(*), count(DISTINCT orders_id), min(orders_id) FROM s3_exports.orders_create "
             "GROUP BY 1 ORDER BY 1"

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from signalroom_dagster.loading import runs, slice_checks, warehouse
+from signalroom_dagster.loading import pipelines, slice_checks
+from signalroom_dagster.warehouse import access
 from signalroom_dagster.warehouse.finding import Finding
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
@@ -20,7 +21,7 @@ Check = Callable[[Any, str, str, str, str], Finding]
 @pytest.fixture(autouse=True)
 def account(any_warehouse: Project) -> Iterator[Project]:
     any_warehouse.add_api_client("713", "everflow")
-    runs.create_tables("everflow")
+    pipelines.create_tables("everflow")
     yield any_warehouse
 
 
@@ -43,7 +44,7 @@ def told(day: date, total: str | None, read_at: datetime = AFTER, rows: int = 1)
 
 
 def found(check: Check) -> Finding:
-    with warehouse.exclusive(), warehouse.connected() as query:
+    with access.exclusive(), access.connected() as query:
         return check(query, "everflow", "daily_stats", "713", "run")
 
 

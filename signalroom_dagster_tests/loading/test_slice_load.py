@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from signalroom_dagster.loading import warehouse
-from signalroom_dagster.loading.errors import LoadError
 from signalroom_dagster.loading.slice_load import NewerReadError, RepeatedKeyError, VanishedFiguresError
-from signalroom_dagster.loading.windows import days_of_run
 from signalroom_dagster.retries import decide, root_error
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster.sources.tables import Table, columns_of, read_tables
+from signalroom_dagster.warehouse import access
+from signalroom_dagster.warehouse.errors import LoadError
+from signalroom_dagster.warehouse.windows import days_of_run
 from signalroom_dagster_tests.loading.slices import COLUMNS, LISTS, SALES, SPEND, another_run_reads, put, row
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
@@ -135,7 +135,7 @@ def test_two_rows_with_one_key_are_refused_and_nothing_changes(tmp_path: Path, t
 
 def test_only_changes_to_days_that_were_over_are_restatements(tmp_path: Path) -> None:
     put(tmp_path, SPEND, [MON, TUE, WED], [row(day, "a", 1, note="x") for day in (MON, TUE, WED)])
-    with warehouse.exclusive(), warehouse.connected() as query:  # Tuesday was read while it lasted
+    with access.exclusive(), access.connected() as query:  # Tuesday was read while it lasted
         query("UPDATE shop.windows SET loaded_at = '2026-03-03 20:00:00+00' WHERE day = %s", TUE)
     run = put(
         tmp_path,
@@ -198,7 +198,7 @@ def test_a_cell_that_cannot_be_read_costs_itself_alone_and_is_told(tmp_path: Pat
     beside = [name for name in whole if name not in odd]
     found = ask(f"SELECT {', '.join(beside)} FROM shop.events WHERE id IN ('a', 'b')")
     assert found[0] == found[1]
-    with warehouse.exclusive(), warehouse.connected() as query:
+    with access.exclusive(), access.connected() as query:
         (day,) = days_of_run(query, "shop", "713", "events", run)
     told = {entry["column"]: entry["keys"] for entry in day.set_aside}
     assert told and {*told} <= {*odd}

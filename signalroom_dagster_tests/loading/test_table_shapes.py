@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.doctor import inspection
 from signalroom_dagster.doctor.diagnosis import diagnose
-from signalroom_dagster.loading import inspection, runs, warehouse
-from signalroom_dagster.loading.inspection import Diagnosis
+from signalroom_dagster.doctor.inspection import Diagnosis
+from signalroom_dagster.loading import pipelines
 from signalroom_dagster.retries import decide, root_error
 from signalroom_dagster.sandbox import everflow
 from signalroom_dagster.sandbox.everflow_data import EverflowNetwork
 from signalroom_dagster.sandbox.vendor_server import VendorServer, serve
+from signalroom_dagster.warehouse import access
 from signalroom_dagster_tests.loads import ask, load
 from signalroom_dagster_tests.projects import Project
 
@@ -32,7 +34,7 @@ def vendor(any_warehouse: Project) -> Iterator[VendorServer]:
 
 
 def do(*statements: str) -> None:
-    with warehouse.exclusive(), warehouse.transaction("a test") as query:
+    with access.exclusive(), access.transaction("a test") as query:
         for statement in statements:
             query(statement)
 
@@ -48,7 +50,7 @@ def as_the_first_release_left_them(*, interrupted: bool = False) -> None:
 
 
 def diagnoses() -> list[Diagnosis]:
-    with warehouse.exclusive(), warehouse.connected() as query:
+    with access.exclusive(), access.connected() as query:
         return [found for found in inspection.inspect(query) if found.subject.startswith("everflow.")]
 
 
@@ -58,7 +60,7 @@ def unique_columns(table: str) -> str:
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
-@pytest.mark.parametrize("way", [lambda: load("everflow", "713", *LISTS), lambda: runs.create_tables("everflow")])
+@pytest.mark.parametrize("way", [lambda: load("everflow", "713", *LISTS), lambda: pipelines.create_tables("everflow")])
 def test_a_key_column_of_the_first_release_gets_its_name_of_today_and_rows_are_kept(
     any_warehouse: Project, way: Callable[[], object], interrupted: bool
 ) -> None:
@@ -104,13 +106,13 @@ def test_a_table_that_no_load_can_fill_is_told_and_not_tried_again(
 
 def test_another_key_gets_its_index_anew(any_warehouse: Project) -> None:
     load("everflow", "713", "affiliates")
-    if warehouse.destination_name() == "postgres":
+    if access.destination_name() == "postgres":
         do(
             "DROP INDEX everflow.affiliates_key",
             "CREATE UNIQUE INDEX affiliates_key ON everflow.affiliates (_client_id, id, name)",
         )
         assert [found.subject for found in diagnoses()] == ["everflow.affiliates"]
-        runs.create_tables("everflow")
+        pipelines.create_tables("everflow")
         assert unique_columns("affiliates") == "_client_id, id"
     assert diagnoses() == []
 

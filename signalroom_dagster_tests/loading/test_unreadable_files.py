@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
-from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.loading import catalog, file_checks, freshness, status, warehouse
-from signalroom_dagster.loading.inspection import inspect
-from signalroom_dagster.loading.runs import preview_load
+from signalroom_dagster.doctor.inspection import inspect
+from signalroom_dagster.freshness import ages, status
+from signalroom_dagster.loading import file_checks
+from signalroom_dagster.loading.pipelines import preview_load
+from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.retries import decide, root_error
 from signalroom_dagster.sources.s3_exports import refusals
+from signalroom_dagster.warehouse import access
 from signalroom_dagster.warehouse.finding import Finding
 from signalroom_dagster_tests.loads import ask, load
 from signalroom_dagster_tests.object_stores import ObjectStore, Refusal
@@ -43,7 +46,7 @@ def ledger() -> Mapping[str, tuple[str, str | None]]:
 
 
 def check(look: Any, run_id: str) -> Finding:
-    with warehouse.exclusive(), warehouse.connected() as query:
+    with access.exclusive(), access.connected() as query:
         return look(query, "s3_exports", "orders_create", "713", run_id)
 
 
@@ -204,7 +207,7 @@ def test_what_is_passed_over_stands_in_dry_run_and_ledger_and_counts_for_nothing
     }
     for look in (file_checks.all_rows_read, file_checks.row_balance):
         assert check(look, run).passed
-    with warehouse.exclusive(), warehouse.connected() as query:
+    with access.exclusive(), access.connected() as query:
         told = [item.what for item in inspect(query) if item.subject == "713/s3_exports files"]
     assert told and "objects that are no exports: 7, such as orders-create/" in told[0]
     assert [(item.pieces, item.rows) for item in status.freshness()] == [(1, 1)]
@@ -216,7 +219,7 @@ def test_only_what_was_loaded_makes_data_fresh(project: Project, object_store: O
     object_store.put("orders-create/a.zip", b"x")
     object_store.put(A, export_bytes(orders([1])), StorageClass="GLACIER")
     run = load("s3_exports")
-    assert check(freshness.fresh, run).said == "nothing has been loaded yet"
+    assert check(ages.fresh, run).said == "nothing has been loaded yet"
     assert [(item.pieces, item.loaded_at) for item in status.freshness()] == [(0, None)]
 
 
@@ -228,7 +231,7 @@ def test_doctor_reads_the_newest_object_of_each_prefix_and_names_client_and_file
     assert str(refused.value) == f"client 713, s3_exports: {A} {refusals.REFUSED}"
     with pytest.raises(ConfigurationError, match="no file under orders-create/ can be read"):
         load("s3_exports")
-    with warehouse.exclusive(), warehouse.connected() as query:
+    with access.exclusive(), access.connected() as query:
         (told,) = [item for item in inspect(query, "713") if item.subject == "713/s3_exports files"]
         assert list(inspect(query, "cti")) == []
     assert f"files that no load could read: 1, such as {A} may not be read" in str(told.problem)

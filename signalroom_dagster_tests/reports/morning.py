@@ -6,8 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from signalroom_dagster.loading import runs, warehouse
+from signalroom_dagster.loading import pipelines
 from signalroom_dagster.notifications.message import BeforeCall, Message, UnknownOutcomeError
+from signalroom_dagster.warehouse import access
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
 
@@ -40,11 +41,11 @@ def subscribe(
 def create_tables() -> None:
     """What the sources of a morning bring, empty."""
     for source in SOURCES:
-        runs.create_tables(source)
+        pipelines.create_tables(source)
 
 
 def insert(table: str, *rows: dict[str, Any]) -> None:
-    with warehouse.exclusive(), warehouse.transaction("test") as query:
+    with access.exclusive(), access.transaction("test") as query:
         for row in rows:
             places = ", ".join(["%s"] * len(row))
             query(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", *row.values())
@@ -79,7 +80,7 @@ def mapped(source: str, label: str | None, client: str = "713", advertiser: int 
 def read(source: str, first: date, last: date, at: datetime = READ_AT, client: str = "713") -> None:
     """Days that a source's daily table was read for, at an instant."""
     table = {"everflow": "daily_stats", "redtrack": "daily_spend"}[source]
-    with warehouse.exclusive(), warehouse.transaction("test") as query:
+    with access.exclusive(), access.transaction("test") as query:
         query(f"DELETE FROM {source}.windows WHERE _client_id = %s AND day BETWEEN %s AND %s", client, first, last)
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     insert(f"{source}.windows", *({

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from signalroom_dagster.clients import get_client
 from signalroom_dagster.notifications.message import Channel, RetryableDeliveryError
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.reports import outbox
 from signalroom_dagster.reports.making import Report, channels, delivery_states, make_report, send_report
 from signalroom_dagster_tests.projects import Project

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from signalroom_dagster.clients import get_client
-from signalroom_dagster.loading import warehouse
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.reports import making
+from signalroom_dagster.warehouse import access
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.reports.morning import (
@@ -45,7 +45,7 @@ def test_the_guides_sql_tells_which_days_differ_from_the_old_systems(
         made = making.make_report(get_client("713"), "daily_ccw", day)
         making.send_report(made, "run", None)  # as the asset does it with `reports.send` off
     _, words, tables, difference = re.findall(r"```sql\n(.+?)```", GUIDE.read_text(), re.DOTALL)
-    with warehouse.transaction("test") as query:
+    with access.transaction("test") as query:
         for statement in filter(str.strip, tables.split(";")):
             query(statement)
     old = {"_client_id": "713", "report": "daily_ccw", "conversions": 5, "revenue": "410.10"}

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.loading import warehouse
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.reports import making
 from signalroom_dagster.reports.making import keep_report, make_report, wait_for_inputs, yesterday
+from signalroom_dagster.warehouse import access
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.reports.morning import (
@@ -126,7 +126,7 @@ def test_the_same_report_has_the_same_words_and_inputs_on_both_engines() -> None
 @pytest.mark.usefixtures("morning")
 def test_a_report_says_of_which_days_something_could_not_be_read(column: str, line: str) -> None:
     aside = json.dumps([{"column": column, "reason": "not a number", "count": 1, "keys": ["affiliate_id=1"]}])
-    with warehouse.exclusive(), warehouse.transaction("test") as query:
+    with access.exclusive(), access.transaction("test") as query:
         query("UPDATE everflow.windows SET set_aside = %s WHERE day >= %s AND _client_id = '713'", aside, BEFORE)
         query("UPDATE everflow.windows SET set_aside = %s WHERE day < %s", aside, DAY - timedelta(days=13))
     assert line in slack()

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from signalroom_dagster.clients import get_client
-from signalroom_dagster.loading import warehouse
 from signalroom_dagster.notifications.message import (
     BeforeCall,
     Message,
@@ -20,8 +18,10 @@ from signalroom_dagster.notifications.message import (
     RetryableDeliveryError,
     UnknownOutcomeError,
 )
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.reports import outbox
 from signalroom_dagster.reports.making import Report, make_report, send_report
+from signalroom_dagster.warehouse import access
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.reports.morning import DAY, FileSender, create_tables, earned, read, subscribe
@@ -65,7 +65,7 @@ def told() -> list[tuple[Any, ...]]:
 
 def age(by: timedelta) -> None:
     """Let time pass since whatever stands in the outbox."""
-    with warehouse.exclusive(), warehouse.transaction("test") as query:
+    with access.exclusive(), access.transaction("test") as query:
         query("UPDATE reports.deliveries SET intent_at = %s", datetime.now(UTC) - by)
         query("UPDATE reports.deliveries SET settled_at = %s WHERE settled_at IS NOT NULL", datetime.now(UTC) - by)
 
@@ -317,7 +317,7 @@ def test_a_message_whose_preparing_fails_or_is_killed_leaves_no_intent(on_duckdb
 def test_that_it_was_sent_stands_whatever_another_run_makes_of_it(on_duckdb: Report, sender: FileSender) -> None:
     class AskedWhileSent(FileSender):
         def look_up(self, message: Message, since: datetime, others: Collection[str]) -> str | None:
-            with warehouse.exclusive(), warehouse.transaction("test") as query:
+            with access.exclusive(), access.transaction("test") as query:
                 query("UPDATE reports.deliveries SET status = 'sent', provider_id = 'id-9'")
             return None
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from signalroom_dagster.clients import Client, get_client
+from signalroom_dagster.freshness.coverage import Coverage
 from signalroom_dagster.notifications import gsm, mrkdwn
+from signalroom_dagster.registry.clients import Client, get_client
 from signalroom_dagster.reports import words
-from signalroom_dagster.reports.coverage import Coverage
 from signalroom_dagster.reports.figures import Figures, RestatedDay
 from signalroom_dagster.reports.making import make_report, write_report
 from signalroom_dagster.reports.queries import read_queries

@@ -35,7 +35,7 @@ import pytest
 from signalroom_dagster.defs.alerts import with_alerts
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
 from signalroom_dagster.defs.resources import RESOURCES
-from signalroom_dagster.loading import warehouse
+from signalroom_dagster.warehouse import access
 from signalroom_dagster_tests.defs.test_sensors import Clock, Ticks, clock
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.postgres import PASSWORD, PostgresServer
@@ -57,7 +57,7 @@ def server() -> Iterator[PostgresServer]:
 def test_a_postgres_that_stays_away_fails_the_run_with_one_alert_and_the_sensor_asks_again(
     project: Project, providers: Providers, server: PostgresServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(warehouse, "wait_until_reachable", partial(warehouse.wait_until_reachable, wait_seconds=3))
+    monkeypatch.setattr(access, "wait_until_reachable", partial(access.wait_until_reachable, wait_seconds=3))
     project.use_postgres(server.create_database("warehouse"))
     write_export(project.add_client("713") / "orders-create/report_2026-03-01.csv", orders([1, 2]))
     with dg.instance_for_test() as instance:

@@ -8,10 +8,10 @@ import pytest
 from s3fs import S3FileSystem
 
 from signalroom_dagster import config
-from signalroom_dagster.clients import get_client
-from signalroom_dagster.loading.runs import run_load
+from signalroom_dagster.loading.pipelines import run_load
 from signalroom_dagster.notifications import delivery
 from signalroom_dagster.notifications.message import Message
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.sandbox.environment import Environment, client_variables, in_the_sandbox, sandbox_environment
 from signalroom_dagster.sandbox.exports import PREFIXES
 from signalroom_dagster.sandbox.google_sheets_data import SHEETS

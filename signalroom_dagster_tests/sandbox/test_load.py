@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from signalroom_dagster.clients import get_client
-from signalroom_dagster.loading import file_checks, warehouse
-from signalroom_dagster.loading.runs import preview_load, run_load
+from signalroom_dagster.loading import file_checks
+from signalroom_dagster.loading.pipelines import preview_load, run_load
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.sandbox.environment import sandbox_environment
+from signalroom_dagster.warehouse import access
 
 COUNTS = {"713": (19_378, 3, 14), "cti": (5_211, 393, 14)}
 """Rows, rejected rows and files of each client."""
@@ -22,7 +23,7 @@ def test_every_row_of_both_clients_comes_over_http_and_is_accounted_for(
         for client_id in COUNTS:
             run_load("s3_exports", get_client(client_id), f"run-{client_id}")
             assert preview_load("s3_exports", get_client(client_id)) == []
-    with warehouse.exclusive(), warehouse.connected() as query:
+    with access.exclusive(), access.connected() as query:
         ledger = query(
             "SELECT _client_id, sum(rows_loaded), sum(rows_rejected), count(*) FROM s3_exports.files GROUP BY 1"
         )

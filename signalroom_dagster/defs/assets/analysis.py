@@ -14,9 +14,9 @@ import dagster as dg
 from pydantic import Field
 
 from signalroom_dagster.config import destination_name
-from signalroom_dagster.defs.attempts import attempt, client_of
 from signalroom_dagster.events.contracts import load_contracts
-from signalroom_dagster.loading import warehouse
+from signalroom_dagster.platform.attempts import attempt, client_of
+from signalroom_dagster.warehouse import access
 
 if TYPE_CHECKING:
     from signalroom_dagster.analysis.drain import Counts
@@ -61,7 +61,7 @@ def build_analysis_assets() -> list[dg.AssetsDefinition]:
     def results(context: dg.AssetExecutionContext, config: AnalysisConfig) -> dg.MaterializeResult[Any]:
         client = client_of(context).id
         with attempt(context, f"client {client}, analysis"):
-            warehouse.wait_until_reachable(context.log.warning)
+            access.wait_until_reachable(context.log.warning)
             return _analyse(context, client, config)
 
     return [results]

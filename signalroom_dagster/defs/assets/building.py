@@ -9,7 +9,7 @@ from signalroom_dagster.defs.assets.models import build_model_assets
 from signalroom_dagster.defs.assets.reference import build_reference_assets
 from signalroom_dagster.defs.assets.reports import build_report_assets
 from signalroom_dagster.defs.assets.status import build_status_asset
-from signalroom_dagster.loading import catalog
+from signalroom_dagster.registry import catalog
 
 
 def build_assets() -> list[dg.AssetsDefinition]:

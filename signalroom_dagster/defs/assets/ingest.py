@@ -17,12 +17,13 @@ from pydantic import Field
 from signalroom_dagster.config import destination_name
 from signalroom_dagster.defs.assets.code_references import code_reference
 from signalroom_dagster.defs.assets.load_metadata import COLUMN_SCHEMA, declared_columns, load_metadata
-from signalroom_dagster.defs.attempts import attempt, client_of, first_run_id
 from signalroom_dagster.defs.partitions import client_partitions
-from signalroom_dagster.loading import catalog, warehouse
-from signalroom_dagster.loading.runs import open_load
-from signalroom_dagster.loading.tables import KEPT
+from signalroom_dagster.loading.pipelines import open_load
+from signalroom_dagster.platform.attempts import attempt, client_of, first_run_id
+from signalroom_dagster.registry import catalog
 from signalroom_dagster.sources.context import Span, as_day
+from signalroom_dagster.warehouse import access
+from signalroom_dagster.warehouse.bookkeeping import KEPT
 
 OWNER = "team:data"
 BOOKKEEPING = "bookkeeping"
@@ -84,8 +85,8 @@ def build_ingest_assets(source: str) -> dg.AssetsDefinition:
         client = client_of(context)
         with attempt(context, f"client {client.id}, source {source}"):
             run_id = first_run_id(context.instance, context.run)
-            warehouse.wait_until_reachable(context.log.warning)
-            with warehouse.exclusive(), open_load(source, client, run_id, config.span) as load:
+            access.wait_until_reachable(context.log.warning)
+            with access.exclusive(), open_load(source, client, run_id, config.span) as load:
                 results: list[Any] = list(
                     dlt.run(
                         context,
@@ -94,7 +95,7 @@ def build_ingest_assets(source: str) -> dg.AssetsDefinition:
                         dagster_dlt_translator=translator,
                     )
                 )
-                with warehouse.connected() as query:
+                with access.connected() as query:
                     for result in results:
                         if result.asset_key.path[-1] not in load.failures:
                             found = load_metadata(query, result, load, client.id, run_id)

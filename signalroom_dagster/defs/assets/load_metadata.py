@@ -8,12 +8,12 @@ from typing import Any
 
 import dagster as dg
 
-from signalroom_dagster.loading import windows
-from signalroom_dagster.loading.catalog import table_facts
-from signalroom_dagster.loading.ledger import LoadedFile, files_of_run, rows_of_client, unreadable_files
-from signalroom_dagster.loading.runs import Load
-from signalroom_dagster.loading.tables import KEPT
-from signalroom_dagster.loading.warehouse import Query
+from signalroom_dagster.loading.pipelines import Load
+from signalroom_dagster.registry.catalog import table_facts
+from signalroom_dagster.warehouse import windows
+from signalroom_dagster.warehouse.access import Query
+from signalroom_dagster.warehouse.bookkeeping import KEPT
+from signalroom_dagster.warehouse.ledger import LoadedFile, files_of_run, rows_of_client, unreadable_files
 
 COLUMN_SCHEMA = "dagster/column_schema"
 SHOWN = 100

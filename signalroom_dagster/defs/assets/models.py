@@ -11,15 +11,16 @@ from typing import Any
 
 import dagster as dg
 
-from signalroom_dagster.clients import Client, clients_of
 from signalroom_dagster.config import destination_name
 from signalroom_dagster.defs.assets.code_references import code_reference
-from signalroom_dagster.defs.attempts import attempt, client_of
 from signalroom_dagster.defs.automation import of_active_clients
 from signalroom_dagster.defs.partitions import all_clients
-from signalroom_dagster.loading import catalog, warehouse
-from signalroom_dagster.loading.model_runs import ModelRun, read_columns, run_model
-from signalroom_dagster.loading.sql_models import Model, TableName, models
+from signalroom_dagster.modeling.runs import ModelRun, read_columns, run_model
+from signalroom_dagster.modeling.sql import Model, TableName, models
+from signalroom_dagster.platform.attempts import attempt, client_of
+from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry.clients import Client, clients_of
+from signalroom_dagster.warehouse import access
 
 OWNER = "team:data"
 GROUP = "models"
@@ -64,8 +65,8 @@ def _asset_of(model: Model, source_of: Mapping[TableName, str]) -> dg.AssetsDefi
     def run(context: dg.AssetExecutionContext) -> Iterator[Any]:
         client = client_of(context)
         with attempt(context, f"client {client.id}, model {'.'.join(model.name)}"):
-            warehouse.wait_until_reachable(context.log.warning)
-            with warehouse.exclusive():
+            access.wait_until_reachable(context.log.warning)
+            with access.exclusive():
                 done = run_model(model.name, client)
                 figures = _figures_of_yesterday(model, client)
                 yield dg.MaterializeResult(asset_key=spec.key, metadata={**figures, **_metadata(model, done)})
@@ -85,7 +86,7 @@ def _figures_of_yesterday(model: Model, client: Client) -> Mapping[str, float]:
         return {}
     yesterday = datetime.now(client.zone).date() - timedelta(days=1)
     sums = ", ".join(f"sum({column})" for column in plotted)
-    with warehouse.connected() as query:
+    with access.connected() as query:
         sql = f"SELECT {sums} FROM {'.'.join(model.name)} WHERE _client_id = %s AND date = %s"
         figures = dict(zip(plotted, query(sql, client.id, yesterday)[0], strict=True))
     return {f"{name} of yesterday": float(figure) for name, figure in figures.items() if figure is not None}

@@ -14,13 +14,14 @@ import dagster as dg
 
 from signalroom_dagster.config import destination_name
 from signalroom_dagster.defs.assets.ingest import OWNER
-from signalroom_dagster.defs.attempts import attempt, client_of
 from signalroom_dagster.defs.partitions import client_partitions
-from signalroom_dagster.loading import catalog, warehouse
-from signalroom_dagster.loading.reference import declared_tables, load_table, open_reference
-from signalroom_dagster.loading.reference_checks import key_unique, single_values
-from signalroom_dagster.loading.reference_tables import SCHEMA
-from signalroom_dagster.reference import Difference, ReferenceSchema, described
+from signalroom_dagster.platform.attempts import attempt, client_of
+from signalroom_dagster.reference.checks import key_unique, single_values
+from signalroom_dagster.reference.load import declared_tables, load_table, open_reference
+from signalroom_dagster.reference.tables import SCHEMA
+from signalroom_dagster.reference_data import Difference, ReferenceSchema, described
+from signalroom_dagster.registry import catalog
+from signalroom_dagster.warehouse import access
 
 SHOWN_ROWS = 100
 CHECKS = {"key_unique": key_unique, "single_values": single_values}
@@ -41,8 +42,8 @@ def build_reference_assets(source: str) -> dg.AssetsDefinition:
     def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         client = client_of(context)
         with attempt(context, f"client {client.id}, source {source}"):
-            warehouse.wait_until_reachable(context.log.warning)
-            with warehouse.exclusive():
+            access.wait_until_reachable(context.log.warning)
+            with access.exclusive():
                 for table in open_reference(source, client):
                     key = _key(table.schema.name)
                     if key in context.selected_asset_keys:
@@ -74,7 +75,7 @@ def _checks_of(source: str, schema: ReferenceSchema) -> dg.AssetChecksDefinition
     @dg.multi_asset_check(name=f"check_{source}_{schema.name}", specs=specs, can_subset=True)
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         client = client_of(context.op_execution_context).id
-        with warehouse.exclusive(), warehouse.connected() as query:
+        with access.exclusive(), access.connected() as query:
             for key in sorted(context.selected_asset_check_keys):
                 found = CHECKS[key.name](query, schema, client)
                 yield dg.AssetCheckResult(

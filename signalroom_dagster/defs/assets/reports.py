@@ -16,19 +16,19 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from signalroom_dagster.clients import Client, clients_of, load_clients
 from signalroom_dagster.config import destination_name
-from signalroom_dagster.defs.attempts import attempt, client_of, first_run_id
 from signalroom_dagster.errors import WrongRequestError
-from signalroom_dagster.loading import warehouse
-from signalroom_dagster.loading.model_runs import sources_of
-from signalroom_dagster.loading.sql_models import TableName
+from signalroom_dagster.modeling.runs import sources_of
+from signalroom_dagster.modeling.sql import TableName
+from signalroom_dagster.platform.attempts import attempt, client_of, first_run_id
+from signalroom_dagster.registry.clients import Client, clients_of, load_clients
 from signalroom_dagster.reports import making
 from signalroom_dagster.reports.outbox import SHADOW, Delivery
 from signalroom_dagster.reports.settings import report_settings
 from signalroom_dagster.reports.subscriptions import Subscription, subscribers
 from signalroom_dagster.reports.templates import get_template
 from signalroom_dagster.sources.context import as_day
+from signalroom_dagster.warehouse import access
 
 OWNER = "team:data"
 GROUP = "reports"
@@ -105,7 +105,7 @@ def _make(
     if config.wait_minutes is not None:
         making.wait_for_inputs(client, name, day, left, settings.check_seconds, context.log.info)
         left = 0.0
-    warehouse.wait_until_reachable(context.log.warning)
+    access.wait_until_reachable(context.log.warning)
     made = making.make_report(client, name, day)
     paths = making.write_files(made)
     sends = settings.send if config.send is None else config.send

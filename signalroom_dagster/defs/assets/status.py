@@ -13,9 +13,9 @@ from typing import Any
 import dagster as dg
 
 from signalroom_dagster.config import destination_name
-from signalroom_dagster.defs.attempts import attempt
-from signalroom_dagster.loading import warehouse
-from signalroom_dagster.loading.status import Standing, standing
+from signalroom_dagster.freshness.status import Standing, standing
+from signalroom_dagster.platform.attempts import attempt
+from signalroom_dagster.warehouse import access
 
 OWNER = "team:data"
 GROUP = "status"
@@ -41,7 +41,7 @@ def build_status_asset() -> dg.AssetsDefinition:
     )
     def look(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         with attempt(context, "freshness of all clients"):
-            warehouse.wait_until_reachable(context.log.warning)
+            access.wait_until_reachable(context.log.warning)
             return dg.MaterializeResult(asset_key=FRESHNESS, metadata=freshness_metadata(standing(), datetime.now(UTC)))
 
     return look

@@ -1,0 +1,1 @@
+"""Where events wait: one interface, on SQLite and on Postgres."""

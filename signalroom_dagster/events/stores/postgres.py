@@ -24,8 +24,8 @@ from signalroom_dagster.events.stores.contract import Outcome, Received, Retenti
 from signalroom_dagster.events.stores.jobs import EventKey, Standing
 from signalroom_dagster.events.stores.sessions import Session, pieces, values_of
 from signalroom_dagster.events.stores.sql import SqlStore, declared
-from signalroom_dagster.migrations import is_current, migrate
-from signalroom_dagster.row_security import secure
+from signalroom_dagster.warehouse.migrations import is_current, migrate
+from signalroom_dagster.warehouse.row_security import secure
 
 CONNECT_SECONDS = 5
 SILENT_SECONDS = 15

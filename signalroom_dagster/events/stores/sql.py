@@ -26,7 +26,7 @@ from signalroom_dagster.events.stores.contract import (
 from signalroom_dagster.events.stores.jobs import letter
 from signalroom_dagster.events.stores.letters import bury, open_letters, replayed
 from signalroom_dagster.events.stores.sessions import Session
-from signalroom_dagster.migrations import Engine, OwnTable, tables_in
+from signalroom_dagster.warehouse.migrations import Engine, OwnTable, tables_in
 
 EXPIRED_AT_ONCE = 500
 _IS_DUE = "SELECT 1 FROM events.job WHERE status = 'ready' AND due_at <= ? AND (? IS NULL OR tenant_id = ?) LIMIT 1"

@@ -24,7 +24,7 @@ from signalroom_dagster.events.stores.contract import Outcome, Received, Retenti
 from signalroom_dagster.events.stores.jobs import EventKey, Job, Standing
 from signalroom_dagster.events.stores.sessions import Session
 from signalroom_dagster.events.stores.sql import SqlStore, declared
-from signalroom_dagster.migrations import is_current, migrate
+from signalroom_dagster.warehouse.migrations import is_current, migrate
 
 LOCK_SECONDS = 1.0
 """So long a transaction waits for the one that writes, and is then given up: its sender comes again."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from signalroom_dagster.config import ConfigurationError, project_dir
-from signalroom_dagster.reference import ReferenceSchema, ReferenceTable
+from signalroom_dagster.reference_data import ReferenceSchema, ReferenceTable
 from signalroom_dagster.sources.affiliate_mapping.csv_rows import UnreadableFileError, read_rows
 from signalroom_dagster.sources.affiliate_mapping.schemas import Layout, affiliate_layout, read_layout
 from signalroom_dagster.sources.affiliate_mapping.settings import Settings

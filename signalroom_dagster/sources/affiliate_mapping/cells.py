@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 
-from signalroom_dagster.reference import Kind, Value
+from signalroom_dagster.reference_data import Kind, Value
 
 NO_VALUE = frozenset({"", "n/a"})
 """What stands for NULL, in whatever case."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from signalroom_dagster.naming import snake_case
-from signalroom_dagster.reference import Row, Value
+from signalroom_dagster.reference_data import Row, Value
 from signalroom_dagster.sources.affiliate_mapping.cells import read_cell
 from signalroom_dagster.sources.affiliate_mapping.schemas import Layout
 

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.naming import snake_case
-from signalroom_dagster.reference import OWN_COLUMNS, Kind, ReferenceSchema
+from signalroom_dagster.reference_data import OWN_COLUMNS, Kind, ReferenceSchema
 from signalroom_dagster.refused_values import refused
 from signalroom_dagster.settings_files import ENCODING
 

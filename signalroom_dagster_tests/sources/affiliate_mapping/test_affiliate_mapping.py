@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from signalroom_dagster.config import ConfigurationError, project_dir
-from signalroom_dagster.reference import Row
+from signalroom_dagster.reference_data import Row
 from signalroom_dagster.sandbox.market import MARKETS
 from signalroom_dagster.sources.affiliate_mapping import Settings, ignored_files, probe, read, tables_of
 from signalroom_dagster_tests.sources.affiliate_mapping.reference_files import (

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from signalroom_dagster.loading import slice_checks, warehouse
-from signalroom_dagster.loading.windows import days_of_run
+from signalroom_dagster.loading import slice_checks
 from signalroom_dagster.retries import decide
 from signalroom_dagster.sandbox.everflow_data import EverflowNetwork
 from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.sources.context import Span
 from signalroom_dagster.sources.everflow.settings import Settings
 from signalroom_dagster.sources.http import VendorDataError
+from signalroom_dagster.warehouse import access
+from signalroom_dagster.warehouse.windows import days_of_run
 from signalroom_dagster_tests.loads import ask, load
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.sources.contexts import context
@@ -206,7 +207,7 @@ def test_a_row_without_an_advertiser_or_a_time_is_left_out_told_and_stays_in_the
     add(advertiser_ids="[1]", end_date=DAY.isoformat())
     run = load("everflow", "713", "conversions")
     assert ask("SELECT conversion_id FROM everflow.conversions ORDER BY 1") == [("c1",), ("c2",)]
-    with warehouse.exclusive(), warehouse.connected() as query:
+    with access.exclusive(), access.connected() as query:
         (day,) = days_of_run(query, "everflow", "713", "conversions", run)
         checks = [
             check(query, "everflow", "conversions", "713", run)
@@ -228,7 +229,7 @@ def test_money_that_cannot_be_read_is_null_told_and_leaves_the_rows_beside_it(
     add(end_date=DAY.isoformat())
     run = load("everflow", "713", "conversions")
     assert ask("SELECT conversion_id, payout FROM everflow.conversions ORDER BY 1") == [("c1", 75), ("c2", None)]
-    with warehouse.exclusive(), warehouse.connected() as query:
+    with access.exclusive(), access.connected() as query:
         check = slice_checks.all_cells_read(query, "everflow", "conversions", "713", run)
     assert not check.passed
     assert "1 cell of payout: " in check.said

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from signalroom_dagster import retries
-from signalroom_dagster.clients import get_client
-from signalroom_dagster.loading import catalog, runs
+from signalroom_dagster.loading import pipelines
+from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.retries import decide, root_error
 from signalroom_dagster.sandbox.everflow_data import EverflowNetwork
 from signalroom_dagster.sandbox.vendor_server import VendorServer
@@ -33,11 +34,12 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that a run waited between its attempts."""
     waited: list[float] = []
     monkeypatch.setattr(retries, "time", SimpleNamespace(sleep=waited.append))
+    monkeypatch.setattr(pipelines, "time", SimpleNamespace(sleep=waited.append))
     return waited
 
 
 def load_with_retries(*resources: str) -> None:
-    runs.run_with_retries("everflow", get_client("713"), "run", resources or ("daily_stats",))
+    pipelines.run_with_retries("everflow", get_client("713"), "run", resources or ("daily_stats",))
 
 
 @pytest.mark.parametrize(
@@ -203,7 +205,7 @@ def test_doctor_asks_for_the_networks_name_and_a_preview_asks_nothing(
     client = get_client("713")
     assert catalog.probe("everflow", client) == "network Sandbox network"
     vendor.requests.clear()
-    told = runs.preview_load("everflow", client)
+    told = pipelines.preview_load("everflow", client)
     assert [(item.resource, item.what) for item in told] == [
         ("daily_stats", "2026-03-02 to 2026-03-03"),
         *[(resource, day) for resource in ("conversions", "clicks") for day in ("2026-03-02", "2026-03-03")],

@@ -5,11 +5,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from signalroom_dagster.clients import get_client
-from signalroom_dagster.loading import warehouse
-from signalroom_dagster.loading.runs import open_load
+from signalroom_dagster.loading.pipelines import open_load
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.sandbox.google_sheets import account_email, service_account_key
 from signalroom_dagster.sandbox.vendor_server import VendorServer
+from signalroom_dagster.warehouse import access
 from signalroom_dagster_tests.projects import Project
 
 SPEND: Mapping[str, Any] = {
@@ -45,6 +45,6 @@ def add_client(
 def load_with_notes(client_id: str = "713") -> Mapping[str, Mapping[str, str]]:
     """Load everything of a client; what its source noted."""
     run_id = f"noted-{next(_runs)}"
-    with warehouse.exclusive(), open_load("google_sheets", get_client(client_id), run_id) as opened:
+    with access.exclusive(), open_load("google_sheets", get_client(client_id), run_id) as opened:
         opened.pipeline.run(opened.source)
         return opened.notes

@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
-from signalroom_dagster.clients import get_client
-from signalroom_dagster.loading import slice_checks, warehouse
-from signalroom_dagster.loading.runs import run_with_retries
+from signalroom_dagster.loading import slice_checks
+from signalroom_dagster.loading.pipelines import run_with_retries
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.retries import decide, root_error
 from signalroom_dagster.sandbox import google_sheets
 from signalroom_dagster.sandbox.google_sheets import Google
 from signalroom_dagster.sandbox.google_sheets_data import SHEETS, Formatted
 from signalroom_dagster.sandbox.vendor_server import VendorServer, serve
 from signalroom_dagster.sources.http import VendorDataError
+from signalroom_dagster.warehouse import access
 from signalroom_dagster_tests.loads import ask, load
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.sources.google_sheets.clients import BUDGETS, SPEND, add_client, load_with_notes
@@ -286,7 +287,7 @@ def test_a_row_that_looks_like_a_total_is_told_and_the_settings_leave_it_out(
 
     def totals() -> tuple[bool, str]:
         run_id = load("google_sheets")
-        with warehouse.exclusive(), warehouse.connected() as query:
+        with access.exclusive(), access.connected() as query:
             found = slice_checks.no_totals(query, "google_sheets", "spend", "713", run_id)
         return found.passed, found.said
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import ConfigurationError, source_settings
-from signalroom_dagster.loading import catalog
+from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.sandbox.google_sheets import account_email, service_account_key, settings
 from signalroom_dagster.sources.google_sheets.service_account import open_account
 from signalroom_dagster.sources.google_sheets.settings import Guard, Settings

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import source_settings, work_dir
-from signalroom_dagster.loading.runs import preview_load, run_with_retries
+from signalroom_dagster.loading.pipelines import preview_load, run_with_retries
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.retries import decide
 from signalroom_dagster.sandbox import google_sheets as stand_in
 from signalroom_dagster.sandbox.google_sheets import Google, account_email, service_account_key

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import source_settings
-from signalroom_dagster.loading.runs import preview_load, run_with_retries
+from signalroom_dagster.loading.pipelines import preview_load, run_with_retries
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.retries import decide, root_error
 from signalroom_dagster.sandbox.mautic_data import MauticInstance
 from signalroom_dagster.sandbox.vendor_server import VendorServer

@@ -5,9 +5,10 @@ from types import SimpleNamespace
 import pytest
 
 from signalroom_dagster import retries
-from signalroom_dagster.clients import get_client
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.loading.runs import run_with_retries
+from signalroom_dagster.loading import pipelines
+from signalroom_dagster.loading.pipelines import run_with_retries
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.retries import decide
 from signalroom_dagster.sandbox import posthog as stand_in
 from signalroom_dagster.sandbox.posthog_data import PosthogProject, event_row, sandbox_project
@@ -162,6 +163,7 @@ def test_an_answer_that_breaks_off_is_tried_again_and_nothing_is_half_loaded(
         counted.append(ask("SELECT count(*) FROM posthog.events")[0][0])
 
     monkeypatch.setattr(retries, "time", SimpleNamespace(sleep=wait))
+    monkeypatch.setattr(pipelines, "time", SimpleNamespace(sleep=wait))
     vendor.fail("/query/", status=200, body='{"results": [', cut=True, skip=3)
     run_with_retries("posthog", get_client("713"), "one run", ["events"])
     assert counted == [0]

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from signalroom_dagster.clients import get_client
 from signalroom_dagster.limits import Limit
-from signalroom_dagster.loading.catalog import settings_for
+from signalroom_dagster.registry.catalog import settings_for
+from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.slices import LoadSlice
 from signalroom_dagster.sources.context import SourceContext

@@ -1,0 +1,140 @@
+"""How old the data of a client's sources is: not when something ran last, but up to which moment there is data.
+
+Of files, the newest file's own time. Of what is read by day, the latest moment that a read covers: when it was read, or
+the end of the day that was read, in the zone whose days the source counts. Of a source's tables the oldest counts.
+"""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, field_validator
+
+from signalroom_dagster.config import ConfigurationError, source_settings
+from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry.clients import Client, get_client, load_clients
+from signalroom_dagster.warehouse.access import Query, now, table_exists
+from signalroom_dagster.warehouse.bookkeeping import LEDGER, WINDOWS
+from signalroom_dagster.warehouse.finding import Finding
+
+_LENGTH = re.compile(r"\s*(\d+)\s*([mhd])\s*\Z")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+class Expected(BaseModel):
+    """How fresh a source has to be, such as 26h, 90m or 3d: `fresh_within` under `[sources.<source>]` or a client's.
+
+    `end_date` is the last day there is, of an account that was closed: nothing newer is expected of it.
+    """
+
+    fresh_within: str = "26h"
+    end_date: date | None = None
+
+    @field_validator("fresh_within")
+    @classmethod
+    def _a_length(cls, value: str) -> str:
+        if not _LENGTH.match(value):
+            raise ValueError("write it as 26h, 90m or 3d")
+        return value.strip()
+
+    def within(self) -> timedelta:
+        """The longest age."""
+        return timedelta(**{_UNITS[self.fresh_within[-1]]: int(self.fresh_within[:-1])})
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """How old a table's data is: up to when there is data (UTC-aware), how old it may be, and where it ends."""
+
+    client: Client
+    source: str
+    table: str
+    covered: datetime
+    within: timedelta
+    ends: datetime | None = None
+
+    def is_stale(self, now: datetime) -> bool:
+        """Whether there should be newer data by now."""
+        return min(now, self.ends or now) - self.covered > self.within
+
+    @property
+    def said(self) -> str:
+        """Both in words, in the client's zone."""
+        local, hours = self.covered.astimezone(self.client.zone), self.within.total_seconds() / 3_600
+        return f"{self.table} has data up to {local:%d %b %H:%M %Z}, and should be no older than {hours:g} h"
+
+
+def _closed(age: Age, ends: datetime) -> str:
+    """That no more is to come, in words: an old year's data are as new as they will ever be."""
+    last = (ends.astimezone(age.client.zone) - timedelta(seconds=1)).date()
+    covered = age.covered.astimezone(age.client.zone)
+    return f"closed on {last:%d %b %Y} (end_date), nothing newer is expected: data up to {covered:%d %b %Y %H:%M %Z}"
+
+
+def ages(query: Query) -> Iterator[Age]:
+    """The oldest table of every source of every active client that has been loaded at least once.
+
+    A client's source whose settings cannot be read has none: `declarations` tells of it.
+    """
+    for source in catalog.dlt_sources():
+        tables = catalog.table_facts(source)
+        for client in load_clients().values():
+            if client.status != "active" or source not in client.sources:
+                continue
+            found: list[Age] = []
+            with contextlib.suppress(ConfigurationError):
+                found.extend(age for age in _ages(query, source, client) if age.table in tables)
+            if found:
+                yield min(found, key=lambda age: age.covered)
+
+
+def fresh(query: Query, source: str, table: str, client_id: str, run: str) -> Finding:
+    """There are data as new as `fresh_within` asks for, whenever they were loaded."""
+    for age in _ages(query, source, get_client(client_id)):
+        if age.table == table:
+            present = datetime.now(UTC)
+            is_fresh = not age.is_stale(present)
+            said = _closed(age, age.ends) if is_fresh and age.ends and age.ends <= present else age.said
+            return Finding(is_fresh, said, {"data_up_to": str(age.covered)})
+    return Finding(True, "nothing has been loaded yet", {})
+
+
+def _ages(query: Query, source: str, client: Client) -> Iterator[Age]:
+    expected = source_settings(Expected, source, client.id)
+    ends = _end(expected.end_date, catalog.zone_of_days(source, client)) if expected.end_date else None
+    for table, moment in _covered(query, source, client):
+        yield Age(client, source, table, moment, expected.within(), ends)
+
+
+def _covered(query: Query, source: str, client: Client) -> Iterator[tuple[str, datetime]]:
+    present = now(query)  # what is from the future says nothing
+    if table_exists(query, source, LEDGER):
+        files = query(
+            f"SELECT table_name, max(last_modified) FROM {source}.{LEDGER} "
+            "WHERE _client_id = %s AND status <> 'deleted' AND _loaded_at IS NOT NULL AND last_modified <= %s "
+            "GROUP BY 1",
+            client.id,
+            present,
+        )
+        yield from ((table, moment) for table, moment in files)
+    if table_exists(query, source, WINDOWS):
+        rows = query(
+            f"SELECT resource, day, max(loaded_at) FROM {source}.{WINDOWS} "
+            "WHERE _client_id = %s AND loaded_at <= %s GROUP BY 1, 2",
+            client.id,
+            present,
+        )
+        latest: dict[str, datetime] = {}
+        zone = catalog.zone_of_days(source, client)
+        for resource, day, read_at in rows:
+            covered = min(read_at, _end(day, zone))
+            latest[resource] = max(covered, latest.get(resource, covered))
+        yield from latest.items()
+
+
+def _end(day: date, zone: ZoneInfo) -> datetime:
+    """The moment when a day is over in a time zone."""
+    return datetime.combine(day + timedelta(days=1), time(), zone).astimezone(UTC)

@@ -1,0 +1,237 @@
+"""One load of one source for one client: its own pipeline, its own scratch folder, and what came of it."""
+
+import logging
+import shutil
+import uuid
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from signalroom_dagster import config, logs
+from signalroom_dagster.errors import WrongRequestError
+from signalroom_dagster.loading.table_shapes import fit_tables
+from signalroom_dagster.naming import pipeline_name
+from signalroom_dagster.reference.load import create_reference_tables, load_reference
+from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry.clients import Client
+from signalroom_dagster.retries import decide, repeated, root_error
+from signalroom_dagster.sources.context import Planned, SourceContext, Span
+from signalroom_dagster.warehouse.access import (
+    Query,
+    connected,
+    create_own_tables,
+    exclusive,
+    kept_open,
+    now,
+    read_ledger,
+    table_exists,
+    told,
+    wait_until_reachable,
+)
+from signalroom_dagster.warehouse.bookkeeping import kept_beside
+from signalroom_dagster.warehouse.migrations import OwnTable
+from signalroom_dagster.warehouse.table_columns import read_table_columns
+from signalroom_dagster.warehouse.windows import read_windows
+
+if TYPE_CHECKING:
+    from dlt import Pipeline
+    from dlt.extract import DltSource
+
+log = logging.getLogger(__name__)
+
+WHOLE = Span()
+"""No span asked for: the source chooses what to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A source opened for one client, and the pipeline to run it with; `failures` are known once it has run."""
+
+    source: "DltSource"
+    pipeline: "Pipeline"
+    notes: Mapping[str, Mapping[str, str]]
+    failures: Mapping[str, Exception]
+
+    def check_failures(self) -> None:
+        """Raises what went wrong with a single resource, after the others were loaded; what may pass comes first."""
+        for error in sorted(self.failures.values(), key=lambda error: decide(error, 1).wait is None):
+            raise error
+
+
+@contextmanager
+def open_load(source: str, client: Client, run_id: str, span: Span = WHOLE) -> Generator[Load]:
+    """Open a source and a pipeline that nobody else shares; both end with the block.
+
+    The caller holds `warehouse.exclusive()`. State is never resumed: the scratch folder is new each time, and what
+    has been loaded is read from the warehouse. Raises ConfigurationError and DestinationUnreachableError.
+    """
+    import dlt
+
+    settings = catalog.settings_for(source, client)
+    catalog.check_span(source, span, client)
+    config.anchor_dlt()
+    scratch = scratch_folder(pipeline_name(source, client.id))
+    with _in_our_words(client, source), scratch as folder, kept_open(), closing(destination()) as warehouse:
+        complete_own_tables(source)
+        unfit = fit_tables(source)
+        with connected() as query:
+            context = _context(source, client, run_id, folder, query, span)
+        context.failures.update(unfit)
+        pipeline = dlt.pipeline(
+            pipeline_name(source, client.id),
+            pipelines_dir=str(folder / "dlt"),
+            destination=warehouse,
+            dataset_name=source,
+        )
+        try:
+            with logs.about(client=client.id, source=source, run_id=run_id):
+                opened = catalog.source_module(source).open_source(settings, context)
+                yield Load(opened, pipeline, context.notes, context.failures)
+        finally:
+            pipeline.deactivate()
+
+
+@contextmanager
+def _in_our_words(client: Client, source: str) -> Generator[None]:
+    """Tell a driver's error, and a full disk of this machine, with client and source; what is told already stays."""
+    try:
+        yield
+    except Exception as error:
+        root = root_error(error)
+        if (ours := told(root, f"client {client.id}, source {source}")) is root:
+            raise
+        raise ours from None
+
+
+def run_load(source: str, client: Client, run_id: str, resources: Sequence[str] = (), span: Span = WHOLE) -> None:
+    """One attempt without Dagster: waits for the warehouse, then loads.
+
+    Raises ConfigurationError for an unknown resource, and what the load raises.
+    """
+    wait_until_reachable(log.warning)
+    if catalog.is_reference(source):
+        with exclusive():
+            load_reference(source, client)
+        return
+    with exclusive(), open_load(source, client, run_id, span) as load:
+        known = list(load.source.resources)
+        if unknown := [name for name in resources if name not in known]:
+            raise WrongRequestError(
+                f"{source} of client {client.id} has no resource {', '.join(unknown)} (there are: {', '.join(known)})"
+            )
+        load.pipeline.run(load.source.with_resources(*resources) if resources else load.source)
+        load.check_failures()
+
+
+def run_with_retries(
+    source: str, client: Client, run_id: str, resources: Sequence[str] = (), span: Span = WHOLE
+) -> None:
+    """Load, and try again as `retries` says. Raises the last attempt's error."""
+    load = partial(run_load, source, client, run_id, resources, span)
+    repeated(load, f"client {client.id}, source {source}")
+
+
+def preview_load(
+    source: str, client: Client, resources: Sequence[str] = (), span: Span = WHOLE, run_id: str = "preview"
+) -> list[Planned]:
+    """What a load would do now, and why; loads nothing. Raises ConfigurationError as the load would.
+
+    What `run_id` has committed already is left out.
+    """
+    catalog.check_span(source, span, client)
+    if catalog.is_reference(source):
+        with exclusive():
+            differences = load_reference(source, client, dry_run=True)
+        return [Planned(found.table, found.summary, "as the file says") for found in differences]
+    with exclusive(), connected() as query, scratch_folder(pipeline_name(source, client.id)) as folder:
+        if any(table_exists(query, source, table.own_name) for table in own_tables(source)):
+            complete_own_tables(source)
+        planned = list(catalog.preview(source, client, _context(source, client, run_id, folder, query, span)))
+        return [item for item in planned if not resources or item.resource in resources]
+
+
+def create_tables(source: str) -> None:
+    """Every table that a source declares, empty and typed, where it is not there yet."""
+    if catalog.is_reference(source):
+        create_reference_tables(source)
+        return
+    schema = catalog.known_outline(source).discover_schema()
+    schema._bump_version()  # pyright: ignore[reportPrivateUsage]  # dlt stores no schema that is not marked complete
+    with exclusive(), closing(destination()) as warehouse:
+        fit_tables(source)
+        dataset = warehouse.spec()._bind_dataset_name(source)  # pyright: ignore[reportPrivateUsage]
+        with warehouse.client(schema, dataset) as client:
+            client.initialize_storage()
+            client.update_stored_schema()
+            client.secure_tables()
+        complete_own_tables(source)
+
+
+def complete_own_tables(source: str) -> None:
+    """What a source's schema and the tables that loads keep in it lack, of an earlier release too."""
+    create_own_tables(source, own_tables(source))
+
+
+def own_tables(source: str) -> Sequence[OwnTable]:
+    """The tables that loads keep beside a source's data."""
+    return kept_beside((facts.load or "" for facts in catalog.table_facts(source).values()), source)
+
+
+def destination() -> Any:
+    """The configured warehouse as a dlt destination."""
+    if config.destination_name() == "duckdb":
+        from signalroom_dagster.loading.duckdb import SignalRoomDuckDb
+
+        return SignalRoomDuckDb(credentials=str(config.duckdb_path()), destination_name="duckdb")
+    from signalroom_dagster.loading.postgres import SignalRoomPostgres
+
+    return SignalRoomPostgres(credentials=config.postgres_url(), destination_name="postgres")
+
+
+def _context(source: str, client: Client, run_id: str, folder: Path, query: Query, span: Span) -> SourceContext:
+    return SourceContext(
+        client_id=client.id,
+        source=source,
+        zone=client.zone,
+        currency=client.currency,
+        start_date=client.start_date,
+        run_id=run_id,
+        work_dir=folder,
+        ledger=read_ledger(query, source, client.id),
+        tables=read_table_columns(query, source, client.id, catalog.tables_loaded_by(source, "files")),
+        windows=read_windows(query, source, client.id),
+        started_at=now(query),
+        span=span,
+    )
+
+
+@contextmanager
+def scratch_folder(name: str) -> Generator[Path]:
+    """A new folder for one run, removed at its end; folders that killed runs left behind are removed first."""
+    base = config.work_dir() / name
+    base.mkdir(parents=True, exist_ok=True)
+    for left in base.glob("[!.]*"):
+        _remove_if_abandoned(left)
+    folder = base / uuid.uuid4().hex
+    making = base / f".{folder.name}"  # under its name only once it is locked: nobody takes it for abandoned
+    making.mkdir()
+    with FileLock(making / ".lock"):
+        making.rename(folder)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_if_abandoned(folder: Path) -> None:
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            log.info("removing what an interrupted run left in %s", folder.name)
+            shutil.rmtree(folder, ignore_errors=True)
+    except (Timeout, OSError):
+        return

@@ -1,0 +1,301 @@
+"""Which sources there are, and how one is opened: every folder below `signalroom_dagster.sources` is a source.
+
+What a source package offers stands in `source_folders`. A client whose settings, or files, do not go together with the
+others' is left out of what a source's tables are made of: `left_out` says what is wrong.
+"""
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel
+
+from signalroom_dagster.config import (
+    ConfigurationError,
+    project_dir,
+    settings_state,
+    source_settings,
+    unchecked_settings,
+)
+from signalroom_dagster.errors import WrongRequestError
+from signalroom_dagster.registry.clients import Client, clients_of
+from signalroom_dagster.registry.source_folders import import_source, source_module, source_names
+
+if TYPE_CHECKING:
+    from dlt.extract import DltResource, DltSource
+
+    from signalroom_dagster.sources.context import Planned, SourceContext, Span
+
+
+Built = TypeVar("Built")
+"""What a source's tables are made out as: an outline, or the schemas of reference data."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """What a load and its checks need to know of a table: see `sources.tables.Table`. `load` is "files" or "slices",
+    `columns` their kinds by name."""
+
+    load: str | None
+    key: tuple[str, ...]
+    day: str | None
+    total: str
+    about: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict[str, str])
+    renamed: Mapping[str, str] = field(default_factory=dict[str, str])
+    needed: tuple[str, ...] = ()
+
+
+def is_reference(name: str) -> bool:
+    """Whether a source brings reference data (tables of schema `public` from files in git) instead of dlt resources."""
+    return hasattr(source_module(name), "tables_of")
+
+
+def dlt_sources() -> list[str]:
+    """The sources that are loaded through dlt, each into a schema of its own."""
+    return [name for name in source_names() if not is_reference(name)]
+
+
+def reference_sources() -> list[str]:
+    """The sources of reference data."""
+    return [name for name in source_names() if is_reference(name)]
+
+
+def outline(name: str) -> "DltSource":
+    """Every resource that any client has of a source; reads no secret and opens no connection."""
+    return _outline_as(name, _clients(name), settings_state())[0]
+
+
+def known_outline(name: str) -> "DltSource":
+    """`outline`, and every table that no client has and whose layout is known: models read those, too."""
+    return _outline_as(name, _clients(name), settings_state(), with_known=True)[0]
+
+
+def left_out(name: str) -> Mapping[str, str]:
+    """What is wrong with each client whose settings, or files, a source's tables are made without."""
+    if is_reference(name):
+        return _that_go_together(_clients(name), partial(_reference_tables, name))[1]
+    return _outline_as(name, _clients(name), settings_state())[1]
+
+
+def reference_tables(name: str) -> Mapping[str, Any]:
+    """Every table that any client of a source of reference data has, with its schema."""
+    return _that_go_together(_clients(name), partial(_reference_tables, name))[0]
+
+
+def _reference_tables(name: str, clients: Sequence[str]) -> Mapping[str, Any]:
+    tables = cast("Any", source_module(name)).tables_of(clients, project_dir())
+    models = files("signalroom_dagster.models") / "public"
+    if taken := sorted(table for table in tables if (models / f"{table}.sql").is_file()):
+        raise ConfigurationError(f"a model makes public.{taken[0]}: give the client's table another name")
+    return tables
+
+
+def _that_go_together(
+    clients: Sequence[str], build: Callable[[Sequence[str]], Built]
+) -> tuple[Built, Mapping[str, str]]:
+    """What is made of all clients but those with which it cannot be made; and what is wrong with each of these."""
+    try:
+        return build(clients), {}
+    except Exception:  # whatever unchecked settings make of it: the next lines find out whose they are
+        kept: list[str] = []
+    problems: dict[str, str] = {}
+    for client in clients:
+        try:
+            build([*kept, client])
+        except Exception as error:
+            is_ours = isinstance(error, ConfigurationError)
+            problems[client] = str(error) if is_ours else f"its settings cannot be read ({type(error).__name__})"
+        else:
+            kept.append(client)
+    return build(kept), problems
+
+
+def table_facts(name: str) -> Mapping[str, TableFacts]:
+    """The tables of a source's own schema, by name; of reference data none."""
+    return {} if is_reference(name) else _facts_as(name, _clients(name), settings_state())
+
+
+def known_tables(name: str) -> Mapping[str, TableFacts]:
+    """The tables of `table_facts`, and those that no client has and whose layout is known."""
+    return {} if is_reference(name) else _facts_as(name, _clients(name), settings_state(), with_known=True)
+
+
+@functools.lru_cache(maxsize=64)
+def _outline_as(
+    name: str, clients: Sequence[str], state: int, with_known: bool = False
+) -> tuple["DltSource", Mapping[str, str]]:
+    return _that_go_together(clients, partial(_outline_of, name, with_known=with_known))
+
+
+def _outline_of(name: str, clients: Sequence[str], *, with_known: bool) -> "DltSource":
+    module = source_module(name)
+    build = getattr(module, "known_outline", module.outline) if with_known else module.outline
+    return build(_configured(name, clients))
+
+
+@functools.lru_cache(maxsize=64)
+def _facts_as(name: str, clients: Sequence[str], state: int, with_known: bool = False) -> Mapping[str, TableFacts]:
+    """Asked for again and again while definitions are made, and slow to make out."""
+    source = known_outline(name) if with_known else outline(name)
+    return {table: _facts(resource) for table, resource in source.resources.items()}
+
+
+def _configured(name: str, clients: Sequence[str]) -> Iterator[BaseModel]:
+    """What clients have configured of a source, unchecked and without being complete; no secrets.
+
+    Read only when it is looked at: most sources have the same tables whoever uses them.
+    """
+    yield from _configured_as(name, tuple(clients), settings_state())
+
+
+@functools.lru_cache(maxsize=64)
+def _configured_as(name: str, clients: Sequence[str], state: int) -> Sequence[BaseModel]:
+    model = source_module(name).Settings
+    return [unchecked_settings(model, name, client) for client in clients]
+
+
+def _clients(name: str) -> Sequence[str]:
+    """The clients that use a source, planned ones last: where two do not go together, the active one counts."""
+    return tuple(client.id for client in sorted(clients_of(name), key=lambda client: client.status))
+
+
+def tables_of(name: str) -> list[tuple[str, str]]:
+    """Schema and table of everything that a source brings."""
+    if is_reference(name):
+        return [("public", table) for table in reference_tables(name)]
+    return [(name, table) for table in table_facts(name)]
+
+
+def tables_to_read(name: str) -> list[tuple[str, str]]:
+    """Schema and table of everything of a source that a model may read."""
+    return tables_of(name) if is_reference(name) else [(name, table) for table in known_tables(name)]
+
+
+def tables_loaded_by(name: str, load: str) -> list[str]:
+    """The tables of a source that one kind of load fills: "files" or "slices"."""
+    return [table for table, facts in table_facts(name).items() if facts.load == load]
+
+
+def file_sources() -> list[str]:
+    """The sources that load files."""
+    return [name for name in source_names() if tables_loaded_by(name, "files")]
+
+
+def is_read_by_day(name: str) -> bool:
+    """Whether a source is read by day, so that days can be asked for."""
+    return any(facts.day for facts in table_facts(name).values())
+
+
+def schemas() -> list[str]:
+    """Every schema of the warehouse that we keep tables in."""
+    return sorted({*dlt_sources(), "public", "reports", "analysis", "events"})
+
+
+def check_span(name: str, span: "Span", client: Client | None = None) -> None:
+    """Raises WrongRequestError when days are asked for of a source that is not read by day, or for days that for the
+    client are all still to come: nothing would be read, and all look well."""
+    if span.is_asked and not is_read_by_day(name):
+        raise WrongRequestError(f"{name} is not read by day: it always loads whatever is new, leave out the dates")
+    today = datetime.now(client.zone).date() if client else None
+    if client and span.since and today and span.since > today:
+        raise WrongRequestError(f"the days since {span.since} are still to come: client {client.id} is at {today}")
+
+
+def listing_digests(name: str, client: Client) -> Mapping[str, str]:
+    """What a client's files look like now, as one short text per resource: equal text, nothing new.
+
+    Raises ConfigurationError, and what the file system raises.
+    """
+    return source_module(name).listing_digests(settings_for(name, client), client.id)
+
+
+def preview(name: str, client: Client, context: "SourceContext") -> Iterable["Planned"]:
+    """What a load would do, without doing it. Raises what opening the source raises."""
+    return source_module(name).preview(settings_for(name, client), context)
+
+
+def probe(name: str, client: Client) -> str:
+    """Ask a client's account whether it answers. Raises ConfigurationError and what the account's refusal raises."""
+    return source_module(name).probe(settings_for(name, client), client.id)
+
+
+def requests_per_minute(name: str, client: Client) -> int | None:
+    """How many requests a minute a client's account takes: the tightest of the limits in its settings."""
+    limits = [value for key, value in settings_for(name, client) if key.endswith("_per_minute")]
+    return min(limits, default=None)
+
+
+def describe(name: str, resource: "DltResource") -> str:
+    """What the asset page says of a resource: what it holds and the key of its rows, then its source's docstring."""
+    facts = table_facts(name).get(resource.name)
+    own = [facts.about] if facts else []
+    if facts and facts.key:
+        own.append(f"Grain: {', '.join(('client', *facts.key[1:]))}.")
+    return f"{' '.join(own)}\n\n{inspect.getdoc(import_source(name)) or ''}".strip()
+
+
+def source_file(name: str) -> Path:
+    """The file that a reader of a source opens first."""
+    return Path(str(import_source(name).__file__))
+
+
+def title(name: str) -> str:
+    """A source's name as its vendor writes it, which is how its own text does: RedTrack for redtrack."""
+    words = name.replace("_", " ")
+    found = re.search(rf"\b{re.escape(words)}\b", inspect.getdoc(import_source(name)) or "", re.IGNORECASE)
+    return found[0] if found else words.capitalize()
+
+
+def settings_for(name: str, client: Client) -> BaseModel:
+    """The validated settings of one source for one client.
+
+    Raises ConfigurationError when the client does not use the source, or when a key is missing or wrong.
+    """
+    module = source_module(name)
+    if name not in client.sources:
+        raise WrongRequestError(f"client {client.id} does not use {name}: add it to `sources` in its client.toml")
+    check_shared(name, client)
+    return source_settings(module.Settings, name, client.id)
+
+
+def check_shared(name: str, client: Client) -> None:
+    """Raises ConfigurationError for what may not stand in two clients' settings at once.
+
+    What a planned client has never stops an active one.
+    """
+    module = source_module(name)
+    if check := getattr(module, "check_shared", None):
+        others = [each for each in clients_of(name) if client.status == "planned" or each.status == "active"]
+        check(client.id, {each.id: unchecked_settings(module.Settings, name, each.id) for each in others})
+
+
+def zone_of_days(name: str, client: Client) -> ZoneInfo:
+    """The time zone whose days a source counts for a client: the client's own, unless its settings say `timezone`."""
+    zone = getattr(unchecked_settings(source_module(name).Settings, name, client.id), "timezone", None)
+    return ZoneInfo(zone) if isinstance(zone, str) and zone in available_timezones() else client.zone
+
+
+def _facts(resource: "DltResource") -> TableFacts:
+    schema: Any = resource.compute_table_schema()
+    key = tuple(name for name, hint in schema["columns"].items() if hint.get("primary_key"))
+    documented = inspect.getdoc(resource._pipe.gen)  # pyright: ignore[reportPrivateUsage]
+    about = schema.get("description") or documented or ""
+    return TableFacts(
+        load=schema.get("x-load"),
+        key=key,
+        day=schema.get("x-day"),
+        total=schema.get("x-total") or "rows",
+        about=about,
+        columns={name: hint.get("data_type", "") for name, hint in schema["columns"].items()},
+        renamed=schema.get("x-renamed") or {},
+        needed=tuple(schema.get("x-needed") or ()),
+    )

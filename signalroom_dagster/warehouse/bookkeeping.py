@@ -1,0 +1,121 @@
+"""The tables that the load itself keeps beside a source's data: of files the ledger and the rejected rows, of slices
+the windows and the restatements.
+
+Written once in SQL that Postgres and DuckDB both read; what a table of an earlier release lacks is added by
+`migrations`. Their rows change only inside the transaction that loads a file or a slice.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from signalroom_dagster.warehouse.migrations import OwnTable
+
+LEDGER = "files"
+REJECTED = "rejected_rows"
+WINDOWS = "windows"
+RESTATEMENTS = "restatements"
+
+OURS = frozenset({"_client_id", "_loaded_at"})
+"""What every table of a source has from its creation on: one without them was made by another system."""
+
+LEDGER_COLUMNS = {
+    "_client_id": "varchar NOT NULL",
+    "_file_name": "varchar NOT NULL",
+    "table_name": "varchar NOT NULL",
+    "etag": "varchar",
+    "size": "bigint",
+    "last_modified": "timestamp with time zone",
+    "rows_in_file": "bigint",
+    "rows_loaded": "bigint",
+    "rows_rejected": "bigint",
+    "rows_filtered": "bigint",
+    "status": "varchar NOT NULL",
+    "reason": "varchar",
+    "_file_date": "date",
+    "_loaded_at": "timestamp with time zone",
+    "run_id": "varchar",
+}
+"""The file ledger; one row per (client, file), its key."""
+
+REJECTED_COLUMNS = {
+    "_client_id": "varchar NOT NULL",
+    "_file_name": "varchar NOT NULL",
+    "_row_id": "bigint NOT NULL",
+    "_file_date": "date",
+    "_loaded_at": "timestamp with time zone",
+    "reason": "varchar",
+    "line": "bigint",
+    "raw": "varchar",
+}
+"""Records that could not be read; `line` is the physical line in the file, `raw` only where policy allows it."""
+
+
+WINDOWS_COLUMNS = {
+    "_client_id": "varchar NOT NULL",
+    "resource": "varchar NOT NULL",
+    "day": "date NOT NULL",
+    "rows": "bigint NOT NULL",
+    "vendor_total": "numeric(20, 4)",
+    "read_cursor": "varchar",
+    "swept_at": "timestamp with time zone",
+    "loaded_at": "timestamp with time zone NOT NULL",
+    "run_id": "varchar NOT NULL",
+    "set_aside": "json",
+}
+"""What was read when; one row per (client, resource, day), its key. `day` is the client's; of what is not read by day,
+the day of the load. `set_aside` says which cells became NULL or were cleaned and which rows were left out; NULL when
+everything could be read."""
+
+RESTATEMENTS_COLUMNS = {
+    "_client_id": "varchar NOT NULL",
+    "resource": "varchar NOT NULL",
+    "day": "date NOT NULL",
+    "key": "varchar NOT NULL",
+    "before": "json",
+    "after": "json",
+    "seen_at": "timestamp with time zone NOT NULL",
+    "run_id": "varchar NOT NULL",
+}
+"""What a vendor changed on a day that was over: the figures before (NULL: there was no such row) and after (NULL: it is
+gone)."""
+
+
+def move_aside(schema: str, table: str) -> str:
+    """The statement that keeps a table of another system under another name."""
+    return f"ALTER TABLE {schema}.{table} RENAME TO {table}_before"
+
+
+def kept_beside(loads: Iterable[str], schema: str) -> list[OwnTable]:
+    """The tables that some kinds of load ("files", "slices") keep in a schema; of any other load none."""
+    kept = [table for load in sorted({*loads} & {*KEPT}) for table in KEPT[load]]
+    return [replace(table, name=f"{schema}.{table.name}") for table in kept]
+
+
+def upsert(table: str, columns: Mapping[str, str], key: Sequence[str], kept: Sequence[str] = ()) -> str:
+    """INSERT … ON CONFLICT for one row, with %s for every column in order; NULL does not overwrite what is `kept`."""
+    names = list(columns)
+    updates = ", ".join(
+        f"{name} = coalesce(EXCLUDED.{name}, old.{name})" if name in kept else f"{name} = EXCLUDED.{name}"
+        for name in names
+        if name not in key
+    )
+    return (
+        f"INSERT INTO {table} AS old ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))}) "
+        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates}"
+    )
+
+
+LEDGER_KEY = ("_client_id", "_file_name")
+WINDOWS_KEY = ("_client_id", "resource", "day")
+
+KEPT: Mapping[str, Sequence[OwnTable]] = {
+    "files": (
+        OwnTable(LEDGER, LEDGER_COLUMNS, LEDGER_KEY),
+        OwnTable(REJECTED, REJECTED_COLUMNS, indexes={"rejected_rows_file_idx": "(_client_id, _file_name)"}),
+    ),
+    "slices": (
+        OwnTable(WINDOWS, WINDOWS_COLUMNS, WINDOWS_KEY),
+        OwnTable(RESTATEMENTS, RESTATEMENTS_COLUMNS, indexes={"restatements_run_idx": "(_client_id, run_id)"}),
+    ),
+}
+"""The tables that each kind of load keeps, without their schema."""
