@@ -3,7 +3,7 @@
 import logging
 import shutil
 import uuid
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,10 +15,12 @@ from filelock import FileLock, Timeout
 from signalroom_dagster import config, logs
 from signalroom_dagster.errors import WrongRequestError
 from signalroom_dagster.loading.table_shapes import fit_tables
+from signalroom_dagster.loading.windowed import open_source, preview
 from signalroom_dagster.naming import pipeline_name
 from signalroom_dagster.reference.load import create_reference_tables, load_reference
 from signalroom_dagster.registry import catalog
 from signalroom_dagster.registry.clients import Client
+from signalroom_dagster.registry.source_folders import is_windowed
 from signalroom_dagster.retries import decide, repeated, root_error
 from signalroom_dagster.sources.context import Planned, SourceContext, Span
 from signalroom_dagster.warehouse.access import (
@@ -90,7 +92,7 @@ def open_load(source: str, client: Client, run_id: str, span: Span = WHOLE) -> G
         )
         try:
             with logs.about(client=client.id, source=source, run_id=run_id):
-                opened = catalog.source_module(source).open_source(settings, context)
+                opened = _opened(source, settings, context)
                 yield Load(opened, pipeline, context.notes, context.failures)
         finally:
             pipeline.deactivate()
@@ -151,8 +153,18 @@ def preview_load(
     with exclusive(), connected() as query, scratch_folder(pipeline_name(source, client.id)) as folder:
         if any(table_exists(query, source, table.own_name) for table in own_tables(source)):
             complete_own_tables(source)
-        planned = list(catalog.preview(source, client, _context(source, client, run_id, folder, query, span)))
+        planned = list(_previewed(source, client, _context(source, client, run_id, folder, query, span)))
         return [item for item in planned if not resources or item.resource in resources]
+
+
+def _opened(source: str, settings: Any, context: SourceContext) -> "DltSource":
+    module = catalog.source_module(source)
+    return open_source(module, settings, context) if is_windowed(module) else module.open_source(settings, context)
+
+
+def _previewed(source: str, client: Client, context: SourceContext) -> Iterable[Planned]:
+    module, settings = catalog.source_module(source), catalog.settings_for(source, client)
+    return preview(module, settings, context) if is_windowed(module) else module.preview(settings, context)
 
 
 def create_tables(source: str) -> None:

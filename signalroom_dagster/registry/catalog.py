@@ -6,8 +6,7 @@ others' is left out of what a source's tables are made of: `left_out` says what 
 
 import functools
 import inspect
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -18,21 +17,16 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel
 
-from signalroom_dagster.config import (
-    ConfigurationError,
-    project_dir,
-    settings_state,
-    source_settings,
-    unchecked_settings,
-)
-from signalroom_dagster.errors import WrongRequestError
+from signalroom_dagster.config import project_dir, settings_state, source_settings, unchecked_settings
+from signalroom_dagster.errors import ConfigurationError, WrongRequestError
+from signalroom_dagster.registry.client_words import said_of_client
 from signalroom_dagster.registry.clients import Client, clients_of
-from signalroom_dagster.registry.source_folders import import_source, source_module, source_names
+from signalroom_dagster.registry.source_folders import import_source, is_windowed, source_module, source_names
 
 if TYPE_CHECKING:
     from dlt.extract import DltResource, DltSource
 
-    from signalroom_dagster.sources.context import Planned, SourceContext, Span
+    from signalroom_dagster.sources.context import Span
 
 
 Built = TypeVar("Built")
@@ -55,7 +49,7 @@ class TableFacts:
 
 
 def is_reference(name: str) -> bool:
-    """Whether a source brings reference data (tables of schema `public` from files in git) instead of dlt resources."""
+    """Whether a source brings reference data: tables of schema `public` from files in git."""
     return hasattr(source_module(name), "tables_of")
 
 
@@ -137,7 +131,11 @@ def _outline_as(
 
 
 def _outline_of(name: str, clients: Sequence[str], *, with_known: bool) -> "DltSource":
-    module = source_module(name)
+    module: Any = source_module(name)
+    if is_windowed(module):
+        from signalroom_dagster.sources.slicing import outline_of_tables
+
+        return outline_of_tables(name, module.TABLES)
     build = getattr(module, "known_outline", module.outline) if with_known else module.outline
     return build(_configured(name, clients))
 
@@ -176,7 +174,7 @@ def tables_of(name: str) -> list[tuple[str, str]]:
 
 
 def tables_to_read(name: str) -> list[tuple[str, str]]:
-    """Schema and table of everything of a source that a model may read."""
+    """Everything of a source that a model may read."""
     return tables_of(name) if is_reference(name) else [(name, table) for table in known_tables(name)]
 
 
@@ -191,7 +189,7 @@ def file_sources() -> list[str]:
 
 
 def is_read_by_day(name: str) -> bool:
-    """Whether a source is read by day, so that days can be asked for."""
+    """Whether days of a source can be asked for."""
     return any(facts.day for facts in table_facts(name).values())
 
 
@@ -218,14 +216,13 @@ def listing_digests(name: str, client: Client) -> Mapping[str, str]:
     return source_module(name).listing_digests(settings_for(name, client), client.id)
 
 
-def preview(name: str, client: Client, context: "SourceContext") -> Iterable["Planned"]:
-    """What a load would do, without doing it. Raises what opening the source raises."""
-    return source_module(name).preview(settings_for(name, client), context)
-
-
 def probe(name: str, client: Client) -> str:
     """Ask a client's account whether it answers. Raises ConfigurationError and what the account's refusal raises."""
-    return source_module(name).probe(settings_for(name, client), client.id)
+    module, settings = source_module(name), settings_for(name, client)
+    if not is_windowed(module):
+        return module.probe(settings, client.id)
+    with said_of_client(name, client.id, list(type(settings).model_fields)):
+        return cast("Any", module).probe(settings)
 
 
 def requests_per_minute(name: str, client: Client) -> int | None:
@@ -249,10 +246,8 @@ def source_file(name: str) -> Path:
 
 
 def title(name: str) -> str:
-    """A source's name as its vendor writes it, which is how its own text does: RedTrack for redtrack."""
-    words = name.replace("_", " ")
-    found = re.search(rf"\b{re.escape(words)}\b", inspect.getdoc(import_source(name)) or "", re.IGNORECASE)
-    return found[0] if found else words.capitalize()
+    """A source's name as its vendor writes it: its `TITLE`, if it says one."""
+    return getattr(import_source(name), "TITLE", name.replace("_", " ").capitalize())
 
 
 def settings_for(name: str, client: Client) -> BaseModel:
@@ -272,8 +267,7 @@ def check_shared(name: str, client: Client) -> None:
 
     What a planned client has never stops an active one.
     """
-    module = source_module(name)
-    if check := getattr(module, "check_shared", None):
+    if check := getattr(module := source_module(name), "check_shared", None):
         others = [each for each in clients_of(name) if client.status == "planned" or each.status == "active"]
         check(client.id, {each.id: unchecked_settings(module.Settings, name, each.id) for each in others})
 

@@ -1,9 +1,11 @@
 """The source packages: every folder below `signalroom_dagster.sources` is a source.
 
-A source package offers `Settings` (a pydantic model), `outline(configured)` (every resource, nothing loaded),
+A source package of an API offers a dlt source with the folder's name and plain arguments, `TABLES` (what its resources
+hold, see `sources.tables`), `Settings` (a pydantic model with a field for each argument that is a client's to say) and
+`probe(settings)` (whether the account answers).
+One with a way of its own offers `Settings`, `outline(configured)` (every resource, nothing loaded),
 `open_source(settings, context)` (the real thing for one client), `preview(settings, context)` (what a load would do)
-and `probe(settings, client_id)` (whether the account answers); one that loads files also
-`listing_digests(settings, client_id)`.
+and `probe(settings, client_id)`; one that loads files also `listing_digests(settings, client_id)`.
 Optional is `check_shared(client_id, configured)` (what may not stand in two clients' settings at once). A source of
 reference data offers `Settings`, `probe` and what `reference.ReferenceModule` says instead. There is no list to keep.
 A folder that cannot be imported, or lacks any of that, is no source: `refused_sources` says why.
@@ -14,7 +16,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pydantic import BaseModel
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from signalroom_dagster.sources.context import Planned, SourceContext
 
 _OF_DLT = ("Settings", "outline", "open_source", "preview", "probe")
+_OF_API = ("Settings", "TABLES", "probe")
 _OF_REFERENCE = ("Settings", "tables_of", "read", "ignored_files", "probe")
 
 
@@ -77,13 +80,24 @@ def _refusal(name: str) -> str:
     folder = f"signalroom_dagster/sources/{name}"
     try:
         module = import_source(name)
-        is_reference = hasattr(module, "tables_of")
-        missing = [part for part in (_OF_REFERENCE if is_reference else _OF_DLT) if not hasattr(module, part)]
-        if not missing and not is_reference:
+        expected = _expected_of(module, name)
+        missing = [part for part in expected if not hasattr(module, part)]
+        if not missing and expected is _OF_DLT:
             cast("SourceModule", module).outline(())
     except Exception as error:  # whatever its code raises: the other sources still load
         return f"{folder} cannot be imported: {type(error).__name__}: {error}"
     return f"{folder} does not offer {', '.join(missing)}" if missing else ""
+
+
+def _expected_of(module: ModuleType, name: str) -> Sequence[str]:
+    if hasattr(module, "tables_of"):
+        return _OF_REFERENCE
+    return (*_OF_API, name) if is_windowed(module) else _OF_DLT
+
+
+def is_windowed(module: Any) -> bool:
+    """Whether a source is a plain dlt source, whose windows `loading.windowed` loads."""
+    return hasattr(module, "TABLES") and not hasattr(module, "open_source")
 
 
 def source_module(name: str) -> SourceModule:

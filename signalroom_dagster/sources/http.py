@@ -17,9 +17,9 @@ import msgspec
 
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.https import trusted
+from signalroom_dagster.json_text import decoded
 from signalroom_dagster.limits import Limit
 from signalroom_dagster.redaction import mask_foreign
-from signalroom_dagster.sources.json_text import decoded
 
 if TYPE_CHECKING:
     import httpx
@@ -77,8 +77,8 @@ class Api:
     """
 
     source: str
-    client_id: str
     base_url: str
+    client_id: str = ""
     key_name: str
     limit: Limit
     secrets: tuple[str, ...] = ()
@@ -127,7 +127,7 @@ class Api:
         except (httpx.InvalidURL, httpx.UnsupportedProtocol):
             raise ConfigurationError(self.about(method, path, "cannot be asked: base_url is not a URL")) from None
         except (httpx.LocalProtocolError, UnicodeEncodeError):
-            what = f"cannot be asked: {self.key_name} holds a line end, or a letter that no key has"
+            what = f"cannot be asked; check {self.key_name}: it holds a line end, or a letter that no key has"
             raise ConfigurationError(self.about(method, path, what)) from None
         except httpx.RequestError as error:
             raise VendorUnreachableError(self.about(method, path, _failure(error))) from None
@@ -135,7 +135,8 @@ class Api:
 
     def about(self, method: str, path: str, what: str) -> str:
         """One sentence on a request: for which client and source, what was asked, and what came of it."""
-        return f"client {self.client_id}, source {self.source}: {method} {path} {what}"
+        client = f"client {self.client_id}, " if self.client_id else ""
+        return f"{client}source {self.source}: {method} {path} {what}"
 
     def _checked(self, method: str, path: str, answer: "httpx.Response") -> Any:
         body = _json(answer)

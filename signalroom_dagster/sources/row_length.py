@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from signalroom_dagster.sources.json_text import shortened
+from signalroom_dagster.json_text import shortened
 from signalroom_dagster.sources.tables import Oddity, Table
 
 LONGEST_ROW = 1_000_000

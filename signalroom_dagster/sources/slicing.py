@@ -10,57 +10,46 @@ import time
 import traceback
 import uuid
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO, TypeAlias
 
 import dlt
-from dlt.extract import DltResource
+from dlt.extract import DltResource, DltSource
 
+from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.slices import Figure, LoadSlice, Replaces
 from signalroom_dagster.sources.context import Planned, SourceContext
 from signalroom_dagster.sources.days import each_day, finished
 from signalroom_dagster.sources.http import VendorDataError, VendorError, VendorUnreachableError
-from signalroom_dagster.sources.row_length import fit
-from signalroom_dagster.sources.set_aside import LeftOut, SetAside, key_of
-from signalroom_dagster.sources.tables import TAGS, Oddity, Row, Table, cells_of
-from signalroom_dagster.sources.totals import Counts, disagreement, missing
+from signalroom_dagster.sources.resources import Answer, Reading, typed_rows
+from signalroom_dagster.sources.tables import TAGS, Row, Table
+from signalroom_dagster.sources.totals import disagreement, missing
 from signalroom_dagster.tickets import offer
 
 log = logging.getLogger(__name__)
 
 OF_THE_ACCOUNT = (401, 429)  # refusals that meet every table of an account alike: asking on would only be refused again
-LONGEST_KEY = 500  # characters: an index of Postgres takes entries of 2,704 bytes
 
 OTHER_SHAPE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """What reading raises that meets something else than it expects."""
 
 
-@dataclass(slots=True)
-class Answer:
-    """What reading a slice gives: rows, and what is known once they all have been read.
-
-    `totals` is what the vendor itself says of each day, `cursor` the source's mark for its next run; a source may
-    fill both while its rows are consumed. `counts` are further totals, by column and day: of rows that bring no money.
-    """
-
-    rows: Iterable[Row | LeftOut]
-    totals: dict[date, Figure] = field(default_factory=dict[date, Figure])
-    cursor: str | None = None
-    counts: Counts = field(default_factory=dict[str, Mapping[date, Figure]])
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
     """One piece of work: the days it covers, which follow each other, what it replaces, how to read it, and how many
-    requests that takes at least; how many pages there are, only the vendor knows."""
+    requests that takes at least; how many pages there are, only the vendor knows.
+
+    It is read as an answer in the vendor's shape, or as `rows` by column name, which fill a `Reading`.
+    """
 
     days: tuple[date, ...]
-    read: Callable[[], Answer]
+    read: Callable[[], Answer] | None = None
+    rows: Callable[[Reading], Iterable[Row]] | None = None
     replaces: Replaces = "days"
     why: str = ""
     requests: int = 1
@@ -92,6 +81,11 @@ def table_resources(
         yield resource.apply_hints(additional_table_hints=hints)(table, (plans or {}).get(name), context)
     yield windows
     yield restatements
+
+
+def outline_of_tables(name: str, tables: Mapping[str, Table]) -> DltSource:
+    """Every resource that a load of these tables has, for whoever declares them; asks nothing."""
+    return dlt.source(partial(table_resources, tables), name=name, max_table_nesting=0)()
 
 
 def planned(plans: Mapping[str, Plan], context: SourceContext) -> Iterator[Planned]:
@@ -144,8 +138,7 @@ def _read_unless_failed(table: Table, piece: Slice, context: SourceContext) -> L
     if table.name in context.failures:
         return None
     try:
-        with _answers_in_words(table, piece, context):
-            return read_slice(table, piece, context)
+        return read_slice(table, piece, context)
     except (VendorDataError, VendorError, VendorUnreachableError) as error:
         if getattr(error, "status", None) in OF_THE_ACCOUNT:
             raise
@@ -155,11 +148,16 @@ def _read_unless_failed(table: Table, piece: Slice, context: SourceContext) -> L
 
 
 @contextmanager
-def _answers_in_words(table: Table, piece: Slice, context: SourceContext) -> Generator[None]:
-    """Say where an answer had another shape than its reader takes for granted: Python's own words would quote it, and
-    name neither client nor table."""
+def _in_our_words(table: Table, piece: Slice, context: SourceContext) -> Generator[None]:
+    """Say for which client and table what went wrong, and where an answer had another shape than its reader takes for
+    granted: Python's own words would quote it."""
     try:
         yield
+    except (VendorDataError, VendorError, VendorUnreachableError, ConfigurationError) as error:
+        said = str(error)
+        if said.startswith(f"{table.name}: "):
+            error.args = (_subject(table, context, said.removeprefix(f"{table.name}: ")),)
+        raise
     except OTHER_SHAPE as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
@@ -174,7 +172,8 @@ def read_slice(table: Table, piece: Slice, context: SourceContext) -> LoadSlice:
     nothing is replaced then. See `totals` for what agrees.
     """
     for attempt in (1, 2):
-        loaded, off = _read_once(table, piece, context)
+        with _in_our_words(table, piece, context):
+            loaded, off = _read_once(table, piece, context)
         if not off:
             return loaded
         Path(loaded.body).unlink()
@@ -185,25 +184,26 @@ def read_slice(table: Table, piece: Slice, context: SourceContext) -> LoadSlice:
 
 def _read_once(table: Table, piece: Slice, context: SourceContext) -> tuple[LoadSlice, str]:
     """The slice, and what keeps it from being loaded."""
-    read_at, started = context.now(), time.monotonic()
-    answer, aside = piece.read(), SetAside()
+    read_at, started, reading = context.now(), time.monotonic(), Reading()
     body = context.work_dir / f"{uuid.uuid4().hex}.rows.csv"
+    tags = [context.client_id, context.loaded_at]
     counted: Counter[date] = Counter()
     measured: dict[date, Figure] = {}
-    places = {name: len(TAGS) + [column.name for column in table.columns].index(name) for name in answer.counts}
-    tallies: dict[str, dict[date, Figure]] = {name: {} for name in places}
+    tallies: dict[str, dict[date, Figure]] = {}
+    rows = 0
     with body.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(_Lines(file), lineterminator="\r\n")
-        days = frozenset(piece.days) if piece.replaces == "days" else None
-        rows = 0
-        for cells, day, amount in _cells(table, answer.rows, context, days, aside):
+        for row in _rows(table, piece, reading):
+            cells = [*tags, *row.values()]
             writer.writerow([*cells, rows] if piece.replaces == "keys" else cells)
             rows += 1
-            at = day or piece.days[-1]
+            at = date.fromisoformat(row[table.day]) if table.day else piece.days[-1]
             counted[at] += 1
-            measured[at] = measured.get(at, 0) + amount
-            for name, place in places.items():
-                tallies[name][at] = tallies[name].get(at, 0) + (cells[place] or 0)
+            measured[at] = measured.get(at, 0) + (1 if table.total == "rows" else row[table.total] or 0)
+            for name in reading.counts:
+                tally = tallies.setdefault(name, {})
+                tally[at] = tally.get(at, 0) + (row[name] or 0)
+    aside = reading.aside
     log.info("%s: %s rows in %.1f s", _subject(table, context, piece.what), f"{rows:,}", time.monotonic() - started)
     if str(aside):
         log.warning("%s", _subject(table, context, f"{piece.what}: {aside}"))
@@ -221,16 +221,26 @@ def _read_once(table: Table, piece: Slice, context: SourceContext) -> tuple[Load
         body=str(body),
         rows=rows,
         rows_by_day=counted if table.day else {piece.days[-1]: rows},
-        totals=answer.totals,
+        totals=reading.totals if reading.counted is None else {piece.days[-1]: reading.counted},
         set_aside=aside.by_day(piece.days),
-        cursor=answer.cursor,
+        cursor=reading.cursor,
         finished_days=finished(piece.days, context, table.name),
         read_at=read_at,
         run_id=context.run_id,
         failures=context.failures,
     )
+    if reading.notes:
+        context.notes[table.name] = reading.notes
     off = disagreement(table, loaded, measured, aside, context.zone)
-    return loaded, off or missing(answer.counts, tallies, loaded, aside, context.zone)
+    return loaded, off or missing(reading.counts, tallies, loaded, aside, context.zone)
+
+
+def _rows(table: Table, piece: Slice, reading: Reading) -> Iterable[Row]:
+    if piece.rows:
+        return piece.rows(reading)
+    if not piece.read:
+        return ()
+    return typed_rows(table, piece.read(), reading, frozenset(piece.days) if piece.replaces == "days" else None)
 
 
 class _Lines:
@@ -242,57 +252,6 @@ class _Lines:
 
     def write(self, line: str) -> None:
         self._file.write(line[:-2] + "\n")
-
-
-def _cells(
-    table: Table, rows: Iterable[Row | LeftOut], context: SourceContext, days: frozenset[date] | None, aside: SetAside
-) -> Iterator[tuple[list[Any], date | None, Figure]]:
-    """Each row's cells in the table's order, its day, and what it adds to the table's total.
-
-    A row without a key or a day that can be read is left out. Raises VendorDataError where that is most of them: then
-    it is not the rows that are odd. Raises it too for a row of a day that was not asked for.
-    """
-    names = [column.name for column in table.columns]
-    values = cells_of(table.columns)
-    keys = [names.index(name) for name in table.key]
-    at = names.index(table.day) if table.day else None
-    summed = names.index(table.total) if table.total != "rows" else None
-    tags = [context.client_id, context.loaded_at]
-    kept = left_out = 0
-    for row in rows:
-        if isinstance(row, LeftOut):
-            aside.row(row)
-            left_out += 1
-            continue
-        odd: list[Oddity] = []
-        found = values(row, odd)
-        key = [found[place] for place in keys]
-        day = date.fromisoformat(found[at]) if at is not None and found[at] else None
-        if reason := _missing(table, key, day, odd):
-            left_out += 1
-            aside.row(LeftOut(reason, key_of(table.key, key), day))
-            continue
-        if days is not None and at is not None and day not in days:
-            raise VendorDataError(_subject(table, context, f"a row of {day} among those of {min(days)} to {max(days)}"))
-        odd += fit(table, found)
-        for column, what in odd:
-            aside.cell(column, what, key_of(table.key, key), day)
-        kept += 1
-        yield tags + found, day, 1 if summed is None else found[summed] or 0
-    if left_out > kept:
-        raise VendorDataError(_subject(table, context, f"only {kept} of {left_out + kept} rows can be read: {aside}"))
-
-
-def _missing(table: Table, key: Sequence[Any], day: date | None, odd: Sequence[Oddity]) -> str:
-    """Why a row cannot be told from others or put to a day; empty when it can."""
-    why = "".join(
-        f"; {column} is {what.partition(',')[0]}" for column, what in odd if column in {*table.key, table.day}
-    )
-    if any(cell is None for cell in key):
-        return f"without its key ({', '.join(table.key)}){why}"
-    if any(isinstance(cell, str) and len(cell) > LONGEST_KEY for cell in key):
-        return f"with a key of more than {LONGEST_KEY} characters"
-    return "" if day or not table.day else f"without its day ({table.day}){why}"
 
 
 def _subject(table: Table, context: SourceContext, what: str) -> str:

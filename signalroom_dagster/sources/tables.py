@@ -9,27 +9,23 @@ Vendors' empty text is NULL everywhere. Money is decimal with four places, round
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from datetime import date
 from importlib.resources import files
-from math import isfinite
 from typing import Any, TypeAlias, cast
 
-from signalroom_dagster.sources.json_text import UNSTORABLE, Cleaned, checked, clean, encoded
+from signalroom_dagster.json_text import UNSTORABLE, Cleaned
+from signalroom_dagster.kinds import CONVERTERS, DATA_TYPES, UNREADABLE, Convert
+from signalroom_dagster.slices import Figure, Replaces
 
 Row: TypeAlias = Mapping[str, Any]
-Convert: TypeAlias = Callable[[Any], Any]
 Oddity: TypeAlias = tuple[str, str]
 """A column, and why its cell in some row is NULL or not quite as the vendor sent it."""
 
+Counts: TypeAlias = Mapping[str, Mapping[date, Figure]]
+"""Totals by column and day."""
+
 NUMBERED = ("_id", "_code")
 """How columns end whose numbers name something."""
-PLACES = Decimal("0.0001")
-MOST_DIGITS = 40
-LARGEST_INTEGER = 2**63 - 1
-LARGEST_DECIMAL = Decimal("99999999999999.9999")
-UNREADABLE = (ValueError, TypeError, ArithmeticError, AttributeError, RecursionError)
-"""What a converter raises for a value that its kind cannot hold."""
 TAGS: Mapping[str, str] = {"_client_id": "text", "_loaded_at": "timestamp"}
 """The columns that lead every row of an API table, with their dlt types."""
 TAGS_ABOUT = {"_client_id": "the client whose row it is", "_loaded_at": "when this version of the row was loaded, UTC"}
@@ -47,7 +43,7 @@ class Column:
     @property
     def data_type(self) -> str:
         """dlt's name for the type."""
-        return _DATA_TYPES.get(self.kind, self.kind)
+        return DATA_TYPES.get(self.kind, self.kind)
 
     @property
     def value(self) -> Convert:
@@ -67,6 +63,10 @@ class Table:
     are those that the vendor always sends and models count on: a reading without them is not loaded. `total` is what
     the vendor's own total counts: "rows", or the column to sum. `renamed` says what columns were called in earlier
     releases, by their name of today: their tables are altered.
+
+    `replaces` says what a reading takes the place of: its days, all of the client's rows, or the rows with its keys.
+    `longest` is how many days are asked for at once, `requests` how many requests that takes at least. Days that were
+    over are read again, where a run is asked to look back deeper, only of a table that `deepens`: whose rows change.
     """
 
     name: str
@@ -78,6 +78,10 @@ class Table:
     needed: tuple[str, ...] = ()
     total: str = "rows"
     renamed: Mapping[str, str] = field(default_factory=dict[str, str])
+    replaces: Replaces = "days"
+    longest: int = 1
+    requests: int = 1
+    deepens: bool = True
     hints: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -145,7 +149,9 @@ def _cell(column: Column, row: Row, odd: list[Oddity]) -> Any:
 def _table(name: str, described: dict[str, Any]) -> Table:
     columns, key = columns_of(described["columns"]), tuple(described["key"])
     counted = [column.name for column in columns if _is_counted(column, key)] if "day" in described else []
-    rest = {name: described[name] for name in ("about", "day", "total", "renamed") if name in described}
+    optional = ("about", "day", "total", "renamed", "replaces", "longest", "requests", "deepens")
+    rest: dict[str, Any] = {"replaces": "days" if "day" in described else "client"}
+    rest |= {name: described[name] for name in optional if name in described}
     figures, needed = tuple(described.get("figures", counted)), tuple(described.get("needed", ()))
     return Table(name=name, key=key, columns=columns, figures=figures, needed=needed, **rest)
 
@@ -168,127 +174,3 @@ def _down(row: Any, path: tuple[str, ...]) -> Any:
             return None
         row = cast("Row", row).get(step)
     return row
-
-
-def as_text(value: Any) -> str | None:
-    """Text without NUL and half characters; numbers and flags as text; an empty one is NULL."""
-    if isinstance(value, str):
-        return clean(value) or None
-    if value is None:
-        return None
-    if isinstance(value, Mapping | list):
-        return encoded(value)
-    if isinstance(value, Decimal | float) and not isfinite(value):
-        raise ValueError("not a finite number")
-    return str(value)
-
-
-def as_integer(value: Any) -> int | None:
-    """A whole number, also from text or from a decimal without a fraction."""
-    if value is None or value == "":
-        return None
-    number = int(value) if isinstance(value, int) else _decimal(value)
-    if abs(number) > LARGEST_INTEGER:
-        raise ValueError("longer than 64 bits")
-    if number != int(number):
-        raise ValueError("not a whole number")
-    return int(number)
-
-
-def as_decimal(value: Any) -> Decimal | int | None:
-    """An exact number with at most four places, rounded half up."""
-    if value is None or value == "":
-        return None
-    number = value if type(value) is int else _decimal(value)
-    if abs(number) > LARGEST_DECIMAL:
-        raise ValueError("longer than 18 digits with four places")
-    return number if isinstance(number, int) or not _is_finer(number) else number.quantize(PLACES, ROUND_HALF_UP)
-
-
-def as_bool(value: Any) -> bool | None:
-    """true, false, 0, 1, and both as text."""
-    if value is None or value == "":
-        return None
-    found = _FLAGS.get(str(value).strip().lower())
-    if found is None:
-        raise ValueError("neither true nor false")
-    return found
-
-
-def as_date(value: Any) -> str | None:
-    """An ISO date; what follows it (a time) is cut off."""
-    if value is None or value == "":
-        return None
-    try:
-        return value.isoformat()[:10] if isinstance(value, date) else date.fromisoformat(str(value)[:10]).isoformat()
-    except ValueError:
-        raise ValueError("not a date") from None
-
-
-def as_timestamp(value: Any) -> str | None:
-    """An ISO date and time; one without a zone is UTC."""
-    if value is None or value == "":
-        return None
-    try:
-        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
-    except (ValueError, OverflowError):
-        raise ValueError("not a date and time") from None
-
-
-def as_moment(value: Any) -> str | None:
-    """Seconds since 1970, in UTC; 0 means that it did not happen."""
-    seconds = as_integer(value)
-    try:
-        return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds else None
-    except (ValueError, OverflowError, OSError):
-        raise ValueError("not seconds since 1970") from None
-
-
-def as_json(value: Any) -> str | None:
-    """A nested value as JSON text."""
-    return None if value is None else encoded(value)
-
-
-def as_json_text(value: Any) -> str | None:
-    """JSON that comes as text, or as a value after all."""
-    if value is None or value == "":
-        return None
-    return checked(value) if isinstance(value, str) else encoded(value)
-
-
-CONVERTERS: Mapping[str, Convert] = {
-    "text": as_text,
-    "bigint": as_integer,
-    "decimal": as_decimal,
-    "bool": as_bool,
-    "date": as_date,
-    "timestamp": as_timestamp,
-    "epoch": as_moment,
-    "json": as_json,
-    "jsontext": as_json_text,
-}
-_DATA_TYPES = {"epoch": "timestamp", "jsontext": "json"}
-_FLAGS = {"true": True, "1": True, "false": False, "0": False}
-
-
-def _decimal(value: Any) -> Decimal:
-    text = str(value).strip()
-    try:
-        number = value if isinstance(value, Decimal) else Decimal(text)
-    except InvalidOperation:
-        raise ValueError("not a number") from None
-    if "_" in text or not text.isascii():
-        raise ValueError(
-            "not a number"
-        )  # to Python 1_000 and digits of any script are numbers, to vendors they are not
-    if not number.is_finite():
-        raise ValueError("not a finite number")
-    if number.adjusted() > MOST_DIGITS:
-        raise ValueError("longer than any number has to be")  # before arithmetic, which would take forever or overflow
-    return number
-
-
-def _is_finer(number: Decimal) -> bool:
-    exponent = number.as_tuple().exponent
-    return isinstance(exponent, int) and exponent < -4

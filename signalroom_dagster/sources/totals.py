@@ -13,16 +13,12 @@ they are read, of Everflow's clicks and Mautic's changes there is no total.
 from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal
-from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from signalroom_dagster.slices import Figure, LoadSlice
 from signalroom_dagster.sources.days import day_of
 from signalroom_dagster.sources.set_aside import SetAside
-from signalroom_dagster.sources.tables import Table
-
-Counts: TypeAlias = Mapping[str, Mapping[date, Figure]]
-"""Totals by column and day."""
+from signalroom_dagster.sources.tables import Counts, Table
 
 CENT = Decimal("0.01")
 HALF = Decimal("0.5")

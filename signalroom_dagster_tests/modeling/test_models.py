@@ -11,6 +11,7 @@ import pytest
 from signalroom_dagster.config import ConfigurationError, destination_name
 from signalroom_dagster.doctor.inspection import inspect
 from signalroom_dagster.loading import pipelines
+from signalroom_dagster.modeling import runs
 from signalroom_dagster.modeling.checks import checks_of, run_checks
 from signalroom_dagster.modeling.runs import create_models, left_out_models, run_model, run_models_of
 from signalroom_dagster.modeling.sql import Model, models
@@ -307,7 +308,7 @@ def test_orders_are_checked_against_the_exports(any_warehouse: Project) -> None:
         assert all(found.passed for found in run_checks(ORDERS, "713", names).values())
         with access.transaction("test") as query:
             query("DELETE FROM public.orders WHERE orders_id = 2")
-            query("UPDATE public.orders SET unread_cells = 1")
+            query("UPDATE public.orders SET unread_cells = 1, total_amount = 1.234")
             query("UPDATE s3_exports.orders_create SET orders_id = 'none' WHERE orders_id = '1'")
             query("INSERT INTO public.orders SELECT * FROM public.orders")
         found = run_checks(ORDERS, "713", names)
@@ -350,7 +351,7 @@ def test_a_model_that_nobody_can_have_is_named_with_what_it_lacks(
 ) -> None:
     any_warehouse.add_client("713")
     lacking = dataclasses.replace(models()[ORDERS], name=("public", "odd"), reads=[("shop", "orders")])
-    monkeypatch.setattr(pipelines, "models", lambda: {**models(), lacking.name: lacking})
+    monkeypatch.setattr(runs, "models", lambda: {**models(), lacking.name: lacking})
     sentence = "model public.odd is left out for every client: it reads shop.orders, which no client's sources bring"
     assert left_out_models()[lacking.name] == sentence
     with access.exclusive(), access.connected() as query:

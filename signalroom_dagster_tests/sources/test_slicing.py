@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from signalroom_dagster.json_text import UNSTORABLE
 from signalroom_dagster.slices import LoadSlice
 from signalroom_dagster.sources.http import VendorDataError
-from signalroom_dagster.sources.json_text import UNSTORABLE
 from signalroom_dagster.sources.slicing import Answer, Slice, planned, read_slice
 from signalroom_dagster.sources.tables import Row, Table, columns_of
 from signalroom_dagster_tests.sources.contexts import NOON, context, march, read_at

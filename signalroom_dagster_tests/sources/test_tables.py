@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from signalroom_dagster.sources.json_text import Cleaned
-from signalroom_dagster.sources.tables import CONVERTERS, Table, cells_of, columns_of, read_tables
+from signalroom_dagster.json_text import Cleaned
+from signalroom_dagster.kinds import CONVERTERS
+from signalroom_dagster.sources.tables import Table, cells_of, columns_of, read_tables
 
 
 @pytest.mark.parametrize(

@@ -11,83 +11,55 @@ Conversions are in the offer's own currency. The pace is an account's, however m
 https://developers.everflow.io/
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from datetime import date
 from functools import partial
 from zoneinfo import ZoneInfo
 
 import dlt
-from dlt.extract import DltResource, DltSource
+from dlt.extract import DltResource
 
-from signalroom_dagster.limits import Limit, account_name
-from signalroom_dagster.sources.context import Planned, SourceContext
-from signalroom_dagster.sources.everflow.clicks import plan_clicks
-from signalroom_dagster.sources.everflow.conversions import plan_conversions
-from signalroom_dagster.sources.everflow.entities import plan_entity
-from signalroom_dagster.sources.everflow.network import AT_ONCE, Network
+from signalroom_dagster.sources.everflow.clicks import read_clicks
+from signalroom_dagster.sources.everflow.conversions import read_conversions
+from signalroom_dagster.sources.everflow.entities import read_entity
+from signalroom_dagster.sources.everflow.network import Network, open_api
 from signalroom_dagster.sources.everflow.settings import Settings
-from signalroom_dagster.sources.everflow.stats import plan_daily_stats
-from signalroom_dagster.sources.http import Api
-from signalroom_dagster.sources.slicing import Plan, planned, table_resources
+from signalroom_dagster.sources.everflow.stats import read_daily_stats
+from signalroom_dagster.sources.resources import asked_days, days_resource, list_resource
 from signalroom_dagster.sources.tables import read_tables
 
+TITLE = "Everflow"
 TABLES = read_tables(__name__)
 
 
 @dlt.source(name="everflow", max_table_nesting=0)
-def everflow(plans: Mapping[str, Plan] | None = None, context: SourceContext | None = None) -> Iterable[DltResource]:
-    """Every table of `tables.toml`; without plans an outline that asks nothing."""
-    yield from table_resources(TABLES, plans, context)
+def everflow(
+    api_key: str = dlt.secrets.value,
+    since: date | str | None = None,
+    until: date | str | None = None,
+    timezone: str = "UTC",
+    currency: str = "USD",
+    advertiser_ids: Sequence[int] = (),
+    base_url: str = "https://api.eflow.team",
+    requests_per_minute: int = 300,
+) -> Iterable[DltResource]:
+    """A network's days from `since` to `until`, both included (ISO dates; yesterday and today by default), and its
+    lists.
+
+    Days are those of `timezone`; amounts of reports are in `currency`. `advertiser_ids` narrows what is read to these.
+    """
+    zone, ids = ZoneInfo(timezone), tuple(advertiser_ids)
+    network = Network(open_api(api_key, base_url, requests_per_minute), zone, currency, ids)
+    first, last = asked_days(since, until, zone)
+    readers = {"daily_stats": read_daily_stats, "conversions": read_conversions, "clicks": read_clicks}
+    for name, read in readers.items():
+        yield days_resource(TABLES[name], partial(read, network), first, last)
+    for name in ("affiliates", "offers", "advertisers"):
+        yield list_resource(TABLES[name], partial(read_entity, network, name))
 
 
-def outline(configured: Iterable[Settings]) -> DltSource:
-    """Every resource, whoever uses it."""
-    return everflow()
-
-
-def open_source(settings: Settings, context: SourceContext) -> DltSource:
-    """The client's own source; asks nothing until its slices are loaded."""
-    context = _in_zone(settings, context)
-    return everflow(_plans(settings, context), context)
-
-
-def preview(settings: Settings, context: SourceContext) -> Iterator[Planned]:
-    """The days that a load would read, and the lists."""
-    now = _in_zone(settings, context)
-    return planned(_plans(settings, now), now)
-
-
-def probe(settings: Settings, client_id: str) -> str:
+def probe(settings: Settings) -> str:
     """Ask for the network's name: the cheapest call that needs the key."""
-    answer = api(settings, client_id).get("/v1/networks")
+    api = open_api(settings.api_key.get_secret_value(), settings.base_url, settings.requests_per_minute)
+    answer = api.get("/v1/networks")
     return f"network {answer.get('name') or answer.get('network_id')}"
-
-
-def api(settings: Settings, client_id: str) -> Api:
-    """The client's account at Everflow."""
-    key = settings.api_key.get_secret_value()
-    account = account_name("everflow", settings.base_url, key)
-    return Api(
-        source="everflow",
-        client_id=client_id,
-        base_url=settings.base_url,
-        key_name=f"SOURCES__EVERFLOW__CLIENTS__{client_id.upper()}__API_KEY",
-        limit=Limit(account, settings.requests_per_minute, burst=20, at_once=AT_ONCE),
-        secrets=(key,),
-        headers={"X-Eflow-API-Key": key},
-    )
-
-
-def _in_zone(settings: Settings, context: SourceContext) -> SourceContext:
-    """The context with the days of the zone that the account's reports are read in."""
-    return replace(context, zone=ZoneInfo(settings.timezone)) if settings.timezone else context
-
-
-def _plans(settings: Settings, context: SourceContext) -> Mapping[str, Plan]:
-    network = Network(api(settings, context.client_id), settings, context)
-    return {
-        "daily_stats": partial(plan_daily_stats, network),
-        "conversions": partial(plan_conversions, network),
-        "clicks": partial(plan_clicks, network),
-        **{name: partial(plan_entity, network, name) for name in ("affiliates", "offers", "advertisers")},
-    }

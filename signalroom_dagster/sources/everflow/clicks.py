@@ -6,16 +6,16 @@ https://developers.everflow.io/docs/network/reporting/raw_clicks/
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from itertools import chain
 from typing import Any
 
-from signalroom_dagster.sources.days import ONE_DAY, day_of, days_to_read, midnight
+from signalroom_dagster.sources.days import ONE_DAY, midnight
 from signalroom_dagster.sources.everflow.network import AT_ONCE, UTC_NAMES, Network, rows_of
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster.sources.parallel import read_ahead
-from signalroom_dagster.sources.slicing import Answer, Slice
+from signalroom_dagster.sources.resources import Answer
 
 CUT = 10_000
 WINDOW = timedelta(hours=6)
@@ -23,20 +23,9 @@ SECOND = timedelta(seconds=1)
 PATH = "/v1/networks/reporting/clicks/stream"
 
 
-def plan_clicks(network: Network) -> Iterator[Slice]:
-    """One slice a day, merged: what Everflow no longer keeps stays as it was loaded."""
-    for day in days_to_read(network.context, "clicks", network.settings, oldest=_oldest(network), deepens=False):
-        yield Slice(days=(day,), read=partial(_read, network, day), replaces="keys", requests=ONE_DAY // WINDOW)
-
-
-def _oldest(network: Network) -> date:
-    """The first day that Everflow surely has whole, whether it counts its days in UTC or in the network's zone."""
-    today = max(network.context.today, day_of(network.context.started_at, UTC))
-    return today - timedelta(days=network.settings.clicks_kept_days - 1)
-
-
-def _read(network: Network, day: date) -> Answer:
-    start, end = midnight(day, network.context.zone), midnight(day + ONE_DAY, network.context.zone)
+def read_clicks(network: Network, days: Sequence[date]) -> Answer:
+    """Some days' clicks."""
+    start, end = midnight(days[0], network.zone), midnight(days[-1] + ONE_DAY, network.zone)
     parts = read_ahead(partial(_clicks, network), _windows(start, end), AT_ONCE)
     return Answer(network.ours(chain.from_iterable(parts), "unix_timestamp", "transaction_id"))
 
@@ -56,7 +45,7 @@ def _clicks(network: Network, window: tuple[datetime, datetime]) -> Sequence[Map
         "timezone_id": network.zone_id(*UTC_NAMES),
         "query": {"filters": network.filters(), "search_terms": []},
     }
-    rows = rows_of(network, network.api.post(PATH, body), "clicks", "table")
+    rows = rows_of(network.api.post(PATH, body), "clicks", "table")
     moments = [moment for row in rows if isinstance(moment := row.get("unix_timestamp"), int)]
     if not all(start.timestamp() <= moment < end.timestamp() for moment in moments):
         raise VendorDataError(network.api.about("POST", PATH, f"gives clicks that are not of {start} to {end}"))

@@ -6,14 +6,12 @@ https://developers.everflow.io/docs/network/affiliates/
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
 from typing import Any, NamedTuple
 
-from signalroom_dagster.sources.days import is_read
 from signalroom_dagster.sources.everflow.lists import whole_list
 from signalroom_dagster.sources.everflow.network import WHOSE, Network
+from signalroom_dagster.sources.resources import Answer
 from signalroom_dagster.sources.set_aside import LeftOut, key_of
-from signalroom_dagster.sources.slicing import Answer, Slice
 from signalroom_dagster.sources.tables import Row
 
 
@@ -33,22 +31,17 @@ ENTITIES: Mapping[str, Entity] = {
 }
 
 
-def plan_entity(network: Network, name: str) -> Iterator[Slice]:
-    """The whole list, in the place of what is there; once a run."""
-    if not is_read(network.context, name):
-        yield Slice(days=(network.context.today,), read=partial(_read, network, name), replaces="client")
-
-
-def _read(network: Network, name: str) -> Answer:
+def read_entity(network: Network, name: str) -> Answer:
+    """The whole list, as far as it is of the wanted advertisers, and how many rows that is by Everflow's own count."""
     entity = ENTITIES[name]
 
     def page(number: int, size: int) -> Any:
         body = {} if entity.method == "POST" else None
         return network.api.ask(entity.method, entity.path, params={"page": number, "page_size": size}, body=body)
 
-    found = whole_list(network, name, name, entity.id_key, page)
+    found = whole_list(name, name, entity.id_key, page)
     ours = list(_ours(network, entity, found.rows))
-    return Answer(ours, totals={network.context.today: found.counted - (len(found.rows) - len(ours))})
+    return Answer(ours, counted=found.counted - (len(found.rows) - len(ours)))
 
 
 def _ours(network: Network, entity: Entity, rows: Iterable[Row]) -> Iterator[Row | LeftOut]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any, NamedTuple, TypeAlias
 
-from signalroom_dagster.sources.everflow.network import AT_ONCE, Network, rows_of
+from signalroom_dagster.sources.everflow.network import AT_ONCE, rows_of
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster.sources.parallel import read_ahead
 
@@ -40,7 +40,7 @@ class _Reading(NamedTuple):
     counted: int
 
 
-def whole_list(network: Network, what: str, rows_key: str, id_key: str, page: Page) -> Whole:
+def whole_list(what: str, rows_key: str, id_key: str, page: Page) -> Whole:
     """Every row of a paged list once.
 
     Everflow's count sometimes includes rows that come twice: then a second reading has to find the same rows.
@@ -49,31 +49,31 @@ def whole_list(network: Network, what: str, rows_key: str, id_key: str, page: Pa
     confirmed: list[frozenset[Any]] = []
     found = counted = 0
     for size in PAGE_SIZES:
-        reading = _read(network, page, size, rows_key, id_key)
+        reading = _read(page, size, rows_key, id_key)
         found, counted = len(reading.distinct), reading.counted
         if found == counted:
             return Whole(list(reading.distinct.values()), counted)
         if found + reading.twins == counted:
             ids = frozenset(reading.distinct)
             if ids in confirmed:
-                log.info("client %s, %s: %d rows come twice", network.context.client_id, what, reading.twins)
+                log.info("source everflow: %s: %d rows come twice", what, reading.twins)
                 return Whole(list(reading.distinct.values()), found)
             confirmed.append(ids)
     raise VendorDataError(
-        f"client {network.context.client_id}, source everflow: {what}: {found} distinct rows, Everflow counts "
+        f"source everflow: {what}: {found} distinct rows, Everflow counts "
         f"{counted}, after reading it with pages of {', '.join(map(str, PAGE_SIZES))}"
     )
 
 
-def _read(network: Network, page: Page, size: int, rows_key: str, id_key: str) -> _Reading:
+def _read(page: Page, size: int, rows_key: str, id_key: str) -> _Reading:
     first = page(1, size)
-    shown = rows_of(network, first, rows_key)
-    counted = _count(network, first, rows_key)
+    shown = rows_of(first, rows_key)
+    counted = _count(first, rows_key)
     effective = min(_paging(first).get("page_size") or size, len(shown) or size)
     pages = [shown]
     for answer in read_ahead(lambda number: page(number, size), range(2, math.ceil(counted / effective) + 1), AT_ONCE):
-        pages.append(rows_of(network, answer, rows_key))
-        counted = _count(network, answer, rows_key)
+        pages.append(rows_of(answer, rows_key))
+        counted = _count(answer, rows_key)
     distinct: dict[Any, Mapping[str, Any]] = {}
     twins = 0
     nameless = count()
@@ -89,10 +89,10 @@ def _read(network: Network, page: Page, size: int, rows_key: str, id_key: str) -
     return _Reading(distinct, twins, counted)
 
 
-def _count(network: Network, answer: Any, rows_key: str) -> int:
+def _count(answer: Any, rows_key: str) -> int:
     counted = _paging(answer).get("total_count")
     if not isinstance(counted, int):
-        raise VendorDataError(network.said(f"an answer with {rows_key} does not say how many there are"))
+        raise VendorDataError(f"source everflow: an answer with {rows_key} does not say how many there are")
     return counted
 
 

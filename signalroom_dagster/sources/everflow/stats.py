@@ -6,22 +6,20 @@ https://developers.everflow.io/docs/network/reporting/aggregated_data/
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
-from functools import partial
 from typing import Any, NamedTuple, cast
 from zoneinfo import ZoneInfo
 
+from signalroom_dagster.kinds import UNREADABLE, as_decimal, as_integer
 from signalroom_dagster.slices import Figure
-from signalroom_dagster.sources.days import days_to_read, stretches
 from signalroom_dagster.sources.everflow.network import WHOSE, Network, filter_on, rows_of
 from signalroom_dagster.sources.http import VendorDataError
+from signalroom_dagster.sources.resources import Answer
 from signalroom_dagster.sources.set_aside import LeftOut, key_of
-from signalroom_dagster.sources.slicing import Answer, Slice
-from signalroom_dagster.sources.tables import UNREADABLE, Row, as_decimal, as_integer
+from signalroom_dagster.sources.tables import Row
 
 CUT = 10_000
 COUNTED = {"clicks": "total_click", "conversions": "cv", "total_conversions": "total_cv"}
 """Columns that the totals are compared in beside the payout, and Everflow's names of them."""
-LONGEST = 31  # days in a request; a year is the vendor's limit
 PATH = "/v1/networks/reporting/entity/table"
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -33,13 +31,8 @@ class Report(NamedTuple):
     cut: bool
 
 
-def plan_daily_stats(network: Network) -> Iterator[Slice]:
-    """Stretches of days, replaced whole: rows vanish at Everflow too."""
-    for days in stretches(days_to_read(network.context, "daily_stats", network.settings), LONGEST):
-        yield Slice(days=days, read=partial(_read, network, days), requests=2)
-
-
-def _read(network: Network, days: Sequence[date]) -> Answer:
+def read_daily_stats(network: Network, days: Sequence[date]) -> Answer:
+    """Some days' figures, with Everflow's own totals of them."""
     rows = [_whose(network, row) for row in _rows(network, days)]
     totals, counts, unread = _totals(network, days)
     return Answer([*filter(None, rows), *unread], totals=totals, counts={} if unread else counts)
@@ -120,7 +113,7 @@ def _report(
         "from": days[0].isoformat(),
         "to": days[-1].isoformat(),
         "timezone_id": network.zone_id(),
-        "currency_id": network.context.currency,
+        "currency_id": network.currency,
         "columns": [{"column": name} for name in columns],
         "query": {
             "filters": network.filters() if filters is None else filters,
@@ -131,8 +124,8 @@ def _report(
         },
     }
     answer = network.api.post(PATH, body)
-    rows = rows_of(network, answer, "table")
-    flat = [_flat(row, columns, network.context.zone) for row in rows]
+    rows = rows_of(answer, "table")
+    flat = [_flat(row, columns, network.zone) for row in rows]
     return Report(flat, answer.get("incomplete_results") is True or len(rows) >= CUT)
 
 

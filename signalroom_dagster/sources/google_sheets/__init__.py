@@ -25,6 +25,8 @@ from signalroom_dagster.sources.google_sheets.spreadsheets import describe_book,
 from signalroom_dagster.sources.slicing import Plan, planned, table_resources
 from signalroom_dagster.sources.tables import Table
 
+TITLE = "Google Sheets"
+
 
 @dlt.source(name="google_sheets", max_table_nesting=0)
 def google_sheets(

@@ -28,6 +28,7 @@ from signalroom_dagster.sources.mautic.settings import Settings
 from signalroom_dagster.sources.slicing import Plan, planned, table_resources
 from signalroom_dagster.sources.tables import read_tables
 
+TITLE = "Mautic"
 TABLES = read_tables(__name__)
 
 

@@ -13,6 +13,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from signalroom_dagster.kinds import UNREADABLE, as_text
 from signalroom_dagster.sources.days import is_read
 from signalroom_dagster.sources.mautic.instance import Instance, swept
 from signalroom_dagster.sources.mautic.mark import Mark, changed_since, is_sweep_due, latest_mark
@@ -20,7 +21,7 @@ from signalroom_dagster.sources.mautic.nested import entries, picked
 from signalroom_dagster.sources.mautic.pages import Listing, in_utc
 from signalroom_dagster.sources.mautic.settings import OTHERS, Settings
 from signalroom_dagster.sources.slicing import Answer, Slice
-from signalroom_dagster.sources.tables import UNREADABLE, Row, as_text
+from signalroom_dagster.sources.tables import Row
 
 RESOURCE = "contacts"
 UTM = ("id", "dateAdded", "utmCampaign", "utmContent", "utmMedium", "utmSource", "utmTerm")

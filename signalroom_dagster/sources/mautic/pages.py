@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from signalroom_dagster.kinds import UNREADABLE, as_integer
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster.sources.mautic.account import Account
-from signalroom_dagster.sources.tables import UNREADABLE, Row, as_integer
+from signalroom_dagster.sources.tables import Row
 
 Condition: TypeAlias = tuple[str, str, str]
 """A column, an operator of Mautic's (gt, gte, eq), and the value as text."""

@@ -26,6 +26,7 @@ from signalroom_dagster.sources.posthog.settings import Settings
 from signalroom_dagster.sources.slicing import Plan, planned, table_resources
 from signalroom_dagster.sources.tables import read_tables
 
+TITLE = "PostHog"
 TABLES = read_tables(__name__)
 LISTS_PER_MINUTE = 240
 

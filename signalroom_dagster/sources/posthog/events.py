@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from signalroom_dagster.kinds import UNREADABLE
 from signalroom_dagster.slices import Figure
 from signalroom_dagster.sources.context import SourceContext
 from signalroom_dagster.sources.days import ONE_DAY, day_of, days_to_read, midnight, stretches
@@ -21,7 +22,7 @@ from signalroom_dagster.sources.posthog.hogql import COLUMNS, Part, Place, count
 from signalroom_dagster.sources.posthog.project import Found, Project
 from signalroom_dagster.sources.set_aside import LeftOut, key_of
 from signalroom_dagster.sources.slicing import Answer, Slice
-from signalroom_dagster.sources.tables import UNREADABLE, Row
+from signalroom_dagster.sources.tables import Row
 
 
 def plan_events(project: Project, context: SourceContext) -> Iterator[Slice]:

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import cast
 
+from signalroom_dagster.kinds import UNREADABLE, as_integer
 from signalroom_dagster.sources.context import SourceContext
 from signalroom_dagster.sources.days import is_read
 from signalroom_dagster.sources.http import VendorDataError, VendorError
 from signalroom_dagster.sources.parallel import read_ahead
 from signalroom_dagster.sources.posthog.project import Project
 from signalroom_dagster.sources.slicing import Answer, Slice
-from signalroom_dagster.sources.tables import UNREADABLE, Row, as_integer
+from signalroom_dagster.sources.tables import Row
 
 AT_ONCE = 2
 

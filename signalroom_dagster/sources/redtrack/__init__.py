@@ -28,6 +28,7 @@ from signalroom_dagster.sources.redtrack.spend import plan_daily_spend
 from signalroom_dagster.sources.slicing import Plan, planned, table_resources
 from signalroom_dagster.sources.tables import read_tables
 
+TITLE = "RedTrack"
 TABLES = read_tables(__name__)
 AMOUNTS = [column.path[0] for column in TABLES["daily_spend"].columns if column.kind in ("bigint", "decimal")]
 

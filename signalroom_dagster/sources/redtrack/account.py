@@ -10,13 +10,13 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from signalroom_dagster.kinds import UNREADABLE
 from signalroom_dagster.limits import Limit
 from signalroom_dagster.sources.context import SourceContext
 from signalroom_dagster.sources.days import ONE_DAY, day_of, midnight
 from signalroom_dagster.sources.http import Api, VendorDataError, VendorError
 from signalroom_dagster.sources.redtrack.paging import Listing, NameOf, NotAListError, Page, page_of, read_list
 from signalroom_dagster.sources.redtrack.settings import Settings
-from signalroom_dagster.sources.tables import UNREADABLE
 
 REPORT = "/report"
 REPORT_SIZES = (1000, 499)

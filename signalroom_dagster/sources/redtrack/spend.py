@@ -10,13 +10,14 @@ from functools import partial
 from math import isfinite
 from typing import Any
 
+from signalroom_dagster.kinds import UNREADABLE, as_date, as_decimal
 from signalroom_dagster.slices import Figure
 from signalroom_dagster.sources.days import days_to_read, stretches
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster.sources.redtrack.account import REPORT, Account
 from signalroom_dagster.sources.set_aside import LeftOut, key_of
 from signalroom_dagster.sources.slicing import Answer, Slice
-from signalroom_dagster.sources.tables import UNREADABLE, Row, as_date, as_decimal
+from signalroom_dagster.sources.tables import Row
 
 LONGEST = 31  # days in a report; no longest one is documented
 COUNTED = ("clicks", "conversions", "total_conversions")

@@ -2,25 +2,21 @@
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from signalroom_dagster.loading.windowed import plans
 from signalroom_dagster.sandbox.everflow_data import FIGURES, EverflowNetwork, click_row, conversion_row
 from signalroom_dagster.slices import Figure
+from signalroom_dagster.sources import everflow
 from signalroom_dagster.sources.context import SourceContext
-from signalroom_dagster.sources.everflow import TABLES, api
-from signalroom_dagster.sources.everflow.clicks import plan_clicks
-from signalroom_dagster.sources.everflow.conversions import plan_conversions
-from signalroom_dagster.sources.everflow.entities import ENTITIES, plan_entity
-from signalroom_dagster.sources.everflow.network import Network
 from signalroom_dagster.sources.everflow.settings import Settings
-from signalroom_dagster.sources.everflow.stats import plan_daily_stats
 from signalroom_dagster.sources.slicing import Slice, read_slice
 
 DAY = date(2026, 3, 2)
 NEXT = date(2026, 3, 3)
-PLANS = {"daily_stats": plan_daily_stats, "conversions": plan_conversions, "clicks": plan_clicks}
 
 
 class Read(NamedTuple):
@@ -69,8 +65,7 @@ def click(number: str, at: datetime | None = None, advertiser: int = 1, **values
 
 def plan(settings: Settings, context: SourceContext, resource: str) -> Iterator[Slice]:
     """The slices that a load would read."""
-    network = Network(api(settings, context.client_id), settings, context)
-    yield from plan_entity(network, resource) if resource in ENTITIES else PLANS[resource](network)
+    yield from plans(everflow, settings, replace(context, source="everflow"))[resource]()
 
 
 def read(settings: Settings, context: SourceContext, resource: str) -> Read:
@@ -79,7 +74,7 @@ def read(settings: Settings, context: SourceContext, resource: str) -> Read:
     totals: dict[date, Figure] = {}
     texts: list[str] = []
     for piece in plan(settings, context, resource):
-        loaded = read_slice(TABLES[resource], piece, context)
+        loaded = read_slice(everflow.TABLES[resource], piece, context)
         texts.append(Path(loaded.body).read_text("utf-8"))
         names = (*loaded.columns, "_ordinal")[: len(loaded.columns) + (piece.replaces == "keys")]
         rows += csv.DictReader(texts[-1].splitlines(), names)

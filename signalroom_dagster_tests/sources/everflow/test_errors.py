@@ -34,7 +34,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that a run waited between its attempts."""
     waited: list[float] = []
     monkeypatch.setattr(retries, "time", SimpleNamespace(sleep=waited.append))
-    monkeypatch.setattr(pipelines, "time", SimpleNamespace(sleep=waited.append))
+    monkeypatch.setattr(retries, "time", SimpleNamespace(sleep=waited.append))
     return waited
 
 

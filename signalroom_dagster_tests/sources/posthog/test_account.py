@@ -6,7 +6,6 @@ import pytest
 
 from signalroom_dagster import retries
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.loading import pipelines
 from signalroom_dagster.loading.pipelines import run_with_retries
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.retries import decide
@@ -163,7 +162,7 @@ def test_an_answer_that_breaks_off_is_tried_again_and_nothing_is_half_loaded(
         counted.append(ask("SELECT count(*) FROM posthog.events")[0][0])
 
     monkeypatch.setattr(retries, "time", SimpleNamespace(sleep=wait))
-    monkeypatch.setattr(pipelines, "time", SimpleNamespace(sleep=wait))
+    monkeypatch.setattr(retries, "time", SimpleNamespace(sleep=wait))
     vendor.fail("/query/", status=200, body='{"results": [', cut=True, skip=3)
     run_with_retries("posthog", get_client("713"), "one run", ["events"])
     assert counted == [0]

@@ -1,0 +1,37 @@
+"""What a load has to read of a table now: which days are due, in which stretches, or a list whole."""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, date, timedelta
+from functools import partial
+from typing import Any, TypeAlias
+
+from signalroom_dagster.sources.context import SourceContext
+from signalroom_dagster.sources.days import day_of, days_to_read, is_read, stretches
+from signalroom_dagster.sources.slicing import Slice
+from signalroom_dagster.sources.tables import Row, Table
+
+Read: TypeAlias = Callable[..., Iterable[Row]]
+"""Reads a table: takes a `Reading`, and `since` and `until` of one that is read by day."""
+
+
+def slices_due(table: Table, read: Read, settings: Any, context: SourceContext) -> Iterator[Slice]:
+    """The pieces that a load reads of a table, each to be loaded in a transaction of its own."""
+    if table.day:
+        yield from _stretches_due(table, read, settings, context)
+    elif not is_read(context, table.name):
+        yield Slice(days=(context.today,), rows=read, replaces="client", requests=table.requests)
+
+
+def _stretches_due(table: Table, read: Read, settings: Any, context: SourceContext) -> Iterator[Slice]:
+    oldest = _oldest_kept(getattr(settings, f"{table.name}_kept_days", None), context)
+    days = days_to_read(context, table.name, settings, oldest=oldest, deepens=table.deepens)
+    for stretch in stretches(days, table.longest):
+        rows = partial(read, since=stretch[0], until=stretch[-1])
+        yield Slice(days=stretch, rows=rows, replaces=table.replaces, requests=table.requests)
+
+
+def _oldest_kept(kept_days: int | None, context: SourceContext) -> date | None:
+    """The first day that the vendor surely has whole, whether it counts its days in UTC or in the account's zone."""
+    if kept_days is None:
+        return None
+    return max(context.today, day_of(context.started_at, UTC)) - timedelta(days=kept_days - 1)

@@ -1,0 +1,107 @@
+"""Windows of a real dlt source: what is due of each of its tables, read from its own resources, replaced whole.
+
+The source stays as it is: it is opened with the client's settings as its plain arguments, and its resources are called
+with the days of one slice. Around them stand the plan, the vendor's totals, and one transaction per slice.
+"""
+
+import inspect
+import threading
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import dlt
+from dlt.extract import DltResource, DltSource
+from dlt.extract.exceptions import ResourceExtractionError
+from pydantic import BaseModel, SecretStr
+
+from signalroom_dagster.loading.plan import slices_due
+from signalroom_dagster.registry.client_words import said_of_client
+from signalroom_dagster.sources.context import Planned, SourceContext
+from signalroom_dagster.sources.resources import Reading
+from signalroom_dagster.sources.slicing import Plan, planned, table_resources
+from signalroom_dagster.sources.tables import Row
+
+
+def open_source(module: Any, settings: BaseModel, context: SourceContext) -> DltSource:
+    """The client's slices of a source, to be run in a pipeline; asks nothing until they are loaded."""
+    context = _in_zone(settings, context)
+    due = plans(module, settings, context)
+    tables = module.TABLES
+
+    @dlt.source(name=context.source, max_table_nesting=0)
+    def slices() -> Iterator[DltResource]:
+        yield from table_resources(tables, due, context)
+
+    return slices()
+
+
+def preview(module: Any, settings: BaseModel, context: SourceContext) -> Iterator[Planned]:
+    """The days that a load would read, and the lists."""
+    context = _in_zone(settings, context)
+    return planned(plans(module, settings, context), context)
+
+
+def _in_zone(settings: BaseModel, context: SourceContext) -> SourceContext:
+    """The context with the days of the zone that the account's reports are read in, where that is not the client's."""
+    zone: str | None = getattr(settings, "timezone", None)
+    return replace(context, zone=ZoneInfo(zone)) if zone else context
+
+
+def plans(module: Any, settings: BaseModel, context: SourceContext) -> Mapping[str, Plan]:
+    """What is due of each table, once it is asked; days are those of the context's zone."""
+    source = getattr(module, context.source)
+    arguments = _arguments(inspect.signature(source).parameters, settings, context)
+    opened: DltSource = source(**arguments)
+    due: dict[str, Plan] = {}
+    for name, table in module.TABLES.items():
+        read = partial(_rows, opened.resources[name], context, list(arguments))
+        due[name] = partial(slices_due, table, read, settings, context)
+    return due
+
+
+def _arguments(names: Mapping[str, Any], settings: BaseModel, context: SourceContext) -> dict[str, Any]:
+    """What a source function is given: the client's settings by name, and what a client's own reports are counted in.
+
+    Days are those of one slice: they are given to its resource.
+    """
+    clients = {
+        "since": context.today,
+        "until": context.today,
+        "timezone": context.zone.key,
+        "currency": context.currency,
+    }
+    given = {**clients, **{name: value for name, value in settings if value is not None}}
+    return {name: _plain(given[name]) for name in names if name in given}
+
+
+def _plain(value: Any) -> Any:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+def _rows(
+    resource: DltResource, context: SourceContext, arguments: list[str], reading: Reading, **window: Any
+) -> Iterator[Row]:
+    with said_of_client(context.source, context.client_id, arguments), _apart():
+        failure: BaseException | None = None
+        try:
+            yield from resource(**window, reading=reading)
+        except ResourceExtractionError as error:
+            failure = error.__cause__ or error
+        if failure:  # raised out here: dlt's wrapper, whose cause it is, would become its context, and that a circle
+            raise failure
+
+
+@contextmanager
+def _apart() -> Generator[None]:
+    """Read a resource in a context of its own: dlt's pool threads, told by their names, share one, which two resources
+    that are read at once would mangle."""
+    thread = threading.current_thread()
+    name, thread.name = thread.name, f"reading-{thread.name}"
+    try:
+        yield
+    finally:
+        thread.name = name

@@ -1,0 +1,38 @@
+"""Running a source alone: with dlt and a stock destination, without a client, a configuration or Dagster."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+from dlt.extract import DltSource
+
+from signalroom_dagster_tests.loads import ask
+
+
+def run_alone(folder: Path, source: DltSource) -> None:
+    """One run of a pipeline of its own, into a DuckDB file in the folder."""
+    destination = dlt.destinations.duckdb(str(folder / "alone.duckdb"))
+    pipeline = dlt.pipeline(
+        f"{source.name}_alone", pipelines_dir=str(folder), destination=destination, dataset_name=source.name
+    )
+    try:
+        pipeline.run(source)
+    finally:
+        pipeline.deactivate()
+
+
+def rows_alone(folder: Path, source: str, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    """What stands in a table of that file, in order."""
+    with duckdb.connect(str(folder / "alone.duckdb")) as connection:
+        return connection.execute(_select(source, table, columns)).fetchall()
+
+
+def rows_of_the_load(source: str, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    """What stands in the same table of the warehouse, without tags, in the same order."""
+    return ask(_select(source, table, columns))
+
+
+def _select(source: str, table: str, columns: Sequence[str]) -> str:
+    return f"SELECT {', '.join(columns)} FROM {source}.{table} ORDER BY {', '.join(columns)}"
