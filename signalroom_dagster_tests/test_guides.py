@@ -1,19 +1,22 @@
 """The guides' examples, as they stand in `docs/`, do what the guides say of them."""
 
-import importlib
 import importlib.util
 import re
 import sys
+from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
+from signalroom_dagster import sources
+from signalroom_dagster.registry import catalog
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.reports.making import make_report
 from signalroom_dagster.sandbox.vendor_server import serve
-from signalroom_dagster.sources.slicing import planned, read_slice
+from signalroom_dagster_tests.loads import ask, load
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.reports.morning import DAY, create_tables, earned, read
-from signalroom_dagster_tests.sources.contexts import context
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -32,28 +35,27 @@ def imported(path: Path, name: str) -> ModuleType:
     return module
 
 
-def test_the_source_of_the_guide_reads_its_stand_in(tmp_path: Path, project: Project) -> None:
-    found = files_of("ADDING_A_SOURCE.md")
-    package = tmp_path / "acme_ads"
-    package.mkdir()
+def test_the_source_of_the_guide_is_loaded_like_any_other(
+    tmp_path: Path, any_warehouse: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = files_of("ADDING_A_SOURCE.md")
+    package = tmp_path / "sources" / "acme_ads"
+    package.mkdir(parents=True)
     for name in ("__init__.py", "tables.toml"):
-        (package / name).write_text(found[name])
-    (tmp_path / "stand_in.py").write_text(found["sandbox/acme_ads.py"])
+        (package / name).write_text(guide[name])
+    (tmp_path / "stand_in.py").write_text(guide["sandbox/acme_ads.py"])
     stand_in = imported(tmp_path / "stand_in.py", "guides_stand_in")
-    sys.path.insert(0, str(tmp_path))
-    try:
-        source = importlib.import_module("acme_ads")
-        with serve(stand_in.routes()) as server:
-            settings = source.Settings.model_validate(stand_in.settings("713", server.url))
-            assert source.probe(settings, "713") == "Sandbox ads"
-            now = context(tmp_path)
-            [piece] = source._plans(settings, now)["daily_costs"]()
-            [told] = planned({"daily_costs": lambda: [piece]}, now)
-            slice_ = read_slice(source.TABLES["daily_costs"], piece, now)
-    finally:
-        sys.path.remove(str(tmp_path))
-    assert told.what == "2026-03-01 to 2026-03-07"
-    assert (slice_.rows, sum(slice_.totals.values())) == (1, 12.5)
+    monkeypatch.setattr(sources, "__path__", [*sources.__path__, str(package.parent)])
+    monkeypatch.delitem(sys.modules, "signalroom_dagster.sources.acme_ads", raising=False)
+    with serve(stand_in.routes()) as server:
+        any_warehouse.add_api_client("713", "acme_ads", **stand_in.settings("713", server.url))
+        assert catalog.probe("acme_ads", get_client("713")) == "Sandbox ads"
+        for _ in range(2):
+            load("acme_ads", "713")
+    assert ask("SELECT campaign_id, campaign_name, cost FROM acme_ads.daily_costs") == [
+        ("1", "Spring", Decimal("12.5"))
+    ]
+    assert ask("SELECT sum(vendor_total) FROM acme_ads.windows") == [(Decimal("12.5"),)]
 
 
 def test_the_report_of_the_guide_tells_its_day(project: Project) -> None:
