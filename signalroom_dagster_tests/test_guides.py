@@ -50,8 +50,7 @@ def test_the_source_of_the_guide_is_loaded_like_any_other(
     with serve(stand_in.routes()) as server:
         any_warehouse.add_api_client("713", "acme_ads", **stand_in.settings("713", server.url))
         assert catalog.probe("acme_ads", get_client("713")) == "Sandbox ads"
-        for _ in range(2):
-            load("acme_ads", "713")
+        load("acme_ads", "713")
     assert ask("SELECT campaign_id, campaign_name, cost FROM acme_ads.daily_costs") == [
         ("1", "Spring", Decimal("12.5"))
     ]
