@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dlt
 from dlt.extract import DltResource, DltSource
@@ -28,6 +29,7 @@ from signalroom_dagster.sources.s3_exports.file_columns import FileColumns
 from signalroom_dagster.sources.s3_exports.layouts import layout_of, layouts
 from signalroom_dagster.sources.s3_exports.listing import NO_CHANGES, ListedFile, digest, in_short
 from signalroom_dagster.sources.s3_exports.refusals import UnreadableObjectError
+from signalroom_dagster.sources.s3_exports.rows import export_resource
 from signalroom_dagster.sources.s3_exports.settings import Settings, one_of_each_table, without_slashes
 from signalroom_dagster.tickets import offer
 
@@ -36,6 +38,24 @@ log = logging.getLogger(__name__)
 
 @dlt.source(name="s3_exports", max_table_nesting=0)
 def s3_exports(
+    bucket_url: str = dlt.config.value,
+    prefixes: Sequence[str] = dlt.config.value,
+    timezone: str = "UTC",
+    **storage_options: Any,
+) -> Iterable[DltResource]:
+    """The files under each prefix of a bucket (`s3://...`, `file:///...`), one table per prefix.
+
+    `storage_options` are those of `Settings`: `aws_access_key_id`, `aws_secret_access_key`, `region_name`,
+    `endpoint_url`, and what is to become of columns. A file without a date in its name has the day, in `timezone`, on
+    which it was written.
+    """
+    settings = Settings(bucket_url=bucket_url, prefixes=list(prefixes), **storage_options)
+    for prefix in settings.prefixes:
+        yield export_resource(settings, prefix, ZoneInfo(timezone))
+
+
+@dlt.source(name="s3_exports", max_table_nesting=0)
+def loaded_tables(
     prefixes: Sequence[str], dropped: Sequence[str] = (), exports: ExportFiles | None = None
 ) -> Iterable[DltResource]:
     """One resource per prefix, the ledger and the rejected rows; without `exports` an outline that loads nothing."""
@@ -50,19 +70,19 @@ def outline(configured: Iterable[Settings]) -> DltSource:
     """Every resource that any client has, from settings that were not validated and hold no secret."""
     known = list(configured)
     prefixes = [prefix for settings in known for prefix in _prefixes(settings)]
-    return s3_exports(one_of_each_table(prefixes), _dropped_by_all(known))
+    return loaded_tables(one_of_each_table(prefixes), _dropped_by_all(known))
 
 
 def known_outline(configured: Iterable[Settings]) -> DltSource:
     """`outline`, and a table for each known layout: a client with one kind of export has its orders all the same."""
     known = list(configured)
     prefixes = [prefix for settings in known for prefix in _prefixes(settings)]
-    return s3_exports(one_of_each_table([*prefixes, *layouts()]), _dropped_by_all(known))
+    return loaded_tables(one_of_each_table([*prefixes, *layouts()]), _dropped_by_all(known))
 
 
 def open_source(settings: Settings, context: SourceContext) -> DltSource:
     """The client's own source: reads its bucket and leaves out what the ledger already holds."""
-    return s3_exports(settings.prefixes, sorted(_dropped(settings)), ExportFiles(settings, context))
+    return loaded_tables(settings.prefixes, sorted(_dropped(settings)), ExportFiles(settings, context))
 
 
 def listing_digests(settings: Settings, client_id: str) -> Mapping[str, str]:
