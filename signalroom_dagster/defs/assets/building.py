@@ -1,5 +1,7 @@
 """Every asset there is, from the factories beside this module."""
 
+import warnings
+
 import dagster as dg
 
 from signalroom_dagster.defs.assets.analysis import build_analysis_assets
@@ -10,6 +12,8 @@ from signalroom_dagster.defs.assets.reference import build_reference_assets
 from signalroom_dagster.defs.assets.reports import build_report_assets
 from signalroom_dagster.defs.assets.status import build_status_asset
 from signalroom_dagster.registry import catalog
+
+warnings.filterwarnings("ignore", "Parameter `execution_type`", dg.BetaWarning)  # Dagster's own, as it resolves assets
 
 
 def build_assets() -> list[dg.AssetsDefinition]:
