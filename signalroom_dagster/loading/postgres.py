@@ -109,7 +109,9 @@ class SignalRoomPostgresClient(PostgresClient):
 
     @override
     def should_load_data_to_staging_dataset(self, table_name: str) -> bool:
-        return False  # each load is a transaction of its own; dlt copies the table's whole schema to find that out
+        if self.schema.tables.get(table_name, {}).get("x-load") in LOAD_JOBS:
+            return False  # each load is a transaction of its own; dlt copies the table's whole schema to find that out
+        return super().should_load_data_to_staging_dataset(table_name)
 
     @override
     def create_load_job(self, table: Any, file_path: str, load_id: str, restore: bool = False) -> Any:
