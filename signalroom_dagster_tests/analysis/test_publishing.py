@@ -15,10 +15,10 @@ from signalroom_dagster.analysis.drain import drain_once
 from signalroom_dagster.analysis.publishing import create_table_of_results, publish_all, publish_once
 from signalroom_dagster.analysis.results import as_kept, from_kept
 from signalroom_dagster.events.stores.contract import Kept
-from signalroom_dagster.events.stores.memory import MemoryStore
 from signalroom_dagster.warehouse import access
 from signalroom_dagster.warehouse.errors import LoadError, WarehouseBusyError
 from signalroom_dagster_tests.analysis.events import event, whole
+from signalroom_dagster_tests.events.memory import MemoryStore
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
 

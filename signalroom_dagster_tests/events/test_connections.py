@@ -19,8 +19,8 @@ from signalroom_dagster.events.connections import peer_of
 from signalroom_dagster.events.gateway import gateway_app
 from signalroom_dagster.events.server import server_options
 from signalroom_dagster.events.settings import EventSettings
-from signalroom_dagster.events.stores.memory import MemoryStore
 from signalroom_dagster_tests.events.gated import GatedStore
+from signalroom_dagster_tests.events.memory import MemoryStore
 from signalroom_dagster_tests.events.received import CONTRACT
 from signalroom_dagster_tests.postgres import free_port
 

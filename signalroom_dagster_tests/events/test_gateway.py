@@ -20,8 +20,8 @@ from signalroom_dagster.events.contracts import Contract
 from signalroom_dagster.events.gateway import gateway_app
 from signalroom_dagster.events.resubmission import resubmit
 from signalroom_dagster.events.settings import EventSettings
-from signalroom_dagster.events.stores.memory import MemoryStore
 from signalroom_dagster_tests.events.gated import DownStore, GatedStore
+from signalroom_dagster_tests.events.memory import MemoryStore
 from signalroom_dagster_tests.events.received import CONTRACT
 
 TOKENS = {"713": "token-of-713-xxxx", "cti": "token-of-cti-xxxx"}

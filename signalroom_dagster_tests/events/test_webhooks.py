@@ -17,10 +17,10 @@ from signalroom_dagster.events.access import Access
 from signalroom_dagster.events.gateway import gateway_app
 from signalroom_dagster.events.settings import EventSettings, TriggerAccess
 from signalroom_dagster.events.sns import SnsMessages
-from signalroom_dagster.events.stores.memory import MemoryStore
 from signalroom_dagster.events.webhooks import SAME_SECONDS, Webhooks
 from signalroom_dagster.registry.clients import Client
 from signalroom_dagster.triggers import DagsterUnreachableError, Triggered
+from signalroom_dagster_tests.events.memory import MemoryStore
 from signalroom_dagster_tests.events.signing import certificate, signature
 
 TOKEN = "trigger-token-of-713"

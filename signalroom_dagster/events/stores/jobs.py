@@ -1,4 +1,4 @@
-"""What an event, a failure and time do to a job: the rules that the memory and SQLite stores run, as pure functions.
+"""What an event, a failure and time do to a job: the rules that the SQLite store runs, as pure functions.
 
 The Postgres store says the same in SQL; one suite of tests holds all three to it.
 """
