@@ -63,10 +63,11 @@ def plans(module: Any, settings: BaseModel, context: SourceContext) -> Mapping[s
     return due
 
 
-def _arguments(names: Mapping[str, Any], settings: BaseModel, context: SourceContext) -> dict[str, Any]:
+def _arguments(names: Mapping[str, inspect.Parameter], settings: BaseModel, context: SourceContext) -> dict[str, Any]:
     """What a source function is given: the client's settings by name, and what a client's own reports are counted in.
 
-    Days are those of one slice: they are given to its resource.
+    Days are those of one slice: they are given to its resource. What the settings leave open is given as the function
+    has it by default: dlt would look for it in settings that clients share.
     """
     clients = {
         "since": context.today,
@@ -74,8 +75,9 @@ def _arguments(names: Mapping[str, Any], settings: BaseModel, context: SourceCon
         "timezone": context.zone.key,
         "currency": context.currency,
     }
-    given = {**clients, **{name: value for name, value in settings if value is not None}}
-    return {name: _plain(given[name]) for name in names if name in given}
+    defaults = {name: parameter.default for name, parameter in names.items()}
+    given = {**defaults, **clients, **{name: value for name, value in settings if value is not None}}
+    return {name: _plain(given[name]) for name in names}
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Running a source alone: with dlt and a stock destination, without a client, a configuration or Dagster."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,19 @@ def run_alone(folder: Path, source: DltSource) -> None:
 def rows_alone(folder: Path, source: str, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
     """What stands in a table of that file, in order."""
     with duckdb.connect(str(folder / "alone.duckdb")) as connection:
-        return connection.execute(_select(source, table, columns)).fetchall()
+        return _plain(connection.execute(_select(source, table, columns)).fetchall())
 
 
 def rows_of_the_load(source: str, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
     """What stands in the same table of the warehouse, without tags, in the same order."""
-    return ask(_select(source, table, columns))
+    return _plain(ask(_select(source, table, columns)))
+
+
+def _plain(rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """The rows in one order, whatever the engine's; JSON as what it says: drivers give it as text or as values."""
+    read = [tuple(json.loads(c) if isinstance(c, str) and c.startswith(("{", "[")) else c for c in row) for row in rows]
+    return sorted(read, key=lambda row: [str(cell) for cell in row])
 
 
 def _select(source: str, table: str, columns: Sequence[str]) -> str:
-    return f"SELECT {', '.join(columns)} FROM {source}.{table} ORDER BY {', '.join(columns)}"
+    return f"SELECT {', '.join(columns)} FROM {source}.{table}"

@@ -1,4 +1,4 @@
-"""One client's RedTrack account, as its tables need it: its paged lists, its reports, its time zone.
+"""A RedTrack account, as its tables need it: its paged lists, its reports, its time zone.
 
 https://api.redtrack.io/docs/index.html
 """
@@ -11,12 +11,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from signalroom_dagster.kinds import UNREADABLE
-from signalroom_dagster.limits import Limit
-from signalroom_dagster.sources.context import SourceContext
+from signalroom_dagster.limits import Limit, account_name
 from signalroom_dagster.sources.days import ONE_DAY, day_of, midnight
 from signalroom_dagster.sources.http import Api, VendorDataError, VendorError
 from signalroom_dagster.sources.redtrack.paging import Listing, NameOf, NotAListError, Page, page_of, read_list
-from signalroom_dagster.sources.redtrack.settings import Settings
 
 REPORT = "/report"
 REPORT_SIZES = (1000, 499)
@@ -32,22 +30,40 @@ UNSET = "0001-01-01"
 """The day that RedTrack gives a moment that never was."""
 
 
+def open_api(api_key: str, base_url: str, requests_per_minute: int) -> Api:
+    """An account at RedTrack."""
+    return Api(
+        source="redtrack",
+        base_url=base_url,
+        key_name="api_key",
+        limit=Limit(
+            account_name("redtrack", base_url, api_key),
+            requests_per_minute,
+            burst=min(10, requests_per_minute),
+            at_once=2,
+        ),
+        secrets=(api_key,),
+        params={"api_key": api_key},
+    )
+
+
 @dataclass(frozen=True)
 class Account:
-    """A client's account and how it is configured; `reports` is the pace of `/report`, slower than the rest."""
+    """An account: the pace of its `/report`, slower than the rest, the zone whose days are asked for, and the zone that
+    the account itself is set to, where that is known."""
 
     api: Api
     reports: Limit
-    settings: Settings
-    context: SourceContext
+    zone: ZoneInfo
+    known_zone: ZoneInfo | None = None
 
     def report(self, group: str, first: date, last: date) -> Sequence[dict[str, Any]]:
-        """Every row of a report over days of the client, both included, grouped by a comma list of dimensions."""
+        """Every row of a report over days of `zone`, both included, grouped by a comma list of dimensions."""
 
         def name_of(row: Any) -> Any:
             return (str(row.get("date")), str(row["source_id"])) if row.get("source_id") else None
 
-        params = {"group": group, "date_from": first, "date_to": last, "timezone": self.context.zone.key}
+        params = {"group": group, "date_from": first, "date_to": last, "timezone": self.zone.key}
         listing = self.whole_list(REPORT, name_of, REPORT_SIZES, self.reports, **params)
         return [dict(row) for row in listing.rows]
 
@@ -89,19 +105,20 @@ class Account:
             return value
         if not FIRST_YEAR < found.year < LAST_YEAR:
             return value
-        return found if found.tzinfo else found.replace(tzinfo=self.zone)
+        return found if found.tzinfo else found.replace(tzinfo=self.own_zone)
 
     @property
-    def zone(self) -> ZoneInfo:
-        """The account's own time zone as far as it is known, else the client's."""
-        return ZoneInfo(self.settings.account_timezone) if self.settings.account_timezone else self.context.zone
+    def own_zone(self) -> ZoneInfo:
+        """The account's own time zone as far as it is known, else the one whose days are asked for."""
+        return self.known_zone or self.zone
 
     @property
     def slack(self) -> timedelta:
         """How far the account's days may lie beside those that are expected."""
-        return timedelta() if self.settings.account_timezone else ONE_DAY
+        return timedelta() if self.known_zone else ONE_DAY
 
     def days_around(self, day: date) -> tuple[date, date]:
-        """The first and the last day of the account that a client's day may touch."""
-        start, end = midnight(day, self.context.zone), midnight(day + ONE_DAY, self.context.zone)
-        return day_of(start, self.zone) - self.slack, day_of(end - timedelta(seconds=1), self.zone) + self.slack
+        """The first and the last day of the account that a day of `zone` may touch."""
+        start, end = midnight(day, self.zone), midnight(day + ONE_DAY, self.zone)
+        last = end - timedelta(seconds=1)
+        return day_of(start, self.own_zone) - self.slack, day_of(last, self.own_zone) + self.slack

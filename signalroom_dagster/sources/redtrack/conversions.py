@@ -1,20 +1,19 @@
 """The conversion log, a day at a time.
 
-RedTrack filters it by days of the account's own zone, which need not be the client's.
+RedTrack filters it by days of the account's own zone, which need not be that whose days are asked for.
 
 https://api.redtrack.io/docs/index.html
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from functools import partial
 from typing import Any
 
-from signalroom_dagster.sources.days import day_of, days_to_read
+from signalroom_dagster.sources.days import day_of
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster.sources.redtrack.account import Account
 from signalroom_dagster.sources.redtrack.paging import each_once, name_of
-from signalroom_dagster.sources.slicing import Answer, Slice
+from signalroom_dagster.sources.resources import Answer
 from signalroom_dagster.sources.tables import Row
 
 PATH = "/conversions"
@@ -24,13 +23,9 @@ PAGE_SIZES = (10_000, 4_999, 2_003)
 MOMENTS = ("conv_time", "track_time", "created_at")
 
 
-def plan_conversions(account: Account) -> Iterator[Slice]:
-    """One slice a day, replaced whole: conversions are edited and removed after the fact."""
-    for day in days_to_read(account.context, "conversions", account.settings):
-        yield Slice(days=(day,), read=partial(_read, account, day))
-
-
-def _read(account: Account, day: date) -> Answer:
+def read_conversions(account: Account, days: Sequence[date]) -> Answer:
+    """One day's conversions, whole: they are edited and removed after the fact."""
+    (day,) = days
     first, last = account.days_around(day)
     listing = account.whole_list(PATH, name_of, PAGE_SIZES, date_from=first, date_to=last)
     rows = each_once(listing.rows)
@@ -43,14 +38,14 @@ def _read(account: Account, day: date) -> Answer:
 
 
 def _placed(account: Account, row: Row, first: date, last: date) -> Mapping[str, Any]:
-    """The row with its moments as instants, and the client's day on which it converted, if that can be read."""
+    """The row with its moments as instants, and the day on which it converted, if that can be read."""
     moments = {name: account.moment(row.get(name)) for name in MOMENTS}
     known = [at for at in (moments["conv_time"], moments["created_at"]) if isinstance(at, datetime)]
     if not known:
         return {**row, **moments, "date": None}
-    theirs = day_of(known[0], account.zone)
+    theirs = day_of(known[0], account.own_zone)
     if not first - account.slack <= theirs <= last + account.slack:
         what = f"gives a conversion of {theirs} among those of {first} to {last}; is account_timezone right?"
         raise VendorDataError(account.api.about("GET", PATH, what))
     at = moments["conv_time"] or known[0]
-    return {**row, **moments, "conv_time": at, "date": day_of(known[0], account.context.zone)}
+    return {**row, **moments, "conv_time": at, "date": day_of(known[0], account.zone)}

@@ -4,15 +4,13 @@ https://api.redtrack.io/docs/index.html
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from signalroom_dagster.sources.days import is_read
 from signalroom_dagster.sources.redtrack.account import Account
 from signalroom_dagster.sources.redtrack.paging import each_once, name_of
-from signalroom_dagster.sources.slicing import Answer, Slice
+from signalroom_dagster.sources.resources import Answer
 from signalroom_dagster.sources.tables import Row
 
 LISTS = ("campaigns", "sources", "offers")
@@ -21,18 +19,10 @@ MOMENTS = ("created_at", "updated_at", "expires_at")
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
 
-def plan_list(account: Account, name: str) -> Iterator[Slice]:
-    """The whole list, in the place of what is there; once in a run."""
-    if not is_read(account.context, name):
-        yield Slice(days=(account.context.today,), read=partial(_read, account, name), replaces="client")
-
-
-def _read(account: Account, name: str) -> Answer:
+def read_entity(account: Account, name: str) -> Answer:
+    """The whole list, and how many rows it has by RedTrack's own count."""
     listing = account.whole_list(f"/{name}", name_of, PAGE_SIZES)
-    answer = Answer([_row(account, name, row) for row in each_once(listing.rows)])
-    if listing.counted is not None:
-        answer.totals[account.context.today] = listing.counted
-    return answer
+    return Answer([_row(account, name, row) for row in each_once(listing.rows)], counted=listing.counted)
 
 
 def _row(account: Account, name: str, row: Row) -> Mapping[str, Any]:

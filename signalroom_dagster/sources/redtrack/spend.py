@@ -3,35 +3,27 @@
 https://api.redtrack.io/docs/index.html
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from functools import partial
 from math import isfinite
 from typing import Any
 
 from signalroom_dagster.kinds import UNREADABLE, as_date, as_decimal
 from signalroom_dagster.slices import Figure
-from signalroom_dagster.sources.days import days_to_read, stretches
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster.sources.redtrack.account import REPORT, Account
+from signalroom_dagster.sources.resources import Answer
 from signalroom_dagster.sources.set_aside import LeftOut, key_of
-from signalroom_dagster.sources.slicing import Answer, Slice
 from signalroom_dagster.sources.tables import Row
 
-LONGEST = 31  # days in a report; no longest one is documented
 COUNTED = ("clicks", "conversions", "total_conversions")
 """Columns that the totals are compared in beside the cost."""
 UNKNOWN = "(unknown)"
 
 
-def plan_daily_spend(account: Account, amounts: Sequence[str]) -> Iterator[Slice]:
-    """Stretches of days, replaced whole; `amounts` names what is summed where several rows share a key."""
-    for days in stretches(days_to_read(account.context, "daily_spend", account.settings), LONGEST):
-        yield Slice(days=days, read=partial(_read, account, amounts, days), requests=2)
-
-
-def _read(account: Account, amounts: Sequence[str], days: Sequence[date]) -> Answer:
+def read_daily_spend(account: Account, amounts: Sequence[str], days: Sequence[date]) -> Answer:
+    """Some days' spend, with RedTrack's own totals of it; `amounts` are summed where several rows share a key."""
     rows = _by_key(amounts, _rows(account, days))
     totals, counts, unread = _totals(account, days)
     return Answer([*rows, *unread], totals=totals, counts={} if unread else counts)

@@ -1,21 +1,16 @@
 """How the tests' clients reach their RedTrack accounts, and the days and sources that their data speaks of."""
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from signalroom_dagster.limits import Limit
+from signalroom_dagster.loading.windowed import plans
 from signalroom_dagster.registry.catalog import settings_for
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.slices import LoadSlice
+from signalroom_dagster.sources import redtrack
 from signalroom_dagster.sources.context import SourceContext
-from signalroom_dagster.sources.redtrack import AMOUNTS, TABLES, Settings, api
-from signalroom_dagster.sources.redtrack.account import Account
-from signalroom_dagster.sources.redtrack.conversions import plan_conversions
-from signalroom_dagster.sources.redtrack.lists import plan_list
-from signalroom_dagster.sources.redtrack.spend import plan_daily_spend
-from signalroom_dagster.sources.slicing import Slice, read_slice
+from signalroom_dagster.sources.slicing import read_slice
 from signalroom_dagster_tests.projects import Project
 
 DAY, NEXT = date(2026, 3, 2), date(2026, 3, 3)
@@ -40,10 +35,10 @@ def add(project: Project, vendor: VendorServer, client_id: str = "713", **settin
 
 def read(table: str, folder: Path) -> LoadSlice:
     """The first slice of one of client 713's tables, read and not loaded: for what the warehouse has no part in."""
-    client, settings = get_client("713"), settings_for("redtrack", get_client("713"))
-    assert isinstance(settings, Settings)
+    client = get_client("713")
     context = SourceContext(
         client_id=client.id,
+        source="redtrack",
         zone=client.zone,
         currency=client.currency,
         start_date=client.start_date,
@@ -53,11 +48,5 @@ def read(table: str, folder: Path) -> LoadSlice:
         windows={},
         started_at=datetime.now(UTC),
     )
-    account = Account(api(settings, client.id), Limit("reports", 60_000), settings, context)
-    return read_slice(TABLES[table], next(_plan(table, account)), context)
-
-
-def _plan(table: str, account: Account) -> Iterator[Slice]:
-    if table == "daily_spend":
-        return plan_daily_spend(account, AMOUNTS)
-    return plan_conversions(account) if table == "conversions" else plan_list(account, table)
+    piece = next(iter(plans(redtrack, settings_for("redtrack", client), context)[table]()))
+    return read_slice(redtrack.TABLES[table], piece, context)

@@ -55,6 +55,16 @@ def test_a_refused_key_is_tried_once_and_the_error_names_what_to_set(project: Pr
     assert "key-of-another-kind" not in "".join(traceback.format_exception(failed.value))
 
 
+def test_an_account_zone_that_all_clients_share_is_nobodys(
+    project: Project, vendor: VendorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SOURCES__REDTRACK__CLIENTS__713__ACCOUNT_TIMEZONE")
+    project.set(SOURCES__REDTRACK__ACCOUNT_TIMEZONE="Asia/Tokyo")
+    load("redtrack", "713", "conversions")
+    around = {(request.query["date_from"], request.query["date_to"]) for request in vendor.asked("/conversions")}
+    assert around == {("2026-03-01", "2026-03-03"), ("2026-03-02", "2026-03-04")}
+
+
 def test_the_key_goes_into_the_query_alone(vendor: VendorServer) -> None:
     load("redtrack", "713")
     assert {request.query["api_key"] for request in vendor.requests} == {KEY}
@@ -155,7 +165,7 @@ def test_the_stand_in_refuses_what_redtrack_refuses(vendor: VendorServer, accoun
 def test_the_probe_asks_one_cheap_thing(vendor: VendorServer) -> None:
     settings = settings_for("redtrack", get_client("713"))
     assert isinstance(settings, redtrack.Settings)
-    assert redtrack.probe(settings, "713") == "the account answers"
+    assert redtrack.probe(settings) == "the account answers"
     assert [request.path for request in vendor.requests] == ["/redtrack/me/settings"]
 
 
