@@ -5,6 +5,7 @@ from datetime import UTC, date, timedelta
 from functools import partial
 from typing import Any, TypeAlias
 
+from signalroom_dagster.slices import Window
 from signalroom_dagster.sources.context import SourceContext
 from signalroom_dagster.sources.days import day_of, days_to_read, is_read, stretches
 from signalroom_dagster.sources.slicing import Slice
@@ -19,7 +20,15 @@ def slices_due(table: Table, read: Read, settings: Any, context: SourceContext) 
     if table.day:
         yield from _stretches_due(table, read, settings, context)
     elif not is_read(context, table.name):
-        yield Slice(days=(context.today,), rows=read, replaces="client", requests=table.requests)
+        last = latest(context, table.name) if table.is_compared else None
+        rows = partial(read, rows_before=last.rows, cursor=last.cursor) if last else read
+        yield Slice(days=(context.today,), rows=rows, replaces="client", requests=table.requests)
+
+
+def latest(context: SourceContext, resource: str) -> Window | None:
+    """What the last load of a resource left."""
+    windows = context.windows.get(resource, {}).values()
+    return max(windows, key=lambda window: window.loaded_at, default=None)
 
 
 def _stretches_due(table: Table, read: Read, settings: Any, context: SourceContext) -> Iterator[Slice]:

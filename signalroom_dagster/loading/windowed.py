@@ -20,6 +20,7 @@ from pydantic import BaseModel, SecretStr
 
 from signalroom_dagster.loading.plan import slices_due
 from signalroom_dagster.registry.client_words import said_of_client
+from signalroom_dagster.registry.source_folders import described_tables
 from signalroom_dagster.sources.context import Planned, SourceContext
 from signalroom_dagster.sources.resources import Reading
 from signalroom_dagster.sources.slicing import Plan, planned, table_resources
@@ -30,7 +31,7 @@ def open_source(module: Any, settings: BaseModel, context: SourceContext) -> Dlt
     """The client's slices of a source, to be run in a pipeline; asks nothing until they are loaded."""
     context = _in_zone(settings, context)
     due = plans(module, settings, context)
-    tables = module.TABLES
+    tables = described_tables(module, [settings])
 
     @dlt.source(name=context.source, max_table_nesting=0)
     def slices() -> Iterator[DltResource]:
@@ -55,9 +56,10 @@ def plans(module: Any, settings: BaseModel, context: SourceContext) -> Mapping[s
     """What is due of each table, once it is asked; days are those of the context's zone."""
     source = getattr(module, context.source)
     arguments = _arguments(inspect.signature(source).parameters, settings, context)
-    opened: DltSource = source(**arguments)
+    with said_of_client(context.source, context.client_id, list(arguments)):
+        opened: DltSource = source(**arguments)
     due: dict[str, Plan] = {}
-    for name, table in module.TABLES.items():
+    for name, table in described_tables(module, [settings]).items():
         read = partial(_rows, opened.resources[name], context, list(arguments))
         due[name] = partial(slices_due, table, read, settings, context)
     return due

@@ -21,13 +21,18 @@ from signalroom_dagster.config import project_dir, settings_state, source_settin
 from signalroom_dagster.errors import ConfigurationError, WrongRequestError
 from signalroom_dagster.registry.client_words import said_of_client
 from signalroom_dagster.registry.clients import Client, clients_of
-from signalroom_dagster.registry.source_folders import import_source, is_windowed, source_module, source_names
+from signalroom_dagster.registry.source_folders import (
+    described_tables,
+    import_source,
+    is_windowed,
+    source_module,
+    source_names,
+)
 
 if TYPE_CHECKING:
     from dlt.extract import DltResource, DltSource
 
     from signalroom_dagster.sources.context import Span
-
 
 Built = TypeVar("Built")
 """What a source's tables are made out as: an outline, or the schemas of reference data."""
@@ -135,7 +140,7 @@ def _outline_of(name: str, clients: Sequence[str], *, with_known: bool) -> "DltS
     if is_windowed(module):
         from signalroom_dagster.sources.slicing import outline_of_tables
 
-        return outline_of_tables(name, module.TABLES)
+        return outline_of_tables(name, described_tables(module, _configured(name, clients)))
     build = getattr(module, "known_outline", module.outline) if with_known else module.outline
     return build(_configured(name, clients))
 

@@ -1,8 +1,8 @@
 """The source packages: every folder below `signalroom_dagster.sources` is a source.
 
 A source package of an API offers a dlt source with the folder's name and plain arguments, `TABLES` (what its resources
-hold, see `sources.tables`), `Settings` (a pydantic model with a field for each argument that is a client's to say) and
-`probe(settings)` (whether the account answers).
+hold, see `sources.tables`), or `tables(configured)` where clients' settings say which there are, `Settings` (a pydantic
+model with a field for each argument that is a client's to say) and `probe(settings)` (whether the account answers).
 One with a way of its own offers `Settings`, `outline(configured)` (every resource, nothing loaded),
 `open_source(settings, context)` (the real thing for one client), `preview(settings, context)` (what a load would do)
 and `probe(settings, client_id)`; one that loads files also `listing_digests(settings, client_id)`.
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from dlt.extract import DltSource
 
     from signalroom_dagster.sources.context import Planned, SourceContext
+    from signalroom_dagster.sources.tables import Table
 
 _OF_DLT = ("Settings", "outline", "open_source", "preview", "probe")
-_OF_API = ("Settings", "TABLES", "probe")
+_OF_API = ("Settings", "probe")
 _OF_REFERENCE = ("Settings", "tables_of", "read", "ignored_files", "probe")
 
 
@@ -84,6 +85,8 @@ def _refusal(name: str) -> str:
         missing = [part for part in expected if not hasattr(module, part)]
         if not missing and expected is _OF_DLT:
             cast("SourceModule", module).outline(())
+        elif not missing and is_windowed(module):
+            described_tables(module, ())
     except Exception as error:  # whatever its code raises: the other sources still load
         return f"{folder} cannot be imported: {type(error).__name__}: {error}"
     return f"{folder} does not offer {', '.join(missing)}" if missing else ""
@@ -97,7 +100,12 @@ def _expected_of(module: ModuleType, name: str) -> Sequence[str]:
 
 def is_windowed(module: Any) -> bool:
     """Whether a source is a plain dlt source, whose windows `loading.windowed` loads."""
-    return hasattr(module, "TABLES") and not hasattr(module, "open_source")
+    return (hasattr(module, "TABLES") or hasattr(module, "tables")) and not hasattr(module, "open_source")
+
+
+def described_tables(module: Any, configured: Iterable[BaseModel]) -> Mapping[str, "Table"]:
+    """The tables of a plain dlt source for clients with these settings, which need not be complete."""
+    return module.tables(configured) if hasattr(module, "tables") else module.TABLES
 
 
 def source_module(name: str) -> SourceModule:

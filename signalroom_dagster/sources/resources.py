@@ -94,6 +94,15 @@ def list_resource(table: Table, read: Callable[[], Answer]) -> DltResource:
     return _resource(table, rows)
 
 
+def compared_resource(table: Table, read: Callable[[int, str | None], Answer]) -> DltResource:
+    """A list that is read whole, and compared with what the last reading left: how many rows, and its cursor."""
+
+    def rows(rows_before: int = 0, cursor: str | None = None, reading: Reading | None = None) -> Iterator[list[Row]]:
+        yield from _pages(table, read(rows_before, cursor), reading)
+
+    return _resource(table, rows)
+
+
 def changes_resource(table: Table, read: Callable[[str | None], Answer]) -> DltResource:
     """What changed since a cursor that an earlier reading left, or everything; each row takes the place of its key."""
 

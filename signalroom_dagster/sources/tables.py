@@ -65,6 +65,7 @@ class Table:
     releases, by their name of today: their tables are altered.
 
     `replaces` says what a reading takes the place of: its days, all of the client's rows, or the rows with its keys.
+    `is_compared` is a list whose reading is given what the last one left.
     `longest` is how many days are asked for at once, `requests` how many requests that takes at least. Days that were
     over are read again, where a run is asked to look back deeper, only of a table that `deepens`: whose rows change.
     """
@@ -82,6 +83,7 @@ class Table:
     longest: int = 1
     requests: int = 1
     deepens: bool = True
+    is_compared: bool = False
     hints: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -10,19 +10,20 @@ made of them; only the first of merged cells has a value; hidden rows and tabs a
 https://developers.google.com/workspace/sheets/api/guides/concepts
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import Any
 
 import dlt
-from dlt.extract import DltResource, DltSource
+from dlt.extract import DltResource
+from pydantic import TypeAdapter
 
-from signalroom_dagster.sources.context import Planned, SourceContext
 from signalroom_dagster.sources.google_sheets.service_account import open_account
-from signalroom_dagster.sources.google_sheets.settings import Settings
+from signalroom_dagster.sources.google_sheets.settings import Guard, Settings, Sheets
 from signalroom_dagster.sources.google_sheets.sheet_tables import check_kinds, sheet_tables
-from signalroom_dagster.sources.google_sheets.sheets import open_sheets, plan_sheet
+from signalroom_dagster.sources.google_sheets.sheets import open_library, read_sheet
 from signalroom_dagster.sources.google_sheets.spreadsheets import describe_book, open_api
-from signalroom_dagster.sources.slicing import Plan, planned, table_resources
+from signalroom_dagster.sources.resources import compared_resource
 from signalroom_dagster.sources.tables import Table
 
 TITLE = "Google Sheets"
@@ -30,41 +31,40 @@ TITLE = "Google Sheets"
 
 @dlt.source(name="google_sheets", max_table_nesting=0)
 def google_sheets(
-    tables: Mapping[str, Table], plans: Mapping[str, Plan] | None = None, context: SourceContext | None = None
+    credentials: str = dlt.secrets.value,
+    sheets: Mapping[str, Any] = dlt.config.value,
+    base_url: str = "https://sheets.googleapis.com",
+    requests_per_minute: int = 60,
+    min_rows: int = 1,
+    keep_share: float = 0.5,
+    misfit_share: float = 0.1,
 ) -> Iterable[DltResource]:
-    """One table per sheet name; without plans an outline that asks nothing."""
-    yield from table_resources(tables, plans, context)
+    """A table for each of the sheets, by name: `{"spend": {"spreadsheet_id": ..., "range": ..., "columns": {...}}}`.
+
+    `credentials` is a service account's key: its JSON, or the path of its file. See `settings` for what else a sheet
+    may say, and for what `min_rows`, `keep_share` and `misfit_share` refuse.
+    """
+    checked, account = TypeAdapter(Sheets).validate_python(sheets), open_account(credentials)
+    api = partial(open_api, account, base_url, requests_per_minute)
+    library = open_library(api, checked, Guard(min_rows, keep_share, misfit_share))
+    for name, table in sheet_tables([checked]).items():
+        yield compared_resource(table, partial(read_sheet, library, name))
 
 
-def outline(configured: Iterable[Settings]) -> DltSource:
-    """Every table that any client has, from settings that were not validated; reads no key."""
-    return google_sheets(sheet_tables(configured))
+def tables(configured: Iterable[Settings]) -> Mapping[str, Table]:
+    """Every table that any client has, from settings that may be unchecked; reads no key."""
+    return sheet_tables(getattr(settings, "sheets", None) for settings in configured)
 
 
-def open_source(settings: Settings, context: SourceContext) -> DltSource:
-    """The client's own source: reads its key, and asks nothing until its slices are loaded."""
-    return google_sheets(sheet_tables([settings]), _plans(settings, context), context)
-
-
-def preview(settings: Settings, context: SourceContext) -> Iterator[Planned]:
-    """The sheets that a load would read."""
-    return planned(_plans(settings, context), context)
-
-
-def probe(settings: Settings, client_id: str) -> str:
+def probe(settings: Settings) -> str:
     """Fetch a token, and describe each spreadsheet: all that a load needs."""
-    account = open_api(open_account(settings.credentials.get_secret_value(), client_id), settings)
+    account = open_account(settings.credentials.get_secret_value())
+    api = open_api(account, settings.base_url, settings.requests_per_minute)
     ids = {sheet.spreadsheet_id for sheet in settings.sheets.values()}
-    tabs = sum(len(describe_book(account, spreadsheet_id)[-1]) for spreadsheet_id in sorted(ids))
+    tabs = sum(len(describe_book(api, spreadsheet_id)[-1]) for spreadsheet_id in sorted(ids))
     return f"{account.email} may read all spreadsheets ({len(ids)}, with {tabs} tabs)"
 
 
 def check_shared(client_id: str, configured: Mapping[str, Settings]) -> None:
     """Raises ConfigurationError when two clients have a column of one table as two kinds."""
     check_kinds(client_id, configured)
-
-
-def _plans(settings: Settings, context: SourceContext) -> Mapping[str, Plan]:
-    account = open_account(settings.credentials.get_secret_value(), context.client_id)
-    sheets = open_sheets(account, settings, context)
-    return {name: partial(plan_sheet, sheets, name) for name in settings.sheets}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from signalroom_dagster.addresses import checked_address
-from signalroom_dagster.config import ConfigurationError, project_dir
+from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.redaction import keep_secret, mask_foreign
 from signalroom_dagster.sources.http import (
     TIMEOUT_SECONDS,
@@ -32,16 +32,10 @@ LONGEST_WORDS = 200
 
 
 class ServiceAccount(NamedTuple):
-    """One client's service account. Spreadsheets are shared with its `email`; `signer` is google-auth's credentials."""
+    """A service account. Spreadsheets are shared with its `email`; `signer` is google-auth's credentials."""
 
-    client_id: str
     email: str
     signer: Any
-
-    @property
-    def key_name(self) -> str:
-        """The variable that holds its key."""
-        return _key_name(self.client_id)
 
     def token(self) -> str:
         """A new access token, good for an hour. Raises VendorError, VendorUnreachableError and VendorDataError."""
@@ -57,23 +51,13 @@ class ServiceAccount(NamedTuple):
             with http_client(TIMEOUT_SECONDS) as http:
                 answer = http.request(method, url, content=body, headers=headers)
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise VendorUnreachableError(self._about(f"gave no whole answer ({type(error).__name__})")) from None
+            raise VendorUnreachableError(_about(f"gave no whole answer ({type(error).__name__})")) from None
         said = _decoded(answer.content)
         if answer.status_code != HTTPStatus.OK:
-            raise self._refusal(answer, said)
+            raise _refusal(answer, said)
         if not isinstance(said.get("access_token"), str):
-            raise VendorDataError(self._about("answered without a token"))
+            raise VendorDataError(_about("answered without a token"))
         return TokenAnswer(answer.status_code, dict(answer.headers), answer.content)
-
-    def _refusal(self, answer: "httpx.Response", said: Mapping[str, Any]) -> VendorError:
-        words = ": ".join(str(said[name]) for name in ("error", "error_description") if said.get(name))
-        words = f": {mask_foreign(words or answer.reason_phrase)[:LONGEST_WORDS]}"
-        status = None if said.get("error") in PASSING else answer.status_code
-        what = self._about(f"answered {answer.status_code}{words}; check {self.key_name}")
-        return VendorError(what, status, answer.headers.get("Retry-After"), words=[words])
-
-    def _about(self, what: str) -> str:
-        return f"client {self.client_id}, source google_sheets: the key's token_uri {what}"
 
 
 class TokenAnswer(NamedTuple):
@@ -84,35 +68,45 @@ class TokenAnswer(NamedTuple):
     data: bytes
 
 
-def open_account(credentials: str, client_id: str) -> ServiceAccount:
-    """The account of a key: its JSON, or the path of its file, relative to the project folder.
+def open_account(credentials: str) -> ServiceAccount:
+    """The account of a key: its JSON, or the path of its file.
 
-    Raises ConfigurationError that names the client, the source and the key, and nothing of what stands there.
+    Raises ConfigurationError that names nothing of what stands there.
     """
     from google.oauth2.service_account import Credentials
 
-    text = credentials if credentials.lstrip().startswith("{") else _file(credentials, client_id)
+    text = credentials if credentials.lstrip().startswith("{") else _file(credentials)
     key = _decoded(text.encode())
     if isinstance(pem := key.get("private_key"), str):  # shells and .env files leave line ends as backslash and n
         key = {**key, "private_key": pem.replace("\\r", "").replace("\\n", "\n")}
     keep_secret(str(key.get("private_key", "")))
     if key.get("type") != "service_account":
-        raise _unusable(client_id, "it is not the JSON key of a service account")
+        raise _unusable("it is not the JSON key of a service account")
     try:
         signer = Credentials.from_service_account_info(key, scopes=[SCOPE])
         checked_address(str(key["token_uri"]))
     except (ValueError, TypeError, AttributeError):
-        raise _unusable(
-            client_id, "client_email, private_key or token_uri (an https address) is missing or damaged"
-        ) from None
-    return ServiceAccount(client_id, str(key["client_email"]), signer)
+        raise _unusable("client_email, private_key or token_uri (an https address) is missing or damaged") from None
+    return ServiceAccount(str(key["client_email"]), signer)
 
 
-def _file(path: str, client_id: str) -> str:
+def _refusal(answer: "httpx.Response", said: Mapping[str, Any]) -> VendorError:
+    words = ": ".join(str(said[name]) for name in ("error", "error_description") if said.get(name))
+    words = f": {mask_foreign(words or answer.reason_phrase)[:LONGEST_WORDS]}"
+    status = None if said.get("error") in PASSING else answer.status_code
+    what = _about(f"answered {answer.status_code}{words}; check credentials")
+    return VendorError(what, status, answer.headers.get("Retry-After"), words=[words])
+
+
+def _about(what: str) -> str:
+    return f"source google_sheets: the key's token_uri {what}"
+
+
+def _file(path: str) -> str:
     try:
-        return (project_dir() / Path(path.strip()).expanduser()).read_text("utf-8-sig")
+        return Path(path.strip()).expanduser().read_text("utf-8-sig")
     except (OSError, ValueError, RuntimeError):
-        raise _unusable(client_id, "it is neither JSON nor the path of a file that can be read") from None
+        raise _unusable("it is neither JSON nor the path of a file that can be read") from None
 
 
 def _decoded(content: bytes) -> Mapping[str, Any]:
@@ -123,12 +117,5 @@ def _decoded(content: bytes) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", found) if isinstance(found, dict) else {}
 
 
-def _unusable(client_id: str, why: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"client {client_id}, source google_sheets: credentials cannot be used: {why}; set it in "
-        f"[sources.google_sheets.clients.{client_id}] or {_key_name(client_id)}"
-    )
-
-
-def _key_name(client_id: str) -> str:
-    return f"SOURCES__GOOGLE_SHEETS__CLIENTS__{client_id.upper()}__CREDENTIALS"
+def _unusable(why: str) -> ConfigurationError:
+    return ConfigurationError(f"source google_sheets: credentials cannot be used: {why}; check credentials")

@@ -5,10 +5,10 @@ import re
 from collections import Counter
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from signalroom_dagster.addresses import Address
-from signalroom_dagster.config import ClientOnly
+from signalroom_dagster.config import ClientOnly, project_dir
 from signalroom_dagster.naming import snake_case
 from signalroom_dagster.sources.google_sheets.header import folded
 
@@ -22,10 +22,10 @@ _CELLS = re.compile(r"\$?[A-Z]{1,3}\$?\d+|\$?[A-Z]{0,3}\$?\d*:\$?[A-Z]{0,3}\$?\d
 class Guard(NamedTuple):
     """When a sheet is not believed; see `Settings`."""
 
-    min_rows: int
-    keep_share: float
-    misfit_share: float
-    may_shrink: bool
+    min_rows: int = 1
+    keep_share: float = 0.5
+    misfit_share: float = 0.1
+    may_shrink: bool = False
 
 
 class Sheet(BaseModel):
@@ -72,6 +72,24 @@ class Sheet(BaseModel):
                 raise ValueError(f"two headers are the same column: {', '.join(twice)}")
         return value
 
+    def guarded(self, source: Guard) -> Guard:
+        """When this sheet is not believed: as its own settings say, else as the source's."""
+        own = {name: value for name in Guard._fields if (value := getattr(self, name)) is not None}
+        return source._replace(**own)
+
+
+def _with_names_of_tables(sheets: dict[str, Sheet]) -> dict[str, Sheet]:
+    for name in sheets:
+        if not SHEET_NAME.fullmatch(name) or name in TAKEN:
+            raise ValueError(
+                f"{name} cannot be a table: use lower-case letters, digits and single underscores, a letter first, "
+                "at most 50 of them, and neither windows nor restatements"
+            )
+    return sheets
+
+
+Sheets: TypeAlias = Annotated[dict[str, Sheet], AfterValidator(_with_names_of_tables)]
+
 
 class Settings(BaseModel):
     """`[sources.google_sheets.clients.<id>]`. `credentials` is a service account's key: its JSON, or the file's path.
@@ -84,7 +102,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     credentials: Annotated[SecretStr, ClientOnly()] = Field(min_length=1)
-    sheets: Annotated[dict[str, Sheet], ClientOnly()] = Field(min_length=1)
+    sheets: Annotated[Sheets, ClientOnly()] = Field(min_length=1)
     base_url: Address = "https://sheets.googleapis.com"
     requests_per_minute: int = Field(default=60, gt=10)
     min_rows: int = Field(default=1, ge=0)
@@ -96,23 +114,8 @@ class Settings(BaseModel):
     def _a_table_is_json(cls, value: Any) -> Any:
         return json.dumps(value) if isinstance(value, dict) else value
 
-    @field_validator("sheets")
+    @field_validator("credentials")
     @classmethod
-    def _tables_of_their_own(cls, value: dict[str, Sheet]) -> dict[str, Sheet]:
-        for name in value:
-            if not SHEET_NAME.fullmatch(name) or name in TAKEN:
-                raise ValueError(
-                    f"{name} cannot be a table: use lower-case letters, digits and single underscores, a letter first, "
-                    "at most 50 of them, and neither windows nor restatements"
-                )
-        return value
-
-    def guard(self, name: str) -> Guard:
-        """When the sheet of this name is not believed: its own settings, else the source's."""
-        sheet = self.sheets[name]
-        return Guard(
-            min_rows=self.min_rows if sheet.min_rows is None else sheet.min_rows,
-            keep_share=self.keep_share if sheet.keep_share is None else sheet.keep_share,
-            misfit_share=self.misfit_share if sheet.misfit_share is None else sheet.misfit_share,
-            may_shrink=sheet.may_shrink,
-        )
+    def _a_path_begins_at_the_project(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value().strip()
+        return value if text.startswith(("{", "~")) else SecretStr(str(project_dir() / text))

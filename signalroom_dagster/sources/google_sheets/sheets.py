@@ -1,4 +1,4 @@
-"""One client's sheets in one run: each read whole, and loaded only when it still looks like what it was.
+"""The sheets of one service account, read whole, and believed only when they still look like what they were.
 
 The sheets of one spreadsheet are read together, once, whichever of them is loaded first: people change several tabs at
 a time, and the quota counts requests.
@@ -6,23 +6,20 @@ a time, and the quota counts requests.
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from signalroom_dagster.sources.context import SourceContext
-from signalroom_dagster.sources.days import is_read
 from signalroom_dagster.sources.google_sheets.guard import SheetChangedError, SheetLoadingError, check_rows
 from signalroom_dagster.sources.google_sheets.header import HeaderError
 from signalroom_dagster.sources.google_sheets.once import Once
 from signalroom_dagster.sources.google_sheets.rows import Values, has_numbers_as_text, read_rows
-from signalroom_dagster.sources.google_sheets.service_account import ServiceAccount
-from signalroom_dagster.sources.google_sheets.settings import Settings, Sheet
-from signalroom_dagster.sources.google_sheets.spreadsheets import Account, Book, open_api, read_as_shown, read_book
+from signalroom_dagster.sources.google_sheets.settings import Guard, Sheet
+from signalroom_dagster.sources.google_sheets.spreadsheets import Account, Book, read_as_shown, read_book
 from signalroom_dagster.sources.google_sheets.totals import LeftOut
 from signalroom_dagster.sources.http import VendorDataError, VendorError
-from signalroom_dagster.sources.slicing import Answer, Slice
+from signalroom_dagster.sources.resources import Answer
 
 log = logging.getLogger(__name__)
 
@@ -36,68 +33,52 @@ class UnknownZoneError(Exception):
 
 
 @dataclass(frozen=True)
-class Sheets:
-    """A client's sheets, and their spreadsheets by id, none of them asked for yet."""
+class Library:
+    """Sheets by name, when they are not believed, and their spreadsheets by id, none of them asked for yet."""
 
-    settings: Settings
-    context: SourceContext
+    sheets: Mapping[str, Sheet]
+    guard: Guard
     books: Mapping[str, Once[Book]]
     api: Once[Account]
 
 
-def open_sheets(account: ServiceAccount, settings: Settings, context: SourceContext) -> Sheets:
-    """The sheets of one run. One token serves it; one request reads all wanted ranges of a spreadsheet."""
+def open_library(open_api: Callable[[], Account], sheets: Mapping[str, Sheet], guard: Guard) -> Library:
+    """Sheets to be read with one token; one request reads all wanted ranges of a spreadsheet."""
     ranges: dict[str, list[str]] = {}
-    for sheet in settings.sheets.values():
+    for sheet in sheets.values():
         ranges.setdefault(sheet.spreadsheet_id, []).append(sheet.range)
-    api = Once(partial(open_api, account, settings))
+    api = Once(open_api)
 
     def read(spreadsheet_id: str) -> Book:
         return read_book(api(), spreadsheet_id, ranges[spreadsheet_id])
 
-    return Sheets(settings, context, {book: Once(partial(read, book)) for book in ranges}, api)
+    return Library(sheets, guard, {book: Once(partial(read, book)) for book in ranges}, api)
 
 
-def plan_sheet(sheets: Sheets, name: str) -> Iterator[Slice]:
-    """The whole sheet, in the place of what is there."""
-    if not is_read(sheets.context, name):
-        read = partial(_read, sheets, name)
-        yield Slice(days=(sheets.context.today,), read=read, replaces="client", why="read whole")
-
-
-def _read(sheets: Sheets, name: str) -> Answer:
-    sheet, context = sheets.settings.sheets[name], sheets.context
-    subject = f"client {context.client_id}, source google_sheets: sheet {name}"
-    book = sheets.books[sheet.spreadsheet_id]()
+def read_sheet(library: Library, name: str, rows_before: int, cursor: str | None) -> Answer:
+    """The whole sheet; `rows_before` and the cursor are what the last reading of it left."""
+    sheet = library.sheets[name]
+    book = library.books[sheet.spreadsheet_id]()
     values = book.ranges[sheet.range]
     if isinstance(values, VendorError):
         advice, tabs = _misplaced(sheet, book, str(values))
         raise VendorError(f"{values}; sheet {name} {advice}{tabs}", values.status, words=[tabs, *values.words])
     texts: Values = ()
     if has_numbers_as_text(values, sheet.columns):
-        texts = read_as_shown(sheets.api(), sheet.spreadsheet_id, sheet.range)
+        texts = read_as_shown(library.api(), sheet.spreadsheet_id, sheet.range)
     try:
         zone = _zone(book.zone if "datetime" in sheet.columns.values() else "UTC")
         found = read_rows(values, sheet.columns, zone, texts, LeftOut(sheet.skip_rows, sheet.stop_at), book.locale)
-        check_rows(found, sheets.settings.guard(name), *_before(context, name))
+        filled_before = json.loads(cursor)["filled"] if cursor else {}
+        check_rows(found, sheet.guarded(library.guard), rows_before, filled_before)
     except (HeaderError, SheetChangedError, UnknownZoneError) as error:
-        said = f"{subject} of spreadsheet {sheet.spreadsheet_id}, {sheet.range} cannot be loaded: {error}"
+        where = f"sheet {name} of spreadsheet {sheet.spreadsheet_id}, {sheet.range}"
         kind = VendorDataError if isinstance(error, SheetLoadingError) else SheetError
-        raise kind(said, words=[f": {error}"]) from None
+        raise kind(f"source google_sheets: {where} cannot be loaded: {error}", words=[f": {error}"]) from None
     if notes := found.notes():
-        context.notes[name] = notes
-        log.info("%s: %s", subject, "; ".join(f"{topic}: {text}" for topic, text in notes.items()))
+        log.info("sheet %s: %s", name, "; ".join(f"{topic}: {text}" for topic, text in notes.items()))
     mark = {"filled": {column.name: column.filled for column in found.columns}, "totals": found.totals}
-    return Answer(found.rows, totals={context.today: len(found.rows)}, cursor=json.dumps(mark))
-
-
-def _before(context: SourceContext, name: str) -> tuple[int, Mapping[str, int]]:
-    """How many rows the last load left, and how many cells of each column had something in them."""
-    windows = context.windows.get(name, {}).values()
-    if not windows:
-        return 0, {}
-    last = max(windows, key=lambda window: window.loaded_at)
-    return last.rows, json.loads(last.cursor)["filled"] if last.cursor else {}
+    return Answer(found.rows, counted=len(found.rows), cursor=json.dumps(mark), notes=notes)
 
 
 def _misplaced(sheet: Sheet, book: Book, said: str) -> tuple[str, str]:

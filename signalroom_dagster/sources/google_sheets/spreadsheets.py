@@ -16,7 +16,6 @@ from signalroom_dagster.limits import Limit
 from signalroom_dagster.sources.google_sheets.locales import AMERICAN
 from signalroom_dagster.sources.google_sheets.rows import Values
 from signalroom_dagster.sources.google_sheets.service_account import ServiceAccount
-from signalroom_dagster.sources.google_sheets.settings import Settings
 from signalroom_dagster.sources.http import Api, VendorDataError, VendorError, http_client
 
 TIMEOUT_SECONDS = 190.0  # Google itself gives a request 180 s
@@ -46,17 +45,16 @@ class Account(NamedTuple):
     email: str
 
 
-def open_api(account: ServiceAccount, settings: Settings) -> Account:
+def open_api(account: ServiceAccount, base_url: str, requests_per_minute: int) -> Account:
     """The API with a new token. The pace is the service account's, whichever clients share it."""
     token = account.token()
     api = Api(
         source="google_sheets",
-        client_id=account.client_id,
-        base_url=settings.base_url,
-        key_name=account.key_name,
+        base_url=base_url,
+        key_name="credentials",
         limit=Limit(
             "google_sheets__" + re.sub(r"\W+", "_", account.email),
-            settings.requests_per_minute,
+            requests_per_minute,
             burst=BURST,
             at_once=AT_ONCE,
         ),

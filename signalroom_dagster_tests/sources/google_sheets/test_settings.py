@@ -9,9 +9,10 @@ import pytest
 
 from signalroom_dagster.config import ConfigurationError, source_settings
 from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry.client_words import said_of_client
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.sandbox.google_sheets import account_email, service_account_key, settings
-from signalroom_dagster.sources.google_sheets.service_account import open_account
+from signalroom_dagster.sources.google_sheets.service_account import ServiceAccount, open_account
 from signalroom_dagster.sources.google_sheets.settings import Guard, Settings
 from signalroom_dagster_tests.projects import Project
 
@@ -39,6 +40,10 @@ def configured(client_id: str = "713") -> Settings:
     return source_settings(Settings, "google_sheets", client_id)
 
 
+def account() -> ServiceAccount:
+    return open_account(configured().credentials.get_secret_value())
+
+
 def add(project: Project, client_id: str = "713", credentials: str = json.dumps(KEY), **sheets: Any) -> None:
     project.add_api_client(client_id, "google_sheets", credentials=credentials, sheets=json.dumps(sheets))
 
@@ -50,9 +55,10 @@ def test_sheets_stand_in_the_settings_file_as_tables(project: Project) -> None:
     project.add_api_client("713", "google_sheets")
     found = configured()
     assert found.sheets["spend_2026"].columns["cost"] == "decimal"
-    assert found.guard("spend_2026") == Guard(1, 0.8, 0.1, False)
-    assert found.guard("budgets") == Guard(1, 0.1, 0.1, True)
-    assert open_account(found.credentials.get_secret_value(), "713").email == account_email("713")
+    source = Guard(keep_share=found.keep_share)
+    assert found.sheets["spend_2026"].guarded(source) == Guard(1, 0.8, 0.1, False)
+    assert found.sheets["budgets"].guarded(source) == Guard(1, 0.1, 0.1, True)
+    assert account().email == account_email("713")
 
 
 def test_the_sandboxs_settings_can_stand_between_apostrophes() -> None:
@@ -61,14 +67,15 @@ def test_the_sandboxs_settings_can_stand_between_apostrophes() -> None:
 
 def test_a_path_is_read_from_the_project_folder(project: Project) -> None:
     (project.root / "key.json").write_text(json.dumps(KEY))
-    assert open_account("key.json", "713").email == account_email("713")
-    assert open_account(str(project.root / "key.json"), "713").email == account_email("713")
+    for path in ("key.json", str(project.root / "key.json")):
+        add(project, credentials=path, spend=SHEET)
+        assert account().email == account_email("713")
 
 
 def test_a_key_whose_line_ends_a_shell_has_escaped_or_put_in_is_read() -> None:
     for pem in (KEY["private_key"].replace("\n", "\\n"), KEY["private_key"].replace("\n", "\\r\\n")):
-        assert open_account(json.dumps({**KEY, "private_key": pem}), "713").email == account_email("713")
-    assert open_account(json.dumps(KEY).replace("\\n", "\n"), "713").email == account_email("713")
+        assert open_account(json.dumps({**KEY, "private_key": pem})).email == account_email("713")
+    assert open_account(json.dumps(KEY).replace("\\n", "\n")).email == account_email("713")
 
 
 @pytest.mark.parametrize("credentials", [
@@ -81,8 +88,11 @@ def test_a_key_whose_line_ends_a_shell_has_escaped_or_put_in_is_read() -> None:
     json.dumps({**KEY, "type": "authorized_user", "refresh_token": "secret-for-tests"}),
 ])  # fmt: skip
 def test_credentials_that_cannot_be_used_are_named_and_not_shown(project: Project, credentials: str) -> None:
-    with pytest.raises(ConfigurationError) as raised:
-        open_account(credentials, "713")
+    with (
+        pytest.raises(ConfigurationError) as raised,
+        said_of_client("google_sheets", "713", ["credentials", "sheets"]),
+    ):
+        open_account(credentials)
     for named in ("client 713", "source google_sheets", "SOURCES__GOOGLE_SHEETS__CLIENTS__713__CREDENTIALS"):
         assert named in str(raised.value)
     assert "secret-for-tests" not in str(raised.value)
@@ -188,4 +198,4 @@ def test_two_clients_may_not_have_one_column_as_two_kinds(project: Project) -> N
 def test_a_missing_key_file_is_a_configuration_error_of_the_whole_source(project: Project, tmp_path: Path) -> None:
     add(project, credentials=str(tmp_path / "nothing.json"), spend=SHEET)
     with pytest.raises(ConfigurationError, match="neither JSON nor the path of a file"):
-        open_account(configured().credentials.get_secret_value(), "713")
+        account()

@@ -8,12 +8,12 @@ import pytest
 
 from signalroom_dagster.config import source_settings, work_dir
 from signalroom_dagster.loading.pipelines import preview_load, run_with_retries
+from signalroom_dagster.registry import catalog
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.retries import decide
 from signalroom_dagster.sandbox import google_sheets as stand_in
 from signalroom_dagster.sandbox.google_sheets import Google, account_email, service_account_key
 from signalroom_dagster.sandbox.vendor_server import VendorServer
-from signalroom_dagster.sources import google_sheets
 from signalroom_dagster.sources.google_sheets.service_account import open_account
 from signalroom_dagster.sources.google_sheets.settings import Settings
 from signalroom_dagster.sources.google_sheets.spreadsheets import open_api, read_book
@@ -25,7 +25,7 @@ KEY_NAME = "SOURCES__GOOGLE_SHEETS__CLIENTS__713__CREDENTIALS"
 
 
 def probe(client_id: str = "713") -> str:
-    return google_sheets.probe(source_settings(Settings, "google_sheets", client_id), client_id)
+    return catalog.probe("google_sheets", get_client(client_id))
 
 
 def refusal() -> VendorError:
@@ -155,7 +155,7 @@ def test_a_vendors_own_wait_stands_before_the_minute_of_a_quota(duck: VendorServ
 def test_one_bad_range_of_several_leaves_the_others(duck: VendorServer, google: Google) -> None:
     google.spreadsheets["book-713"].tabs |= {"Q1": [["a"]], "Bob's": [["b"]], "Empty": []}
     settings = source_settings(Settings, "google_sheets", "713")
-    account = open_api(open_account(settings.credentials.get_secret_value(), "713"), settings)
+    account = open_api(open_account(settings.credentials.get_secret_value()), settings.base_url, 600)
     wanted = ["'Q1'!A1:Z", "'Bob''s'", "Empty!A1:Z", "Gone!A1:Z", "Q1!A1:Z"]
     ranges = read_book(account, "book-713", wanted).ranges
     assert [ranges[name] for name in wanted[:3]] == [[["a"]], [["b"]], []]
