@@ -26,6 +26,26 @@ _LONGEST = 60  # room for a suffix that keeps names apart
 _REMEMBERED = 4096  # names: the files of a prefix have the same headers day by day
 
 
+def load_step(source: str) -> str:
+    """The step that loads a source."""
+    return f"load_{source}"
+
+
+def model_step(schema: str, table: str) -> str:
+    """The step that makes a model's table."""
+    return f"model_{schema}_{table}"
+
+
+def report_step(report: str) -> str:
+    """The step that makes and sends a report."""
+    return f"report_{report}"
+
+
+def report_job(report: str) -> str:
+    """The job that makes and sends a report."""
+    return f"{report}_report"
+
+
 def pipeline_name(source: str, client_id: str) -> str:
     """One dlt pipeline per source and client: a shared one would mix two clients' states."""
     return f"{source}__{client_id}"

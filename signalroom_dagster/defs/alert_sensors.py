@@ -14,12 +14,13 @@ import dagster as dg
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure, Incident, Kind
 from signalroom_dagster.alerts.wording import REPORT
-from signalroom_dagster.defs.alerts import REPORT_STEP, Subjects, failure_of
+from signalroom_dagster.defs.alerts import Subjects, failure_of
 from signalroom_dagster.defs.assets.declared import events_of, everything_set_aside, tell_of
 from signalroom_dagster.defs.assets.status import FRESHNESS, freshness_metadata
 from signalroom_dagster.defs.lost_runs import build_lost_runs_sensor
 from signalroom_dagster.defs.sensors import initial_status
 from signalroom_dagster.freshness.status import Standing, standing
+from signalroom_dagster.naming import load_step, report_step
 from signalroom_dagster.platform.attempts import ANSWERED
 from signalroom_dagster.platform.tags import REASON_TAG, RETRY_NUMBER_TAG, SUPERVISED_TAG, WILL_RETRY_TAG
 from signalroom_dagster.registry.clients import load_clients, unreadable_clients
@@ -68,7 +69,7 @@ def _lost(context: dg.RunFailureSensorContext, subjects: Subjects) -> Failure:
     run = context.dagster_run
     at = [step.step_key for step in context.instance.get_run_step_stats(run.run_id) if step.end_time is None]
     wanted = sorted(_step_of(key) for key in run.asset_selection or ())
-    kind, subject = subjects.of_step([*at, *wanted, f"load_{run.job_name}"][0])
+    kind, subject = subjects.of_step([*at, *wanted, load_step(run.job_name)][0])
     if kind == "step":
         subject = run.job_name
     tries = int(run.tags.get(RETRY_NUMBER_TAG) or 0) + 1
@@ -80,7 +81,7 @@ def _lost(context: dg.RunFailureSensorContext, subjects: Subjects) -> Failure:
 
 def _step_of(key: dg.AssetKey) -> str:
     schema, *name = key.path
-    return f"{REPORT_STEP}{name[0]}" if schema == "reports" and name else f"load_{schema}"
+    return report_step(name[0]) if schema == "reports" and name else load_step(schema)
 
 
 def _watch() -> dg.SensorDefinition:

@@ -20,12 +20,11 @@ from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.defs.assets.declared import DEFINITIONS
 from signalroom_dagster.defs.assets.reports import reported_day
 from signalroom_dagster.modeling.sql import models
+from signalroom_dagster.naming import load_step, model_step, report_step
 from signalroom_dagster.platform.attempts import ANSWERED, ATTEMPTS_MADE, ERROR, SAID
 from signalroom_dagster.platform.tags import PARTITION_TAG
 from signalroom_dagster.registry import catalog
 from signalroom_dagster.registry.clients import get_client
-
-REPORT_STEP = "report_"
 
 Assets = TypeVar("Assets", bound=dg.AssetsDefinition)
 
@@ -57,26 +56,27 @@ class Subjects:
 
     def of_step(self, step: str) -> tuple[Kind, str]:
         """What a step works on, by its name: a source, a table that a model makes, a report, or just the step."""
-        sources = {f"load_{name}": name for name in catalog.source_names()}
+        sources = {load_step(name): name for name in catalog.source_names()}
+        tables = {model_step(*name): "/".join(name) for name in models()}
         if step in sources:
             return "source", sources[step]
-        made = {f"model_{'_'.join(name)}": "/".join(name) for name in models()}
-        if step in made:
-            return "table", made[step]
-        if step.startswith(REPORT_STEP) and (day := self._day(step)):
-            return "report", report_subject(step.removeprefix(REPORT_STEP), day)
+        if step in tables:
+            return "table", tables[step]
+        report = step.removeprefix(report_step(""))
+        if report != step and (day := self._day(report)):
+            return "report", report_subject(report, day)
         return "step", step
 
     def of_check(self, asset: dg.AssetKey, check: str) -> str:
         """What a check is about: its table, or one day's report."""
         schema, *name = asset.path
-        day = self._day(f"{REPORT_STEP}{name[0]}") if schema == "reports" and name else None
+        day = self._day(name[0]) if schema == "reports" and name else None
         return delivery_subject(name[0], day) if day else f"{asset.to_user_string()}: {check}"
 
-    def _day(self, step: str) -> date | None:
+    def _day(self, report: str) -> date | None:
         """The day that a report is about; None when that cannot be told of a client that is no more."""
         config: Any = self.run.run_config or {}
-        asked = ((config.get("ops") or {}).get(step) or {}).get("config") or {}
+        asked = ((config.get("ops") or {}).get(report_step(report)) or {}).get("config") or {}
         try:
             return reported_day(self.instance, self.run, get_client(self.client), asked.get("date"))
         except ConfigurationError:

@@ -17,8 +17,9 @@ from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 
 from signalroom_dagster.alerts.telling import WAREHOUSE_ERRORS
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.defs.jobs import build_report_job, report_job
+from signalroom_dagster.defs.jobs import build_report_job
 from signalroom_dagster.defs.sensors import initial_status
+from signalroom_dagster.naming import report_job, report_step
 from signalroom_dagster.platform.attempts import ERROR
 from signalroom_dagster.platform.in_flight import UNFINISHED, in_flight
 from signalroom_dagster.platform.tags import DUE_TAG, WILL_RETRY_TAG
@@ -81,7 +82,7 @@ class Due:
             run_key=f"{self.key}:{number}",
             job_name=report_job(self.name),
             partition_key=self.client.id,
-            run_config={"ops": {f"report_{self.name}": {"config": config}}},
+            run_config={"ops": {report_step(self.name): {"config": config}}},
             tags={DUE_TAG: self.key},
         )
 

@@ -12,7 +12,7 @@ import dagster as dg
 from signalroom_dagster.defs.partitions import all_clients
 from signalroom_dagster.defs.purge import purge
 from signalroom_dagster.defs.resident_run import build_consumer_jobs
-from signalroom_dagster.naming import DAILY_SYNC
+from signalroom_dagster.naming import DAILY_SYNC, report_job
 from signalroom_dagster.platform.attempts import client_of
 from signalroom_dagster.platform.in_flight import in_flight
 from signalroom_dagster.platform.tags import ACCOUNT_TAG, PARTITION_TAG, STARTED_BY_TAG, account
@@ -37,11 +37,6 @@ def build_source_job(source: str) -> "UnresolvedAssetJobDefinition":
         description=f"Load {source} for one client.",
         tags={"signalroom/source": source},
     )
-
-
-def report_job(name: str) -> str:
-    """The name of the job that makes a report."""
-    return f"{name}_report"
 
 
 @functools.cache

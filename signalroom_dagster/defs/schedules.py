@@ -15,9 +15,8 @@ import dagster as dg
 
 from signalroom_dagster.config import environment
 from signalroom_dagster.defs.due_reports import CANNOT_BE_ASKED, Due, report_schedule
-from signalroom_dagster.defs.jobs import report_job
 from signalroom_dagster.defs.purge import build_purge_schedule
-from signalroom_dagster.naming import DAILY_SYNC, snake_case
+from signalroom_dagster.naming import DAILY_SYNC, load_step, report_job, snake_case
 from signalroom_dagster.platform.in_flight import in_flight
 from signalroom_dagster.registry import catalog
 from signalroom_dagster.registry.cadences import Cadence, cadences
@@ -93,7 +92,7 @@ def build_source_schedule(source: str, name: str, cadence: Cadence, zone: str) -
     )
     def tick(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         asked = {"lookback_days": cadence.lookback_days} if cadence.lookback_days else {}
-        config = {"ops": {f"load_{source}": {"config": asked}}} if asked else {}
+        config = {"ops": {load_step(source): {"config": asked}}} if asked else {}
         active = [client for client in clients_of(source) if client.status == "active" and client.id in known]
         clients = [client for client in active if client.timezone == zone]
         yield from _requests(context, (source, DAILY_SYNC), clients, config)

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from signalroom_dagster.config import ConfigurationError, ingest_settings
 from signalroom_dagster.modeling.sql import models
-from signalroom_dagster.naming import DAILY_SYNC
+from signalroom_dagster.naming import DAILY_SYNC, report_job
 from signalroom_dagster.platform.tags import (
     ACCOUNT_TAG,
     BACKFILL_TAG,
@@ -59,7 +59,7 @@ def tags_of(run: dg.DagsterRun) -> Mapping[str, str]:
     groups = {key.path[0] for key in run.asset_selection or ()} or {run.job_name}
     backfill = {PRIORITY_TAG: BACKFILLS} if BACKFILL_TAG in run.tags else {}
     steps = _asked(run)
-    reporting = _minutes_of_a_report(steps) if "reports" in groups or run.job_name.endswith("_report") else 0
+    reporting = _minutes_of_a_report(steps) if "reports" in groups or run.job_name.endswith(report_job("")) else 0
     sources = groups & {*catalog.source_names(), DAILY_SYNC}
     if not sources and reporting:
         return {QUEUE_TAG: "reports", MAX_RUNTIME_TAG: _seconds(reporting), PRIORITY_TAG: REPORTS, **backfill}

@@ -19,6 +19,7 @@ from signalroom_dagster.defs.assets.code_references import code_reference
 from signalroom_dagster.defs.assets.load_metadata import COLUMN_SCHEMA, declared_columns, load_metadata
 from signalroom_dagster.defs.partitions import client_partitions
 from signalroom_dagster.loading.pipelines import open_load
+from signalroom_dagster.naming import load_step
 from signalroom_dagster.platform.attempts import attempt, client_of, first_run_id
 from signalroom_dagster.registry import catalog
 from signalroom_dagster.sources.context import Span, as_day
@@ -73,7 +74,7 @@ def build_ingest_assets(source: str) -> dg.AssetsDefinition:
     translator = SourceTranslator(source)
 
     @dlt_assets(
-        name=f"load_{source}",
+        name=load_step(source),
         dlt_source=catalog.outline(source),
         dlt_pipeline=_outline_pipeline(),
         dagster_dlt_translator=translator,

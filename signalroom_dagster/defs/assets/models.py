@@ -17,6 +17,7 @@ from signalroom_dagster.defs.automation import of_active_clients
 from signalroom_dagster.defs.partitions import all_clients
 from signalroom_dagster.modeling.runs import ModelRun, read_columns, run_model
 from signalroom_dagster.modeling.sql import Model, TableName, models
+from signalroom_dagster.naming import model_step
 from signalroom_dagster.platform.attempts import attempt, client_of
 from signalroom_dagster.registry import catalog
 from signalroom_dagster.registry.clients import Client, clients_of
@@ -57,7 +58,7 @@ def _asset_of(model: Model, source_of: Mapping[TableName, str]) -> dg.AssetsDefi
     )
 
     @dg.multi_asset(
-        name=f"model_{'_'.join(model.name)}",
+        name=model_step(*model.name),
         specs=[spec],
         pool="duckdb" if destination_name() == "duckdb" else None,
         op_tags={"signalroom/model": ".".join(model.name)},

@@ -15,6 +15,7 @@ import dagster as dg
 from signalroom_dagster.config import destination_name
 from signalroom_dagster.defs.assets.ingest import OWNER
 from signalroom_dagster.defs.partitions import client_partitions
+from signalroom_dagster.naming import load_step
 from signalroom_dagster.platform.attempts import attempt, client_of
 from signalroom_dagster.reference.checks import key_unique, single_values
 from signalroom_dagster.reference.load import declared_tables, load_table, open_reference
@@ -32,7 +33,7 @@ def build_reference_assets(source: str) -> dg.AssetsDefinition:
     """Every table of a source of reference data, partitioned by the clients that use it."""
 
     @dg.multi_asset(
-        name=f"load_{source}",
+        name=load_step(source),
         specs=[_spec(source, schema) for schema in declared_tables(source).values()],
         partitions_def=client_partitions(source),
         can_subset=True,

@@ -20,6 +20,7 @@ from signalroom_dagster.config import destination_name
 from signalroom_dagster.errors import WrongRequestError
 from signalroom_dagster.modeling.runs import sources_of
 from signalroom_dagster.modeling.sql import TableName
+from signalroom_dagster.naming import report_step
 from signalroom_dagster.platform.attempts import attempt, client_of, first_run_id
 from signalroom_dagster.registry.clients import Client, clients_of, load_clients
 from signalroom_dagster.reports import making
@@ -80,7 +81,7 @@ def _asset_of(name: str, clients: Mapping[str, Subscription]) -> dg.AssetsDefini
         DELIVERED, asset=spec.key, description="Of each recipient it is known whether the report was sent."
     )
 
-    @dg.multi_asset(name=f"report_{name}", specs=[spec], check_specs=[delivered], op_tags={"signalroom/report": name})
+    @dg.multi_asset(name=report_step(name), specs=[spec], check_specs=[delivered], op_tags={"signalroom/report": name})
     def report(context: dg.AssetExecutionContext, config: ReportConfig) -> Iterator[Any]:
         client = client_of(context)
         with attempt(context, f"client {client.id}, report {name}"):
