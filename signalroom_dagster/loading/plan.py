@@ -1,13 +1,13 @@
 """What a load has to read of a table now: which days are due, in which stretches, or a list whole."""
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any, TypeAlias
 
 from signalroom_dagster.slices import Window
 from signalroom_dagster.sources.context import SourceContext
-from signalroom_dagster.sources.days import day_of, days_to_read, is_read, stretches
+from signalroom_dagster.sources.days import ONE_DAY, day_of, days_to_read, is_read, midnight, stretches
 from signalroom_dagster.sources.slicing import Slice
 from signalroom_dagster.sources.tables import Row, Table
 
@@ -34,9 +34,27 @@ def latest(context: SourceContext, resource: str) -> Window | None:
 def _stretches_due(table: Table, read: Read, settings: Any, context: SourceContext) -> Iterator[Slice]:
     oldest = _oldest_kept(getattr(settings, f"{table.name}_kept_days", None), context)
     days = days_to_read(context, table.name, settings, oldest=oldest, deepens=table.deepens)
-    for stretch in stretches(days, table.longest):
+    if table.settles:
+        until = context.started_at - timedelta(minutes=getattr(settings, "settle_minutes", 0))
+        wanted = {*days, *_broken_off(table, context)}
+        days = sorted(day for day in wanted if midnight(day, context.zone) < until)
+    for stretch in stretches(days, getattr(settings, "days_at_once", table.longest)):
         rows = partial(read, since=stretch[0], until=stretch[-1])
         yield Slice(days=stretch, rows=rows, replaces=table.replaces, requests=table.requests)
+
+
+def _broken_off(table: Table, context: SourceContext) -> set[date]:
+    """Days that were last read up to an instant before their end, though that may have been on the day after; none
+    where a run was asked for certain days, and none that this run has read."""
+    if context.span.since or context.span.until:
+        return set()
+    return {
+        day
+        for day, window in context.windows.get(table.name, {}).items()
+        if window.cursor
+        and datetime.fromisoformat(window.cursor) < midnight(day + ONE_DAY, context.zone)
+        and window.run_id != context.run_id
+    }
 
 
 def _oldest_kept(kept_days: int | None, context: SourceContext) -> date | None:

@@ -66,7 +66,8 @@ def plans(module: Any, settings: BaseModel, context: SourceContext) -> Mapping[s
 
 
 def _arguments(names: Mapping[str, inspect.Parameter], settings: BaseModel, context: SourceContext) -> dict[str, Any]:
-    """What a source function is given: the client's settings by name, and what a client's own reports are counted in.
+    """What a source function is given: the client's settings by name, and what a client's own reports are counted in,
+    and the time by the warehouse's clock.
 
     Days are those of one slice: they are given to its resource. What the settings leave open is given as the function
     has it by default: dlt would look for it in settings that clients share.
@@ -76,6 +77,7 @@ def _arguments(names: Mapping[str, inspect.Parameter], settings: BaseModel, cont
         "until": context.today,
         "timezone": context.zone.key,
         "currency": context.currency,
+        "now": context.started_at,
     }
     defaults = {name: parameter.default for name, parameter in names.items()}
     given = {**defaults, **clients, **{name: value for name, value in settings if value is not None}}

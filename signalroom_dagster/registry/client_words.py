@@ -13,16 +13,23 @@ ADVICE = re.compile(r"(?<=; check )[^;:]+")
 
 @contextmanager
 def said_of_client(source: str, client_id: str, arguments: Sequence[str]) -> Generator[None]:
-    """Put the client before what a source raises of an account; name its arguments as the client's variables, and where
+    """Put the client before what a source raises of an account; name its arguments as the client's variables, or where
     the client's settings stand."""
     try:
         yield
     except (VendorAnswerError, VendorUnreachableError, ConfigurationError) as error:
         said = str(error)
         if said.startswith(f"source {source}: "):
-            argument = re.compile(rf"\b({'|'.join(arguments) or '(?!)'})\b")
-            variable = f"SOURCES__{source}__CLIENTS__{client_id}__".upper()
-            said = ADVICE.sub(lambda advice: argument.sub(lambda name: variable + name[0].upper(), advice[0]), said)
+            said = ADVICE.sub(lambda advice: _of_client(advice[0], source, client_id, arguments), said)
             where = f" (in [sources.{source}.clients.{client_id}])" if isinstance(error, ConfigurationError) else ""
             error.args = (f"client {client_id}, {said}{where}",)
         raise
+
+
+def _of_client(advice: str, source: str, client_id: str, arguments: Sequence[str]) -> str:
+    """The client's section in the place of the source's, where it is named; else the arguments as variables."""
+    section = f"[sources.{source}]"
+    if section in advice:
+        return advice.replace(section, f"[sources.{source}.clients.{client_id}]")
+    variable = f"SOURCES__{source}__CLIENTS__{client_id}__".upper()
+    return re.sub(rf"\b({'|'.join(arguments) or '(?!)'})\b", lambda name: variable + name[0].upper(), advice)

@@ -124,13 +124,16 @@ def _day(day: date | str | None) -> date | None:
 
 def _resource(table: Table, rows: Callable[..., Iterator[list[Row]]]) -> DltResource:
     is_list = table.replaces == "client"
+    columns: dict[str, Any] = {name: hint for name, hint in table.hints.items() if not name.startswith("_")}
+    if table.latest:
+        columns[table.latest] = {**columns[table.latest], "dedup_sort": "desc"}
     resource = dlt.resource(
         rows,
         name=table.name,
         primary_key=table.key,
         merge_key=[table.day] if table.day and table.replaces == "days" else [],
         write_disposition="replace" if is_list else "merge",
-        columns={name: hint for name, hint in table.hints.items() if not name.startswith("_")},
+        columns=columns,
         spec=BaseConfiguration,  # what a resource is asked for is its caller's to say, not the configuration's
     )
     return resource.apply_hints(additional_table_hints={"description": table.about})

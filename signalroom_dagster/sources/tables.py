@@ -68,6 +68,8 @@ class Table:
     `is_compared` is a list whose reading is given what the last one left.
     `longest` is how many days are asked for at once, `requests` how many requests that takes at least. Days that were
     over are read again, where a run is asked to look back deeper, only of a table that `deepens`: whose rows change.
+    The cursor of one that `settles` is the instant up to which a reading went: a day may end after it. Of two rows with
+    one key in one reading the later stands: the one that came last, or, where no order is kept, of the latest `latest`.
     """
 
     name: str
@@ -84,6 +86,8 @@ class Table:
     requests: int = 1
     deepens: bool = True
     is_compared: bool = False
+    settles: bool = False
+    latest: str = ""
     hints: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -151,7 +155,7 @@ def _cell(column: Column, row: Row, odd: list[Oddity]) -> Any:
 def _table(name: str, described: dict[str, Any]) -> Table:
     columns, key = columns_of(described["columns"]), tuple(described["key"])
     counted = [column.name for column in columns if _is_counted(column, key)] if "day" in described else []
-    optional = ("about", "day", "total", "renamed", "replaces", "longest", "requests", "deepens")
+    optional = ("about", "day", "total", "renamed", "replaces", "longest", "requests", "deepens", "settles", "latest")
     rest: dict[str, Any] = {"replaces": "days" if "day" in described else "client"}
     rest |= {name: described[name] for name in optional if name in described}
     figures, needed = tuple(described.get("figures", counted)), tuple(described.get("needed", ()))

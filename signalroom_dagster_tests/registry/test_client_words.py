@@ -17,6 +17,8 @@ from signalroom_dagster.sources.http import VendorError
      "client 713, source shop: nothing; check my_sheets: sheets"),
     (ConfigurationError("source shop: unusable; check api_key"),
      "client 713, source shop: unusable; check SOURCES__SHOP__CLIENTS__713__API_KEY (in [sources.shop.clients.713])"),
+    (VendorError("source shop: none; check sheets in [sources.shop]: sheets are elsewhere"),
+     "client 713, source shop: none; check sheets in [sources.shop.clients.713]: sheets are elsewhere"),
     (VendorError("daily: of a table; check api_key"), "daily: of a table; check api_key"),
 ])  # fmt: skip
 def test_arguments_to_check_are_named_as_variables_and_nothing_else_is(error: Exception, said: str) -> None:

@@ -10,80 +10,61 @@ otherwise; the list of experiments hides the archived ones and what each of them
 https://posthog.com/docs/api
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from zoneinfo import ZoneInfo
 
 import dlt
-from dlt.extract import DltResource, DltSource
+from dlt.extract import DltResource
 
-from signalroom_dagster.limits import Limit, account_name
-from signalroom_dagster.sources.context import Planned, SourceContext
-from signalroom_dagster.sources.http import Api
-from signalroom_dagster.sources.posthog.events import plan_events
-from signalroom_dagster.sources.posthog.lists import AT_ONCE, plan_experiments, plan_feature_flags
-from signalroom_dagster.sources.posthog.project import Project, said_by
+from signalroom_dagster.sources.posthog.events import Scope, read_events
+from signalroom_dagster.sources.posthog.lists import read_experiments, read_feature_flags
+from signalroom_dagster.sources.posthog.project import open_project
 from signalroom_dagster.sources.posthog.settings import Settings
-from signalroom_dagster.sources.slicing import Plan, planned, table_resources
+from signalroom_dagster.sources.resources import asked_days, days_resource, list_resource
 from signalroom_dagster.sources.tables import read_tables
 
 TITLE = "PostHog"
 TABLES = read_tables(__name__)
-LISTS_PER_MINUTE = 240
 
 
 @dlt.source(name="posthog", max_table_nesting=0)
-def posthog(plans: Mapping[str, Plan] | None = None, context: SourceContext | None = None) -> Iterable[DltResource]:
-    """Every table of `tables.toml`; without plans an outline that asks nothing."""
-    yield from table_resources(TABLES, plans, context)
+def posthog(
+    api_key: str = dlt.secrets.value,
+    project_id: int = dlt.config.value,
+    since: date | str | None = None,
+    until: date | str | None = None,
+    timezone: str = "UTC",
+    host: str = "https://us.posthog.com",
+    lateness_days: int = 30,
+    read_older: bool = True,
+    settle_minutes: int = 3,
+    days_at_once: int = 7,
+    page_rows: int = 10_000,
+    queries_per_minute: int = 100,
+    now: datetime | None = None,
+) -> Iterable[DltResource]:
+    """A project's events of the days from `since` to `until`, both included (ISO dates; yesterday and today by
+    default), and its lists.
+
+    Days are those of `timezone` on which PostHog took the events in; what came in during the last `settle_minutes`
+    before `now`, an instant (by this machine's clock by default), is not read yet. See `Settings` for the others.
+    """
+    project, zone = open_project(api_key, project_id, host, queries_per_minute), ZoneInfo(timezone)
+    settled = (now or datetime.now(UTC)) - timedelta(minutes=settle_minutes)
+    scope = Scope(zone, settled, page_rows, timedelta(days=lateness_days), read_older)
+    first, last = asked_days(since, until, zone)
+    events = replace(TABLES["events"], longest=days_at_once)
+    yield days_resource(events, partial(read_events, project, scope), first, last)
+    yield list_resource(TABLES["feature_flags"], partial(read_feature_flags, project))
+    yield list_resource(TABLES["experiments"], partial(read_experiments, project))
 
 
-def outline(configured: Iterable[Settings]) -> DltSource:
-    """Every resource, whoever uses it."""
-    return posthog()
-
-
-def open_source(settings: Settings, context: SourceContext) -> DltSource:
-    """The client's own source; asks nothing until its slices are loaded."""
-    return posthog(_plans(settings, context), context)
-
-
-def preview(settings: Settings, context: SourceContext) -> Iterator[Planned]:
-    """The days that a load would read, and the lists."""
-    return planned(_plans(settings, context), context)
-
-
-def probe(settings: Settings, client_id: str) -> str:
+def probe(settings: Settings) -> str:
     """Ask the cheapest of queries: reading the project instead would not show that the key may ask any."""
-    open_project(settings, client_id).query("probe", "SELECT 1 AS one LIMIT 1", ("one",))
-    return f"project {settings.project_id} answers queries"
-
-
-def open_project(settings: Settings, client_id: str) -> Project:
-    """The client's project at PostHog."""
-    key = settings.api_key.get_secret_value()
-    api = Api(
-        source="posthog",
-        client_id=client_id,
-        base_url=settings.host,
-        key_name=f"SOURCES__POSTHOG__CLIENTS__{client_id.upper()}__API_KEY",
-        limit=Limit(f"{_account(settings)}__lists", LISTS_PER_MINUTE, burst=20, at_once=AT_ONCE),
-        secrets=(key,),
-        headers={"Authorization": f"Bearer {key}"},
-        words=said_by,
-    )
-    pace = settings.queries_per_minute
-    return Project(api, Limit(f"{_account(settings)}__queries", pace, burst=max(1, pace // 10)), settings)
-
-
-def _account(settings: Settings) -> str:
-    """The name that the pace is kept under: PostHog counts by project."""
-    return account_name("posthog", settings.host, str(settings.project_id))
-
-
-def _plans(settings: Settings, context: SourceContext) -> Mapping[str, Plan]:
-    asked = open_project(settings, context.client_id)
-    return {
-        "events": partial(plan_events, asked, context),
-        "feature_flags": partial(plan_feature_flags, asked, context),
-        "experiments": partial(plan_experiments, asked, context),
-    }
+    key, number = settings.api_key.get_secret_value(), settings.project_id
+    project = open_project(key, number, settings.host, settings.queries_per_minute)
+    project.query("probe", "SELECT 1 AS one LIMIT 1", ("one",))
+    return f"project {number} answers queries"

@@ -8,58 +8,51 @@ https://posthog.com/docs/api/queries
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import partial
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from signalroom_dagster.kinds import UNREADABLE
 from signalroom_dagster.slices import Figure
-from signalroom_dagster.sources.context import SourceContext
-from signalroom_dagster.sources.days import ONE_DAY, day_of, days_to_read, midnight, stretches
+from signalroom_dagster.sources.days import ONE_DAY, day_of, midnight
 from signalroom_dagster.sources.http import VendorDataError, VendorError
 from signalroom_dagster.sources.posthog.hogql import COLUMNS, Part, Place, count_of, page_of
 from signalroom_dagster.sources.posthog.project import Found, Project
+from signalroom_dagster.sources.resources import Answer
 from signalroom_dagster.sources.set_aside import LeftOut, key_of
-from signalroom_dagster.sources.slicing import Answer, Slice
 from signalroom_dagster.sources.tables import Row
 
 
-def plan_events(project: Project, context: SourceContext) -> Iterator[Slice]:
-    """Stretches of days, merged by key: what PostHog deletes or no longer keeps stays as it was loaded."""
-    until = context.started_at - timedelta(minutes=project.settings.settle_minutes)
-    wanted = set(days_to_read(context, "events", project.settings)) | _broken_off(context)
-    days = sorted(day for day in wanted if midnight(day, context.zone) < until)
-    for stretch in stretches(days, project.settings.days_at_once):
-        yield Slice(days=stretch, read=partial(_read, project, context, stretch, until), replaces="keys")
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which events are read: of days in a zone, taken in up to an instant, in pages of so many rows; and from how long
+    before its arrival an event is looked for apart, if at all."""
+
+    zone: ZoneInfo
+    until: datetime
+    page_rows: int
+    lateness: timedelta
+    older: bool
 
 
-def _broken_off(context: SourceContext) -> set[date]:
-    """Days whose last minutes were still missing when they were last read, though that was on the day after."""
-    if context.span.since or context.span.until:
-        return set()
-    return {
-        day
-        for day, window in context.windows.get("events", {}).items()
-        if window.cursor
-        and datetime.fromisoformat(window.cursor) < midnight(day + ONE_DAY, context.zone)
-        and window.run_id != context.run_id
-    }
-
-
-def _read(project: Project, context: SourceContext, days: Sequence[date], until: datetime) -> Answer:
-    bounds = [(midnight(day, context.zone), midnight(day + ONE_DAY, context.zone)) for day in days]
-    start, end = bounds[0][0], min(bounds[-1][1], until)
-    recent = Part(start, end, bound=start - timedelta(days=project.settings.lateness_days))
-    parts = [recent, recent._replace(older=True)] if project.settings.read_older else [recent]
+def read_events(project: Project, scope: Scope, days: Sequence[date]) -> Answer:
+    """Some days' events, with PostHog's own count of them; nothing of days that begin when the scope has ended."""
+    bounds = [(midnight(day, scope.zone), midnight(day + ONE_DAY, scope.zone)) for day in days]
+    start, end = bounds[0][0], min(bounds[-1][1], scope.until)
+    if start >= end:
+        return Answer(())
+    recent = Part(start, end, bound=start - scope.lateness)
+    parts = [recent, recent._replace(older=True)] if scope.older else [recent]
     counts = [_count(project, part, bounds) for part in parts]
     totals: dict[date, Figure] = {
         day: sum(count[f"day_{number}"] for count in counts) for number, day in enumerate(days)
     }
     rows = (
-        row if isinstance(row, LeftOut) else {**row, "ingested_on": day_of(row["created_at"], context.zone)}
+        row if isinstance(row, LeftOut) else {**row, "ingested_on": day_of(row["created_at"], scope.zone)}
         for part, count in zip(parts, counts, strict=True)
-        for row in _events(project, part, count["places"])
+        for row in _events(project, part, count["places"], scope.page_rows)
     )
     return Answer(rows, totals=totals, cursor=end.isoformat())
 
@@ -73,11 +66,11 @@ def _count(project: Project, part: Part, days: Sequence[tuple[datetime, datetime
     return {column: int(found[0][column] or 0) for column in columns}
 
 
-def _events(project: Project, part: Part, counted: int) -> Iterator[Row | LeftOut]:
+def _events(project: Project, part: Part, counted: int, page_rows: int) -> Iterator[Row | LeftOut]:
     """Every event of a part. Raises VendorDataError when they are not as many as PostHog counts."""
     last, read, more = None, 0, counted > 0
     while more:
-        last, fresh, full = yield from _page(project, part, last)
+        last, fresh, full = yield from _page(project, part, last, page_rows)
         read += fresh
         more = full or (fresh > 0 and read < counted)  # a page that PostHog shortened is not the last one
     if read != counted:
@@ -87,12 +80,11 @@ def _events(project: Project, part: Part, counted: int) -> Iterator[Row | LeftOu
 
 
 def _page(
-    project: Project, part: Part, after: Place | None
+    project: Project, part: Part, after: Place | None, page_rows: int
 ) -> Generator[Row | LeftOut, None, tuple[Place | None, int, bool]]:
     """One page's events, each place once; the last place, how many there were, and whether the page was full."""
-    rows = project.settings.page_rows
     with _hint(part):
-        found = project.query("events", page_of(part, after, rows), COLUMNS)
+        found = project.query("events", page_of(part, after, page_rows), COLUMNS)
     last, fresh = after, 0
     for row in found.rows:
         event = _typed(found, row)
@@ -109,7 +101,7 @@ def _page(
         yield event
     if found.cells and last == after:
         raise VendorDataError(_about(project, "gives no event with a uuid and a time that can be read"))
-    return last, fresh, len(found.cells) >= rows
+    return last, fresh, len(found.cells) >= page_rows
 
 
 def _typed(found: Found, row: dict[str, Any]) -> dict[str, Any] | None:

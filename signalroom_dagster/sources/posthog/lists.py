@@ -3,53 +3,37 @@
 https://posthog.com/docs/api/feature-flags · https://posthog.com/docs/api/experiments
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import cast
 
 from signalroom_dagster.kinds import UNREADABLE, as_integer
-from signalroom_dagster.sources.context import SourceContext
-from signalroom_dagster.sources.days import is_read
 from signalroom_dagster.sources.http import VendorDataError, VendorError
 from signalroom_dagster.sources.parallel import read_ahead
-from signalroom_dagster.sources.posthog.project import Project
-from signalroom_dagster.sources.slicing import Answer, Slice
+from signalroom_dagster.sources.posthog.project import LISTS_AT_ONCE, Project
+from signalroom_dagster.sources.resources import Answer
 from signalroom_dagster.sources.tables import Row
 
-AT_ONCE = 2
 
-
-def plan_feature_flags(project: Project, context: SourceContext) -> Iterator[Slice]:
-    """The whole list, in the place of what is there."""
-    return _plan(context, "feature_flags", partial(_read_flags, project, context))
-
-
-def plan_experiments(project: Project, context: SourceContext) -> Iterator[Slice]:
-    """The whole list, in the place of what is there."""
-    return _plan(context, "experiments", partial(_read_experiments, project, context))
-
-
-def _plan(context: SourceContext, resource: str, read: Callable[[], Answer]) -> Iterator[Slice]:
-    if not is_read(context, resource):
-        yield Slice(days=(context.today,), read=read, replaces="client")
-
-
-def _read_flags(project: Project, context: SourceContext) -> Answer:
+def read_feature_flags(project: Project) -> Answer:
+    """The whole list of flags."""
     flags = _whole_list(project, "feature_flags")
-    return Answer(flags.values(), totals={context.today: len(flags)})
+    return Answer(flags.values(), counted=len(flags))
 
 
-def _read_experiments(project: Project, context: SourceContext) -> Answer:
+def read_experiments(project: Project) -> Answer:
     """Each experiment by itself: the list leaves out what it measures, and the archived ones unless asked for them."""
-    found = {**_whole_list(project, "experiments"), **_whole_list(project, "experiments", archived="true")}
-    answer = Answer((), totals={context.today: len(found)})
+    listed = {**_whole_list(project, "experiments"), **_whole_list(project, "experiments", archived="true")}
+    numbers = [name for name in listed if isinstance(name, int)]
+    answer = Answer((), counted=len(listed))
 
     def bodies() -> Iterator[Row]:
-        yield from (row for name, row in found.items() if isinstance(name, str))
-        numbers = [name for name in found if isinstance(name, int)]
-        for body in read_ahead(partial(_experiment, project), numbers, AT_ONCE):
+        yield from (row for name, row in listed.items() if isinstance(name, str))
+        deleted = 0
+        for body in read_ahead(partial(_experiment, project), numbers, LISTS_AT_ONCE):
             if body is None:
-                answer.totals[context.today] -= 1
+                deleted += 1
+                answer.counted = len(listed) - deleted
             else:
                 yield body
 

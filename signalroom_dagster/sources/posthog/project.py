@@ -1,4 +1,4 @@
-"""One client's project at PostHog: asking it a query, and reading its paged lists.
+"""A project at PostHog: asking it a query, and reading its paged lists.
 
 https://posthog.com/docs/api/queries
 """
@@ -11,12 +11,12 @@ from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo
 
-from signalroom_dagster.limits import Limit
+from signalroom_dagster.limits import Limit, account_name
 from signalroom_dagster.sources.http import Api, VendorDataError, VendorError
-from signalroom_dagster.sources.posthog.settings import Settings
 from signalroom_dagster.sources.tables import Row
 
 PAGE = 100
+LISTS_PER_MINUTE, LISTS_AT_ONCE = 240, 2
 _ZONE = re.compile(r"'([^']+)'")
 
 
@@ -48,16 +48,16 @@ class Found:
 
 @dataclass(frozen=True)
 class Project:
-    """A client's project. Queries have a pace of their own, `queries`; everything else keeps to the account's."""
+    """A project by its number. Queries have a pace of their own, `queries`; everything else keeps to that of `api`."""
 
     api: Api
     queries: Limit
-    settings: Settings
+    number: int
 
     @property
     def path(self) -> str:
         """Where everything of the project stands."""
-        return f"/api/projects/{self.settings.project_id}"
+        return f"/api/projects/{self.number}"
 
     def query(self, name: str, hogql: str, columns: Sequence[str]) -> Found:
         """What a HogQL query finds now; `name` is what PostHog's own log calls it.
@@ -110,13 +110,29 @@ class Project:
             if error.status != 404:
                 raise
             said = (
-                f"{error}; check project_id and host in [sources.posthog.clients.{self.api.client_id}]: a project in "
-                "the EU is at https://eu.posthog.com"
+                f"{error}; check project_id and host in [sources.posthog]: a project in the EU is at "
+                "https://eu.posthog.com"
             )
             raise VendorError(said, 404) from None
         if not isinstance(answer, dict):
             raise VendorDataError(self.api.about(method, path, "answered JSON that is not an object"))
         return cast("dict[str, Any]", answer)
+
+
+def open_project(api_key: str, project_id: int, host: str, queries_per_minute: int) -> Project:
+    """A project at PostHog, which counts requests by project."""
+    account = account_name("posthog", host, str(project_id))
+    api = Api(
+        source="posthog",
+        base_url=host,
+        key_name="api_key",
+        limit=Limit(f"{account}__lists", LISTS_PER_MINUTE, burst=20, at_once=LISTS_AT_ONCE),
+        secrets=(api_key,),
+        headers={"Authorization": f"Bearer {api_key}"},
+        words=said_by,
+    )
+    queries = Limit(f"{account}__queries", queries_per_minute, burst=max(1, queries_per_minute // 10))
+    return Project(api, queries, project_id)
 
 
 def said_by(body: Any) -> str:

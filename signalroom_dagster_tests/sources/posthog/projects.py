@@ -6,18 +6,18 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from signalroom_dagster import config
+from signalroom_dagster.loading.windowed import plans
 from signalroom_dagster.sandbox.posthog_data import PosthogProject
 from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.sources import posthog
 from signalroom_dagster.sources.context import SourceContext
-from signalroom_dagster.sources.posthog.events import plan_events
-from signalroom_dagster.sources.posthog.lists import plan_experiments, plan_feature_flags
+from signalroom_dagster.sources.posthog.project import Project as Opened
+from signalroom_dagster.sources.posthog.project import open_project
 from signalroom_dagster.sources.slicing import read_slice
 from signalroom_dagster_tests.projects import Project
 
 DAY = date(2026, 3, 2)
 NEXT = date(2026, 3, 3)
-PLANS = {"events": plan_events, "feature_flags": plan_feature_flags, "experiments": plan_experiments}
 
 
 def noon(day: date = DAY, **later: float) -> datetime:
@@ -37,12 +37,19 @@ def settings_of(client_id: str = "713") -> posthog.Settings:
     return config.source_settings(posthog.Settings, "posthog", client_id)
 
 
+def opened() -> Opened:
+    """Client 713's project, to be asked."""
+    settings = settings_of()
+    key = settings.api_key.get_secret_value()
+    return open_project(key, settings.project_id, settings.host, settings.queries_per_minute)
+
+
 def read(at: Project, resource: str = "events") -> int:
     """Read client 713's table as a first load would; how many rows there were."""
-    settings = settings_of()
     at.root.joinpath("read").mkdir(exist_ok=True)
     context = SourceContext(
         client_id="713",
+        source="posthog",
         zone=ZoneInfo("America/New_York"),
         currency="USD",
         start_date=DAY,
@@ -52,7 +59,7 @@ def read(at: Project, resource: str = "events") -> int:
         windows={},
         started_at=datetime.now(UTC),
     )
-    pieces = PLANS[resource](posthog.open_project(settings, "713"), context)
+    pieces = plans(posthog, settings_of(), context)[resource]()
     return sum(read_slice(posthog.TABLES[resource], piece, context).rows for piece in pieces)
 
 

@@ -14,15 +14,14 @@ from signalroom_dagster.sandbox.posthog_data import PosthogProject, event_row, s
 from signalroom_dagster.sandbox.vendor_server import VendorServer, serve
 from signalroom_dagster.sources import posthog
 from signalroom_dagster.sources.http import VendorDataError, VendorError
-from signalroom_dagster.sources.posthog import open_project
 from signalroom_dagster_tests.loads import ask, load
 from signalroom_dagster_tests.projects import Project
-from signalroom_dagster_tests.sources.posthog.projects import add_project, failed_read, noon, settings_of
+from signalroom_dagster_tests.sources.posthog.projects import add_project, failed_read, noon, opened, settings_of
 
 
 def test_the_probe_proves_that_the_key_may_query(project: Project, vendor: VendorServer, at: PosthogProject) -> None:
     add_project(project, vendor, at)
-    assert posthog.probe(settings_of(), "713") == "project 41 answers queries"
+    assert posthog.probe(settings_of()) == "project 41 answers queries"
     assert [request.path for request in vendor.requests] == ["/posthog/api/projects/41/query/"]
 
 
@@ -115,17 +114,17 @@ def test_queries_keep_to_their_pace_one_at_a_time(
 ) -> None:
     """2 a minute are a legacy team's 120 an hour."""
     add_project(project, vendor, at, queries_per_minute=a_minute)
-    opened = open_project(settings_of(), "713")
-    assert (opened.queries.per_minute, opened.queries.burst, opened.queries.at_once) == (int(a_minute), burst, 1)
-    assert opened.api.limit.at_once == 2
-    assert opened.api.limit.account != opened.queries.account
+    known = opened()
+    assert (known.queries.per_minute, known.queries.burst, known.queries.at_once) == (int(a_minute), burst, 1)
+    assert known.api.limit.at_once == 2
+    assert known.api.limit.account != known.queries.account
 
 
 def test_a_query_that_posthog_refuses_is_not_asked_again(
     project: Project, vendor: VendorServer, at: PosthogProject
 ) -> None:
     add_project(project, vendor, at)
-    query = open_project(settings_of(), "713").query
+    query = opened().query
     with pytest.raises(VendorError, match="hogql_query_error: OFFSET is not supported") as caught:
         query("x", "SELECT uuid FROM events LIMIT 10 OFFSET 10", ("uuid",))
     assert decide(caught.value, 1).wait is None
@@ -148,7 +147,7 @@ def test_an_answer_that_cannot_be_meant_is_an_error(
     add_project(project, vendor, at)
     vendor.fail("/query/", status=200, body=body)
     with pytest.raises(VendorDataError, match=said):
-        posthog.probe(settings_of(), "713")
+        posthog.probe(settings_of())
 
 
 def test_an_answer_that_breaks_off_is_tried_again_and_nothing_is_half_loaded(
