@@ -3,7 +3,7 @@
     .venv/bin/python -m bench.api_load          everything, about 4 minutes
     .venv/bin/python -m bench.api_load --quick  once each, written to .bench/report
 
-Ours is what every API source uses (`sources.http`, `tables`, `slicing`, the slice load); the peer is a stock dlt
+Ours is what every API source uses (`sources.http`, `resources`, the lane around them); the peer is a stock dlt
 resource that yields each page's dictionaries. Both read the same pages from the same server on loopback.
 """
 
@@ -29,8 +29,11 @@ from signalroom_dagster.loading import pipelines
 from signalroom_dagster.sources.context import SourceContext
 from signalroom_dagster.sources.http import Api
 from signalroom_dagster.sources.parallel import read_ahead
-from signalroom_dagster.sources.slicing import Answer, Slice, table_resources
+from signalroom_dagster.sources.resources import Answer, list_resource
+from signalroom_dagster.sources.slicing import Slice, table_resources
 from signalroom_dagster.sources.tables import Row, Table, columns_of
+from signalroom_dagster.warehouse import access
+from signalroom_dagster.warehouse.bookkeeping import kept_beside
 
 DAY = date(2026, 3, 1)
 SLOW_PAGES = 200
@@ -72,7 +75,9 @@ def ours(url: str, pages: int, replaces: str, database: str) -> None:
         client_id="bench", zone=ZoneInfo("UTC"), currency="USD", start_date=DAY, run_id="bench", work_dir=folder,
         ledger={}, windows={}, started_at=datetime.now(UTC),
     )  # fmt: skip
-    piece = Slice(days=(DAY,), read=lambda: Answer(rows()), replaces=replaces)  # type: ignore[arg-type]
+    access.create_own_tables("bench", kept_beside(["slices"], "bench"))
+    resource = list_resource(TABLE, lambda: Answer(rows()))
+    piece = Slice(days=(DAY,), rows=lambda reading: resource(reading=reading), replaces=replaces)  # type: ignore[arg-type]
 
     @dlt.source(name="bench", max_table_nesting=0)
     def source() -> Any:
@@ -81,6 +86,8 @@ def ours(url: str, pages: int, replaces: str, database: str) -> None:
     pipeline = dlt.pipeline("bench", pipelines_dir=str(folder / "dlt"), destination=pipelines.destination(),
                             dataset_name="bench")  # fmt: skip
     pipeline.run(source())
+    for error in context.failures.values():
+        raise error
 
 
 def stock(url: str, pages: int, nesting: int | None, database: str) -> None:
