@@ -44,8 +44,8 @@ def opened() -> Opened:
     return open_project(key, settings.project_id, settings.host, settings.queries_per_minute)
 
 
-def read(at: Project, resource: str = "events") -> int:
-    """Read client 713's table as a first load would; how many rows there were."""
+def read(at: Project, resource: str = "events", started_at: datetime | None = None) -> int:
+    """Read client 713's table as a first load would that began now, or then; how many rows there were."""
     at.root.joinpath("read").mkdir(exist_ok=True)
     context = SourceContext(
         client_id="713",
@@ -57,7 +57,7 @@ def read(at: Project, resource: str = "events") -> int:
         work_dir=at.root / "read",
         ledger={},
         windows={},
-        started_at=datetime.now(UTC),
+        started_at=started_at or datetime.now(UTC),
     )
     pieces = plans(posthog, settings_of(), context)[resource]()
     return sum(read_slice(posthog.TABLES[resource], piece, context).rows for piece in pieces)

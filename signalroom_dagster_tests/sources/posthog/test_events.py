@@ -226,6 +226,15 @@ def test_today_is_read_up_to_a_few_minutes_ago(project: Project, vendor: VendorS
     assert len(ends) == 1
 
 
+def test_a_load_reads_up_to_some_minutes_before_the_warehouses_now(
+    project: Project, vendor: VendorServer, at: PosthogProject
+) -> None:
+    at.events += [event_row("settled", "x", noon(NEXT, minutes=-4)), event_row("fresh", "x", noon(NEXT, minutes=-2))]
+    add_project(project, vendor, at)
+    assert read(project, started_at=noon(NEXT)) == 1
+    assert all("created_at < toDateTime64('2026-03-03 11:57:00.000000'" in query for query in pages(vendor))
+
+
 @pytest.mark.parametrize(
     ("results", "said"), [([], "a count with 0 rows"), ([[1]], "not one cell for each column"), (["x"], "not one cell")]
 )
