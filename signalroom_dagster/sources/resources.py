@@ -189,11 +189,13 @@ def typed_rows(table: Table, answer: Answer, reading: Reading, days: frozenset[d
 
 def _missing(table: Table, key: Sequence[Any], day: date | None, odd: Sequence[Oddity]) -> str:
     """Why a row cannot be told from others or put to a day; empty when it can."""
-    why = "".join(
-        f"; {column} is {what.partition(',')[0]}" for column, what in odd if column in {*table.key, table.day}
-    )
-    if any(cell is None for cell in key):
-        return f"without its key ({', '.join(table.key)}){why}"
-    if any(isinstance(cell, str) and len(cell) > LONGEST_KEY for cell in key):
+    if None in key:
+        missing = f"without its key ({', '.join(table.key)})"
+    elif any(isinstance(cell, str) and len(cell) > LONGEST_KEY for cell in key):
         return f"with a key of more than {LONGEST_KEY} characters"
-    return "" if day or not table.day else f"without its day ({table.day}){why}"
+    elif day or not table.day:
+        return ""
+    else:
+        missing = f"without its day ({table.day})"
+    unread = [(column, what) for column, what in odd if column in {*table.key, table.day}]
+    return missing + "".join(f"; {column} is {what.partition(',')[0]}" for column, what in unread)
