@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,8 @@ from signalroom_dagster_tests.providers import Providers, running_providers
 if TYPE_CHECKING:
     import dagster as dg
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # imports are most of a small process: compile them once
+sys.dont_write_bytecode = False
 os.environ[FIRST_DAY] = "2026-03-01"  # the figures that tests know are those of this week
 
 

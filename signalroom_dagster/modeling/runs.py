@@ -3,7 +3,8 @@
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -27,6 +28,7 @@ from signalroom_dagster.warehouse.access import (
     transaction,
 )
 from signalroom_dagster.warehouse.bookkeeping import move_aside
+from signalroom_dagster.warehouse.errors import LoadError
 
 log = logging.getLogger(__name__)
 
@@ -50,19 +52,32 @@ def run_model(name: TableName, client: Client) -> ModelRun:
     model, started = models()[name], time.monotonic()
     target, dialect = ".".join(name), config.destination_name()
     create_read_tables(model)
-    with connected() as query:
-        check_model(query, model, dialect, client.id)
-    _create_table(model)
-    with transaction(f"client {client.id}, model {target}") as query:
-        lock(query, f"model|{target}|{client.id}")
-        query(f"DELETE FROM {target} WHERE _client_id = %s", client.id)
-        columns = ", ".join(model.columns)
-        select = model.select(dialect)
-        query(f"INSERT INTO {target} ({columns}) {select}", *[client.id] * select.count("%s"))
-        rows = int(query(f"SELECT count(*) FROM {target} WHERE _client_id = %s", client.id)[0][0])
-        types = _columns(query, *name)
+    with _refusals_placed(model, client):
+        _create_table(model)
+        with transaction(f"client {client.id}, model {target}") as query:
+            lock(query, f"model|{target}|{client.id}")
+            query(f"DELETE FROM {target} WHERE _client_id = %s", client.id)
+            columns = ", ".join(model.columns)
+            select = model.select(dialect)
+            query(f"INSERT INTO {target} ({columns}) {select}", *[client.id] * select.count("%s"))
+            rows = int(query(f"SELECT count(*) FROM {target} WHERE _client_id = %s", client.id)[0][0])
+            types = _columns(query, *name)
     log.info("client %s: %s has %s rows", client.id, target, f"{rows:,}")
     return ModelRun(rows, time.monotonic() - started, types)
+
+
+@contextmanager
+def _refusals_placed(model: Model, client: Client) -> Generator[None]:
+    """Tell what the engine cannot plan with its place in the file; asked only once a run has failed.
+
+    Planning costs as much as running a small model does.
+    """
+    try:
+        yield
+    except LoadError:
+        with connected() as query:
+            check_model(query, model, config.destination_name(), client.id)
+        raise
 
 
 def run_models_of(sources: Iterable[str], client: Client) -> Sequence[TableName]:

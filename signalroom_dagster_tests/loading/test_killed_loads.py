@@ -15,7 +15,7 @@ from signalroom_dagster_tests.projects import Project, orders, write_export
 FILES = 4
 ROWS = 300
 ALL = list(product(STAGES, ["work folder kept", "work folder gone"]))
-QUICK = [("extract", "work folder kept"), ("mid-copy", "work folder gone"), ("after commit", "work folder kept")]
+QUICK = [("mid-copy", "work folder gone"), ("after commit", "work folder kept")]
 SLOW = [pytest.param(*case, marks=pytest.mark.slow) for case in ALL if case not in QUICK]
 
 END_OTHERS = """

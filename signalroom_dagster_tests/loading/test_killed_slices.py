@@ -64,7 +64,7 @@ def is_the_vendors(client_id: str, payout: int) -> None:
     assert ask("SELECT name FROM everflow.affiliates WHERE _client_id = %s", client_id) == [(f"of {payout}",)]
 
 
-@pytest.mark.parametrize("stage", ["mid-copy", "after commit"])
+@pytest.mark.parametrize("stage", ["mid-copy", pytest.param("after commit", marks=pytest.mark.slow)])
 def test_after_a_kill_no_day_is_mixed_and_the_next_run_has_the_vendors_state(
     any_warehouse: Project, networks: dict[str, EverflowNetwork], stage: str
 ) -> None:
@@ -86,6 +86,7 @@ def test_after_a_kill_no_day_is_mixed_and_the_next_run_has_the_vendors_state(
     assert ask("SELECT DISTINCT run_id FROM everflow.windows") == [("after",)]
 
 
+@pytest.mark.slow
 def test_two_loads_of_one_client_and_one_of_another_at_once_give_each_row_once(
     any_warehouse: Project, networks: dict[str, EverflowNetwork]
 ) -> None:

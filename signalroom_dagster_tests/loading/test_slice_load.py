@@ -40,7 +40,11 @@ def test_days_are_replaced_whole_and_other_days_and_clients_are_left_alone(tmp_p
     ]
 
 
-@pytest.mark.parametrize("cost", [None, "1,5", "$ 2", "NaN", {"amount": 2}])
+@pytest.mark.parametrize("cost", [
+    None,
+    "1,5",
+    *(pytest.param(cost, marks=pytest.mark.slow) for cost in ("$ 2", "NaN", {"amount": 2})),
+])  # fmt: skip
 def test_a_needed_figure_that_no_row_has_any_more_replaces_nothing(tmp_path: Path, cost: Any) -> None:
     table = replace(SPEND, needed=("cost",))
     put(tmp_path, table, [MON, TUE], [row(MON, "a", 1), row(TUE, "a", 0)])

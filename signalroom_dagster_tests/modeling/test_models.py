@@ -308,7 +308,7 @@ def test_orders_are_checked_against_the_exports(any_warehouse: Project) -> None:
         assert all(found.passed for found in run_checks(ORDERS, "713", names).values())
         with access.transaction("test") as query:
             query("DELETE FROM public.orders WHERE orders_id = 2")
-            query("UPDATE public.orders SET unread_cells = 1, total_amount = 1.234")
+            query("UPDATE public.orders SET unread_cells = 1, total_amount = 1.234, void_amount = NULL")
             query("UPDATE s3_exports.orders_create SET orders_id = 'none' WHERE orders_id = '1'")
             query("INSERT INTO public.orders SELECT * FROM public.orders")
         found = run_checks(ORDERS, "713", names)

@@ -320,6 +320,7 @@ def test_a_label_under_two_advertisers_is_noticed(duckdb_files: Project) -> None
     assert "G2 - Meta stands under several values of everflow_advertiser_id" in found.said
 
 
+@pytest.mark.slow
 def test_two_clients_and_each_of_them_twice_at_once_neither_mix_nor_double_rows(files: Project) -> None:
     rows = [f"S,,src-{number},1,L,1,ACME" for number in range(300)]
     write_mapping(files.root, *rows)

@@ -236,10 +236,14 @@ def test_a_channel_without_settings_is_skipped_and_taken_up_when_it_has_them(
     assert [item.status for item in send_report(on_duckdb, "run-2", sender, channel="slack")] == ["sent"]
 
 
-@pytest.mark.parametrize("looks_up", [False, True])
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(("moment", "looks_up"), [
+    ("before", True),
+    pytest.param("before", False, marks=pytest.mark.slow),
+    pytest.param("after", True, marks=pytest.mark.slow),
+    pytest.param("after", False, marks=pytest.mark.slow),
+])  # fmt: skip
 def test_a_run_killed_between_its_intent_and_noting_it_sends_nothing_twice_and_what_is_not_there(
-    any_warehouse: Project, sender: FileSender, looks_up: bool, moment: str
+    any_warehouse: Project, sender: FileSender, moment: str, looks_up: bool
 ) -> None:
     first = prepare(any_warehouse)
     assert run_killed(any_warehouse.environment, sender.file, moment) == -signal.SIGKILL
@@ -256,6 +260,7 @@ def test_a_run_killed_between_its_intent_and_noting_it_sends_nothing_twice_and_w
     assert status == {"email": "sent", "sms": "sent", "slack": "sent" if looks_up else "unknown"}
 
 
+@pytest.mark.slow
 def test_an_email_whose_run_was_killed_arrives_once_with_the_words_of_the_intent(
     project: Project, sender: FileSender
 ) -> None:
