@@ -1,4 +1,4 @@
-"""What a load has to read of a table now: which days are due, in which stretches, or a list whole."""
+"""What a load has to read of a table now: which days are due, in which stretches, a list whole, or what changed."""
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -20,15 +20,35 @@ def slices_due(table: Table, read: Read, settings: Any, context: SourceContext) 
     if table.day:
         yield from _stretches_due(table, read, settings, context)
     elif not is_read(context, table.name):
-        last = latest(context, table.name) if table.is_compared else None
-        rows = partial(read, rows_before=last.rows, cursor=last.cursor) if last else read
-        yield Slice(days=(context.today,), rows=rows, replaces="client", requests=table.requests)
+        yield _changes_due(table, read, settings, context) if table.sweep else _list_due(table, read, context)
 
 
-def latest(context: SourceContext, resource: str) -> Window | None:
-    """What the last load of a resource left."""
-    windows = context.windows.get(resource, {}).values()
-    return max(windows, key=lambda window: window.loaded_at, default=None)
+def _list_due(table: Table, read: Read, context: SourceContext) -> Slice:
+    windows = context.windows.get(table.name, {}).values() if table.is_compared else ()
+    last = max(windows, key=_loaded_at, default=None)
+    rows = partial(read, rows_before=last.rows, cursor=last.cursor) if last else read
+    return Slice(days=(context.today,), rows=rows, replaces="client", requests=table.requests)
+
+
+def _changes_due(table: Table, read: Read, settings: Any, context: SourceContext) -> Slice:
+    """All rows, where they were never read whole or long ago; or those that changed since the last reading began."""
+    windows = context.windows.get(table.name, {}).values()
+    last = max((window for window in windows if window.cursor), key=_loaded_at, default=None)
+    swept = max((window.swept_at for window in windows if window.swept_at), default=None)
+    every, today = timedelta(days=getattr(settings, table.sweep)), (context.today,)
+    if last is None or swept is None or context.started_at - swept >= every:
+        return Slice(days=today, rows=read, replaces="client", why=f"all {table.name}", requests=table.requests)
+    since = last.loaded_at - timedelta(minutes=getattr(settings, "overlap_minutes", 0))
+    if context.span.since:
+        since = min(since, midnight(context.span.since, context.zone))
+    asked = {"lookback_days": context.span.lookback_days} if context.span.lookback_days else {}
+    why = table.changes.format(**{**dict(settings), **asked, "since": f"{since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"})
+    rows = partial(read, cursor=last.cursor)
+    return Slice(days=today, rows=rows, replaces="keys", why=why, requests=table.requests)
+
+
+def _loaded_at(window: Window) -> datetime:
+    return window.loaded_at
 
 
 def _stretches_due(table: Table, read: Read, settings: Any, context: SourceContext) -> Iterator[Slice]:

@@ -69,18 +69,20 @@ def _arguments(names: Mapping[str, inspect.Parameter], settings: BaseModel, cont
     """What a source function is given: the client's settings by name, and what a client's own reports are counted in,
     and the time by the warehouse's clock.
 
-    Days are those of one slice: they are given to its resource. What the settings leave open is given as the function
-    has it by default: dlt would look for it in settings that clients share.
+    The days that a run is asked for are given, too; those of one slice are its resource's. What the settings leave open
+    is given as the function has it by default: dlt would look for it in settings that clients share.
     """
     clients = {
-        "since": context.today,
-        "until": context.today,
+        "since": context.span.since,
+        "until": context.span.until,
         "timezone": context.zone.key,
         "currency": context.currency,
         "now": context.started_at,
     }
     defaults = {name: parameter.default for name, parameter in names.items()}
     given = {**defaults, **clients, **{name: value for name, value in settings if value is not None}}
+    if context.span.lookback_days is not None:
+        given["lookback_days"] = context.span.lookback_days
     return {name: _plain(given[name]) for name in names}
 
 

@@ -10,7 +10,8 @@ https://dlthub.com/docs/general-usage/resource
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -51,8 +52,10 @@ class Answer:
 @dataclass(slots=True)
 class Reading:
     """What was learnt while a resource was read: each answer's totals and counts, its last cursor, and what could not
-    be read of it. Known when the last row has been taken; counts, when the first has."""
+    be read of it. Known when the last row has been taken; counts, when the first has. It `began` (UTC) by the clock of
+    whoever reads."""
 
+    began: datetime = field(default_factory=partial(datetime.now, UTC))
     totals: dict[date, Figure] = field(default_factory=dict[date, Figure])
     counts: dict[str, dict[date, Figure]] = field(default_factory=dict[str, dict[date, Figure]])
     counted: int | None = None
@@ -103,11 +106,15 @@ def compared_resource(table: Table, read: Callable[[int, str | None], Answer]) -
     return _resource(table, rows)
 
 
-def changes_resource(table: Table, read: Callable[[str | None], Answer]) -> DltResource:
-    """What changed since a cursor that an earlier reading left, or everything; each row takes the place of its key."""
+def changes_resource(table: Table, read: Callable[[str | None, datetime], Answer]) -> DltResource:
+    """What changed since a cursor that an earlier reading left, or everything; each row takes the place of its key.
+
+    `read` is given the cursor, and when this reading began (UTC), for the next one's.
+    """
 
     def rows(cursor: str | None = None, reading: Reading | None = None) -> Iterator[list[Row]]:
-        yield from _pages(table, read(cursor), reading)
+        reading = Reading() if reading is None else reading
+        yield from _pages(table, read(cursor, reading.began), reading)
 
     return _resource(table, rows)
 

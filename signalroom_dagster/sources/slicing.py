@@ -184,7 +184,8 @@ def read_slice(table: Table, piece: Slice, context: SourceContext) -> LoadSlice:
 
 def _read_once(table: Table, piece: Slice, context: SourceContext) -> tuple[LoadSlice, str]:
     """The slice, and what keeps it from being loaded."""
-    read_at, started, reading = context.now(), time.monotonic(), Reading()
+    read_at, started = context.now(), time.monotonic()
+    reading = Reading(began=read_at)
     body = context.work_dir / f"{uuid.uuid4().hex}.rows.csv"
     tags = [context.client_id, context.loaded_at]
     counted: Counter[date] = Counter()

@@ -8,7 +8,7 @@ Vendors' empty text is NULL everywhere. Money is decimal with four places, round
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date
 from importlib.resources import files
 from typing import Any, TypeAlias, cast
@@ -65,11 +65,13 @@ class Table:
     releases, by their name of today: their tables are altered.
 
     `replaces` says what a reading takes the place of: its days, all of the client's rows, or the rows with its keys.
-    `is_compared` is a list whose reading is given what the last one left.
-    `longest` is how many days are asked for at once, `requests` how many requests that takes at least. Days that were
-    over are read again, where a run is asked to look back deeper, only of a table that `deepens`: whose rows change.
-    The cursor of one that `settles` is the instant up to which a reading went: a day may end after it. Of two rows with
-    one key in one reading the later stands: the one that came last, or, where no order is kept, of the latest `latest`.
+    One with `sweep` is read by change, and whole every so many days as the setting of this name says; `changes` says
+    what is read then, with settings, and `since`, in braces. `is_compared` is a list whose reading is given what the
+    last one left. `longest` is how many days are asked for at once, `requests` how many requests that takes at least.
+    Days that were over are read again, where a run is asked to look back deeper, only of a table that `deepens`: whose
+    rows change. The cursor of one that `settles` is the instant up to which a reading went: a day may end after it. Of
+    two rows with one key in one reading the later stands: the one that came last, or, where no order is kept, of the
+    latest `latest`.
     """
 
     name: str
@@ -85,6 +87,8 @@ class Table:
     longest: int = 1
     requests: int = 1
     deepens: bool = True
+    sweep: str = ""
+    changes: str = ""
     is_compared: bool = False
     settles: bool = False
     latest: str = ""
@@ -155,7 +159,7 @@ def _cell(column: Column, row: Row, odd: list[Oddity]) -> Any:
 def _table(name: str, described: dict[str, Any]) -> Table:
     columns, key = columns_of(described["columns"]), tuple(described["key"])
     counted = [column.name for column in columns if _is_counted(column, key)] if "day" in described else []
-    optional = ("about", "day", "total", "renamed", "replaces", "longest", "requests", "deepens", "settles", "latest")
+    optional = {each.name for each in fields(Table)} - {"name", "key", "columns", "figures", "needed", "hints"}
     rest: dict[str, Any] = {"replaces": "days" if "day" in described else "client"}
     rest |= {name: described[name] for name in optional if name in described}
     figures, needed = tuple(described.get("figures", counted)), tuple(described.get("needed", ()))

@@ -7,62 +7,39 @@ https://devdocs.mautic.org/en/5.x/rest_api/contacts.html
 """
 
 import hmac
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 from signalroom_dagster.kinds import UNREADABLE, as_text
-from signalroom_dagster.sources.days import is_read
-from signalroom_dagster.sources.mautic.instance import Instance, swept
-from signalroom_dagster.sources.mautic.mark import Mark, changed_since, is_sweep_due, latest_mark
+from signalroom_dagster.sources.mautic.instance import Instance, whole_list
+from signalroom_dagster.sources.mautic.mark import Mark, mark_of
 from signalroom_dagster.sources.mautic.nested import entries, picked
 from signalroom_dagster.sources.mautic.pages import Listing, in_utc
-from signalroom_dagster.sources.mautic.settings import OTHERS, Settings
-from signalroom_dagster.sources.slicing import Answer, Slice
+from signalroom_dagster.sources.mautic.settings import OTHERS, Policy
+from signalroom_dagster.sources.resources import Answer
 from signalroom_dagster.sources.tables import Row
 
-RESOURCE = "contacts"
 UTM = ("id", "dateAdded", "utmCampaign", "utmContent", "utmMedium", "utmSource", "utmTerm")
 DO_NOT_CONTACT = ("id", "reason", "channel", "channelId")  # `comments` hold bounces' texts, with addresses
 
 
-def plan_contacts(instance: Instance) -> Iterator[Slice]:
-    """All contacts, or what changed since the last reading began."""
-    context, mark = instance.context, latest_mark(instance.context, RESOURCE)
-    if is_read(context, RESOURCE):
-        return
-    if mark is None or is_sweep_due(context, RESOURCE, instance.settings.sweep_every_days):
-        yield Slice(days=(context.today,), read=partial(_sweep, instance), replaces="client", why="all contacts")
-        return
-    since = changed_since(context, mark, instance.settings)
-    read = partial(_changes, instance, since)
-    yield Slice(days=(context.today,), read=read, replaces="keys", why=f"changed or new since {in_utc(since)} UTC")
+def read_contacts(
+    instance: Instance, page_size: int, stored: Callable[[Row], Row], cursor: str | None, began: datetime
+) -> Answer:
+    """All contacts, or what changed since the reading that left the cursor began."""
+    listing = Listing(instance.account, "/api/contacts", "contacts", page_size)
+    if cursor is None:
+        return whole_list(listing, stored, began)
+    since = in_utc(instance.changed_since(mark_of(cursor)))
+    rows = (stored(row) for column in ("dateModified", "dateAdded") for _, row in listing.rows((column, "gte", since)))
+    return Answer(rows, cursor=str(Mark(began)))
 
 
-def _sweep(instance: Instance) -> Answer:
-    mark = Mark(instance.context.now())
-    return swept(instance, _listing(instance), as_stored(instance.settings), mark)
-
-
-def _changes(instance: Instance, since: datetime) -> Answer:
-    mark, listing, stored = Mark(instance.context.now()), _listing(instance), as_stored(instance.settings)
-    rows = (
-        stored(row)
-        for column in ("dateModified", "dateAdded")
-        for _, row in listing.rows((column, "gte", in_utc(since)))
-    )
-    return Answer(rows, cursor=str(mark))
-
-
-def _listing(instance: Instance) -> Listing:
-    return Listing(instance.account, "/api/contacts", RESOURCE, instance.settings.page_size)
-
-
-def as_stored(settings: Settings) -> Callable[[Row], Row]:
+def as_stored(policies: Mapping[str, Policy], hash_key: str) -> Callable[[Row], Row]:
     """A function from a contact to what may be stored of its lists and fields."""
-    field_of = _fields(settings)
+    field_of = _fields(policies, hash_key.encode())
 
     def stored(contact: Row) -> Row:
         groups = contact.get("fields")  # PHP writes an empty object as a list, here and one level below
@@ -78,10 +55,8 @@ def as_stored(settings: Settings) -> Callable[[Row], Row]:
     return stored
 
 
-def _fields(settings: Settings) -> Callable[[Row], Row]:
+def _fields(policies: Mapping[str, Policy], key: bytes) -> Callable[[Row], Row]:
     """A function to the fields that have a value, by alias, as the policy has them."""
-    policies = settings.policies
-    key = settings.hash_key.get_secret_value().encode() if settings.hash_key else b""
 
     def allowed(fields: Row) -> Row:
         found: dict[str, Any] = {}

@@ -5,17 +5,15 @@ A list of e-mails leaves out the variants of A/B tests; their parents name them,
 https://devdocs.mautic.org/en/5.x/rest_api/emails.html · https://devdocs.mautic.org/en/5.x/rest_api/campaigns.html
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
 
-from signalroom_dagster.sources.days import is_read
 from signalroom_dagster.sources.http import VendorDataError, VendorError
-from signalroom_dagster.sources.mautic.instance import Instance, swept
-from signalroom_dagster.sources.mautic.mark import Mark
+from signalroom_dagster.sources.mautic.account import Account
+from signalroom_dagster.sources.mautic.instance import whole_list
 from signalroom_dagster.sources.mautic.nested import entries, id_of, picked
 from signalroom_dagster.sources.mautic.pages import Listing
+from signalroom_dagster.sources.resources import Answer
 from signalroom_dagster.sources.set_aside import LeftOut
-from signalroom_dagster.sources.slicing import Answer, Slice
 from signalroom_dagster.sources.tables import Row
 
 PAGE_SIZE = 50  # rows come with the whole text of each e-mail
@@ -26,24 +24,9 @@ EVENT = (
 )  # fmt: skip
 
 
-def plan_emails(instance: Instance) -> Iterator[Slice]:
-    """Every e-mail, in the place of what is there."""
-    return _whole(instance, "emails", partial(_emails, instance))
-
-
-def plan_campaigns(instance: Instance) -> Iterator[Slice]:
-    """Every campaign, in the place of what is there."""
-    return _whole(instance, "campaigns", partial(_campaigns, instance))
-
-
-def _whole(instance: Instance, resource: str, read: Callable[[], Answer]) -> Iterator[Slice]:
-    if not is_read(instance.context, resource):
-        yield Slice(days=(instance.context.today,), read=read, replaces="client", why="the whole list")
-
-
-def _campaigns(instance: Instance) -> Answer:
-    listing = Listing(instance.account, "/api/campaigns", "campaigns", PAGE_SIZE)
-    return swept(instance, listing, _campaign, Mark(instance.context.now()))
+def read_campaigns(account: Account) -> Answer:
+    """Every campaign."""
+    return whole_list(Listing(account, "/api/campaigns", "campaigns", PAGE_SIZE), _campaign)
 
 
 def _campaign(row: Row) -> Row:
@@ -55,8 +38,9 @@ def _campaign(row: Row) -> Row:
     return {**row, "events": events, "segments": segments, "forms": forms}
 
 
-def _emails(instance: Instance) -> Answer:
-    listing = Listing(instance.account, "/api/emails", "emails", PAGE_SIZE)
+def read_emails(account: Account) -> Answer:
+    """Every e-mail, variants included; Mautic does not count those, so each counts as one."""
+    listing = Listing(account, "/api/emails", "emails", PAGE_SIZE)
     parents: dict[int, int] = {}
     listed: set[int] = set()
 
@@ -67,31 +51,32 @@ def _emails(instance: Instance) -> Answer:
             parents.update({child: number for child in children if child})
         return _email(row, id_of(row.get("variantParent")))
 
-    whole = swept(instance, listing, stored, Mark(instance.context.now()))
-    answer = Answer((), totals=whole.totals)
+    whole, answer = whole_list(listing, stored), Answer(())
 
     def rows() -> Iterator[Row | LeftOut]:
         yield from whole.rows
+        variants = 0
         for child, parent in parents.items():
-            if child not in listed and (row := _variant(instance, child)):
-                whole.totals[instance.context.today] += 1
+            if child not in listed and (row := _variant(account, child)):
+                variants += 1
                 yield _email(row, parent)
+        answer.counted = (whole.counted or 0) + variants
 
     answer.rows = rows()
     return answer
 
 
-def _variant(instance: Instance, number: int) -> Row | None:
+def _variant(account: Account, number: int) -> Row | None:
     """One e-mail by its id; None for one that has been deleted since its parent was read."""
     path = f"/api/emails/{number}"
     try:
-        found = instance.account.get(path, {}).get("email")
+        found = account.get(path, {}).get("email")
     except VendorError as error:
         if error.status == 404:
             return None
         raise
     if not isinstance(found, Mapping):
-        raise VendorDataError(instance.account.api.about("GET", path, "answered without an email"))
+        raise VendorDataError(account.api.about("GET", path, "answered without an email"))
     return found
 
 

@@ -58,11 +58,8 @@ class Settings(BaseModel):
             raise PydanticCustomError("missing", "a field's policy is hash")
         return value
 
-    @property
-    def policies(self) -> Mapping[str, Policy]:
-        """What becomes of each contact field, `OTHERS` included."""
-        own: dict[str, Policy] = {
-            **dict.fromkeys(PERSONAL_FIELDS, "drop"),
-            "email": "hash" if self.hash_key else "drop",
-        }
-        return {OTHERS: "keep", **own, **self.fields}
+
+def policies_of(fields: Mapping[str, Policy], *, is_keyed: bool) -> Mapping[str, Policy]:
+    """What becomes of each contact field, `OTHERS` included; without a key nothing is hashed unless `fields` say so."""
+    own: dict[str, Policy] = {**dict.fromkeys(PERSONAL_FIELDS, "drop"), "email": "hash" if is_keyed else "drop"}
+    return {OTHERS: "keep", **own, **{name.strip().lower(): policy for name, policy in fields.items()}}

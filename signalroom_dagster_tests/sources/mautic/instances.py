@@ -8,25 +8,18 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from signalroom_dagster.config import source_settings
+from signalroom_dagster.loading.windowed import plans
 from signalroom_dagster.sandbox.mautic_data import MauticInstance, contact_row, email_row, stat_row
 from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.slices import Window
+from signalroom_dagster.sources import mautic
 from signalroom_dagster.sources.context import SourceContext, Span
-from signalroom_dagster.sources.mautic import TABLES, Settings, open_account
-from signalroom_dagster.sources.mautic.contacts import plan_contacts
-from signalroom_dagster.sources.mautic.email_stats import plan_email_stats
-from signalroom_dagster.sources.mautic.instance import Instance
-from signalroom_dagster.sources.mautic.messages import plan_campaigns, plan_emails
-from signalroom_dagster.sources.slicing import Answer
+from signalroom_dagster.sources.mautic.account import Account
+from signalroom_dagster.sources.mautic.settings import Settings
+from signalroom_dagster.sources.resources import Reading
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
 
-PLANS = {
-    "contacts": plan_contacts,
-    "emails": plan_emails,
-    "campaigns": plan_campaigns,
-    "email_stats": plan_email_stats,
-}
 ADDED = datetime(2026, 3, 2, 15, tzinfo=UTC)
 
 
@@ -67,27 +60,37 @@ def configure(project: Project, server: VendorServer, instance: MauticInstance, 
     )
 
 
+def account_of(client_id: str) -> Account:
+    """The client's account at its Mautic."""
+    settings = source_settings(Settings, "mautic", client_id)
+    number, secret = settings.client_id.get_secret_value(), settings.client_secret.get_secret_value()
+    pace, at_once = settings.requests_per_minute, settings.requests_at_once
+    return mautic.open_account(settings.base_url, number, secret, pace, at_once)
+
+
 @dataclass
 class Read:
-    """What reading a resource of client 713 gives: rows by the table's columns, and the vendor's answer."""
+    """What reading a resource of client 713 gives: rows by the table's columns, and what was learnt beside them."""
 
-    rows: list[dict[str, Any]]
-    answer: Answer
+    rows: list[Mapping[str, Any]]
+    reading: Reading
     replaces: str
+    why: str
 
     @property
     def ids(self) -> list[int]:
         return [row["id"] for row in self.rows]
 
 
-def read(resource: str, *, after: Read | None = None, since: date | None = None, swept: datetime | None = None) -> Read:
+def read(resource: str, *, after: Read | None = None, swept: datetime | None = None, **asked: Any) -> Read:
     """Read as a load would, from nothing or after an earlier reading of now, and a sweep of now or then."""
     now = datetime.now(UTC)
     windows: Mapping[date, Window] = {}
     if after:
-        windows = {now.date(): Window(now, "before", 0, after.answer.cursor, swept or now)}
+        windows = {now.date(): Window(now, "before", 0, after.reading.cursor, swept or now)}
     context = SourceContext(
         client_id="713",
+        source="mautic",
         zone=ZoneInfo("America/New_York"),
         currency="USD",
         start_date=ADDED.date(),
@@ -96,13 +99,12 @@ def read(resource: str, *, after: Read | None = None, since: date | None = None,
         ledger={},
         windows={resource: windows},
         started_at=now,
-        span=Span(since=since),
+        span=Span(**asked),
     )
     settings = source_settings(Settings, "mautic", "713")
-    (piece,) = PLANS[resource](Instance(open_account(settings, "713"), settings, context))
-    answer = piece.read()
-    columns = TABLES[resource].columns
-    return Read([{column.name: column.value(row) for column in columns} for row in answer.rows], answer, piece.replaces)
+    (piece,) = plans(mautic, settings, context)[resource]()
+    reading = Reading(began=now)
+    return Read(list(piece.rows(reading)) if piece.rows else [], reading, piece.replaces, piece.why)
 
 
 def touch(instance: MauticInstance, number: int, at: datetime, **values: Any) -> None:

@@ -2,21 +2,21 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from signalroom_dagster.config import source_settings
 from signalroom_dagster.loading.pipelines import preview_load, run_with_retries
+from signalroom_dagster.registry import catalog
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.retries import decide, root_error
 from signalroom_dagster.sandbox.mautic_data import MauticInstance
 from signalroom_dagster.sandbox.vendor_server import VendorServer
-from signalroom_dagster.sources.mautic import Settings, open_account, probe
 from signalroom_dagster.sources.mautic.account import Account
 from signalroom_dagster_tests.loads import ask, load
 from signalroom_dagster_tests.projects import Project
-from signalroom_dagster_tests.sources.mautic.instances import configure, ids, read
+from signalroom_dagster_tests.sources.mautic.instances import account_of, configure, ids, read
 
 TOKEN = "/oauth/v2/token"
 KEY = "SOURCES__MAUTIC__CLIENTS__713__CLIENT_SECRET"
@@ -25,7 +25,7 @@ ONE = {"limit": 1}
 
 @pytest.fixture
 def mautic(duck: VendorServer) -> Account:
-    return open_account(source_settings(Settings, "mautic", "713"), "713")
+    return account_of("713")
 
 
 def failure() -> tuple[str, bool]:
@@ -48,7 +48,7 @@ def test_threads_share_a_token_and_its_successor(
     duck: VendorServer, project: Project, instance: MauticInstance
 ) -> None:
     configure(project, duck, instance, requests_at_once="4")
-    mautic = open_account(source_settings(Settings, "mautic", "713"), "713")
+    mautic = account_of("713")
     with ThreadPoolExecutor(4) as threads:
         for tokens in (1, 2):
             answers = threads.map(lambda _: mautic.get("/api/contacts", ONE)["total"], range(8))
@@ -58,10 +58,10 @@ def test_threads_share_a_token_and_its_successor(
 
 
 def test_clients_of_one_server_share_its_pace(duck: VendorServer, project: Project, instance: MauticInstance) -> None:
-    ours = open_account(source_settings(Settings, "mautic", "713"), "713")
+    ours = account_of("713")
     credentials = {"base_url": ours.api.base_url + "/", "client_id": "id-cti", "client_secret": "secret-cti"}
     project.add_api_client("cti", "mautic", **credentials)
-    theirs = open_account(source_settings(Settings, "mautic", "cti"), "cti")
+    theirs = account_of("cti")
     assert theirs.api.limit.account == ours.api.limit.account
 
 
@@ -189,11 +189,19 @@ def test_a_preview_says_what_would_be_read_and_asks_nothing(duck: VendorServer) 
         "contacts": "all contacts",
         "emails": "the whole list",
         "campaigns": "the whole list",
-        "email_stats": "all statistics",
+        "email_stats": "all email_stats",
     }
     assert duck.requests == []
 
 
+def test_a_preview_says_what_of_changes_would_be_read_and_since_when(duck: VendorServer) -> None:
+    load("mautic", "713", "contacts", "email_stats")
+    ask("UPDATE mautic.windows SET loaded_at = %s RETURNING 1", datetime(2026, 3, 5, 12, tzinfo=UTC))
+    planned = {piece.resource: piece.why for piece in preview_load("mautic", get_client("713"))}
+    assert planned["contacts"] == "changed or new since 2026-03-05 11:50:00 UTC"
+    assert planned["email_stats"] == "sent in the last 14 days, sent or opened since 2026-03-05 11:50:00 UTC, or new"
+
+
 def test_doctor_asks_for_one_contact_in_short(duck: VendorServer) -> None:
-    assert probe(source_settings(Settings, "mautic", "713"), "713") == "3 contacts"
+    assert catalog.probe("mautic", get_client("713")) == "3 contacts"
     assert [request.query for request in duck.asked("/api/")] == [{"limit": "1", "minimal": "1"}]

@@ -32,7 +32,7 @@ def test_variants_that_the_list_leaves_out_are_rows_too(duck: VendorServer, inst
         (6, None, 0),
         (7, 6, 4),
     ]
-    assert list(found.answer.totals.values()) == [3]
+    assert found.reading.counted == 3
     assert len(duck.asked("/api/emails/7$")) == 1
 
 
@@ -41,7 +41,7 @@ def test_a_variant_that_is_deleted_meanwhile_is_left_out(duck: VendorServer, ins
     instance.after_page = lambda _: None if instance.emails.pop(7, None) else None
     found = read("emails")
     assert found.ids == [5, 6]
-    assert list(found.answer.totals.values()) == [2]
+    assert found.reading.counted == 2
 
 
 def test_bodies_and_addresses_of_emails_are_not_stored(duck: VendorServer, instance: MauticInstance) -> None:
