@@ -1,15 +1,12 @@
 """A dlt destination whose configuration is looked up once, not for every load job.
 
 dlt resolves it anew for each client and each look at the capabilities: half a second of a small load, and a tenth of
-a second for every file. Within one run the answer cannot change. Nor can the hints of dlt's dictionaries, which it
-evaluates for each one that it validates: a tenth of a small load's work, which dlt's own source says to keep.
+a second for every file. Within one run the answer cannot change.
 """
 
 import copy
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from dlt.common import validation
 from dlt.common.destination import Destination, DestinationCapabilitiesContext
 from typing_extensions import override
 
@@ -17,20 +14,6 @@ if TYPE_CHECKING:
     Resolving = Destination[Any, Any]
 else:
     Resolving = object
-
-
-def _evaluated_once(evaluate: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    known: dict[type, dict[str, Any]] = {}
-
-    def hints(spec: type, globalns: Any = None) -> dict[str, Any]:
-        if spec not in known:
-            known[spec] = evaluate(spec, globalns=globalns)
-        return known[spec]
-
-    return hints
-
-
-validation.__dict__["get_type_hints"] = _evaluated_once(validation.__dict__["get_type_hints"])
 
 
 class ResolvedOnce(Resolving):
