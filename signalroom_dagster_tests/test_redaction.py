@@ -116,15 +116,14 @@ def test_what_a_failing_run_says_of_a_key_reaches_no_event_and_no_log(
     project.set(SIGNALROOM_ENV=environment)
     logs.guard()
 
-    def open_source(settings: Any, context: Any) -> None:
-        key = settings.api_key.get_secret_value()
-        logging.getLogger("signalroom_dagster.sources.everflow").warning("opening with %s", key)
+    def everflow(api_key: str) -> None:
+        logging.getLogger("signalroom_dagster.sources.everflow").warning("opening with %s", api_key)
         try:
             raise RuntimeError(f"GET https://vendor.test/?key={AS_WRITTEN[1]}")
         except RuntimeError as error:
-            raise ValueError(f"header {key}") from error
+            raise ValueError(f"header {api_key}") from error
 
-    monkeypatch.setattr(catalog.source_module("everflow"), "open_source", open_source)
+    monkeypatch.setattr(catalog.source_module("everflow"), "everflow", everflow)
     python_logs = yaml.safe_load((Path(__file__).parent.parent / "dagster.yaml").read_text())["python_logs"]
     with dg.instance_for_test(overrides={"python_logs": python_logs}) as instance:
         defs = dg.Definitions(
