@@ -20,10 +20,20 @@ def said_of_client(source: str, client_id: str, arguments: Sequence[str]) -> Gen
     except (VendorAnswerError, VendorUnreachableError, ConfigurationError) as error:
         said = str(error)
         if said.startswith(f"source {source}: "):
-            said = ADVICE.sub(lambda advice: _of_client(advice[0], source, client_id, arguments), said)
+            ours = re.split(_any_of(getattr(error, "words", ())), said)  # every second part is the vendor's, to stay
+            ours[::2] = [
+                ADVICE.sub(lambda advice: _of_client(advice[0], source, client_id, arguments), part)
+                for part in ours[::2]
+            ]
+            said = "".join(ours)
             where = f" (in [sources.{source}.clients.{client_id}])" if isinstance(error, ConfigurationError) else ""
             error.args = (f"client {client_id}, {said}{where}",)
         raise
+
+
+def _any_of(words: Sequence[str]) -> str:
+    """A pattern for a vendor's words, which an alert leaves out: it must find them as they were said."""
+    return f"({'|'.join(map(re.escape, filter(None, words))) or '(?!)'})"
 
 
 def _of_client(advice: str, source: str, client_id: str, arguments: Sequence[str]) -> str:

@@ -33,3 +33,12 @@ def test_a_source_without_arguments_has_no_variable_to_check() -> None:
         said_of_client("shop", "713", []),
     ):
         raise VendorError("source shop: broken; check the shop")
+
+
+def test_a_vendors_own_words_stay_as_they_are_so_that_an_alert_can_leave_them_out() -> None:
+    words = ": no; check api_key of jane@example.test"
+    with pytest.raises(VendorError) as raised, said_of_client("shop", "713", ["api_key"]):
+        raise VendorError(f"source shop: GET /v1 answered 401{words}; check api_key", 401, words=[words])
+    variable = "SOURCES__SHOP__CLIENTS__713__API_KEY"
+    assert str(raised.value) == f"client 713, source shop: GET /v1 answered 401{words}; check {variable}"
+    assert raised.value.sentence == f"client 713, source shop: GET /v1 answered 401; check {variable}"
