@@ -26,7 +26,7 @@ from signalroom_dagster.slices import Figure, LoadSlice, Replaces
 from signalroom_dagster.sources.context import Planned, SourceContext
 from signalroom_dagster.sources.days import each_day, finished
 from signalroom_dagster.sources.http import VendorDataError, VendorError, VendorUnreachableError
-from signalroom_dagster.sources.resources import Answer, Reading, typed_rows
+from signalroom_dagster.sources.resources import Reading
 from signalroom_dagster.sources.tables import TAGS, Row, Table
 from signalroom_dagster.sources.totals import disagreement, missing
 from signalroom_dagster.tickets import offer
@@ -44,12 +44,11 @@ class Slice:
     """One piece of work: the days it covers, which follow each other, what it replaces, how to read it, and how many
     requests that takes at least; how many pages there are, only the vendor knows.
 
-    It is read as an answer in the vendor's shape, or as `rows` by column name, which fill a `Reading`.
+    `rows` reads it by column name, and fills a `Reading` on the way.
     """
 
     days: tuple[date, ...]
-    read: Callable[[], Answer] | None = None
-    rows: Callable[[Reading], Iterable[Row]] | None = None
+    rows: Callable[[Reading], Iterable[Row]]
     replaces: Replaces = "days"
     why: str = ""
     requests: int = 1
@@ -194,7 +193,7 @@ def _read_once(table: Table, piece: Slice, context: SourceContext) -> tuple[Load
     rows = 0
     with body.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(_Lines(file), lineterminator="\r\n")
-        for row in _rows(table, piece, reading):
+        for row in piece.rows(reading):
             cells = [*tags, *row.values()]
             writer.writerow([*cells, rows] if piece.replaces == "keys" else cells)
             rows += 1
@@ -234,14 +233,6 @@ def _read_once(table: Table, piece: Slice, context: SourceContext) -> tuple[Load
         context.notes[table.name] = reading.notes
     off = disagreement(table, loaded, measured, aside, context.zone)
     return loaded, off or missing(reading.counts, tallies, loaded, aside, context.zone)
-
-
-def _rows(table: Table, piece: Slice, reading: Reading) -> Iterable[Row]:
-    if piece.rows:
-        return piece.rows(reading)
-    if not piece.read:
-        return ()
-    return typed_rows(table, piece.read(), reading, frozenset(piece.days) if piece.replaces == "days" else None)
 
 
 class _Lines:

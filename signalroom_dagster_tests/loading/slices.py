@@ -10,12 +10,13 @@ import dlt
 
 from signalroom_dagster.loading import pipelines
 from signalroom_dagster.slices import Replaces
-from signalroom_dagster.sources.slicing import Answer, Slice, table_resources
+from signalroom_dagster.sources.resources import Answer
+from signalroom_dagster.sources.slicing import table_resources
 from signalroom_dagster.sources.tables import Row, Table, columns_of
 from signalroom_dagster.warehouse import access
 from signalroom_dagster.warehouse.bookkeeping import kept_beside
 from signalroom_dagster.warehouse.windows import read_windows
-from signalroom_dagster_tests.sources.contexts import context
+from signalroom_dagster_tests.sources.contexts import context, slice_of
 
 COLUMNS = {"day": "date", "id": "text", "cost": "decimal", "note": "text", "tags": "json"}
 SPEND = Table(
@@ -55,7 +56,7 @@ def put(
         access.create_own_tables("shop", kept_beside(["slices"], "shop"))
         known = read_windows(query, "shop", client_id)
     now = context(scratch, client_id=client_id, run_id=run_id, windows=known, started_at=datetime.now(UTC))
-    piece = Slice(days=tuple(days), read=read, replaces=replaces)
+    piece = slice_of(table, read, days, replaces)
     resources = list(table_resources({table.name: table}, {table.name: lambda: [piece]}, now))
     pipeline = dlt.pipeline(
         f"shop__{client_id}",

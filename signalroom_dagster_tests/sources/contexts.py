@@ -1,13 +1,16 @@
 """A source's context as a run would have it, for tests that read without a warehouse."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from signalroom_dagster.slices import Window
+from signalroom_dagster.slices import Replaces, Window
 from signalroom_dagster.sources.context import SourceContext
+from signalroom_dagster.sources.resources import Answer, typed_rows
+from signalroom_dagster.sources.slicing import Slice
+from signalroom_dagster.sources.tables import Table
 
 NEW_YORK = ZoneInfo("America/New_York")
 NOON = datetime(2026, 3, 10, 16, tzinfo=UTC)
@@ -39,3 +42,12 @@ def read_at(moment: datetime, *days: date, run_id: str = "before") -> Mapping[da
 def march(days: Iterable[int]) -> list[date]:
     """Days of March 2026."""
     return [date(2026, 3, number) for number in days]
+
+
+def slice_of(
+    table: Table, read: Callable[[], Answer], days: Iterable[date], replaces: Replaces = "days", **how: Any
+) -> Slice:
+    """A slice that is read as a resource would: a vendor's answer, by the table's columns."""
+    asked = tuple(days)
+    allowed = frozenset(asked) if replaces == "days" else None
+    return Slice(days=asked, rows=lambda reading: typed_rows(table, read(), reading, allowed), replaces=replaces, **how)

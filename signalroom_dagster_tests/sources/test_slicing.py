@@ -15,9 +15,10 @@ import pytest
 from signalroom_dagster.json_text import UNSTORABLE
 from signalroom_dagster.slices import LoadSlice
 from signalroom_dagster.sources.http import VendorDataError
-from signalroom_dagster.sources.slicing import Answer, Slice, planned, read_slice
+from signalroom_dagster.sources.resources import Answer
+from signalroom_dagster.sources.slicing import planned, read_slice
 from signalroom_dagster.sources.tables import Row, Table, columns_of
-from signalroom_dagster_tests.sources.contexts import NOON, context, march, read_at
+from signalroom_dagster_tests.sources.contexts import NOON, context, march, read_at, slice_of
 
 TABLE = Table(
     name="spend",
@@ -31,7 +32,7 @@ DAYS = tuple(march([2, 3]))
 
 
 def read(tmp_path: Path, *rows: Row, **how: Any) -> LoadSlice:
-    piece = Slice(days=DAYS, read=lambda: Answer(rows), **how)
+    piece = slice_of(TABLE, lambda: Answer(rows), DAYS, **how)
     return read_slice(TABLE, piece, context(tmp_path, windows={"spend": read_at(NOON, *march([2]))}))
 
 
@@ -114,7 +115,7 @@ def test_a_row_of_100_megabytes_gives_up_its_longest_texts_and_keeps_the_rest(tm
     table = Table(name="events", about="Events.", key=("id",), columns=columns)
     huge = {"id": "a", "properties": json.dumps({"huge": "x" * 100_000_000, "plan": 1}), "note": "y" * 2_000_000}
     answer = Answer([{"id": "b", "cost": 1}, {**huge, "cost": 2}])
-    piece = read_slice(table, Slice(days=DAYS[:1], read=lambda: answer, replaces="client"), context(tmp_path))
+    piece = read_slice(table, slice_of(table, lambda: answer, DAYS[:1], "client"), context(tmp_path))
     assert [line[2:] for line in cells(piece)] == [["b", "", "", "1"], ["a", '{"huge":null,"plan":1}', "", "2"]]
     assert {entry["column"] for entry in set_aside(piece)["2026-03-02"]} == {"properties", "note"}
 
@@ -133,7 +134,7 @@ def test_a_day_that_was_over_loads_only_when_it_adds_up_to_the_vendors_total(
         reads.append(1)
         return Answer([row(cost=Decimal("12.25")), row(number="b", cost=Decimal("0.25"))], totals={DAYS[0]: total})
 
-    piece = Slice(days=DAYS, read=answer)
+    piece = slice_of(TABLE, answer, DAYS)
     if loads:
         assert read_slice(table, piece, context(tmp_path)).rows == 2
     else:
@@ -145,30 +146,29 @@ def test_a_day_that_was_over_loads_only_when_it_adds_up_to_the_vendors_total(
 
 def test_what_came_late_is_there_when_the_slice_is_read_once_more(tmp_path: Path) -> None:
     answers = iter([Answer([row()], totals={DAYS[0]: 2}), Answer([row(), row(number="b")], totals={DAYS[0]: 2})])
-    assert read_slice(TABLE, Slice(days=DAYS, read=lambda: next(answers)), context(tmp_path)).rows == 2
+    assert read_slice(TABLE, slice_of(TABLE, lambda: next(answers), DAYS), context(tmp_path)).rows == 2
 
 
 def test_a_day_that_still_goes_on_is_loaded_as_it_was_read(tmp_path: Path) -> None:
     today = context(tmp_path).today
     answer = Answer([row(str(today))], totals={today: 5})
-    assert read_slice(TABLE, Slice(days=(today,), read=lambda: answer), context(tmp_path)).rows == 1
+    assert read_slice(TABLE, slice_of(TABLE, lambda: answer, (today,)), context(tmp_path)).rows == 1
 
 
 @pytest.mark.parametrize(("total", "loads"), [(1, True), (2, True), (3, False)])
 def test_a_whole_list_may_have_grown_and_may_not_have_shrunk(tmp_path: Path, total: int, loads: bool) -> None:
     table = Table(name="lists", about="Whole.", key=("id",), columns=columns_of({"id": "text"}))
-    piece = Slice(
-        days=DAYS[:1], read=lambda: Answer([{"id": "a"}, {"id": "b"}], totals={DAYS[0]: total}), replaces="client"
-    )
+    answer = Answer([{"id": "a"}, {"id": "b"}], counted=total)
+    piece = slice_of(table, lambda: answer, DAYS[:1], "client")
     with nullcontext() if loads else pytest.raises(VendorDataError, match="stays"):
         assert read_slice(table, piece, context(tmp_path)).rows == 2
 
 
 def test_what_could_not_be_read_explains_a_total_that_is_higher(tmp_path: Path) -> None:
     answer = Answer([row(), row(number=None), row("2026-03-03")], totals={DAYS[0]: 2, DAYS[1]: 1})
-    assert read_slice(TABLE, Slice(days=DAYS, read=lambda: answer), context(tmp_path)).rows == 2
+    assert read_slice(TABLE, slice_of(TABLE, lambda: answer, DAYS), context(tmp_path)).rows == 2
     money = Answer([row(cost=1), row(number="b", cost="?")], totals={DAYS[0]: 9})
-    assert read_slice(replace(TABLE, total="cost"), Slice(days=DAYS, read=lambda: money), context(tmp_path)).rows == 2
+    assert read_slice(replace(TABLE, total="cost"), slice_of(TABLE, lambda: money, DAYS), context(tmp_path)).rows == 2
 
 
 def test_a_row_of_a_day_that_was_not_asked_for_fails_the_slice(tmp_path: Path) -> None:
@@ -185,20 +185,20 @@ def test_totals_and_cursor_may_be_filled_while_rows_are_consumed(tmp_path: Path)
         answer.cursor = "c7"
 
     answer.rows = rows()
-    piece = read_slice(TABLE, Slice(days=DAYS, read=lambda: answer), context(tmp_path))
+    piece = read_slice(TABLE, slice_of(TABLE, lambda: answer, DAYS), context(tmp_path))
     assert (piece.totals, piece.cursor) == ({DAYS[0]: 1}, "c7")
 
 
 def test_a_slice_of_days_with_a_gap_is_refused_because_all_between_is_replaced() -> None:
     with pytest.raises(ValueError, match="not one stretch"):
-        Slice(days=(date(2026, 3, 2), date(2026, 3, 4)), read=lambda: Answer(()))
+        slice_of(TABLE, lambda: Answer(()), (date(2026, 3, 2), date(2026, 3, 4)))
 
 
 def test_a_preview_tells_the_slices_and_reads_nothing(tmp_path: Path) -> None:
     def explode() -> Answer:
         raise AssertionError("read")
 
-    plan = {"spend": lambda: [Slice(days=DAYS, read=explode), Slice(days=DAYS[:1], read=explode)]}
+    plan = {"spend": lambda: [slice_of(TABLE, explode, DAYS), slice_of(TABLE, explode, DAYS[:1])]}
     assert [(item.resource, item.what) for item in planned(plan, context(tmp_path))] == [
         ("spend", "2026-03-02 to 2026-03-03"),
         ("spend", "2026-03-02"),
