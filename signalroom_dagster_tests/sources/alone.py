@@ -1,7 +1,7 @@
 """Running a source alone: with dlt and a stock destination, without a client, a configuration or Dagster."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import dlt
 import duckdb
 from dlt.extract import DltSource
 
+from signalroom_dagster.sources.tables import Table
 from signalroom_dagster_tests.loads import ask
 
 
@@ -33,6 +34,15 @@ def rows_alone(folder: Path, source: str, table: str, columns: Sequence[str]) ->
 def rows_of_the_load(source: str, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
     """What stands in the same table of the warehouse, without tags, in the same order."""
     return _plain(ask(_select(source, table, columns)))
+
+
+def expect_the_rows_of_the_load(folder: Path, source: str, tables: Mapping[str, Table]) -> None:
+    """Every table of that file has rows, and they are those that stand in the warehouse."""
+    for name, table in tables.items():
+        columns = [column.name for column in table.columns]
+        rows = rows_alone(folder, source, name, columns)
+        assert rows == rows_of_the_load(source, name, columns), name
+        assert rows, name
 
 
 def _plain(rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:

@@ -8,7 +8,7 @@ from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.sources.everflow import TABLES, everflow
 from signalroom_dagster_tests.loads import load
 from signalroom_dagster_tests.projects import Project
-from signalroom_dagster_tests.sources.alone import rows_alone, rows_of_the_load, run_alone
+from signalroom_dagster_tests.sources.alone import expect_the_rows_of_the_load, rows_alone, run_alone
 from signalroom_dagster_tests.sources.everflow.networks import DAY, NEXT, click, figures, noon, sale
 
 
@@ -27,10 +27,7 @@ def test_everflow_alone_loads_twice_what_a_load_loads(
             base_url=f"{vendor.url}/everflow",
         )  # fmt: skip
         run_alone(tmp_path, source)
-    for name, table in TABLES.items():
-        columns = [column.name for column in table.columns]
-        assert rows_alone(tmp_path, "everflow", name, columns) == rows_of_the_load("everflow", name, columns), name
-        assert rows_alone(tmp_path, "everflow", name, columns), name
+    expect_the_rows_of_the_load(tmp_path, "everflow", TABLES)
 
 
 def test_a_day_that_everflow_takes_rows_from_is_replaced_also_alone(

@@ -12,7 +12,7 @@ from signalroom_dagster.sandbox.mautic_data import MauticInstance, campaign_row,
 from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.sources.mautic import TABLES, mautic
 from signalroom_dagster_tests.loads import load
-from signalroom_dagster_tests.sources.alone import rows_alone, rows_of_the_load, run_alone
+from signalroom_dagster_tests.sources.alone import expect_the_rows_of_the_load, rows_alone, run_alone
 from signalroom_dagster_tests.sources.mautic.instances import ago, touch
 
 
@@ -31,22 +31,7 @@ def test_mautic_alone_loads_twice_what_a_load_loads(
     load("mautic", "713")
     for _ in range(2):
         run_alone(tmp_path, alone(vendor))
-    for name, table in TABLES.items():
-        columns = [column.name for column in table.columns]
-        kinds = [column.data_type for column in table.columns]
-        rows = _decoded(rows_alone(tmp_path, "mautic", name, columns), kinds)
-        assert rows == _decoded(rows_of_the_load("mautic", name, columns), kinds), name
-        assert rows, name
-
-
-def _decoded(rows: list[tuple[Any, ...]], kinds: list[str]) -> list[list[Any]]:
-    return [
-        [
-            json.loads(cell) if kind == "json" and isinstance(cell, str) else cell
-            for cell, kind in zip(row, kinds, strict=True)
-        ]
-        for row in rows
-    ]
+    expect_the_rows_of_the_load(tmp_path, "mautic", TABLES)
 
 
 def test_an_email_that_is_deleted_vanishes_and_a_contact_that_changed_takes_its_own_place_also_alone(

@@ -9,7 +9,7 @@ from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.sources.posthog import TABLES, posthog
 from signalroom_dagster_tests.loads import load
 from signalroom_dagster_tests.projects import Project
-from signalroom_dagster_tests.sources.alone import rows_alone, rows_of_the_load, run_alone
+from signalroom_dagster_tests.sources.alone import expect_the_rows_of_the_load, rows_alone, run_alone
 from signalroom_dagster_tests.sources.posthog.projects import DAY, NEXT, add_project, noon
 
 
@@ -31,10 +31,7 @@ def test_posthog_alone_loads_twice_what_a_load_loads(
     load("posthog", "713")
     for _ in range(2):
         run_alone(tmp_path, posthog(**asked(vendor, at)))
-    for name, table in TABLES.items():
-        columns = [column.name for column in table.columns]
-        assert rows_alone(tmp_path, "posthog", name, columns) == rows_of_the_load("posthog", name, columns), name
-        assert rows_alone(tmp_path, "posthog", name, columns), name
+    expect_the_rows_of_the_load(tmp_path, "posthog", TABLES)
 
 
 def test_a_deleted_flag_vanishes_also_alone_and_events_stay(

@@ -8,7 +8,7 @@ from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.sources.redtrack import TABLES, redtrack
 from signalroom_dagster_tests.loads import load
 from signalroom_dagster_tests.projects import Project
-from signalroom_dagster_tests.sources.alone import rows_alone, rows_of_the_load, run_alone
+from signalroom_dagster_tests.sources.alone import expect_the_rows_of_the_load, rows_alone, run_alone
 from signalroom_dagster_tests.sources.redtrack.accounts import DAY, KEYS, META, NEXT
 
 
@@ -35,10 +35,7 @@ def test_redtrack_alone_loads_twice_what_a_load_loads(
     load("redtrack", "713")
     for _ in range(2):
         run_alone(tmp_path, redtrack(**asked(vendor)))
-    for name, table in TABLES.items():
-        columns = [column.name for column in table.columns]
-        assert rows_alone(tmp_path, "redtrack", name, columns) == rows_of_the_load("redtrack", name, columns), name
-        assert rows_alone(tmp_path, "redtrack", name, columns), name
+    expect_the_rows_of_the_load(tmp_path, "redtrack", TABLES)
 
 
 def test_what_vanishes_at_redtrack_vanishes_also_alone(
