@@ -1,10 +1,12 @@
-"""Measures the load of JSON rows from an API into Postgres and writes `docs/benchmarks/api-load.{md,json}`.
+"""Measures the load of JSON rows from an API into Postgres and writes
+`docs/benchmarks/api-load.{md,json}`.
 
     .venv/bin/python -m bench.api_load          everything, about 4 minutes
     .venv/bin/python -m bench.api_load --quick  once each, written to .bench/report
 
-Ours is what every API source uses (`sources.http`, `resources`, the lane around them); the peer is a stock dlt
-resource that yields each page's dictionaries. Both read the same pages from the same server on loopback.
+Ours is what every API source uses (`sources.http`, `resources`, the lane around them); the peer is
+a stock dlt resource that yields each page's dictionaries. Both read the same pages from the same
+server on loopback.
 """
 
 import argparse
@@ -52,7 +54,7 @@ TABLE = Table(
             "amount": "decimal",
             "clicks": "bigint",
             "properties": "json",
-        }  # fmt: skip
+        }
     ),
 )
 
@@ -72,9 +74,16 @@ def ours(url: str, pages: int, replaces: str, database: str) -> None:
             yield from api.get("/rows", page=page)["rows"]
 
     context = SourceContext(
-        client_id="bench", zone=ZoneInfo("UTC"), currency="USD", start_date=DAY, run_id="bench", work_dir=folder,
-        ledger={}, windows={}, started_at=datetime.now(UTC),
-    )  # fmt: skip
+        client_id="bench",
+        zone=ZoneInfo("UTC"),
+        currency="USD",
+        start_date=DAY,
+        run_id="bench",
+        work_dir=folder,
+        ledger={},
+        windows={},
+        started_at=datetime.now(UTC),
+    )
     access.create_own_tables("bench", kept_beside(["slices"], "bench"))
     resource = list_resource(TABLE, lambda: Answer(rows()))
     piece = Slice(days=(DAY,), rows=lambda reading: resource(reading=reading), replaces=replaces)  # type: ignore[arg-type]
@@ -83,8 +92,12 @@ def ours(url: str, pages: int, replaces: str, database: str) -> None:
     def source() -> Any:
         yield from table_resources({"rows": TABLE}, {"rows": lambda: [piece]}, context)
 
-    pipeline = dlt.pipeline("bench", pipelines_dir=str(folder / "dlt"), destination=pipelines.destination(),
-                            dataset_name="bench")  # fmt: skip
+    pipeline = dlt.pipeline(
+        "bench",
+        pipelines_dir=str(folder / "dlt"),
+        destination=pipelines.destination(),
+        dataset_name="bench",
+    )
     pipeline.run(source())
     for error in context.failures.values():
         raise error
@@ -103,8 +116,12 @@ def stock(url: str, pages: int, nesting: int | None, database: str) -> None:
         for page in range(pages):
             yield httpx.get(f"{url}/rows", params={"page": page}, timeout=60).json()["rows"]
 
-    pipeline = dlt.pipeline("stock", pipelines_dir=str(folder), destination=dlt.destinations.postgres(database),
-                            dataset_name="bench")  # fmt: skip
+    pipeline = dlt.pipeline(
+        "stock",
+        pipelines_dir=str(folder),
+        destination=dlt.destinations.postgres(database),
+        dataset_name="bench",
+    )
     pipeline.run(rows())
 
 
@@ -116,34 +133,57 @@ def paging(url: str) -> None:
 
 
 def _api(url: str) -> Api:
-    return Api(source="bench", client_id="bench", base_url=url, key_name="",
-               limit=Limit("bench", per_minute=1_000_000, burst=1_000, at_once=AT_ONCE))  # fmt: skip
+    return Api(
+        source="bench",
+        client_id="bench",
+        base_url=url,
+        key_name="",
+        limit=Limit("bench", per_minute=1_000_000, burst=1_000, at_once=AT_ONCE),
+    )
 
 
 def _use(database: str) -> None:
-    os.environ.update(SIGNALROOM_DESTINATION="postgres", DESTINATION__POSTGRES__CREDENTIALS=database)
-    os.environ.update(SIGNALROOM_WORK_DIR=str(WORK / "limits"), RUNTIME__DLTHUB_TELEMETRY="false",
-                      RUNTIME__LOG_LEVEL="CRITICAL")  # fmt: skip
+    os.environ.update(
+        SIGNALROOM_DESTINATION="postgres", DESTINATION__POSTGRES__CREDENTIALS=database
+    )
+    os.environ.update(
+        SIGNALROOM_WORK_DIR=str(WORK / "limits"),
+        RUNTIME__DLTHUB_TELEMETRY="false",
+        RUNTIME__LOG_LEVEL="CRITICAL",
+    )
 
 
 VARIANTS: dict[str, tuple[str, Callable[[str, int, str], None]]] = {
-    "slice": ("a slice in the place of the client's rows", lambda url, pages, at: ours(url, pages, "client", at)),
+    "slice": (
+        "a slice in the place of the client's rows",
+        lambda url, pages, at: ours(url, pages, "client", at),
+    ),
     "slice_merged": ("a slice merged by key", lambda url, pages, at: ours(url, pages, "keys", at)),
-    "stock": ("stock dlt: dictionaries, child tables", lambda url, pages, at: stock(url, pages, None, at)),
-    "stock_flat": ("stock dlt: dictionaries, max_table_nesting=0", lambda url, pages, at: stock(url, pages, 0, at)),
+    "stock": (
+        "stock dlt: dictionaries, child tables",
+        lambda url, pages, at: stock(url, pages, None, at),
+    ),
+    "stock_flat": (
+        "stock dlt: dictionaries, max_table_nesting=0",
+        lambda url, pages, at: stock(url, pages, 0, at),
+    ),
 }
 
 
 def main() -> None:
     """See the module's text."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="once each")
     quick = parser.parse_args().quick
     WORK.mkdir(parents=True, exist_ok=True)
     os.environ["SIGNALROOM_WORK_DIR"] = str(WORK / "limits")
     try:
         with databases.postgres_server() as server, api_server.api_server() as url:
-            about = machine.described(databases.server_version(server), f"{api_server.PAGE:,} rows a page")
+            about = machine.described(
+                databases.server_version(server), f"{api_server.PAGE:,} rows a page"
+            )
             results = Results(about)
             _warm(url, server)
             for number in range(1 if quick else 3):
@@ -176,8 +216,11 @@ def _run(results: Results, server: Any, url: str, name: str, pages: int) -> None
         results.skipped[name] = f"{rows:,} rows instead of {pages * api_server.PAGE:,}"
         return
     results.add(name, pages, cost, rows)
-    print(f"{name:14} {rows:8,} rows  wall {cost.wall:6.2f}  client CPU {cost.client_cpu:6.2f}  +{cost.rss:.0f} MB",
-          flush=True)  # fmt: skip
+    print(
+        f"{name:14} {rows:8,} rows  wall {cost.wall:6.2f}  client CPU {cost.client_cpu:6.2f} "
+        f" +{cost.rss:.0f} MB",
+        flush=True,
+    )
 
 
 def write(results: Results, folder: Path) -> None:
@@ -196,34 +239,56 @@ def _text(results: Results) -> Iterator[str]:
 
     bound = LATENCY * SLOW_PAGES / AT_ONCE
     cpu = of("slice", full, "client_cpu")
-    paged, grown = of("paging", SLOW_PAGES, "wall") / bound, of("slice", full, "rss") / of("slice", few, "rss")
+    paged, grown = (
+        of("paging", SLOW_PAGES, "wall") / bound,
+        of("slice", full, "rss") / of("slice", few, "rss"),
+    )
     rows = [
-        ("client CPU of stock dlt (child tables) over ours", "≥ 4", of("stock", full, "client_cpu") / cpu),
-        ("the same, child tables switched off (max_table_nesting=0)", "", of("stock_flat", full, "client_cpu") / cpu),
+        (
+            "client CPU of stock dlt (child tables) over ours",
+            "≥ 4",
+            of("stock", full, "client_cpu") / cpu,
+        ),
+        (
+            "the same, child tables switched off (max_table_nesting=0)",
+            "",
+            of("stock_flat", full, "client_cpu") / cpu,
+        ),
         ("200 pages of a 50 ms server, over the latency's own bound", "≤ 1.3", paged),
         ("peak memory added at 200,000 rows over that at 20,000", "about 1", grown),
     ]
     yield "# Loading JSON rows from an API"
     yield ""
-    yield (f"{about['date']}; {about['cores']} cores shared by client, database and server, Python {about['python']}, "
-           f"Postgres {about['postgres']}. Rows have six scalars and nested properties; medians of "
-           f"{len(results.of('slice', full))} runs. Made with `python -m bench.api_load`.")  # fmt: skip
+    yield (
+        f"{about['date']}; {about['cores']} cores shared by client, database and server, Python"
+        f" {about['python']}, Postgres {about['postgres']}. Rows have six scalars and nested"
+        f" properties; medians of {len(results.of('slice', full))} runs. Made with `python -m"
+        " bench.api_load`."
+    )
     yield ""
     yield "| target | limit | measured |"
     yield "|---|---|---|"
     for what, limit, value in rows:
         yield f"| {what} | {limit} | {value:.2f} |"
     yield ""
-    yield "| 200,000 rows into Postgres | wall s | client CPU s | server CPU s | memory added MB | at 20,000 rows |"
+    yield (
+        "| 200,000 rows into Postgres | wall s | client CPU s | server CPU s | memory added MB | at"
+        " 20,000 rows |"
+    )
     yield "|---|---|---|---|---|---|"
     for name, (said, _) in VARIANTS.items():
         figures = [f"{of(name, full, what):.1f}" for what in ("wall", "client_cpu", "server_cpu")]
-        yield f"| {said} | {' | '.join(figures)} | {of(name, full, 'rss'):.0f} | {of(name, few, 'rss'):.0f} |"
+        yield (
+            f"| {said} | {' | '.join(figures)} | {of(name, full, 'rss'):.0f} |"
+            f" {of(name, few, 'rss'):.0f} |"
+        )
     for name, why in results.skipped.items():
         yield f"\n{name}: {why}"
     yield ""
-    yield ("The peer appends without a key, index or bookkeeping; ours deletes what it replaces, keeps a unique index, "
-           "and commits the rows together with what was read when.")  # fmt: skip
+    yield (
+        "The peer appends without a key, index or bookkeeping; ours deletes what it replaces, keeps"
+        " a unique index, and commits the rows together with what was read when."
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""One picture: how long the largest common load takes each way, per engine, as bars against the floor."""
+"""One picture: how long the largest common load takes each way, per engine, as bars against the
+floor.
+"""
 
 from pathlib import Path
 
@@ -17,7 +19,9 @@ def draw(results: Results, path: Path) -> None:
     from matplotlib import pyplot
 
     figure, panels = pyplot.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
-    for panel, (engine, title) in zip(panels, (("postgres", "Postgres"), ("duckdb", "DuckDB")), strict=True):
+    for panel, (engine, title) in zip(
+        panels, (("postgres", "Postgres"), ("duckdb", "DuckDB")), strict=True
+    ):
         bars = _bars(results, engine)
         names = [_name(variant, files) for variant, files, _ in bars]
         colours = [COLOURS["SignalRoom" in variant.label] for variant, _, _ in bars]
@@ -39,7 +43,9 @@ def _bars(results: Results, engine: str) -> list[tuple[Variant, int, float]]:
         counts = [files for files in variant.repetitions if results.of(variant.key, files)]
         if counts:
             files = max(counts)
-            found.append((variant, files, (results.median(variant.key, files, wall) or 0.0) / files))
+            found.append(
+                (variant, files, (results.median(variant.key, files, wall) or 0.0) / files)
+            )
     return found
 
 

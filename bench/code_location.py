@@ -1,7 +1,9 @@
-"""What Dagster's own processes pay for this project: loading its definitions, and a tick of the new-files sensor.
+"""What Dagster's own processes pay for this project: loading its definitions, and a tick of the
+new-files sensor.
 
-`python -m bench.code_location` measures CPU seconds in fresh processes, interleaved, and writes docs/benchmarks/.
-The bucket of the sensor has 100,000 objects; its listing is invented, so what is counted is our own work on it.
+`python -m bench.code_location` measures CPU seconds in fresh processes, interleaved, and writes
+docs/benchmarks/. The bucket of the sensor has 100,000 objects; its listing is invented, so what is
+counted is our own work on it.
 """
 
 import json
@@ -31,7 +33,8 @@ moment = datetime(2026, 3, 1, tzinfo=UTC)
 listing = {{}}
 for n in range({OBJECTS}):
     path = f"{{root}}/orders-create/report_{{n:06}}.csv"
-    listing[path] = {{"name": path, "size": 1000 + n, "ETag": f"{{n:032x}}", "LastModified": moment}}
+    listing[path] = {{"name": path, "size": 1000 + n, "ETag": f"{{n:032x}}"}}
+    listing[path]["LastModified"] = moment
 LocalFileSystem.find = lambda self, path, **_: listing
 sensor = build_new_files_sensor("s3_exports")
 with dg.DagsterInstance.ephemeral() as instance:
@@ -50,7 +53,9 @@ status = "active"
 start_date = 2026-01-01
 timezone = "America/New_York"
 currency = "USD"
-sources = ["s3_exports", "everflow", "redtrack", "posthog", "mautic", "google_sheets", "affiliate_mapping"]
+sources = [
+  "s3_exports", "everflow", "redtrack", "posthog", "mautic", "google_sheets", "affiliate_mapping",
+]
 
 [[reports]]
 name = "daily"
@@ -63,7 +68,12 @@ slack = "#reporting"
 def main() -> None:
     """Measure, print, and write the report and its numbers."""
     few, many = project_of(2), project_of(500)
-    samples: dict[str, list[float]] = {"imports": [], "imports, frozen": [], "2 clients": [], "500 clients": []}
+    samples: dict[str, list[float]] = {
+        "imports": [],
+        "imports, frozen": [],
+        "2 clients": [],
+        "500 clients": [],
+    }
     for _ in range(REPEATS):
         samples["imports"].append(cpu_of(IMPORTS, few))
         samples["imports, frozen"].append(cpu_of(FROZEN, few))
@@ -85,18 +95,20 @@ def report(medians: dict[str, float], tick: dict[str, float]) -> str:
     growth = medians["500 clients"] / medians["2 clients"]
     return f"""# What Dagster's processes pay for this project
 
-`python -m bench.code_location`: CPU seconds of fresh processes, medians of {REPEATS} interleaved runs.
+`python -m bench.code_location`: CPU seconds of fresh processes,
+medians of {REPEATS} interleaved runs.
 
 | what | measured | limit |
 |---|---|---|
 | `import dagster, dagster_dlt, dlt` alone | {medians["imports"]:.2f} s | |
-| loading the code location, 2 clients | {medians["2 clients"]:.2f} s, {location:.2f} x the imports | 1.3 x |
+| the definitions, 2 clients | {medians["2 clients"]:.2f} s, {location:.2f} x imports | 1.3 x |
 | loading it with 500 clients | {medians["500 clients"]:.2f} s, {growth:.2f} x that of 2 | 2 x |
-| a tick of the new-files sensor, {OBJECTS:,} objects (listing invented) | {tick["seconds"]:.2f} s | 1 s |
+| a tick of the new-files sensor, {OBJECTS:,} objects (invented) | {tick["seconds"]:.2f} s | 1 s |
 | its cursor | {tick["cursor_bytes"]:,.0f} bytes per client | 1,024 |
 
-The definitions call `gc.freeze()` once everything is imported, so that neither a collection nor the end of the process
-looks through the imports again. The imports alone with that call take {medians["imports, frozen"]:.2f} s.
+The definitions call `gc.freeze()` once everything is imported, so that neither a collection
+nor the end of the process looks through the imports again. The imports alone with that call take
+{medians["imports, frozen"]:.2f} s.
 """
 
 
@@ -113,11 +125,17 @@ def tick_of() -> dict[str, float]:
     project, bucket = project_of(1), WORK / "bucket"
     bucket.mkdir(parents=True, exist_ok=True)
     done = run_program(
-        sys.executable, "-W", "ignore", "-c", TICK, bucket,
-        SIGNALROOM_PROJECT_DIR=str(project), DESTINATION__DUCKDB__CREDENTIALS=str(WORK / "tick.duckdb"),
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        TICK,
+        bucket,
+        SIGNALROOM_PROJECT_DIR=str(project),
+        DESTINATION__DUCKDB__CREDENTIALS=str(WORK / "tick.duckdb"),
         SOURCES__S3_EXPORTS__CLIENTS__C000__BUCKET_URL=f"file://{bucket}",
         SOURCES__S3_EXPORTS__CLIENTS__C000__PREFIXES='["orders-create"]',
-    )  # fmt: skip
+    )
     return json.loads(done.splitlines()[-1])
 
 

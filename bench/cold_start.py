@@ -1,6 +1,8 @@
-"""What it takes to load next to nothing from a cold start: Dagster materializing one asset, against bare dlt.
+"""What it takes to load next to nothing from a cold start: Dagster materializing one asset, against
+bare dlt.
 
-One file of one row into DuckDB, in a fresh process each, everything counted from the interpreter's start on.
+One file of one row into DuckDB, in a fresh process each, everything counted from the interpreter's
+start on.
 """
 
 import importlib.util
@@ -40,15 +42,27 @@ def run(way: str) -> Cost:
 
 def _materialize(bucket: Path, folder: Path) -> None:
     run_program(
-        Path(sys.executable).with_name("dagster"), "asset", "materialize", "-m", DEFINITIONS,
-        "--select", f"{DATASET}/{TABLE}", "--partition", CLIENT,
-        DAGSTER_HOME=str(folder / "home"), DAGSTER_DISABLE_TELEMETRY="true",
+        Path(sys.executable).with_name("dagster"),
+        "asset",
+        "materialize",
+        "-m",
+        DEFINITIONS,
+        "--select",
+        f"{DATASET}/{TABLE}",
+        "--partition",
+        CLIENT,
+        DAGSTER_HOME=str(folder / "home"),
+        DAGSTER_DISABLE_TELEMETRY="true",
         **signalroom_environment(bucket, str(folder / "cold.duckdb")),
-    )  # fmt: skip
+    )
 
 
 def _bare(bucket: Path, folder: Path) -> None:
     run_program(
-        sys.executable, ROOT / "bench" / "bare_dlt.py", files_of(bucket)[0], folder / "cold.duckdb", folder / "dlt",
+        sys.executable,
+        ROOT / "bench" / "bare_dlt.py",
+        files_of(bucket)[0],
+        folder / "cold.duckdb",
+        folder / "dlt",
         RUNTIME__DLTHUB_TELEMETRY="false",
-    )  # fmt: skip
+    )

@@ -1,8 +1,10 @@
-"""The input files: synthetic exports of 129 columns and 19,000 rows, and the buckets they are offered in.
+"""The input files: synthetic exports of 129 columns and 19,000 rows, and the buckets they are
+offered in.
 
-Shaped like the real export: about 14.7 MB a file, most values short or empty, one row in eight with a quoted field,
-CRLF line ends. One body is generated from a seed; the files differ in their order ids. 16 distinct files are written
-once to `.bench/files` and kept; a bucket of n files is n hard links, so 182 files share 16 files' content.
+Shaped like the real export: about 14.7 MB a file, most values short or empty, one row in eight with
+a quoted field, CRLF line ends. One body is generated from a seed; the files differ in their order
+ids. 16 distinct files are written once to `.bench/files` and kept; a bucket of n files is n hard
+links, so 182 files share 16 files' content.
 """
 
 import csv
@@ -40,8 +42,32 @@ _WORDS = (
     "plus",
     "extra",
 )
-_FIRST = ("Ana", "James", "María", "Olivia", "Noah", "Emma", "Liam", "José", "Mia", "Lucas", "Zoë", "Ethan")
-_LAST = ("Smith", "Johnson", "García", "Brown", "Miller", "Davis", "Wilson", "O'Neill", "Lopez", "Clark")
+_FIRST = (
+    "Ana",
+    "James",
+    "María",
+    "Olivia",
+    "Noah",
+    "Emma",
+    "Liam",
+    "José",
+    "Mia",
+    "Lucas",
+    "Zoë",
+    "Ethan",
+)
+_LAST = (
+    "Smith",
+    "Johnson",
+    "García",
+    "Brown",
+    "Miller",
+    "Davis",
+    "Wilson",
+    "O'Neill",
+    "Lopez",
+    "Clark",
+)
 _QUOTED = {
     "Gummies, 60 ct": 40,
     "Apt 4, rear entrance": 40,
@@ -59,7 +85,9 @@ def header() -> list[str]:
 
 
 def bucket(name: str, count: int, offset: int = 0) -> Path:
-    """A bucket folder of `count` files below the prefix, one file a day from day `offset` on; made anew each time."""
+    """A bucket folder of `count` files below the prefix, one file a day from day `offset` on; made
+    anew each time.
+    """
     _write_files()
     folder = FOLDER / "buckets" / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -93,7 +121,10 @@ def shape() -> str:
     _write_files()
     text = (FILES / "00.csv").read_bytes()
     quoted = sum(b'"' in row for row in _rows()) / ROWS
-    return f"{len(header())} columns, {ROWS:,} rows, {len(text) / 1e6:.1f} MB, {quoted:.0%} of rows with a quoted field"
+    return (
+        f"{len(header())} columns, {ROWS:,} rows, {len(text) / 1e6:.1f} MB, {quoted:.0%} of rows"
+        " with a quoted field"
+    )
 
 
 def _write_files() -> None:
@@ -104,7 +135,9 @@ def _write_files() -> None:
     for number in range(DISTINCT_FILES):
         start = 100_000_000 + number * ROWS
         unfinished = FILES / "unfinished"
-        unfinished.write_bytes(first + b"".join(b"%d%b" % (start + at, row) for at, row in enumerate(_rows())))
+        unfinished.write_bytes(
+            first + b"".join(b"%d%b" % (start + at, row) for at, row in enumerate(_rows()))
+        )
         unfinished.rename(FILES / f"{number:02d}.csv")
 
 
@@ -119,7 +152,9 @@ def _rows() -> list[bytes]:
 def _row(rng: random.Random, makers: list[Callable[[random.Random], str]]) -> bytes:
     values = ["", *(make(rng) for make in makers)]
     if rng.random() < 0.13:
-        values[rng.choice((4, 14, 111, 112, 123))] = rng.choices(list(_QUOTED), list(_QUOTED.values()))[0]
+        values[rng.choice((4, 14, 111, 112, 123))] = rng.choices(
+            list(_QUOTED), list(_QUOTED.values())
+        )[0]
     return _line(values)
 
 
@@ -159,7 +194,10 @@ _BY_NAME: tuple[tuple[str, Callable[[random.Random], str]], ...] = (
     ("order_date", _day),
     ("customer_creation_date", _day),
     ("_date", lambda rng: _day(rng) if rng.random() < 0.35 else ""),
-    ("order_time", lambda rng: f"{rng.randint(0, 23):02d}:{rng.randint(0, 59):02d}:{rng.randint(0, 59):02d}"),
+    (
+        "order_time",
+        lambda rng: f"{rng.randint(0, 23):02d}:{rng.randint(0, 59):02d}:{rng.randint(0, 59):02d}",
+    ),
     ("_amount", lambda rng: f"{rng.randint(0, 19999) / 100:.2f}"),
     ("_price", lambda rng: f"{rng.randint(0, 19999) / 100:.2f}"),
     ("_percent", lambda rng: f"{rng.randint(0, 10)}.00"),

@@ -1,4 +1,6 @@
-"""A fresh database for each measurement, and what is in it afterwards. It is dropped as soon as it has been read."""
+"""A fresh database for each measurement, and what is in it afterwards. It is dropped as soon as it
+has been read.
+"""
 
 import shutil
 from collections.abc import Generator, Sequence
@@ -46,7 +48,11 @@ def fresh(engine: str, server: PostgresServer, name: str = "bench") -> Generator
 
 def count_rows(database: str) -> int:
     """How many rows the loaded table holds, in whatever schema a tool has put it."""
-    return in_child(lambda: _count(_postgres_query if database.startswith("postgresql") else _duckdb_query, database))
+    return in_child(
+        lambda: _count(
+            _postgres_query if database.startswith("postgresql") else _duckdb_query, database
+        )
+    )
 
 
 def server_version(server: PostgresServer) -> str:

@@ -1,7 +1,8 @@
-"""Closed-loop HTTP load with as little CPU as Python allows, so that what is measured is the gateway.
+"""Closed-loop HTTP load with as little CPU as Python allows, so that what is measured is the
+gateway.
 
-A bare protocol on kept-alive connections: each sends a request, waits for the end of the answer's head (a 204 has no
-body), and sends the next.
+A bare protocol on kept-alive connections: each sends a request, waits for the end of the answer's
+head (a 204 has no body), and sends the next.
 """
 
 import asyncio
@@ -27,7 +28,9 @@ class Answered(NamedTuple):
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, requests: Iterator[tuple[Message, bytes]], until: float, into: Answered) -> None:
+    def __init__(
+        self, requests: Iterator[tuple[Message, bytes]], until: float, into: Answered
+    ) -> None:
         self._requests = requests
         self._until = until
         self._into = into
@@ -78,13 +81,20 @@ async def _closed_loop(port: int, messages: Sequence[Message], seconds: float) -
     into = Answered(0, 0, 0, latencies, acknowledged)
     loop = asyncio.get_running_loop()
     made = [
-        await loop.create_connection(lambda: _Connection(rest, started + seconds, into), "127.0.0.1", port)
+        await loop.create_connection(
+            lambda: _Connection(rest, started + seconds, into), "127.0.0.1", port
+        )
         for _ in range(CONNECTIONS)
     ]
     await asyncio.gather(*(connection.over for _, connection in made))
     took = time.monotonic() - started
-    return Answered(took, len(latencies), len(latencies) - _acknowledgements(messages, len(latencies), acknowledged),
-                    latencies, acknowledged)  # fmt: skip
+    return Answered(
+        took,
+        len(latencies),
+        len(latencies) - _acknowledgements(messages, len(latencies), acknowledged),
+        latencies,
+        acknowledged,
+    )
 
 
 def _acknowledgements(messages: Sequence[Message], sent: int, acknowledged: set[EventKey]) -> int:
@@ -93,7 +103,8 @@ def _acknowledgements(messages: Sequence[Message], sent: int, acknowledged: set[
 
 def _request(message: Message) -> bytes:
     head = (
-        "POST /v1/events/pubsub HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        f"Authorization: Bearer {TOKENS[message.tenant_id]}\r\nContent-Length: {len(message.body)}\r\n\r\n"
+        "POST /v1/events/pubsub HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type:"
+        f" application/json\r\nAuthorization: Bearer {TOKENS[message.tenant_id]}\r\nContent-Length:"
+        f" {len(message.body)}\r\n\r\n"
     )
     return head.encode() + message.body

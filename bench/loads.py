@@ -1,7 +1,8 @@
-"""The ways to load a bucket that are compared, each as a function of the bucket folder and the database.
+"""The ways to load a bucket that are compared, each as a function of the bucket folder and the
+database.
 
-They run in a forked child, with the environment to themselves. What they load into is new and empty unless the plan
-says otherwise. `database` is a Postgres URL or the path of a DuckDB file.
+They run in a forked child, with the environment to themselves. What they load into is new and empty
+unless the plan says otherwise. `database` is a Postgres URL or the path of a DuckDB file.
 """
 
 import csv
@@ -20,7 +21,9 @@ KEEP_ALL = {"cc_num_masked": "keep", "cc_expires": "keep"}
 
 
 def signalroom(bucket: Path, database: str) -> None:
-    """This project, as the command line and Dagster run it, with its default policy: two columns are dropped."""
+    """This project, as the command line and Dagster run it, with its default policy: two columns
+    are dropped.
+    """
     os.environ.update(signalroom_environment(bucket, database))
     from signalroom_dagster.loading import pipelines
     from signalroom_dagster.registry.clients import get_client
@@ -37,7 +40,9 @@ def signalroom_keep_all(bucket: Path, database: str) -> None:
 
 
 def raw_copy(bucket: Path, database: str) -> None:
-    """The floor: COPY of the files as they are over one connection; no tags, no index, no ledger."""
+    """The floor: COPY of the files as they are over one connection; no tags, no index, no
+    ledger.
+    """
     import psycopg2
 
     connection = psycopg2.connect(database)
@@ -45,12 +50,16 @@ def raw_copy(bucket: Path, database: str) -> None:
         cursor.execute(f"CREATE TABLE {TABLE} ({_text_columns('text')})")
     for path in files_of(bucket):
         with connection, connection.cursor() as cursor, path.open("rb") as rows:
-            cursor.copy_expert(f"COPY {TABLE} FROM STDIN WITH (FORMAT csv, HEADER true)", rows, 1 << 20)
+            cursor.copy_expert(
+                f"COPY {TABLE} FROM STDIN WITH (FORMAT csv, HEADER true)", rows, 1 << 20
+            )
     connection.close()
 
 
 def raw_read_csv(bucket: Path, database: str) -> None:
-    """DuckDB's floor: INSERT … SELECT FROM read_csv, file by file, each in a transaction of its own."""
+    """DuckDB's floor: INSERT … SELECT FROM read_csv, file by file, each in a transaction of its
+    own.
+    """
     import duckdb
 
     connection = duckdb.connect(database)
@@ -58,14 +67,17 @@ def raw_read_csv(bucket: Path, database: str) -> None:
     columns = ", ".join(f"'{_quote(name)}': 'VARCHAR'" for name in header())
     for path in files_of(bucket):
         connection.execute(
-            f"INSERT INTO {TABLE} SELECT * FROM read_csv('{path}', auto_detect=false, header=true, delim=',', "
-            f"quote='\"', escape='\"', new_line='\\r\\n', all_varchar=true, columns={{{columns}}})"
+            f"INSERT INTO {TABLE} SELECT * FROM read_csv('{path}', auto_detect=false, header=true,"
+            " delim=',', quote='\"', escape='\"', new_line='\\r\\n', all_varchar=true,"
+            f" columns={{{columns}}})"
         )
     connection.close()
 
 
 def original_design(bucket: Path, database: str) -> None:
-    """What the project did first: dictionaries of csv.DictReader through stock dlt, merged on (file, row)."""
+    """What the project did first: dictionaries of csv.DictReader through stock dlt, merged on
+    (file, row).
+    """
     os.environ["DLT_PROJECT_DIR"] = str(WORK)  # dlt's own defaults, not this project's settings
     os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
     import dlt
@@ -75,7 +87,12 @@ def original_design(bucket: Path, database: str) -> None:
         for path in files_of(bucket):
             with path.open(newline="", encoding="utf-8") as text:
                 for number, row in enumerate(csv.DictReader(text), start=1):
-                    yield {"_file_name": path.name, "_row_id": number, "_file_date": path.stem[-10:], **row}
+                    yield {
+                        "_file_name": path.name,
+                        "_row_id": number,
+                        "_file_date": path.stem[-10:],
+                        **row,
+                    }
 
     pipeline = dlt.pipeline(
         "original",
@@ -87,7 +104,9 @@ def original_design(bucket: Path, database: str) -> None:
 
 
 def pandas_to_sql(bucket: Path, database: str) -> None:
-    """pandas.read_csv as text, then to_sql with its default method (SQLAlchemy's insertmanyvalues on psycopg2)."""
+    """pandas.read_csv as text, then to_sql with its default method (SQLAlchemy's insertmanyvalues
+    on psycopg2).
+    """
     import pandas
     from sqlalchemy import create_engine
 
@@ -98,7 +117,9 @@ def pandas_to_sql(bucket: Path, database: str) -> None:
 
 
 def signalroom_environment(bucket: Path, database: str) -> dict[str, str]:
-    """What a load into `database` needs to be told; everything else is the project's own configuration."""
+    """What a load into `database` needs to be told; everything else is the project's own
+    configuration.
+    """
     name = "postgres" if database.startswith("postgresql") else "duckdb"
     return {
         "SIGNALROOM_DESTINATION": name,

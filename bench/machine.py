@@ -1,4 +1,6 @@
-"""What a measurement ran on: enough to compare two reports, nothing that tells whose machine it was."""
+"""What a measurement ran on: enough to compare two reports, nothing that tells whose machine it
+was.
+"""
 
 import os
 import platform

@@ -1,7 +1,9 @@
-"""Run one piece of work in a forked child and say what it cost: wall, CPU on both sides, memory, rows.
+"""Run one piece of work in a forked child and say what it cost: wall, CPU on both sides, memory,
+rows.
 
-The child is forked from one warm parent, so imports are not counted. CPU is that of the child and the programs it
-starts, and, where there is a Postgres, that of all its processes during the run. Nothing here knows what is loaded.
+The child is forked from one warm parent, so imports are not counted. CPU is that of the child and
+the programs it starts, and, where there is a Postgres, that of all its processes during the run.
+Nothing here knows what is loaded.
 """
 
 import gc
@@ -69,7 +71,9 @@ def measured(work: Callable[[], None], server: PostgresServer | None = None) -> 
 
 
 def in_child(work: Callable[[], Any]) -> Any:
-    """What `work` returns, as JSON, from a forked child that leaves nothing behind in this process."""
+    """What `work` returns, as JSON, from a forked child that leaves nothing behind in this
+    process.
+    """
     gc.collect()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -89,12 +93,16 @@ def in_child(work: Callable[[], Any]) -> Any:
 
 
 def server_cpu(server: PostgresServer) -> float:
-    """CPU seconds that all processes of a Postgres have used since it was started, ended ones included."""
+    """CPU seconds that all processes of a Postgres have used since it was started, ended ones
+    included.
+    """
     main = _postmaster(server)
     while True:
         ended = _cpu(main, "user", "system", "children_user", "children_system")
         try:
-            running = sum(_cpu(process, "user", "system") for process in main.children(recursive=True))
+            running = sum(
+                _cpu(process, "user", "system") for process in main.children(recursive=True)
+            )
         except psutil.NoSuchProcess:
             continue
         if ended == _cpu(main, "user", "system", "children_user", "children_system"):
@@ -102,12 +110,21 @@ def server_cpu(server: PostgresServer) -> float:
 
 
 def run_program(*command: str | Path, **environment: str) -> str:
-    """Run a program to its end, away from the checkout; what it printed. Raises with that where it fails."""
+    """Run a program to its end, away from the checkout; what it printed. Raises with that where it
+    fails.
+    """
     done = subprocess.run(
-        command, env=sandboxed.only(environment, os.environ), cwd=WORK, capture_output=True, text=True, check=False
+        command,
+        env=sandboxed.only(environment, os.environ),
+        cwd=WORK,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"{Path(command[0]).name} failed: {(done.stderr or done.stdout)[-2000:]}")
+        raise RuntimeError(
+            f"{Path(command[0]).name} failed: {(done.stderr or done.stdout)[-2000:]}"
+        )
     return done.stdout
 
 
@@ -165,7 +182,9 @@ def _postmaster(server: PostgresServer) -> psutil.Process:
 
 
 def _settle(server: PostgresServer) -> None:
-    """Let nothing that came before be charged to what comes next: dirty pages, and backends that are still ending."""
+    """Let nothing that came before be charged to what comes next: dirty pages, and backends that
+    are still ending.
+    """
     connection = psycopg2.connect(server.url("postgres"))
     connection.autocommit = True
     with connection.cursor() as cursor:

@@ -1,7 +1,9 @@
-"""Other tools that load CSV files into Postgres, from a virtual environment of their own below `.bench/`.
+"""Other tools that load CSV files into Postgres, from a virtual environment of their own below
+`.bench/`.
 
-`python -m bench.peers` installs them, once; a benchmark never does, it uses the loopback only. Both are run with
-telemetry off and are told nothing but the file and the table; their start-up is part of what they cost.
+`python -m bench.peers` installs them, once; a benchmark never does, it uses the loopback only. Both
+are run with telemetry off and are told nothing but the file and the table; their start-up is part
+of what they cost.
 """
 
 import subprocess
@@ -24,25 +26,51 @@ def missing(tool: str) -> str | None:
 def sling(bucket: Path, database: str) -> None:
     """`sling run` over the folder, full refresh."""
     run_program(
-        _program("sling"), "run", "--src-stream", f"file://{bucket / PREFIX}/", "--tgt-conn",
-        f"{database}?sslmode=disable", "--tgt-object", f"public.{TABLE}", "--mode", "full-refresh",
-        SLING_DISABLE_TELEMETRY="true", SLING_HOME_DIR=str(WORK / "sling"), HOME=str(WORK),
-    )  # fmt: skip
+        _program("sling"),
+        "run",
+        "--src-stream",
+        f"file://{bucket / PREFIX}/",
+        "--tgt-conn",
+        f"{database}?sslmode=disable",
+        "--tgt-object",
+        f"public.{TABLE}",
+        "--mode",
+        "full-refresh",
+        SLING_DISABLE_TELEMETRY="true",
+        SLING_HOME_DIR=str(WORK / "sling"),
+        HOME=str(WORK),
+    )
 
 
 def ingestr(bucket: Path, database: str) -> None:
     """`ingestr ingest`, one call a file, the first replaces and the others append."""
     for number, path in enumerate(files_of(bucket)):
         run_program(
-            _program("ingestr"), "ingest", "--yes", "--progress", "log", "--source-uri", f"csv://{path}",
-            "--source-table", "orders", "--dest-uri", f"{database}?sslmode=disable", "--dest-table",
-            f"public.{TABLE}", "--incremental-strategy", "append" if number else "replace",
-            INGESTR_DISABLE_TELEMETRY="true", DISABLE_TELEMETRY="true", HOME=str(WORK),
-        )  # fmt: skip
+            _program("ingestr"),
+            "ingest",
+            "--yes",
+            "--progress",
+            "log",
+            "--source-uri",
+            f"csv://{path}",
+            "--source-table",
+            "orders",
+            "--dest-uri",
+            f"{database}?sslmode=disable",
+            "--dest-table",
+            f"public.{TABLE}",
+            "--incremental-strategy",
+            "append" if number else "replace",
+            INGESTR_DISABLE_TELEMETRY="true",
+            DISABLE_TELEMETRY="true",
+            HOME=str(WORK),
+        )
 
 
 def install() -> None:
-    """Install what is missing, in a virtual environment below `.bench/`; takes at most five minutes."""
+    """Install what is missing, in a virtual environment below `.bench/`; takes at most five
+    minutes.
+    """
     if not (PEERS / "bin" / "pip").exists():
         subprocess.run([sys.executable, "-m", "venv", PEERS], check=True)
     for tool, version in VERSIONS.items():

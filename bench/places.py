@@ -1,4 +1,6 @@
-"""Where the benchmarks keep their files: everything below `.bench/`, which git ignores, and the committed report."""
+"""Where the benchmarks keep their files: everything below `.bench/`, which git ignores, and the
+committed report.
+"""
 
 from pathlib import Path
 

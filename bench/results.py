@@ -43,14 +43,18 @@ class Results:
 
     def of(self, variant: str, files: int) -> list[Sample]:
         """The runs of one variant at one number of files."""
-        return [sample for sample in self.samples if (sample.variant, sample.files) == (variant, files)]
+        return [
+            sample for sample in self.samples if (sample.variant, sample.files) == (variant, files)
+        ]
 
     def median(self, variant: str, files: int, what: Callable[[Sample], float]) -> float | None:
         """The median over the runs of one variant, None where it was not run."""
         found = self.of(variant, files)
         return median(what(sample) for sample in found) if found else None
 
-    def spread(self, variant: str, files: int, what: Callable[[Sample], float]) -> tuple[float, float] | None:
+    def spread(
+        self, variant: str, files: int, what: Callable[[Sample], float]
+    ) -> tuple[float, float] | None:
         """The least and the most over the runs of one variant, None where there are not two."""
         found = [what(sample) for sample in self.of(variant, files)]
         return (min(found), max(found)) if len(found) > 1 else None
@@ -63,4 +67,6 @@ class Results:
 def read_results(path: Path) -> Results:
     """What an earlier run has stored."""
     stored = json.loads(path.read_text("utf-8"))
-    return Results(stored["machine"], [Sample(**sample) for sample in stored["samples"]], stored["skipped"])
+    return Results(
+        stored["machine"], [Sample(**sample) for sample in stored["samples"]], stored["skipped"]
+    )

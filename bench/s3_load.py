@@ -1,10 +1,12 @@
-"""Measures the load of S3 exports into Postgres and DuckDB and writes `docs/benchmarks/s3-load.{md,json,png}`.
+"""Measures the load of S3 exports into Postgres and DuckDB and writes
+`docs/benchmarks/s3-load.{md,json,png}`.
 
-    .venv/bin/python -m bench.s3_load            everything, at most 12 minutes
-    .venv/bin/python -m bench.s3_load --quick    1 and 4 files, at most 90 seconds, written to .bench/report
+    .venv/bin/python -m bench.s3_load            everything, at most 12 minutes .venv/bin/python -m
+    bench.s3_load --quick    1 and 4 files, at most 90 seconds, written to .bench/report
     .venv/bin/python -m bench.s3_load --only 16  one round of one file count, likewise
 
-Loopback only. Databases and scratch files are removed at the end; the generated input files stay in `.bench/files`.
+Loopback only. Databases and scratch files are removed at the end; the generated input files stay in
+`.bench/files`.
 """
 
 import argparse
@@ -40,7 +42,9 @@ REPEATED_FIRST = (
     (("copy", "keep_all", "default"), (4,)),
     (("read_csv", "duckdb_keep_all", "duckdb_default"), (1, 4)),
 )
-"""What the time that is left goes to, in this order: the comparisons that targets rest on come first."""
+"""What the time that is left goes to, in this order: the comparisons that targets rest on come
+first.
+"""
 QUICK_LEAVES_OUT = ("original", "sling", "ingestr", "pandas")
 
 
@@ -57,11 +61,13 @@ class Bench:
         """How long the benchmark has been running."""
         return time.monotonic() - self.started
 
-    def round_of(self, chosen: list[Variant], files: Sequence[int], number: int, until: float) -> None:
+    def round_of(
+        self, chosen: list[Variant], files: Sequence[int], number: int, until: float
+    ) -> None:
         """One repetition of everything that still wants one, in an order of its own.
 
-        The first goes as far as the time allows. A later one is made whole or not at all: what is compared with
-        each other must have been run equally often, in the same minutes.
+        The first goes as far as the time allows. A later one is made whole or not at all: what is
+        compared with each other must have been run equally often, in the same minutes.
         """
         cells = [(one, n) for one in chosen for n in files if one.repetitions.get(n, 0) > number]
         if number and self.seconds + sum(self.expected(one, n) for one, n in cells) > until:
@@ -86,7 +92,15 @@ class Bench:
         with databases.fresh(variant.engine, self.server) as database:
             self.load(variant, files, bucket, database, files * data.ROWS)
 
-    def load(self, variant: Variant, files: int, bucket: Path, database: str, expected: int, suffix: str = "") -> None:
+    def load(
+        self,
+        variant: Variant,
+        files: int,
+        bucket: Path,
+        database: str,
+        expected: int,
+        suffix: str = "",
+    ) -> None:
         """Load a bucket into a database, count its rows afterwards, and keep what it took."""
         name = variant.key + suffix
         try:
@@ -94,19 +108,27 @@ class Bench:
             cost = measured(partial(variant.load, bucket, database), on)
         except MeasuredFailureError as error:
             print(f"{name}: {error}", file=sys.stderr)
-            self.results.skipped[name] = f"failed at {files} files: {str(error).splitlines()[-1].split(':')[0]}"
+            self.results.skipped[name] = (
+                f"failed at {files} files: {str(error).splitlines()[-1].split(':')[0]}"
+            )
             return
         rows = databases.count_rows(database)
         if rows != expected:
             self.results.skipped[name] = f"{rows:,} rows instead of {expected:,}"
             return
         self.results.add(name, files, cost, rows)
-        print(f"{name:24} {files:4} files  wall {cost.wall:7.2f}  CPU {cost.cpu:7.2f}  +{cost.rss:.0f} MB", flush=True)
+        print(
+            f"{name:24} {files:4} files  wall {cost.wall:7.2f}  CPU {cost.cpu:7.2f} "
+            f" +{cost.rss:.0f} MB",
+            flush=True,
+        )
 
 
 def main() -> None:
     """See the module's text."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="1 and 4 files only")
     parser.add_argument("--only", metavar="FILES", type=int, help="one round of one file count")
     chosen = parser.parse_args()
@@ -122,10 +144,14 @@ def main() -> None:
 
 
 def run(only: int | None, *, quickly: bool) -> Bench:
-    """Everything, or the part that was asked for; leaves the generated files behind and nothing else."""
+    """Everything, or the part that was asked for; leaves the generated files behind and nothing
+    else.
+    """
     try:
         with databases.postgres_server() as server:
-            bench = Bench(server, Results(machine.described(databases.server_version(server), data.shape())))
+            bench = Bench(
+                server, Results(machine.described(databases.server_version(server), data.shape()))
+            )
             if only:
                 one_count(bench, only)
             elif quickly:
@@ -174,7 +200,9 @@ def most_repetitions(chosen: list[Variant]) -> int:
 
 
 def many_files(bench: Bench) -> None:
-    """182 files once, then one new file into that table, and the same file into tables that are there but empty."""
+    """182 files once, then one new file into that table, and the same file into tables that are
+    there but empty.
+    """
     by_key = {variant.key: variant for variant in variants()}
     loaded, one = by_key["default"], data.ROWS
     with databases.fresh("postgres", bench.server) as database:
@@ -183,12 +211,21 @@ def many_files(bench: Bench) -> None:
     for key in ("copy", "default"):
         needed = (bench.results.median(key, 16, wall) or 0.0) / 16 * MANY
         if bench.seconds + needed > LONGEST_SECONDS:
-            bench.results.skipped[f"{key} at {MANY} files"] = f"would have taken about {needed:.0f} s"
+            bench.results.skipped[f"{key} at {MANY} files"] = (
+                f"would have taken about {needed:.0f} s"
+            )
             return
         with databases.fresh("postgres", bench.server) as database:
             bench.load(by_key[key], MANY, data.bucket("measured", MANY), database, MANY * one)
             if key == "default":
-                bench.load(loaded, 1, data.bucket("measured", MANY + 1), database, (MANY + 1) * one, "_into_3m")
+                bench.load(
+                    loaded,
+                    1,
+                    data.bucket("measured", MANY + 1),
+                    database,
+                    (MANY + 1) * one,
+                    "_into_3m",
+                )
 
 
 def cold_starts(bench: Bench, repetitions: int = 2) -> None:
@@ -209,7 +246,9 @@ def cold_starts(bench: Bench, repetitions: int = 2) -> None:
 
 
 def import_what_loads_import(server: PostgresServer, chosen: list[Variant]) -> None:
-    """Import here, without running any of it, every module that the loads import: their children find them there."""
+    """Import here, without running any of it, every module that the loads import: their children
+    find them there.
+    """
     bucket = data.one_row_bucket()
     for variant in chosen:
         if variant.in_process:

@@ -1,6 +1,8 @@
-"""Which addresses a vendor, a channel or a bucket may have: https, or plain http on this very machine.
+"""Which addresses a vendor, a channel or a bucket may have: https, or plain http on this very
+machine.
 
-Keys and people's data go there with every request, and over plain http whoever stands in between reads them.
+Keys and people's data go there with every request, and over plain http whoever stands in between
+reads them.
 """
 
 from typing import Annotated
@@ -14,7 +16,9 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def checked_address(url: str) -> str:
-    """The address as it is. Raises ValueError, which quotes nothing of it, when nothing secret should go there."""
+    """The address as it is. Raises ValueError, which quotes nothing of it, when nothing secret
+    should go there.
+    """
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -26,8 +30,9 @@ def checked_address(url: str) -> str:
         raise ValueError("it must not hold a user or a password")
     if parts.scheme == "http" and host not in LOOPBACK | plain_http_hosts():
         raise ValueError(
-            "it must start with https://: over http:// keys and data can be read on their way. Plain http is for "
-            "127.0.0.1, localhost and ::1, and for the hosts that SIGNALROOM_PLAIN_HTTP_HOSTS names"
+            "it must start with https://: over http:// keys and data can be read on their way."
+            " Plain http is for 127.0.0.1, localhost and ::1, and for the hosts that"
+            " SIGNALROOM_PLAIN_HTTP_HOSTS names"
         )
     return url
 

@@ -1,4 +1,5 @@
-"""The `signalroom` command. What a command does stands in `commands`, and behind it in `loading`, `reports`, `events`.
+"""The `signalroom` command. What a command does stands in `commands`, and behind it in `loading`,
+`reports`, `events`.
 
 https://typer.tiangolo.com/
 """
@@ -13,7 +14,15 @@ from typing import Annotated
 import typer
 
 from signalroom_dagster import logs
-from signalroom_dagster.commands import analysis, events, loads, models, operation, overview, reports
+from signalroom_dagster.commands import (
+    analysis,
+    events,
+    loads,
+    models,
+    operation,
+    overview,
+    reports,
+)
 from signalroom_dagster.commands.terminal import err, say, tell, told
 from signalroom_dagster.config import project_dir
 from signalroom_dagster.redaction import redact_error
@@ -31,15 +40,23 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def start(
     context: typer.Context,
-    demo: Annotated[bool, typer.Option("--demo", help="Run against the sandbox and the warehouse in .demo/.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Say more, and where an error comes from.")] = False,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Run against the sandbox and the warehouse in .demo/.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Say more, and where an error comes from.")
+    ] = False,
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """SignalRoom: every client's cost and revenue in one warehouse, every morning."""
     logs.configure(verbose)
-    project_dir()  # one that is not there is no project without clients, whatever a command would make of it
+    # one that is not there is no project without clients, whatever a command would make of it
+    project_dir()
     if demo:
         from signalroom_dagster.sandbox.environment import in_the_sandbox
 
@@ -49,7 +66,10 @@ def start(
 COMMANDS = {
     overview.clients: "signalroom clients --json",
     overview.doctor: "signalroom doctor --client 713",
-    overview.roles: "signalroom roles --sql | psql -v ON_ERROR_STOP=1 postgresql://postgres@localhost/signalroom",
+    overview.roles: (
+        "signalroom roles --sql | psql -v ON_ERROR_STOP=1"
+        " postgresql://postgres@localhost/signalroom"
+    ),
     loads.run: "signalroom run everflow --client 713 --since 2026-03-01 --until 2026-03-07",
     loads.backfill: "signalroom backfill redtrack --all --since 2026-01-01 --until 2026-03-31",
     reports.report: "signalroom report daily_ccw --client 713 --date 2026-03-06",
@@ -69,7 +89,8 @@ app.add_typer(events.events, name="events")
 def sandbox(context: typer.Context) -> None:
     """Start the stand-in vendors; with a COMMAND, run it against them, else wait for Ctrl-C.
 
-    The COMMAND runs in .demo/dagster, where no .env is read, and sees no other settings than the sandbox's.
+    The COMMAND runs in .demo/dagster, where no .env is read, and sees no other settings than the
+    sandbox's.
     """
     from signalroom_dagster.sandbox.environment import in_the_sandbox, run_there
 
@@ -93,7 +114,9 @@ def _program(name: str) -> str:
 
 
 def main() -> None:
-    """The console script: an error is one line; with --verbose, one that is not ours has its traceback."""
+    """The console script: an error is one line; with --verbose, one that is not ours has its
+    traceback.
+    """
     try:
         app()
     except Exception as error:

@@ -12,8 +12,9 @@ _STEP = re.compile(r"/(\d+)")
 
 
 def _as_cron_line(value: str) -> str:
-    """Refuses what Dagster refuses, and what it takes to mean something else: a day that no month has, a time by
-    chance (R, H), a step that is longer than its field."""
+    """Refuses what Dagster refuses, and what it takes to mean something else: a day that no month
+    has, a time by chance (R, H), a step that is longer than its field.
+    """
     from croniter import CroniterError, croniter
 
     fields = value.split()
@@ -24,7 +25,11 @@ def _as_cron_line(value: str) -> str:
         croniter(value).get_next()
     except CroniterError:
         raise ValueError("a time that never comes: no such day is in its months") from None
-    if any(int(step) > most for field, most in zip(fields, _MOST, strict=True) for step in _STEP.findall(field)):
+    if any(
+        int(step) > most
+        for field, most in zip(fields, _MOST, strict=True)
+        for step in _STEP.findall(field)
+    ):
         raise ValueError("a step is longer than its field: it would come more often than it says")
     return value
 

@@ -1,4 +1,5 @@
-"""What clients, settings, templates and models declare, as far as it cannot be read: each is set aside, all else runs.
+"""What clients, settings, templates and models declare, as far as it cannot be read: each is set
+aside, all else runs.
 
 Nothing here opens a connection, tells a secret, or raises for what a person has written.
 """
@@ -22,19 +23,27 @@ from signalroom_dagster.set_aside import SetAside
 
 def set_aside() -> list[SetAside]:
     """Everything that is left out, in order of what it is."""
-    found = [SetAside(f"client {client}", problem, client) for client, problem in unreadable_clients().items()]
+    found = [
+        SetAside(f"client {client}", problem, client)
+        for client, problem in unreadable_clients().items()
+    ]
     for client in load_clients().values():
         found.extend(_of_client(client))
     for source in catalog.source_names():
         found.extend(_of_source(source))
-    found.extend(SetAside(f"file {name}", problem) for name, problem in unreadable_settings().items())
+    found.extend(
+        SetAside(f"file {name}", problem) for name, problem in unreadable_settings().items()
+    )
     found.extend(SetAside(f"source {name}", problem) for name, problem in refused_sources().items())
-    found.extend(SetAside(f"model {'.'.join(name)}", problem) for name, problem in refused_models().items())
+    found.extend(
+        SetAside(f"model {'.'.join(name)}", problem) for name, problem in refused_models().items()
+    )
     return sorted(found)
 
 
 def problems() -> list[SetAside]:
-    """What is set aside, and what a run would find out of it: SQL that cannot be planned, texts that are not Jinja.
+    """What is set aside, and what a run would find out of it: SQL that cannot be planned, texts
+    that are not Jinja.
 
     Reads reference files, too; takes a second or two, and needs no database.
     """
@@ -43,8 +52,13 @@ def problems() -> list[SetAside]:
 
     found = set_aside()
     with declared_warehouse() as query:
-        found.extend(SetAside(f"model {'.'.join(name)}", problem) for name, problem in plan_models(query).items())
-        found.extend(SetAside(subject, problem, client) for client, subject, problem in plan_reports(query))
+        found.extend(
+            SetAside(f"model {'.'.join(name)}", problem)
+            for name, problem in plan_models(query).items()
+        )
+        found.extend(
+            SetAside(subject, problem, client) for client, subject, problem in plan_reports(query)
+        )
     for source in catalog.reference_sources():
         for client in load_clients().values():
             if client.status == "active" and source in client.sources:
@@ -67,7 +81,11 @@ def _of_client(client: Client) -> Iterator[SetAside]:
             yield SetAside(f"source {name}", problem, client.id)
     for name in client.notify_on_success:
         if name not in client.sources:
-            yield SetAside("notify_on_success", f"{file}: notify_on_success: {name!r} is not in `sources`", client.id)
+            yield SetAside(
+                "notify_on_success",
+                f"{file}: notify_on_success: {name!r} is not in `sources`",
+                client.id,
+            )
     for name, problem in refused_reports(client).items():
         yield SetAside(f"report {name}", problem, client.id)
     try:
@@ -89,10 +107,14 @@ def _of_source(source: str) -> Iterator[SetAside]:
 
 
 def _wrong(source: str, model: type[BaseModel], client: Client) -> str:
-    """What a load of a client's source would refuse in what is configured of it; what is missing is no mistake yet."""
+    """What a load of a client's source would refuse in what is configured of it; what is missing is
+    no mistake yet.
+    """
     try:
         catalog.check_shared(source, client)
-        problems: list[Any] = [wrong_settings(kind, source, client.id) for kind in (model, Expected)]
+        problems: list[Any] = [
+            wrong_settings(kind, source, client.id) for kind in (model, Expected)
+        ]
         return "; ".join(filter(None, problems))
     except ConfigurationError as error:
         return str(error)

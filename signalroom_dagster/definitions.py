@@ -5,7 +5,15 @@ import gc
 import dagster as dg
 
 from signalroom_dagster import logs
-from signalroom_dagster.defs import alert_sensors, automation, due_reports, event_consumer, jobs, schedules, sensors
+from signalroom_dagster.defs import (
+    alert_sensors,
+    automation,
+    due_reports,
+    event_consumer,
+    jobs,
+    schedules,
+    sensors,
+)
 from signalroom_dagster.defs.alerts import with_alerts
 from signalroom_dagster.defs.assets.building import build_assets
 from signalroom_dagster.defs.checks import build_checks
@@ -14,7 +22,8 @@ from signalroom_dagster.defs.scaffolding import with_scaffolded
 from signalroom_dagster.defs.validation import refuse_what_is_set_aside
 from signalroom_dagster.registry import catalog
 
-gc.freeze()  # what is imported stays: neither a collection nor the process's end looks through it again
+# what is imported stays: neither a collection nor the process's end looks through it again
+gc.freeze()
 logs.guard()
 refuse_what_is_set_aside()
 defs = with_scaffolded(

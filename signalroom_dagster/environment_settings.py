@@ -1,7 +1,8 @@
-"""How settings stand in the environment: what text there becomes, by the kind of a setting, and under which variables.
+"""How settings stand in the environment: what text there becomes, by the kind of a setting, and
+under which variables.
 
-A variable stands for a setting, or for one key of one that is a table: …__SHEETS is all sheets as JSON,
-…__SHEETS__SPEND__RANGE the range of one of them, whatever else is known of it.
+A variable stands for a setting, or for one key of one that is a table: …__SHEETS is all sheets as
+JSON, …__SHEETS__SPEND__RANGE the range of one of them, whatever else is known of it.
 """
 
 import json
@@ -22,7 +23,9 @@ def is_table(kind: Any) -> bool:
 
 
 def parsed(kind: Any, text: str) -> Any:
-    """A list or table that stands in the environment as JSON, a list also as `a,b`; other text as it is."""
+    """A list or table that stands in the environment as JSON, a list also as `a,b`; other text as
+    it is.
+    """
     is_list = any(get_origin(part) is list for part in alternatives(kind))
     if not (is_list or is_table(kind)):
         return text
@@ -45,7 +48,11 @@ def closed(kind: Any, value: Any) -> Any:
 def with_single_keys(kind: Any, value: Any, variable: str) -> Any:
     """A table with its keys that have a variable of their own, such as …__SHEETS__SPEND__RANGE."""
     table = dict(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else {}
-    below = [name.removeprefix(f"{variable}__") for name in os.environ if name.startswith(f"{variable}__")]
+    below = [
+        name.removeprefix(f"{variable}__")
+        for name in os.environ
+        if name.startswith(f"{variable}__")
+    ]
     for name in sorted({rest.partition("__")[0] for rest in below} - {""}):
         key = next((key for key in table if key.upper() == name), name.lower())
         part, own = kind_below(kind, key), f"{variable}__{name}"
@@ -58,11 +65,16 @@ def with_single_keys(kind: Any, value: Any, variable: str) -> Any:
 
 
 def variable_of(model: type[BaseModel], place: Sequence[int | str], section: Sequence[str]) -> str:
-    """The variable that is read for a place in the settings: the nearest one, where its own key can be none."""
+    """The variable that is read for a place in the settings: the nearest one, where its own key can
+    be none.
+    """
     kind: Any = model
     names = list(section)
     for part in place:
-        if not (is_table(kind) and isinstance(part, str) and re.fullmatch(r"\w+", part, re.ASCII)) or "__" in part:
+        if (
+            not (is_table(kind) and isinstance(part, str) and re.fullmatch(r"\w+", part, re.ASCII))
+            or "__" in part
+        ):
             break
         names.append(part)
         kind = kind_below(kind, part)
@@ -70,7 +82,9 @@ def variable_of(model: type[BaseModel], place: Sequence[int | str], section: Seq
 
 
 def alternatives(kind: Any) -> Sequence[Any]:
-    """The kinds that a value may have, each without its conditions; that it may be left out is none of them."""
+    """The kinds that a value may have, each without its conditions; that it may be left out is none
+    of them.
+    """
     while get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
     if get_origin(kind) not in (Union, UnionType):

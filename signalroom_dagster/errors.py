@@ -6,4 +6,6 @@ class ConfigurationError(Exception):
 
 
 class WrongRequestError(ConfigurationError):
-    """What a person asked for cannot be: answered where it was asked. Nothing is broken, so nobody is alerted."""
+    """What a person asked for cannot be: answered where it was asked. Nothing is broken, so nobody
+    is alerted.
+    """

@@ -1,8 +1,10 @@
-"""Vendors' JSON, read and written so that what cannot be stored costs itself alone, however deep or huge it is.
+"""Vendors' JSON, read and written so that what cannot be stored costs itself alone, however deep or
+huge it is.
 
-No database stores NUL or half a character (a lone surrogate, as of an emoji that was cut), numbers that are none or
-have no end, nor levels without an end. msgspec reads and writes fast what has none of these; what it refuses is read
-more slowly, and only what is broken is taken out. Numbers with a fraction are Decimal all the way.
+No database stores NUL or half a character (a lone surrogate, as of an emoji that was cut), numbers
+that are none or have no end, nor levels without an end. msgspec reads and writes fast what has none
+of these; what it refuses is read more slowly, and only what is broken is taken out. Numbers with a
+fraction are Decimal all the way.
 
 https://www.rfc-editor.org/rfc/rfc8259
 """
@@ -22,7 +24,10 @@ LEVELS = 100
 
 MOST_DIGITS = 1_000
 LARGEST_EXPONENT = 308
-UNSTORABLE = f"NUL, half a character, a number without an end, or more than {LEVELS} levels, which was taken out"
+UNSTORABLE = (
+    f"NUL, half a character, a number without an end, or more than {LEVELS} levels, which was"
+    " taken out"
+)
 
 _NONE = Decimal("NaN")
 _MARKS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}]', re.DOTALL)
@@ -36,7 +41,8 @@ class Cleaned(str):
 
 
 def decoded(body: bytes | str) -> Any:
-    """What JSON says. Numbers that are none or beyond all bounds, and what lies too deep, are Decimal NaN.
+    """What JSON says. Numbers that are none or beyond all bounds, and what lies too deep, are
+    Decimal NaN.
 
     Raises ValueError for what is not JSON.
     """
@@ -44,7 +50,11 @@ def decoded(body: bytes | str) -> Any:
         return _decode(body)
     text = body if isinstance(body, str) else body.decode("utf-8", "surrogateescape")
     parsed = json.loads(
-        _without_depths(text), parse_float=_number, parse_int=_integer, parse_constant=lambda _: _NONE, strict=False
+        _without_depths(text),
+        parse_float=_number,
+        parse_int=_integer,
+        parse_constant=lambda _: _NONE,
+        strict=False,
     )
     if parsed is _NONE:
         raise ValueError("not JSON")
@@ -63,7 +73,9 @@ def encoded(value: Any) -> str:
 
 
 def checked(text: str) -> str:
-    """JSON that comes as text, as it is if it can be stored, else Cleaned. Raises ValueError for what is not JSON."""
+    """JSON that comes as text, as it is if it can be stored, else Cleaned. Raises ValueError for
+    what is not JSON.
+    """
     if "\\u0000" not in text:
         with suppress(ValueError, RecursionError):
             _check(text)
@@ -92,7 +104,9 @@ def shortened(text: str, longest: int) -> str:
         if isinstance(value, list):
             return [without(item) for item in cast("list[Any]", value)]
         if isinstance(value, dict):
-            return {key[:longest]: without(item) for key, item in cast("dict[str, Any]", value).items()}
+            return {
+                key[:longest]: without(item) for key, item in cast("dict[str, Any]", value).items()
+            }
         return value
 
     return _encode(without(_storable(decoded(text), [], 0))).decode()
@@ -125,7 +139,9 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def _without_depths(text: str) -> str:
-    """The same JSON with NaN where more than LEVELS levels begin; by its marks, because parsers call themselves."""
+    """The same JSON with NaN where more than LEVELS levels begin; by its marks, because parsers
+    call themselves.
+    """
     level, kept, start = 0, list[str](), 0
     for mark in _MARKS.finditer(text):
         if mark[0] in ("[", "{"):
@@ -167,7 +183,10 @@ def _storable(value: Any, repairs: list[Any], level: int) -> Any:
         return [_storable(item, repairs, level + 1) for item in cast("list[Any]", value)]
     if isinstance(value, Mapping):
         items = cast("Mapping[Any, Any]", value).items()
-        return {_storable(key, repairs, level): _storable(item, repairs, level + 1) for key, item in items}
+        return {
+            _storable(key, repairs, level): _storable(item, repairs, level + 1)
+            for key, item in items
+        }
     if isinstance(value, Decimal | float) and not math.isfinite(value):
         repairs.append(value)
         return None

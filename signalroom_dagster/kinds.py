@@ -1,7 +1,8 @@
 """The kinds of columns: what a value of a vendor's becomes in one, or why it cannot be held.
 
-Kinds are dlt's data types, `epoch` (a timestamp from seconds since 1970, 0 for none) and `jsontext` (JSON that comes as
-text). An empty text is NULL everywhere. Money is decimal with four places, rounded half up.
+Kinds are dlt's data types, `epoch` (a timestamp from seconds since 1970, 0 for none) and `jsontext`
+(JSON that comes as text). An empty text is NULL everywhere. Money is decimal with four places,
+rounded half up.
 """
 
 from collections.abc import Callable, Mapping
@@ -54,7 +55,11 @@ def as_decimal(value: Any) -> Decimal | int | None:
     number = value if type(value) is int else _decimal(value)
     if abs(number) > LARGEST_DECIMAL:
         raise ValueError("longer than 18 digits with four places")
-    return number if isinstance(number, int) or not _is_finer(number) else number.quantize(PLACES, ROUND_HALF_UP)
+    return (
+        number
+        if isinstance(number, int) or not _is_finer(number)
+        else number.quantize(PLACES, ROUND_HALF_UP)
+    )
 
 
 def as_bool(value: Any) -> bool | None:
@@ -72,7 +77,11 @@ def as_date(value: Any) -> str | None:
     if value is None or value == "":
         return None
     try:
-        return value.isoformat()[:10] if isinstance(value, date) else date.fromisoformat(str(value)[:10]).isoformat()
+        return (
+            value.isoformat()[:10]
+            if isinstance(value, date)
+            else date.fromisoformat(str(value)[:10]).isoformat()
+        )
     except ValueError:
         raise ValueError("not a date") from None
 
@@ -137,7 +146,9 @@ def _decimal(value: Any) -> Decimal:
     if not number.is_finite():
         raise ValueError("not a finite number")
     if number.adjusted() > MOST_DIGITS:
-        raise ValueError("longer than any number has to be")  # before arithmetic, which would take forever or overflow
+        raise ValueError(
+            "longer than any number has to be"
+        )  # before arithmetic, which would take forever or overflow
     return number
 
 

@@ -1,7 +1,9 @@
-"""How often, and how many at once, a vendor account may be asked: shared by every run on this machine.
+"""How often, and how many at once, a vendor account may be asked: shared by every run on this
+machine.
 
-The state is a file per account, changed under a lock that the operating system frees when its holder dies. A request
-takes the next free moment and sleeps until it comes, so nobody is refused and nobody polls the vendor.
+The state is a file per account, changed under a lock that the operating system frees when its
+holder dies. A request takes the next free moment and sleeps until it comes, so nobody is refused
+and nobody polls the vendor.
 """
 
 import hashlib
@@ -20,7 +22,8 @@ LOOK_SECONDS = 0.001  # the file is held for as long as it takes to write a numb
 
 
 def account_name(source: str, *identity: str) -> str:
-    """One name for one vendor account, whichever client uses it; keys are told apart without being told.
+    """One name for one vendor account, whichever client uses it; keys are told apart without being
+    told.
 
     An address is the same with a slash at its end.
     """
@@ -30,10 +33,11 @@ def account_name(source: str, *identity: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One account's pace: `per_minute` requests, of which `burst` may come at once, at most `at_once` in flight.
+    """One account's pace: `per_minute` requests, of which `burst` may come at once, at most
+    `at_once` in flight.
 
-    In any minute there are no more than `per_minute` requests: what a burst takes ahead is missing from the pace
-    after it.
+    In any minute there are no more than `per_minute` requests: what a burst takes ahead is missing
+    from the pace after it.
     """
 
     account: str
@@ -43,7 +47,9 @@ class Limit:
 
     @contextmanager
     def turn(self) -> Generator[None]:
-        """Wait for the account's next free moment and place, and hold the place for the length of the block."""
+        """Wait for the account's next free moment and place, and hold the place for the length of
+        the block.
+        """
         folder = work_dir() / "limits" / self.account
         folder.mkdir(parents=True, exist_ok=True)
         place = self._place(folder)
@@ -63,7 +69,8 @@ class Limit:
             now = time.time()  # processes share no other clock
             booked = _stored(file)
             if booked > now + max(60.0, step * (self.at_once + 1)):
-                booked = now  # further ahead than those in flight can have booked: the clock was set back
+                # further ahead than those in flight can have booked: the clock was set back
+                booked = now
             moment = max(booked, now - step * (self.burst - 1))
             file.write_text(repr(moment + step))
         return moment - now

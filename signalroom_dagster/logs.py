@@ -1,8 +1,10 @@
-"""How lines are logged: readable in dev, one JSON object each in production, and never with a secret.
+"""How lines are logged: readable in dev, one JSON object each in production, and never with a
+secret.
 
-Everything logs through Python's own logging; this is the one place that says what becomes of it. What a run or a
-request is about is bound once and stands on every line of its thread. Dagster's own processes write JSON when they are
-started with `--log-format json`; a run's lines are written by `RunLines`, which `dagster.yaml` names.
+Everything logs through Python's own logging; this is the one place that says what becomes of it.
+What a run or a request is about is bound once and stands on every line of its thread. Dagster's own
+processes write JSON when they are started with `--log-format json`; a run's lines are written by
+`RunLines`, which `dagster.yaml` names.
 
 https://www.structlog.org/en/stable/standard-library.html
 """
@@ -35,7 +37,9 @@ def configure(verbose: bool = False) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[Lines()])
     logging.getLogger("signalroom_dagster").setLevel(logging.DEBUG if verbose else logging.INFO)
     if not verbose:
-        os.environ.setdefault("RUNTIME__LOG_LEVEL", "CRITICAL")  # dlt's own: a failed load would print its traceback
+        os.environ.setdefault(
+            "RUNTIME__LOG_LEVEL", "CRITICAL"
+        )  # dlt's own: a failed load would print its traceback
 
 
 def is_verbose() -> bool:
@@ -45,7 +49,9 @@ def is_verbose() -> bool:
 
 @contextmanager
 def about(**fields: Any) -> Generator[None]:
-    """Put fields, such as client, source and run, on every line that this thread logs within the block."""
+    """Put fields, such as client, source and run, on every line that this thread logs within the
+    block.
+    """
     before = _bound.get({})
     _bound.set({**before, **fields})
     try:
@@ -60,17 +66,23 @@ def bound(*names: str) -> str:
 
 
 class Lines(logging.StreamHandler[Any]):
-    """Lines on standard error as it is now, above a bar that moves there: JSON in production, plain text in dev."""
+    """Lines on standard error as it is now, above a bar that moves there: JSON in production, plain
+    text in dev.
+    """
 
     stream = property(lambda _: sys.stderr, lambda _self, _stream: None)
 
     def __init__(self) -> None:
         super().__init__()
-        self.setFormatter(_json_lines() if environment() == "production" else logging.Formatter("%(message)s"))
+        self.setFormatter(
+            _json_lines() if environment() == "production" else logging.Formatter("%(message)s")
+        )
 
 
 class RunLines(Lines):
-    """The lines of a Dagster run in production. In dev none: Dagster writes readable ones of its own."""
+    """The lines of a Dagster run in production. In dev none: Dagster writes readable ones of its
+    own.
+    """
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
@@ -98,11 +110,15 @@ def _json_lines() -> logging.Formatter:
     )
 
 
-def _with_context(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _with_context(
+    _logger: Any, _name: str, line: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
     return {**_bound.get({}), **line}
 
 
-def _of_dagster(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _of_dagster(
+    _logger: Any, _name: str, line: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
     """A line of a run, of which Dagster makes one text, as its parts."""
     told: Mapping[str, Any] | None = line.pop("dagster_meta", None)
     for name in ("dagster_event", "dagster_event_batch_metadata"):
@@ -116,4 +132,8 @@ def _of_dagster(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> Mut
         parts["dagster_event"] = event.event_type_value
         if failed := getattr(event.event_specific_data, "error", None):
             parts["error"] = failed.to_string()
-    return {**line, "event": told["orig_message"], **{name: part for name, part in parts.items() if part}}
+    return {
+        **line,
+        "event": told["orig_message"],
+        **{name: part for name, part in parts.items() if part},
+    }

@@ -1,4 +1,5 @@
-"""Every name that two parts of the system must agree on: pipelines, schemas, tables, columns, asset keys.
+"""Every name that two parts of the system must agree on: pipelines, schemas, tables, columns, asset
+keys.
 
 Client ids and prefixes reach SQL and paths only through here.
 """
@@ -10,7 +11,9 @@ from collections.abc import Collection, Container, Iterable
 from hashlib import blake2b
 
 CLIENT_ID = re.compile(r"^[a-z0-9](?:[a-z0-9]|_(?!_))*\Z")
-"""A client id: lower case, no double underscore (dlt's separator), safe in paths, names and SQL literals."""
+"""A client id: lower case, no double underscore (dlt's separator), safe in paths, names and SQL
+literals.
+"""
 
 DAILY_SYNC = "daily_sync"
 """The job that loads all sources of one client in sequence."""
@@ -53,17 +56,21 @@ def pipeline_name(source: str, client_id: str) -> str:
 
 @functools.lru_cache(maxsize=_REMEMBERED)
 def snake_case(name: str, longest: int = _LONGEST) -> str:
-    """`Click ID` -> `click_id`, `orders-create` -> `orders_create`; a leading digit gets an underscore."""
+    """`Click ID` -> `click_id`, `orders-create` -> `orders_create`; a leading digit gets an
+    underscore.
+    """
     words = _NOT_WORD.sub("_", _HUMP.sub("_", name.strip())).strip("_").lower()
     return (f"_{words}" if words[:1].isdigit() else words)[:longest].rstrip("_")
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)
 def column_name(header: str) -> str:
-    """The column of a file's header cell, by its text alone: the snake_case of one in plain words, such as `Click ID`.
+    """The column of a file's header cell, by its text alone: the snake_case of one in plain words,
+    such as `Click ID`.
 
-    A text that snake_case loses something of (`Discount (%)`, `Imię`, what is longer than a column's name) ends in a
-    digest of the text, so that no other text has its name; an empty one is `unnamed`.
+    A text that snake_case loses something of (`Discount (%)`, `Imię`, what is longer than a
+    column's name) ends in a digest of the text, so that no other text has its name; an empty one is
+    `unnamed`.
     """
     text = _text(header)
     name = snake_case(text)
@@ -83,12 +90,15 @@ def distinct_name(header: str) -> str:
     return f"{snake_case(latin, _LIMIT - len(digest) - 1) or 'column'}_{digest}"
 
 
-def column_names(header: Iterable[str], known: Container[str] = (), written: Container[str] = ()) -> list[str]:
-    """The column of each header cell, whatever the cells' order; cells of the same text have the same one.
+def column_names(
+    header: Iterable[str], known: Container[str] = (), written: Container[str] = ()
+) -> list[str]:
+    """The column of each header cell, whatever the cells' order; cells of the same text have the
+    same one.
 
-    Where texts that differ have one name (`Click ID`, `click_id`), it belongs to the text that is that name, else to
-    the only one that is `written` so in a known header; each of the others gets a name of its own. One that has its own
-    among the `known` columns of the table keeps it.
+    Where texts that differ have one name (`Click ID`, `click_id`), it belongs to the text that is
+    that name, else to the only one that is `written` so in a known header; each of the others gets
+    a name of its own. One that has its own among the `known` columns of the table keeps it.
     """
     texts = [_text(cell) for cell in header]
     sharing: dict[str, set[str]] = {}
@@ -104,7 +114,9 @@ def column_names(header: Iterable[str], known: Container[str] = (), written: Con
 
 
 def numbered_names(header: Iterable[str]) -> list[str]:
-    """The columns as earlier versions named them, by position: a policy may still say `column_2` or `notes_2`."""
+    """The columns as earlier versions named them, by position: a policy may still say `column_2` or
+    `notes_2`.
+    """
     taken = set(SYSTEM_COLUMNS)
     copies: dict[str, int] = {}
     names: list[str] = []
@@ -121,7 +133,11 @@ def numbered_names(header: Iterable[str]) -> list[str]:
 
 def _owner(name: str, texts: Collection[str], written: Container[str]) -> str | None:
     """Whose a name is of those that share it; nobody's where that cannot be told."""
-    candidates = [text for text in texts if text == name] or [text for text in texts if text in written] or [*texts]
+    candidates = (
+        [text for text in texts if text == name]
+        or [text for text in texts if text in written]
+        or [*texts]
+    )
     return candidates[0] if len(candidates) == 1 else None
 
 

@@ -1,7 +1,8 @@
 """The secrets that this process knows, and how they are taken out of what it says.
 
-Whoever reads a secret keeps it here at once, so that nothing can be said of it before. Log records are cleaned when
-they are made: every handler, Dagster's own included, gets them clean. What is printed past the log is not seen here.
+Whoever reads a secret keeps it here at once, so that nothing can be said of it before. Log records
+are cleaned when they are made: every handler, Dagster's own included, gets them clean. What is
+printed past the log is not seen here.
 """
 
 import json
@@ -27,7 +28,15 @@ def keep_secret(*secrets: str) -> None:
     """Remember secrets, and how they look in URLs and in JSON."""
     for secret in secrets:
         if len(secret.strip()) >= SHORTEST:
-            _known.update((secret, secret.strip(), quote(secret, safe=""), unquote(secret), json.dumps(secret)[1:-1]))
+            _known.update(
+                (
+                    secret,
+                    secret.strip(),
+                    quote(secret, safe=""),
+                    unquote(secret),
+                    json.dumps(secret)[1:-1],
+                )
+            )
 
 
 def keep_password(url: str) -> None:
@@ -47,7 +56,9 @@ def keep_environments_secrets() -> None:
 
 def redact(text: str) -> str:
     """The text without any secret that is known."""
-    for secret in sorted((known for known in tuple(_known) if known in text), key=len, reverse=True):
+    for secret in sorted(
+        (known for known in tuple(_known) if known in text), key=len, reverse=True
+    ):
         text = text.replace(secret, GONE)
     return text
 
@@ -63,13 +74,17 @@ def mask_foreign(text: str) -> str:
 
 
 def redact_error(error: BaseException) -> None:
-    """Take secrets out of the words of an error and of those behind it, before somebody writes them down."""
+    """Take secrets out of the words of an error and of those behind it, before somebody writes them
+    down.
+    """
     for cause in _chain(error):
         cause.args = tuple(redact(part) if isinstance(part, str) else part for part in cause.args)
 
 
 def redact_logs() -> None:
-    """Have every log record of this process cleaned from now on; harmless when that is so already."""
+    """Have every log record of this process cleaned from now on; harmless when that is so
+    already.
+    """
     made = logging.getLogRecordFactory()
     if not isinstance(made, _Cleaned):
         logging.setLogRecordFactory(_Cleaned(made))

@@ -1,7 +1,7 @@
 """What a source says of a client's reference data, and what the loader says it changed.
 
-Reference data are tables kept as CSV files in git: the file is the truth, the warehouse follows it. The hand-over
-between `sources` and `loading`, like `files` for exports and `slices` for vendors.
+Reference data are tables kept as CSV files in git: the file is the truth, the warehouse follows it.
+The hand-over between `sources` and `loading`, like `files` for exports and `slices` for vendors.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,8 +21,9 @@ OWN_COLUMNS = ("id", "client_id", "_client_id", "created_at", "updated_at")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceSchema:
-    """One reference table. `key` names one row of a client; each value of a column in `single` goes with one value of
-    the column that it is mapped to."""
+    """One reference table. `key` names one row of a client; each value of a column in `single` goes
+    with one value of the column that it is mapped to.
+    """
 
     name: str
     about: str
@@ -35,8 +36,8 @@ class ReferenceSchema:
 class ReferenceTable:
     """All rows of one client's file, or none when it has no such file.
 
-    `empty` are the columns that the file lacks or has nothing in. Without rows it empties the client's part of the
-    table, and with such a column that column, only when `allow_empty` says so.
+    `empty` are the columns that the file lacks or has nothing in. Without rows it empties the
+    client's part of the table, and with such a column that column, only when `allow_empty` says so.
     """
 
     schema: ReferenceSchema
@@ -56,7 +57,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """What a load changed in one client's part of a table, or would change; `rows` is what is there afterwards."""
+    """What a load changed in one client's part of a table, or would change; `rows` is what is there
+    afterwards.
+    """
 
     table: str
     key: tuple[str, ...]
@@ -69,11 +72,16 @@ class Difference:
     def summary(self) -> str:
         """The counts, in words."""
         same = self.rows - len(self.added) - len(self.changed)
-        return f"{len(self.added)} added, {len(self.changed)} changed, {len(self.removed)} removed, {same} as they were"
+        return (
+            f"{len(self.added)} added, {len(self.changed)} changed, {len(self.removed)} removed,"
+            f" {same} as they were"
+        )
 
 
 def difference_lines(client_id: str, differences: Iterable[Difference]) -> Iterator[str]:
-    """What was or would be changed, for a terminal: a line for each table, below it one for each row."""
+    """What was or would be changed, for a terminal: a line for each table, below it one for each
+    row.
+    """
     for difference in differences:
         yield f"client {client_id}, public.{difference.table}: {difference.summary}"
         for mark, key, told in described(difference):
@@ -85,8 +93,11 @@ def described(difference: Difference) -> Iterator[tuple[str, str, str]]:
     for row in difference.added:
         yield "+", _key(difference, row), _values(difference, row)
     for change in difference.changed:
-        told = [f"{name} {_shown(change.before[name])} → {_shown(new)}" for name, new in change.after.items()
-                if change.before[name] != new]  # fmt: skip
+        told = [
+            f"{name} {_shown(change.before[name])} → {_shown(new)}"
+            for name, new in change.after.items()
+            if change.before[name] != new
+        ]
         yield "~", _key(difference, change.after), ", ".join(told)
     for row in difference.removed:
         yield "-", _key(difference, row), _values(difference, row)
@@ -97,7 +108,9 @@ def _key(difference: Difference, row: Row) -> str:
 
 
 def _values(difference: Difference, row: Row) -> str:
-    return ", ".join(f"{name} {_shown(value)}" for name, value in row.items() if name not in difference.key)
+    return ", ".join(
+        f"{name} {_shown(value)}" for name, value in row.items() if name not in difference.key
+    )
 
 
 def _shown(value: Value) -> str:

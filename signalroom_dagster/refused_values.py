@@ -1,4 +1,5 @@
-"""What pydantic refuses of settings and files, in words for who wrote them: key, kind of the value, what is accepted.
+"""What pydantic refuses of settings and files, in words for who wrote them: key, kind of the value,
+what is accepted.
 
 Its own words and the names of its types reach nobody, and neither does a value.
 """
@@ -17,18 +18,44 @@ Place: TypeAlias = tuple[int | str, ...]
 """The keys that lead to a value, as they stand in the file."""
 
 _KINDS: Mapping[type, str] = {
-    str: "text", SecretStr: "text", bool: "true or false", int: "a whole number", float: "a number",
-    datetime: "a date and time", date: "a date", list: "a list", tuple: "a list", dict: "a table of keys",
-}  # fmt: skip
+    str: "text",
+    SecretStr: "text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    datetime: "a date and time",
+    date: "a date",
+    list: "a list",
+    tuple: "a list",
+    dict: "a table of keys",
+}
 """What a value is; a kind before those that it is one of, too."""
 _NEEDED = {
-    "string": "text", "int": "a whole number", "float": "a number", "decimal": "a number", "finite": "a number",
-    "bool": "true or false", "list": "a list", "tuple": "a list", "set": "a list", "frozen": "a list",
-    "dict": "a table of keys", "mapping": "a table of keys", "model": "a table of keys", "date": "a day such as "
-    "2026-03-01", "datetime": "a date and time such as 2026-03-01T00:00:00Z", "none": "left out",
-}  # fmt: skip
+    "string": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "decimal": "a number",
+    "finite": "a number",
+    "bool": "true or false",
+    "list": "a list",
+    "tuple": "a list",
+    "set": "a list",
+    "frozen": "a list",
+    "dict": "a table of keys",
+    "mapping": "a table of keys",
+    "model": "a table of keys",
+    "date": "a day such as 2026-03-01",
+    "datetime": "a date and time such as 2026-03-01T00:00:00Z",
+    "none": "left out",
+}
 """What has to stand there, by the first word of pydantic's name for the error."""
-_LIMITS = {"gt": "greater than", "ge": "at least", "lt": "less than", "le": "at most", "multiple_of": "a multiple of"}
+_LIMITS = {
+    "gt": "greater than",
+    "ge": "at least",
+    "lt": "less than",
+    "le": "at most",
+    "multiple_of": "a multiple of",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +69,9 @@ class Refusal:
 
 
 def refusals(error: ValidationError, model: type[BaseModel]) -> Sequence[Refusal]:
-    """What is wrong with each value that `model` refused; of the kinds that one place may have, all are named."""
+    """What is wrong with each value that `model` refused; of the kinds that one place may have, all
+    are named.
+    """
     told: dict[Place, list[Any]] = {}
     for item in error.errors(include_url=False):
         told.setdefault(_place(item["loc"], model), []).append(item)
@@ -52,18 +81,24 @@ def refusals(error: ValidationError, model: type[BaseModel]) -> Sequence[Refusal
 
 def refused(error: ValidationError, model: type[BaseModel], above: str = "") -> str:
     """All that is wrong, each with its key, in a file where these keys stand below `above`."""
-    return "; ".join(f"{above}{in_words(each.place)}: {each.words}" for each in refusals(error, model))
+    return "; ".join(
+        f"{above}{in_words(each.place)}: {each.words}" for each in refusals(error, model)
+    )
 
 
 def in_words(place: Sequence[int | str]) -> str:
     """A place as a person writes it; of lists the first entry is number 1."""
-    keys = "".join(f".{part}" if isinstance(part, str) else f", entry {part + 1}," for part in place)
+    keys = "".join(
+        f".{part}" if isinstance(part, str) else f", entry {part + 1}," for part in place
+    )
     return keys.replace(",.", ", ").strip(".,") or "it"
 
 
 def kind_of(value: object) -> str:
     """What a value is, without the value."""
-    return next((words for kind, words in _KINDS.items() if isinstance(value, kind)), "of another kind")
+    return next(
+        (words for kind, words in _KINDS.items() if isinstance(value, kind)), "of another kind"
+    )
 
 
 def _refusal(place: Place, items: Sequence[Any], model: type[BaseModel]) -> Refusal:
@@ -74,7 +109,11 @@ def _refusal(place: Place, items: Sequence[Any], model: type[BaseModel]) -> Refu
     if first["type"] == "extra_forbidden":
         return Refusal(place, f"{_unknown_key(place, model)}", is_unknown_key=True)
     kinds = [needed for item in items if (needed := _needed_kind(item))]
-    others = [words for item in items if not _needed_kind(item) and (words := _other_words(item, place, model))]
+    others = [
+        words
+        for item in items
+        if not _needed_kind(item) and (words := _other_words(item, place, model))
+    ]
     if others:
         return Refusal(place, f"{' or '.join(dict.fromkeys(others))}")
     return Refusal(place, f"it is {kind_of(first['input'])}, and has to be {_either(kinds)}")
@@ -83,7 +122,11 @@ def _refusal(place: Place, items: Sequence[Any], model: type[BaseModel]) -> Refu
 def _needed_kind(item: Mapping[str, Any]) -> str | None:
     """The kind of value that is accepted, where the value is of another one."""
     first, _, rest = str(item["type"]).partition("_")
-    return _NEEDED.get(first) if rest.endswith(("type", "parsing", "from_float", "inexact", "number")) else None
+    return (
+        _NEEDED.get(first)
+        if rest.endswith(("type", "parsing", "from_float", "inexact", "number"))
+        else None
+    )
 
 
 def _other_words(item: Mapping[str, Any], place: Place, model: type[BaseModel]) -> str:
@@ -117,9 +160,14 @@ def _unknown_key(place: Place, model: type[BaseModel]) -> str:
     kind: Any = model
     for part in place[:-1]:
         kind = kind_below(kind, part)
-    known = sorted({name for part in alternatives(kind) for name in getattr(part, "model_fields", ())})
+    known = sorted(
+        {name for part in alternatives(kind) for name in getattr(part, "model_fields", ())}
+    )
     near = difflib.get_close_matches(str(place[-1]), known, n=1)
-    return f"there is no such key; {f'did you mean {near[0]}?' if near else 'there are: ' + ', '.join(known)}"
+    return (
+        "there is no such key;"
+        f" {f'did you mean {near[0]}?' if near else 'there are: ' + ', '.join(known)}"
+    )
 
 
 def _examples(place: Place, model: type[BaseModel]) -> Sequence[Any]:

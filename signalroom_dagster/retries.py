@@ -1,8 +1,9 @@
 """The one place that says what is tried again, how often, and after how long.
 
-Temporal's semantics, kept: 5 attempts in all, waits of 1, 2, 4, 8 s, doubling, at most 5 minutes; errors match by
-exact type name, so that a JSONDecodeError (a cut-off answer, and a ValueError) is retried while a ValueError is not.
-A run of Dagster makes its attempts of these decisions; `repeated` is the same for the command line.
+Temporal's semantics, kept: 5 attempts in all, waits of 1, 2, 4, 8 s, doubling, at most 5 minutes;
+errors match by exact type name, so that a JSONDecodeError (a cut-off answer, and a ValueError) is
+retried while a ValueError is not. A run of Dagster makes its attempts of these decisions;
+`repeated` is the same for the command line.
 """
 
 import logging
@@ -42,11 +43,25 @@ NEVER_RETRIED = frozenset(
     }
 )
 NEVER_PASSING_STATES = frozenset(
-    {"23502", "42501", "42601", "42703", "42804", "42846", "42883", "42P01", "42P10", "54000", "54011"}
+    {
+        "23502",
+        "42501",
+        "42601",
+        "42703",
+        "42804",
+        "42846",
+        "42883",
+        "42P01",
+        "42P10",
+        "54000",
+        "54011",
+    }
 )
 DATA_EXCEPTIONS = "22"
-"""SQLSTATEs of what the warehouse refuses now and ever: a column, a type or a right is missing, a value is of another
-kind. Tables that two loads make at once, locks and connections are not among them."""
+"""SQLSTATEs of what the warehouse refuses now and ever: a column, a type or a right is missing, a
+value is of another kind. Tables that two loads make at once, locks and connections are not among
+them.
+"""
 
 REFUSED_STATUS = frozenset({401, 403})
 PASSING_STATUS = frozenset({408, 425, 429})
@@ -54,7 +69,9 @@ PASSING_STATUS = frozenset({408, 425, 429})
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do after a failed attempt: seconds to wait before the next, or None to give up, and why."""
+    """What to do after a failed attempt: seconds to wait before the next, or None to give up, and
+    why.
+    """
 
     wait: float | None
     why: str
@@ -63,8 +80,8 @@ class Decision:
 def decide(error: BaseException, attempt: int) -> Decision:
     """Judge a failed attempt (1 is the first).
 
-    A vendor's Retry-After is honoured when it is longer than the wait; above 5 minutes it ends the step at once,
-    because the next schedule comes sooner than it is worth holding a worker.
+    A vendor's Retry-After is honoured when it is longer than the wait; above 5 minutes it ends the
+    step at once, because the next schedule comes sooner than it is worth holding a worker.
     """
     cause = root_error(error)
     name = type(cause).__name__
@@ -75,7 +92,9 @@ def decide(error: BaseException, attempt: int) -> Decision:
     if (status := http_status(cause)) in REFUSED_STATUS:
         return Decision(None, f"the vendor refused the credentials ({status})")
     if status is not None and 300 <= status < 500 and status not in PASSING_STATUS:
-        return Decision(None, f"the vendor refused the request ({status}): asking again would not help")
+        return Decision(
+            None, f"the vendor refused the request ({status}): asking again would not help"
+        )
     if _never_passes(sql_state := sql_state_of(cause)):
         return Decision(None, f"the warehouse would refuse it again ({sql_state})")
     asked = retry_after(cause)
@@ -97,7 +116,9 @@ def repeated(work: Callable[[], Result], subject: str) -> Result:
         except Exception as error:
             decision = decide(error, attempt)
             if decision.wait is None:
-                raise root_error(error) from None  # from `error` would be a circle: the root is its cause
+                raise root_error(
+                    error
+                ) from None  # from `error` would be a circle: the root is its cause
             what = str(root_error(error))
             where = "" if what.startswith("client ") else f"{subject}: "
             log.warning("%s%s; again in %.0f s", where, what, decision.wait)
@@ -105,7 +126,8 @@ def repeated(work: Callable[[], Result], subject: str) -> Result:
 
 
 def root_error(error: BaseException) -> BaseException:
-    """The error that was meant, below dlt's wrappers: the first of the cause chain that dlt did not raise itself.
+    """The error that was meant, below dlt's wrappers: the first of the cause chain that dlt did not
+    raise itself.
 
     A Ctrl-C, which dlt holds back while it loads, is a KeyboardInterrupt below an error of a step.
     """
@@ -135,7 +157,9 @@ def _never_passes(sql_state: str) -> bool:
 
 
 def http_status(error: BaseException) -> int | None:
-    """The HTTP status an error carries (requests, httpx, botocore, slack_sdk), if it carries one."""
+    """The HTTP status an error carries (requests, httpx, botocore, slack_sdk), if it carries
+    one.
+    """
     response: Any = getattr(error, "response", None)
     if isinstance(response, dict):
         return response.get("ResponseMetadata", {}).get("HTTPStatusCode")

@@ -1,4 +1,5 @@
-"""The places that settings come from, in dlt's order; a file that cannot be read is left out, and told.
+"""The places that settings come from, in dlt's order; a file that cannot be read is left out, and
+told.
 
 A file may begin with a byte order mark, as Windows' Notepad writes it.
 
@@ -45,8 +46,14 @@ def _read_for_dlt(provider: Any, path: str) -> Any:
 
 @functools.cache
 def providers(settings: Path, secrets: Path) -> tuple["ConfigProvider", ...]:
-    """The environment, `secrets.toml` of one folder and `config.toml` of the other, as far as they can be read."""
-    from dlt.common.configuration.providers import ConfigTomlProvider, EnvironProvider, SecretsTomlProvider
+    """The environment, `secrets.toml` of one folder and `config.toml` of the other, as far as they
+    can be read.
+    """
+    from dlt.common.configuration.providers import (
+        ConfigTomlProvider,
+        EnvironProvider,
+        SecretsTomlProvider,
+    )
 
     take_byte_order_marks()
     broken = unreadable(settings, secrets)
@@ -56,7 +63,9 @@ def providers(settings: Path, secrets: Path) -> tuple["ConfigProvider", ...]:
 
 
 def check_tables(section: Sequence[str], provided: Sequence["ConfigProvider"]) -> None:
-    """Raises ConfigurationError where something else stands in a file than a table that leads to a section."""
+    """Raises ConfigurationError where something else stands in a file than a table that leads to a
+    section.
+    """
     for provider in provided[1:]:
         for length in range(1, len(section) + 1):
             *above, key = section[:length]
@@ -64,8 +73,8 @@ def check_tables(section: Sequence[str], provided: Sequence["ConfigProvider"]) -
             if value is not None and not isinstance(value, Mapping):
                 place = f"[{'.'.join(above)}] {key}" if above else key
                 raise ConfigurationError(
-                    f"{place} in {provider.name} is {kind_of(value)}, and has to be a table of keys: write them below "
-                    f"[{'.'.join(section[:length])}]"
+                    f"{place} in {provider.name} is {kind_of(value)}, and has to be a table of"
+                    f" keys: write them below [{'.'.join(section[:length])}]"
                 )
 
 
@@ -89,7 +98,9 @@ def explained(
         is_own = not refusal.place or refusal.place[0] in clients_own
         section, file = _standing(refusal.place, sections[:1] if is_own else sections, provided)
         stands = f", in {file}" if file and not refusal.is_missing else ""
-        problems.append(f"{worded(refusal, section)}{stands}{named_variable(refusal, model, section)}")
+        problems.append(
+            f"{worded(refusal, section)}{stands}{named_variable(refusal, model, section)}"
+        )
     return "; ".join(problems)
 
 
@@ -109,14 +120,18 @@ def named_variable(refusal: Refusal, model: type[BaseModel], section: Sequence[s
 def _standing(
     place: Place, sections: Sequence[tuple[str, ...]], provided: Sequence["ConfigProvider"]
 ) -> tuple[tuple[str, ...], str]:
-    """The section that a value is read from, and its file; the first section for what stands in none."""
+    """The section that a value is read from, and its file; the first section for what stands in
+    none.
+    """
     keys = list(itertools.takewhile(lambda part: isinstance(part, str), place))
     for length in range(len(keys), 0, -1):
         *above, key = map(str, keys[:length])
         for section in sections:
             for provider in provided:
                 if provider.get_value(key, str, "", *section, *above)[0] is not None:
-                    return section, provider.name if provider.name.endswith(".toml") else "the environment"
+                    return section, (
+                        provider.name if provider.name.endswith(".toml") else "the environment"
+                    )
     return sections[0], ""
 
 

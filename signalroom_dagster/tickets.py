@@ -1,7 +1,8 @@
-"""How work travels through dlt: a source offers it and marks its ticket for import, a load job redeems the ticket.
+"""How work travels through dlt: a source offers it and marks its ticket for import, a load job
+redeems the ticket.
 
-The work is done in the load job, in the same process: a file or a slice is read while the database takes another one,
-and whatever a load job commits stays committed when a later one fails.
+The work is done in the load job, in the same process: a file or a slice is read while the database
+takes another one, and whatever a load job commits stays committed when a later one fails.
 """
 
 import uuid

@@ -1,7 +1,9 @@
-"""Start a source's run through a running Dagster, over the webserver's GraphQL: for people, webhooks and scripts.
+"""Start a source's run through a running Dagster, over the webserver's GraphQL: for people,
+webhooks and scripts.
 
-Needs nothing of Dagster itself, so that a small process can do it. A client's source that is queued or being loaded is
-not started a second time: its run is the answer. https://docs.dagster.io/api/graphql
+Needs nothing of Dagster itself, so that a small process can do it. A client's source that is queued
+or being loaded is not started a second time: its run is the answer.
+https://docs.dagster.io/api/graphql
 """
 
 import json
@@ -19,7 +21,8 @@ UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 
 _REPOSITORIES = """{ repositoriesOrError { __typename ... on RepositoryConnection {
   nodes { name location { name } jobs { name } } } } }"""
-_UNFINISHED_RUNS = """query ($filter: RunsFilter!) { runsOrError(filter: $filter, limit: 1) { __typename
+_UNFINISHED_RUNS = """query ($filter: RunsFilter!) { runsOrError(filter: $filter, limit: 1) {
+__typename
   ... on Runs { results { runId status } } } }"""
 _LAUNCH = """mutation ($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename
   ... on LaunchRunSuccess { run { runId status } }
@@ -46,8 +49,11 @@ class Triggered:
     started: bool
 
 
-def trigger_run(source: str, client_id: str, *, config: Mapping[str, Any] | None = None, by: str = "") -> Triggered:
-    """Start the job of a source for a client, unless one is queued or running; `by` says on the run who asked.
+def trigger_run(
+    source: str, client_id: str, *, config: Mapping[str, Any] | None = None, by: str = ""
+) -> Triggered:
+    """Start the job of a source for a client, unless one is queued or running; `by` says on the run
+    who asked.
 
     Raises ConfigurationError when Dagster knows no such job, or refuses its configuration, and
     DagsterUnreachableError.
@@ -55,8 +61,9 @@ def trigger_run(source: str, client_id: str, *, config: Mapping[str, Any] | None
     place = _place(source)
     partition = {"key": "dagster/partition", "value": client_id}
     found = _ask(
-        _UNFINISHED_RUNS, filter={"pipelineName": source, "tags": [partition], "statuses": [*UNFINISHED]}
-    )["runsOrError"]  # fmt: skip
+        _UNFINISHED_RUNS,
+        filter={"pipelineName": source, "tags": [partition], "statuses": [*UNFINISHED]},
+    )["runsOrError"]
     for run in found.get("results", ()):
         return Triggered(run["runId"], run["status"], started=False)
     asked_by = [{"key": "signalroom/trigger", "value": by}] if by else []
@@ -69,25 +76,34 @@ def trigger_run(source: str, client_id: str, *, config: Mapping[str, Any] | None
         },
     )["launchRun"]
     if launched["__typename"] != "LaunchRunSuccess":
-        said = "; ".join(error["message"] for error in launched.get("errors", ())) or launched["__typename"]
-        raise ConfigurationError(f"client {client_id}, source {source}: Dagster does not start the run: {said}")
+        said = (
+            "; ".join(error["message"] for error in launched.get("errors", ()))
+            or launched["__typename"]
+        )
+        raise ConfigurationError(
+            f"client {client_id}, source {source}: Dagster does not start the run: {said}"
+        )
     return Triggered(launched["run"]["runId"], launched["run"]["status"], started=True)
 
 
 def run_status(run_id: str) -> str:
     """Dagster's word for how a run stands: QUEUED, STARTED, SUCCESS, FAILURE, CANCELED …
 
-    Raises DagsterUnreachableError, and ConfigurationError when Dagster does not know the run, as after its deletion.
+    Raises DagsterUnreachableError, and ConfigurationError when Dagster does not know the run, as
+    after its deletion.
     """
     found = _ask(_STATUS, id=run_id)["runOrError"]
     if "status" not in found:
-        raise ConfigurationError(f"the Dagster at {webserver_url()} has no run {run_id}: was it deleted?")
+        raise ConfigurationError(
+            f"the Dagster at {webserver_url()} has no run {run_id}: was it deleted?"
+        )
     return str(found["status"])
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """A run that has ended: its job, its client if it has one, how it ended (SUCCESS, FAILURE, CANCELED), seconds.
+    """A run that has ended: its job, its client if it has one, how it ended (SUCCESS, FAILURE,
+    CANCELED), seconds.
 
     One that loads a source counts as the source's job, also when it was started from assets.
     """
@@ -120,27 +136,42 @@ def _place(job: str) -> Mapping[str, str]:
                 "repositoryName": repository["name"],
                 "repositoryLocationName": repository["location"]["name"],
             }
-    raise ConfigurationError(f"the Dagster at {webserver_url()} has no job {job!r}: is its code location loaded?")
+    raise ConfigurationError(
+        f"the Dagster at {webserver_url()} has no job {job!r}: is its code location loaded?"
+    )
 
 
 def _ask(query: str, **variables: Any) -> Mapping[str, Any]:
-    """One GraphQL request. Raises DagsterUnreachableError, without what the server said: it may be anybody's."""
+    """One GraphQL request. Raises DagsterUnreachableError, without what the server said: it may be
+    anybody's.
+    """
     url = webserver_url()
     try:
-        answer = httpx.post(f"{url}/graphql", json={"query": query, "variables": variables}, timeout=TIMEOUT_SECONDS)
+        answer = httpx.post(
+            f"{url}/graphql", json={"query": query, "variables": variables}, timeout=TIMEOUT_SECONDS
+        )
         answer.raise_for_status()
         data = answer.json().get("data")
     except httpx.HTTPStatusError as error:
         what = (
-            "its code server or its storage may be down or starting: try again, and look at their logs"
+            "its code server or its storage may be down or starting: try again, and look at their"
+            " logs"
             if error.response.is_server_error
-            else "SIGNALROOM_WEBSERVER_URL is to name the webserver itself, not the proxy in front of it"
+            else (
+                "SIGNALROOM_WEBSERVER_URL is to name the webserver itself, not the proxy in front"
+                " of it"
+            )
         )
-        raise DagsterUnreachableError(f"the Dagster at {url} answers {error.response.status_code}; {what}") from None
+        raise DagsterUnreachableError(
+            f"the Dagster at {url} answers {error.response.status_code}; {what}"
+        ) from None
     except (httpx.HTTPError, ValueError) as error:
         raise DagsterUnreachableError(
-            f"no Dagster answers at {url} ({type(error).__name__}); start it, or set SIGNALROOM_WEBSERVER_URL"
+            f"no Dagster answers at {url} ({type(error).__name__}); start it, or set"
+            " SIGNALROOM_WEBSERVER_URL"
         ) from None
     if not data:
-        raise DagsterUnreachableError(f"the Dagster at {url} does not understand the request: another version?")
+        raise DagsterUnreachableError(
+            f"the Dagster at {url} does not understand the request: another version?"
+        )
     return data

@@ -1,4 +1,6 @@
-"""Fixtures that several test modules share: real Postgres, a temporary project, both destinations."""
+"""Fixtures that several test modules share: real Postgres, a temporary project, both
+destinations.
+"""
 
 import gc
 import os
@@ -25,13 +27,17 @@ from signalroom_dagster_tests.providers import Providers, running_providers
 if TYPE_CHECKING:
     import dagster as dg
 
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # imports are most of a small process: compile them once
+os.environ.pop(
+    "PYTHONDONTWRITEBYTECODE", None
+)  # imports are most of a small process: compile them once
 sys.dont_write_bytecode = False
 os.environ[FIRST_DAY] = "2026-03-01"  # the figures that tests know are those of this week
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--at", help="Run as if it were this moment, ISO with an offset: make test-clocks")
+    parser.addoption(
+        "--at", help="Run as if it were this moment, ISO with an offset: make test-clocks"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,7 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def move_clocks(moment: datetime) -> None:
-    """This process's clock, and by as much those of the warehouses, which would go on telling the real time."""
+    """This process's clock, and by as much those of the warehouses, which would go on telling the
+    real time.
+    """
     ahead = round((moment - datetime.now(UTC)).total_seconds())
     for engine in (postgres, duckdb):
         engine.CLOCK = f"({engine.CLOCK} + INTERVAL '{ahead} seconds')"
@@ -48,7 +56,9 @@ def move_clocks(moment: datetime) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported by now stays: the garbage collector need not look through it again and again."""
+    """What was imported by now stays: the garbage collector need not look through it again and
+    again.
+    """
     gc.collect()
     gc.freeze()
 
@@ -56,7 +66,9 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True)
 def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = (*PREFIXES, "REPORTS__", "INGEST__")
-    for name in [name for name in os.environ if name.startswith(ours) and name != "SIGNALROOM_TEST_PG_BIN"]:
+    for name in [
+        name for name in os.environ if name.startswith(ours) and name != "SIGNALROOM_TEST_PG_BIN"
+    ]:
         monkeypatch.delenv(name)
 
 
@@ -75,7 +87,9 @@ def postgres_url(postgres_server: PostgresServer) -> str:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    """A project without clients that loads into DuckDB; its environment is this process's as soon as it is set."""
+    """A project without clients that loads into DuckDB; its environment is this process's as soon
+    as it is set.
+    """
     made = Project(tmp_path / "project", monkeypatch.setenv)
     with warehouse_kept_open(made, monkeypatch):
         yield made
@@ -112,7 +126,8 @@ def providers(project: Project, _providers: Providers) -> Providers:
 
 @pytest.fixture
 def instance(monkeypatch: pytest.MonkeyPatch) -> "Iterator[dg.DagsterInstance]":
-    """A Dagster instance of its own for each test, in memory: its SQLite files would cost more than the loads.
+    """A Dagster instance of its own for each test, in memory: its SQLite files would cost more than
+    the loads.
 
     What is tried again is so without the waits, which are a matter of `retries` and its tests.
     """

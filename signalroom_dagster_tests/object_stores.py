@@ -1,4 +1,6 @@
-"""A real S3 over HTTP for tests: moto behind a door that refuses, delays or loses what a test says."""
+"""A real S3 over HTTP for tests: moto behind a door that refuses, delays or loses what a test
+says.
+"""
 
 import logging
 import time
@@ -27,7 +29,9 @@ class Refusal:
 
 @dataclass(slots=True)
 class ObjectStore:
-    """The running store. `refusals` are by key, of listings by prefix; `asked` is method and key."""
+    """The running store. `refusals` are by key, of listings by prefix; `asked` is method and
+    key.
+    """
 
     url: str
     client: Any
@@ -82,7 +86,11 @@ def running_object_store() -> Generator[ObjectStore]:
 def _door(store: ObjectStore, behind: Any) -> Callable[[dict[str, Any], Any], Iterable[bytes]]:
     def door(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         method = environ["REQUEST_METHOD"]
-        key = unquote(environ["RAW_URI"].partition("?")[0]).removeprefix(f"/{BUCKET}").removeprefix("/")
+        key = (
+            unquote(environ["RAW_URI"].partition("?")[0])
+            .removeprefix(f"/{BUCKET}")
+            .removeprefix("/")
+        )
         key = key or parse_qs(environ["QUERY_STRING"]).get("prefix", [""])[0]
         store.asked.append((method, key))
         refusal = store.refusals.get(key) if method in ("GET", "HEAD") else None
@@ -90,7 +98,9 @@ def _door(store: ObjectStore, behind: Any) -> Callable[[dict[str, Any], Any], It
             return behind(environ, start_response)
         time.sleep(refusal.seconds)
         promised = [("Content-Length", "100000")] if refusal.status == 200 else []
-        start_response(f"{refusal.status} {refusal.code}", [("Content-Type", "application/xml"), *promised])
+        start_response(
+            f"{refusal.status} {refusal.code}", [("Content-Type", "application/xml"), *promised]
+        )
         words = f"<Error><Code>{refusal.code}</Code><Message>In the words of AWS.</Message></Error>"
         return [words.encode() if method == "GET" else b""]
 

@@ -1,7 +1,8 @@
-"""A real Postgres for tests and benchmarks: binaries from a wheel or the system, our own start and stop.
+"""A real Postgres for tests and benchmarks: binaries from a wheel or the system, our own start and
+stop.
 
-Postgres refuses to run as root, so as root it is started as `nobody`. Binaries under a folder that `nobody` cannot
-enter are copied out first. `SIGNALROOM_TEST_PG_BIN` names other binaries.
+Postgres refuses to run as root, so as root it is started as `nobody`. Binaries under a folder that
+`nobody` cannot enter are copied out first. `SIGNALROOM_TEST_PG_BIN` names other binaries.
 """
 
 import importlib.util
@@ -28,7 +29,8 @@ _DROP_SCHEMAS = """
 DO $$
 DECLARE name text;
 BEGIN
-  FOR name IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
+  FOR name IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <>
+    'information_schema' LOOP
     EXECUTE format('DROP SCHEMA %I CASCADE', name);
   END LOOP;
   CREATE SCHEMA public AUTHORIZATION pg_database_owner;
@@ -54,18 +56,47 @@ class PostgresServer:
             os.chown(data, NOBODY, NOBODY)
         secret = self.folder / "password"
         secret.write_text(PASSWORD)
-        command = [self._bin / "initdb", "-D", data, "-U", "postgres", "-A", "scram-sha-256", "-E", "UTF8"]
-        subprocess.run([*command, "--no-locale", f"--pwfile={secret}"], check=True, capture_output=True, **_account())
+        command = [
+            self._bin / "initdb",
+            "-D",
+            data,
+            "-U",
+            "postgres",
+            "-A",
+            "scram-sha-256",
+            "-E",
+            "UTF8",
+        ]
+        subprocess.run(
+            [*command, "--no-locale", f"--pwfile={secret}"],
+            check=True,
+            capture_output=True,
+            **_account(),
+        )
 
     def start(self) -> "PostgresServer":
         """Start and wait until it answers."""
-        settings = [part for key, value in self._options.items() for part in ("-c", f"{key}={value}")]
+        settings = [
+            part for key, value in self._options.items() for part in ("-c", f"{key}={value}")
+        ]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._bin / "postgres", "-D", self.folder / "data", "-p", str(self.port), "-h", "127.0.0.1",
-                 "-c", "unix_socket_directories=", *settings],
-                stdout=log, stderr=log, **_account(),
-            )  # fmt: skip
+                [
+                    self._bin / "postgres",
+                    "-D",
+                    self.folder / "data",
+                    "-p",
+                    str(self.port),
+                    "-h",
+                    "127.0.0.1",
+                    "-c",
+                    "unix_socket_directories=",
+                    *settings,
+                ],
+                stdout=log,
+                stderr=log,
+                **_account(),
+            )
         give_up = time.monotonic() + 30
         while True:
             try:
@@ -105,7 +136,8 @@ class PostgresServer:
     def empty_database(self, name: str) -> str:
         """A database without schemas of anybody's, and nobody connected to it; its URL.
 
-        Emptied when it was there before: a new one is 7 MB to copy, which costs more than what most tests do with it.
+        Emptied when it was there before: a new one is 7 MB to copy, which costs more than what most
+        tests do with it.
         """
         if name not in self._created:
             return self.create_database(name)
@@ -146,14 +178,19 @@ def _binaries(scratch: Path) -> Path:
     system = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if system:
         return system[-1]
-    raise RuntimeError("no Postgres binaries: install the locked packages (make), or a system Postgres")
+    raise RuntimeError(
+        "no Postgres binaries: install the locked packages (make), or a system Postgres"
+    )
 
 
 def _readable(binaries: Path, package: Path, scratch: Path) -> Path:
     """The same binaries where `nobody` can run them."""
     if (
         os.geteuid() != 0
-        or subprocess.run([binaries / "postgres", "-V"], capture_output=True, check=False, **_account()).returncode == 0
+        or subprocess.run(
+            [binaries / "postgres", "-V"], capture_output=True, check=False, **_account()
+        ).returncode
+        == 0
     ):
         return binaries
     copied = scratch / "site" / package.name

@@ -1,4 +1,6 @@
-"""A project in a temporary folder: two clients, their buckets as folders, and exports to put there."""
+"""A project in a temporary folder: two clients, their buckets as folders, and exports to put
+there.
+"""
 
 import csv
 import io
@@ -14,7 +16,9 @@ from typing import Any
 from signalroom_dagster import sandboxed
 
 ROOT = Path(__file__).parents[1]
-LAYOUTS = tomllib.loads(files("signalroom_dagster.sources.s3_exports").joinpath("layouts.toml").read_text("utf-8"))
+LAYOUTS = tomllib.loads(
+    files("signalroom_dagster.sources.s3_exports").joinpath("layouts.toml").read_text("utf-8")
+)
 HEADER: Sequence[str] = LAYOUTS["orders"]["columns"]
 CLIENT = """
 name = "{id}"
@@ -60,17 +64,25 @@ class Project:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What another process needs to work here: from now on this one is not alone with the warehouse."""
+        """What another process needs to work here: from now on this one is not alone with the
+        warehouse.
+        """
         self.shared = True
         self.when_shared()
         return self._environment
 
     def process_environment(self, **more: str) -> dict[str, str]:
-        """The whole environment of a process that opens what this project names, and nothing else."""
+        """The whole environment of a process that opens what this project names, and nothing
+        else.
+        """
         return {**sandboxed.only({**self.environment, **more}, os.environ), "PYTHONPATH": str(ROOT)}
 
     def add_client(
-        self, client_id: str, *, status: str = "active", prefixes: Sequence[str] = ("orders-create",)
+        self,
+        client_id: str,
+        *,
+        status: str = "active",
+        prefixes: Sequence[str] = ("orders-create",),
     ) -> Path:
         """A client with a bucket folder of its own; the folder."""
         folder = self.root / "data" / "clients" / client_id
@@ -79,7 +91,9 @@ class Project:
         bucket = self.root / "buckets" / client_id
         bucket.mkdir(parents=True)
         self.configure(
-            client_id, BUCKET_URL=f"file://{bucket}", PREFIXES="[" + ",".join(f'"{p}"' for p in prefixes) + "]"
+            client_id,
+            BUCKET_URL=f"file://{bucket}",
+            PREFIXES="[" + ",".join(f'"{p}"' for p in prefixes) + "]",
         )
         return bucket
 
@@ -107,13 +121,17 @@ class Project:
         self.set(SIGNALROOM_DESTINATION="postgres", DESTINATION__POSTGRES__CREDENTIALS=url)
 
     def set(self, **variables: str) -> None:
-        """Set environment variables, here and for the processes that are started with `environment`."""
+        """Set environment variables, here and for the processes that are started with
+        `environment`.
+        """
         self._environment |= variables
         for key, value in variables.items():
             self._setenv(key, value)
 
 
-def client_toml(client_id: str, *, status: str = "active", sources: Sequence[str] = ("s3_exports",)) -> str:
+def client_toml(
+    client_id: str, *, status: str = "active", sources: Sequence[str] = ("s3_exports",)
+) -> str:
     """The registry entry of a client."""
     return CLIENT.format(id=client_id, status=status, sources=json.dumps(list(sources)))
 
@@ -124,7 +142,11 @@ def orders(ids: Iterable[int | str], **values: str) -> list[dict[str, str]]:
 
 
 def write_export(
-    path: Path, rows: Sequence[Mapping[str, str]], *, header: Sequence[str] = HEADER, modified: datetime | None = None
+    path: Path,
+    rows: Sequence[Mapping[str, str]],
+    *,
+    header: Sequence[str] = HEADER,
+    modified: datetime | None = None,
 ) -> Path:
     """A CSV export as Sticky.io writes it; `modified` sets the file's time."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,13 @@ class Providers:
 
     def forget(self) -> None:
         """As if just started."""
-        for kept in (self.server.requests, self.server.faults, self.outbox.sent, self.outbox.files, self.outbox.shown):
+        for kept in (
+            self.server.requests,
+            self.server.faults,
+            self.outbox.sent,
+            self.outbox.files,
+            self.outbox.shown,
+        ):
             kept.clear()
 
 

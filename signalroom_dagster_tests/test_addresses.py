@@ -62,7 +62,8 @@ def test_every_sources_address_is_checked(project: Project, source: str, key: st
     assert key in ADDRESSES
     project.configure("713", source, **{key: "http://vendor.test"})
     with pytest.raises(
-        ConfigurationError, match=f"client 713, source {source}: .*{key} is not valid .*start with https"
+        ConfigurationError,
+        match=f"client 713, source {source}: .*{key} is not valid .*start with https",
     ):
         source_settings(catalog.source_module(source).Settings, source, "713")
 
@@ -71,5 +72,8 @@ def test_every_sources_address_is_checked(project: Project, source: str, key: st
 def test_every_channels_address_is_checked(project: Project, model: type) -> None:
     name = model.__name__.lower()
     project.set(**{f"NOTIFICATIONS__{name.upper()}__BASE_URL": "http://vendor.test"})
-    with pytest.raises(ConfigurationError, match=rf"\[notifications.{name}\] base_url is not valid .*start with https"):
+    with pytest.raises(
+        ConfigurationError,
+        match=rf"\[notifications.{name}\] base_url is not valid .*start with https",
+    ):
         section_settings(model, "notifications", name)

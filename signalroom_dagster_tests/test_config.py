@@ -8,7 +8,12 @@ import pytest
 from pydantic import BaseModel, Field, SecretStr
 
 from signalroom_dagster import config
-from signalroom_dagster.config import ClientOnly, ConfigurationError, source_settings, unchecked_settings
+from signalroom_dagster.config import (
+    ClientOnly,
+    ConfigurationError,
+    source_settings,
+    unchecked_settings,
+)
 from signalroom_dagster.registry.cadences import cadences, refused_cadences
 
 SECRET = "secret-for-tests"
@@ -66,7 +71,10 @@ def refusal(client_id: str = "713") -> str:
 
 
 def test_a_client_reads_its_own_section_and_the_shared_defaults(project: Project) -> None:
-    project.write('[sources.vendor]\ndays = 5\n[sources.vendor.clients.713]\napi_key = "a"\nbase_url = "https://x"\n')
+    project.write(
+        '[sources.vendor]\ndays = 5\n[sources.vendor.clients.713]\napi_key = "a"\nbase_url ='
+        ' "https://x"\n'
+    )
     found = vendor()
     assert (found.api_key.get_secret_value(), found.base_url, found.days) == ("a", "https://x", 5)
 
@@ -78,7 +86,8 @@ def test_a_key_that_is_set_nowhere_has_the_sources_default(project: Project) -> 
 
 def test_zero_and_empty_are_values_of_a_client_and_not_missing(project: Project) -> None:
     project.write(
-        '[sources.vendor]\ndays = 5\nbase_url = "x"\n[sources.vendor.clients.713]\napi_key="a"\ndays=0\nbase_url=""\n'
+        "[sources.vendor]\ndays = 5\nbase_url ="
+        ' "x"\n[sources.vendor.clients.713]\napi_key="a"\ndays=0\nbase_url=""\n'
     )
     assert (vendor().days, vendor().base_url) == (0, "")
 
@@ -93,7 +102,11 @@ def test_the_environment_goes_before_secrets_and_secrets_before_config(
     )
     monkeypatch.setenv("SOURCES__VENDOR__CLIENTS__713__API_KEY", "environment")
     found = vendor()
-    assert (found.api_key.get_secret_value(), found.base_url, found.days) == ("environment", "secrets", 1)
+    assert (found.api_key.get_secret_value(), found.base_url, found.days) == (
+        "environment",
+        "secrets",
+        1,
+    )
 
 
 def test_a_client_goes_before_the_default_wherever_either_stands(
@@ -105,8 +118,8 @@ def test_a_client_goes_before_the_default_wherever_either_stands(
 
 
 def test_a_missing_key_names_client_source_key_and_environment_variable() -> None:
-    assert refusal() == (
-        "client 713, source vendor: [sources.vendor.clients.713] api_key is missing; "
+    assert (
+        refusal() == "client 713, source vendor: [sources.vendor.clients.713] api_key is missing; "
         "as an environment variable: SOURCES__VENDOR__CLIENTS__713__API_KEY"
     )
 
@@ -127,10 +140,17 @@ def test_an_account_key_is_never_read_from_another_clients_section(project: Proj
     [
         pytest.param('[sources.vendor]\napi_key = "x"\naccounts = ["1"]\n', id="the source's"),
         pytest.param('[sources]\napi_key = "x"\naccounts = ["1"]\n', id="all sources'"),
-        pytest.param('[sources.vendor.clients]\napi_key = "x"\naccounts = ["1"]\n', id="all clients'"),
+        pytest.param(
+            '[sources.vendor.clients]\napi_key = "x"\naccounts = ["1"]\n', id="all clients'"
+        ),
         pytest.param('api_key = "x"\naccounts = ["1"]\n', id="everything's"),
-        pytest.param('["713"]\napi_key = "x"\n[clients.713]\napi_key = "x"\n', id="the client's of another source"),
-        pytest.param('[sources.other.clients.713]\napi_key = "x"\n', id="the client's of yet another source"),
+        pytest.param(
+            '["713"]\napi_key = "x"\n[clients.713]\napi_key = "x"\n',
+            id="the client's of another source",
+        ),
+        pytest.param(
+            '[sources.other.clients.713]\napi_key = "x"\n', id="the client's of yet another source"
+        ),
     ],
 )
 def test_an_account_key_is_never_read_from_a_shared_section(project: Project, shared: str) -> None:
@@ -141,18 +161,26 @@ def test_an_account_key_is_never_read_from_a_shared_section(project: Project, sh
 
 @pytest.mark.parametrize(
     "name",
-    ["SOURCES__VENDOR__API_KEY", "API_KEY", "SOURCES__API_KEY", "SOURCES__VENDOR__CLIENTS__API_KEY", "VENDOR__API_KEY"],
+    [
+        "SOURCES__VENDOR__API_KEY",
+        "API_KEY",
+        "SOURCES__API_KEY",
+        "SOURCES__VENDOR__CLIENTS__API_KEY",
+        "VENDOR__API_KEY",
+    ],
 )
-def test_an_account_key_is_never_read_from_a_shared_variable(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_an_account_key_is_never_read_from_a_shared_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setenv(name, SECRET)
     assert "api_key is missing" in refusal()
 
 
 def test_a_table_of_the_defaults_is_merged_with_the_clients(project: Project) -> None:
     project.write(
-        '[sources.vendor]\ncolumns = { card = "drop", email = "hash" }\n'
-        '[sources.vendor.clients.713]\napi_key = "a"\ncolumns = { email = "keep", phone = "drop" }\n'
-        '[sources.vendor.clients.cti]\napi_key = "b"\n'
+        '[sources.vendor]\ncolumns = { card = "drop", email = "hash"'
+        ' }\n[sources.vendor.clients.713]\napi_key = "a"\ncolumns = { email = "keep", phone ='
+        ' "drop" }\n[sources.vendor.clients.cti]\napi_key = "b"\n'
     )
     assert vendor().columns == {"card": "drop", "email": "keep", "phone": "drop"}
     assert vendor("cti").columns == {"card": "drop", "email": "hash"}
@@ -160,15 +188,11 @@ def test_a_table_of_the_defaults_is_merged_with_the_clients(project: Project) ->
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [
-        ('["a", "b"]', ["a", "b"]),
-        ("a,b", ["a", "b"]),
-        ("a", ["a"]),
-        ("713", ["713"]),
-        ("[]", []),
-    ],
+    [('["a", "b"]', ["a", "b"]), ("a,b", ["a", "b"]), ("a", ["a"]), ("713", ["713"]), ("[]", [])],
 )
-def test_a_list_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch, value: str, expected: list[str]) -> None:
+def test_a_list_may_stand_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, value: str, expected: list[str]
+) -> None:
     monkeypatch.setenv("SOURCES__VENDOR__CLIENTS__713__API_KEY", "a")
     monkeypatch.setenv("SOURCES__VENDOR__CLIENTS__713__ACCOUNTS", value)
     assert vendor().accounts == expected
@@ -203,18 +227,25 @@ def test_a_setting_with_keys_of_its_own_may_stand_in_the_environment(
     assert vendor().only == Extra(column="shop", values=["x"])
 
 
-def test_half_of_a_setting_with_keys_of_its_own_is_an_error_and_not_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_of_a_setting_with_keys_of_its_own_is_an_error_and_not_ignored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("SOURCES__VENDOR__CLIENTS__713__API_KEY", "a")
     monkeypatch.setenv("SOURCES__VENDOR__CLIENTS__713__ONLY__COLUMN", "shop")
     assert "only.values is missing" in refusal()
     assert refusal().endswith(": SOURCES__VENDOR__CLIENTS__713__ONLY__VALUES")
 
 
-def test_text_that_looks_like_json_stays_text_where_text_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_that_looks_like_json_stays_text_where_text_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("SOURCES__VENDOR__CLIENTS__713__API_KEY", '["a"]')
     monkeypatch.setenv("SOURCES__VENDOR__CLIENTS__713__CREDENTIALS", '{"type": "service_account"}')
     found = vendor()
-    assert (found.api_key.get_secret_value(), found.credentials) == ('["a"]', '{"type": "service_account"}')
+    assert (found.api_key.get_secret_value(), found.credentials) == (
+        '["a"]',
+        '{"type": "service_account"}',
+    )
 
 
 @pytest.mark.parametrize(
@@ -274,7 +305,9 @@ class Marked(BaseModel):
     names: Annotated[list[str], ClientOnly()] = Field(min_length=1)
 
 
-def test_a_condition_on_an_account_key_does_not_open_it_to_the_shared_section(project: Project) -> None:
+def test_a_condition_on_an_account_key_does_not_open_it_to_the_shared_section(
+    project: Project,
+) -> None:
     project.write('[sources.vendor]\nnames = ["x"]\n')
     with pytest.raises(ConfigurationError, match="names is missing"):
         source_settings(Marked, "vendor", "713")
@@ -306,7 +339,8 @@ def test_scratch_files_lie_in_the_project_unless_the_environment_says_otherwise(
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [(None, "dev"), ("", "dev"), ("dev", "dev"), ("production", "production")]
+    ("value", "expected"),
+    [(None, "dev"), ("", "dev"), ("dev", "dev"), ("production", "production")],
 )
 def test_the_environment_is_dev_unless_it_is_said(
     monkeypatch: pytest.MonkeyPatch, value: str | None, expected: str
@@ -317,7 +351,8 @@ def test_the_environment_is_dev_unless_it_is_said(
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [(None, "duckdb"), ("", "duckdb"), ("duckdb", "duckdb"), ("postgres", "postgres")]
+    ("value", "expected"),
+    [(None, "duckdb"), ("", "duckdb"), ("duckdb", "duckdb"), ("postgres", "postgres")],
 )
 def test_the_destination_is_duckdb_unless_it_is_said(
     monkeypatch: pytest.MonkeyPatch, value: str | None, expected: str
@@ -332,9 +367,14 @@ def test_a_misspelt_environment_or_destination_is_an_error_that_names_the_choice
 ) -> None:
     monkeypatch.setenv("SIGNALROOM_ENV", "prod")
     monkeypatch.setenv("SIGNALROOM_DESTINATION", "Postgres")
-    with pytest.raises(ConfigurationError, match="SIGNALROOM_ENV is 'prod'; set it to dev or production"):
+    with pytest.raises(
+        ConfigurationError, match="SIGNALROOM_ENV is 'prod'; set it to dev or production"
+    ):
         config.environment()
-    with pytest.raises(ConfigurationError, match="SIGNALROOM_DESTINATION is 'Postgres'; set it to duckdb or postgres"):
+    with pytest.raises(
+        ConfigurationError,
+        match="SIGNALROOM_DESTINATION is 'Postgres'; set it to duckdb or postgres",
+    ):
         config.destination_name()
 
 
@@ -364,9 +404,16 @@ def test_the_postgres_url_is_taken_from_the_settings(project: Project) -> None:
 def test_the_postgres_url_is_composed_of_supabases_variables_and_its_password_quoted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name, value in {"HOST": "db.example.com", "USER": "postgres.ref", "PASSWORD": "a@b:c/d e%"}.items():
+    for name, value in {
+        "HOST": "db.example.com",
+        "USER": "postgres.ref",
+        "PASSWORD": "a@b:c/d e%",
+    }.items():
         monkeypatch.setenv(f"SUPABASE_DB_{name}", value)
-    assert config.postgres_url() == "postgresql://postgres.ref:a%40b%3Ac%2Fd%20e%25@db.example.com:6543/postgres"
+    assert (
+        config.postgres_url()
+        == "postgresql://postgres.ref:a%40b%3Ac%2Fd%20e%25@db.example.com:6543/postgres"
+    )
 
 
 def test_the_postgres_url_goes_before_supabases_variables(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,11 +430,15 @@ def test_a_port_of_supabase_that_is_none_is_named(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_postgres_without_any_settings_is_an_error_that_names_them() -> None:
-    with pytest.raises(ConfigurationError, match=r"DESTINATION__POSTGRES__CREDENTIALS.*SUPABASE_DB_HOST"):
+    with pytest.raises(
+        ConfigurationError, match=r"DESTINATION__POSTGRES__CREDENTIALS.*SUPABASE_DB_HOST"
+    ):
         config.postgres_url()
 
 
-def test_dlt_reads_its_own_settings_from_the_project(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dlt_reads_its_own_settings_from_the_project(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DLT_PROJECT_DIR", "to be put back")
     monkeypatch.delenv("DLT_PROJECT_DIR")
     config.anchor_dlt()
@@ -421,7 +472,9 @@ def test_a_schedule_may_have_one_of_its_keys_in_the_environment(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.write('[sources.vendor.schedules]\ndaily = { cron = "0 6 * * *", lookback_days = 0 }\n')
-    assert refused_cadences("vendor")["daily"].endswith("SOURCES__VENDOR__SCHEDULES__DAILY__LOOKBACK_DAYS")
+    assert refused_cadences("vendor")["daily"].endswith(
+        "SOURCES__VENDOR__SCHEDULES__DAILY__LOOKBACK_DAYS"
+    )
     monkeypatch.setenv("SOURCES__VENDOR__SCHEDULES__DAILY__LOOKBACK_DAYS", "3")
     assert cadences("vendor")["daily"].lookback_days == 3
 
@@ -429,29 +482,47 @@ def test_a_schedule_may_have_one_of_its_keys_in_the_environment(
 @pytest.mark.parametrize(
     ("file", "expected"),
     [
-        ("sources = 5\n", "sources in config.toml is a whole number, and has to be a table of keys"),
-        ("[sources]\nvendor = 'x'\n", "[sources] vendor in config.toml is text, and has to be a table of keys"),
-        ("[sources.vendor]\nclients = ['713']\n", "[sources.vendor] clients in config.toml is a list, and has"),
+        (
+            "sources = 5\n",
+            "sources in config.toml is a whole number, and has to be a table of keys",
+        ),
+        (
+            "[sources]\nvendor = 'x'\n",
+            "[sources] vendor in config.toml is text, and has to be a table of keys",
+        ),
+        (
+            "[sources.vendor]\nclients = ['713']\n",
+            "[sources.vendor] clients in config.toml is a list, and has",
+        ),
         (
             "[sources.vendor.clients]\n713 = 'x'\n",
-            "[sources.vendor.clients] 713 in config.toml is text, and has to be a table of keys: write them below "
-            "[sources.vendor.clients.713]",
+            (
+                "[sources.vendor.clients] 713 in config.toml is text, and has to be a table of"
+                " keys: write them below [sources.vendor.clients.713]"
+            ),
         ),
     ],
 )
-def test_a_section_that_is_no_table_is_told_as_what_it_is(project: Project, file: str, expected: str) -> None:
+def test_a_section_that_is_no_table_is_told_as_what_it_is(
+    project: Project, file: str, expected: str
+) -> None:
     project.write(file)
     assert refusal().startswith(f"client 713, source vendor: {expected}")
     assert expected in config.wrong_settings(Vendor, "vendor", "713")
 
 
 def test_a_wrong_default_is_told_with_its_own_section_file_and_variable(project: Project) -> None:
-    project.write("[sources.vendor]\ndays = 'many'\n", '[sources.vendor.clients.713]\napi_key = "a"\naccounts = 7\n')
-    assert refusal() == (
-        "client 713, source vendor: [sources.vendor.clients.713] accounts is not valid (it is a whole number, and has "
-        "to be a list), in secrets.toml; as an environment variable: SOURCES__VENDOR__CLIENTS__713__ACCOUNTS; "
-        "[sources.vendor] days is not valid (it is text, and has to be a whole number), in config.toml; as an "
-        "environment variable: SOURCES__VENDOR__DAYS"
+    project.write(
+        "[sources.vendor]\ndays = 'many'\n",
+        '[sources.vendor.clients.713]\napi_key = "a"\naccounts = 7\n',
+    )
+    assert (
+        refusal()
+        == "client 713, source vendor: [sources.vendor.clients.713] accounts is not valid (it is a"
+        " whole number, and has to be a list), in secrets.toml; as an environment variable:"
+        " SOURCES__VENDOR__CLIENTS__713__ACCOUNTS; [sources.vendor] days is not valid (it is"
+        " text, and has to be a whole number), in config.toml; as an environment variable:"
+        " SOURCES__VENDOR__DAYS"
     )
 
 
@@ -474,7 +545,11 @@ def test_files_may_begin_with_a_byte_order_mark_also_where_dlt_reads_them(
         assert context.providers["config.toml"].get_value("workers", int, "", "load")[0] == 3
 
 
-def test_a_project_folder_that_is_not_there_is_no_project_without_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_project_folder_that_is_not_there_is_no_project_without_clients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("SIGNALROOM_PROJECT_DIR", "/nowhere/at-all")
-    with pytest.raises(ConfigurationError, match="SIGNALROOM_PROJECT_DIR is /nowhere/at-all, which is no folder"):
+    with pytest.raises(
+        ConfigurationError, match="SIGNALROOM_PROJECT_DIR is /nowhere/at-all, which is no folder"
+    ):
         config.project_dir()

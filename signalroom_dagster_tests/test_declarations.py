@@ -38,7 +38,9 @@ def client_file(project: Project, client: str) -> Path:
 
 def write(project: Project, client: str, text: str, instead_of: str = "") -> None:
     file = client_file(project, client)
-    file.write_text(file.read_text().replace(instead_of, text) if instead_of else f"{file.read_text()}\n{text}")
+    file.write_text(
+        file.read_text().replace(instead_of, text) if instead_of else f"{file.read_text()}\n{text}"
+    )
 
 
 def subjects() -> list[tuple[str, str]]:
@@ -70,7 +72,11 @@ def test_a_planned_clients_mistake_costs_that_client_alone(
     write(agency, "cti", text, instead_of)
     assert subjects() == [("cti", subject)]
     assert [*subscribers()] == ["weekly"]
-    assert {spec.key.path[0] for asset in build_assets() for spec in asset.specs} >= {"s3_exports", "reports", "public"}
+    assert {spec.key.path[0] for asset in build_assets() for spec in asset.specs} >= {
+        "s3_exports",
+        "reports",
+        "public",
+    }
 
 
 def test_a_client_that_cannot_be_read_is_mended_without_a_restart(agency: Project) -> None:
@@ -103,14 +109,21 @@ def test_wrong_settings_of_one_client_are_told_and_the_other_keeps_its_tables(
 
 
 def test_what_a_client_has_not_configured_yet_is_no_mistake(agency: Project) -> None:
-    agency.register("cti", sources=["s3_exports", "everflow", "google_sheets", "affiliate_mapping"], status="planned")
+    agency.register(
+        "cti",
+        sources=["s3_exports", "everflow", "google_sheets", "affiliate_mapping"],
+        status="planned",
+    )
     assert subjects() == []
 
 
 def test_settings_that_a_source_cannot_make_tables_of_cost_their_client_alone(
     agency: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module, outline = catalog.source_module("s3_exports"), catalog.source_module("s3_exports").outline
+    module, outline = (
+        catalog.source_module("s3_exports"),
+        catalog.source_module("s3_exports").outline,
+    )
 
     def brittle(configured: Iterable[Any]) -> Any:
         known = list(configured)
@@ -123,7 +136,9 @@ def test_settings_that_a_source_cannot_make_tables_of_cost_their_client_alone(
     assert "orders_create" in catalog.table_facts("s3_exports")
 
 
-def test_a_planned_client_that_shares_a_prefix_does_not_stop_the_active_one(agency: Project) -> None:
+def test_a_planned_client_that_shares_a_prefix_does_not_stop_the_active_one(
+    agency: Project,
+) -> None:
     agency.configure("cti", BUCKET_URL=f"file://{agency.root}/buckets/713")
     assert catalog.settings_for("s3_exports", get_client("713"))
     assert subjects() == [("cti", "source s3_exports")]
@@ -136,7 +151,9 @@ def test_a_planned_client_that_shares_a_prefix_does_not_stop_the_active_one(agen
 
 def test_where_two_clients_sheets_differ_the_active_ones_kind_counts(project: Project) -> None:
     for client, kind, status in (("a_planned", "text", "planned"), ("b", "decimal", "active")):
-        project.add_api_client(client, "google_sheets", sheets=f'{{"spend": {{"columns": {{"cost": "{kind}"}}}}}}')
+        project.add_api_client(
+            client, "google_sheets", sheets=f'{{"spend": {{"columns": {{"cost": "{kind}"}}}}}}'
+        )
         project.register(client, sources=["google_sheets"], status=status)
     columns = catalog.outline("google_sheets").resources["spend"].compute_table_schema()["columns"]
     assert columns["cost"]["data_type"] == "decimal"
@@ -145,9 +162,15 @@ def test_where_two_clients_sheets_differ_the_active_ones_kind_counts(project: Pr
 @pytest.mark.parametrize(
     ("schema", "words"),
     [
-        ('table = "orders"\nabout = "x"\nkey = ["sku"]\n[columns]\nsku = "text"\n', "a model makes public.orders"),
+        (
+            'table = "orders"\nabout = "x"\nkey = ["sku"]\n[columns]\nsku = "text"\n',
+            "a model makes public.orders",
+        ),
         ("table = ", "prices.toml: not valid TOML"),
-        ('table = "prices"\nabout = "x"\nkey = ["sku"]\n[columns]\nsku = "money"\n', "prices.toml: columns.sku"),
+        (
+            'table = "prices"\nabout = "x"\nkey = ["sku"]\n[columns]\nsku = "money"\n',
+            "prices.toml: columns.sku",
+        ),
     ],
 )
 def test_a_clients_own_table_that_cannot_be_made_costs_that_client_alone(
@@ -165,8 +188,12 @@ def test_a_clients_own_table_that_cannot_be_made_costs_that_client_alone(
     build_assets()
 
 
-def test_a_settings_file_that_cannot_be_read_is_told_and_no_default_takes_its_place(agency: Project) -> None:
-    agency.set(SIGNALROOM_SECRETS_DIR=str(agency.root / "secrets"))  # another place: files are read once
+def test_a_settings_file_that_cannot_be_read_is_told_and_no_default_takes_its_place(
+    agency: Project,
+) -> None:
+    agency.set(
+        SIGNALROOM_SECRETS_DIR=str(agency.root / "secrets")
+    )  # another place: files are read once
     (agency.root / "secrets").mkdir()
     (agency.root / "secrets" / "secrets.toml").write_text('[sources.everflow]\napi_key = "hidden')
     assert [item.subject for item in set_aside()] == ["file secrets.toml"]
@@ -189,7 +216,10 @@ def test_a_contract_that_cannot_be_read_leaves_the_others(agency: Project) -> No
         ("def outline(:", "cannot be imported: SyntaxError"),
         ("Settings = 1", "does not offer outline, open_source, preview, probe"),
         (
-            "Settings = open_source = preview = probe = 1\ndef outline(configured): raise KeyError('x')",
+            (
+                "Settings = open_source = preview = probe = 1\ndef outline(configured): raise"
+                " KeyError('x')"
+            ),
             "cannot be imported: KeyError",
         ),
     ],
@@ -232,7 +262,10 @@ def add_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Mode
     ("sql", "words"),
     [
         ("SELECT _client_id,\n  a AS b c\nFROM public.orders", "line 2, column 10: "),
-        ("SELECT orders_id FROM public.orders", "no column _client_id: each row says by it whose it is"),
+        (
+            "SELECT orders_id FROM public.orders",
+            "no column _client_id: each row says by it whose it is",
+        ),
         ("SELECT _client_id, order_id\nFROM orders", "line 2: orders lacks its schema"),
         ("SELECT * FROM public.orders", "give every column a name"),
         ("DROP TABLE public.orders", "not a SELECT"),
@@ -243,7 +276,11 @@ def add_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Mode
 def test_a_model_that_cannot_be_read_is_left_out_with_those_that_read_it(
     agency: Project, add_models: Models, sql: str, words: str
 ) -> None:
-    add_models(broken=sql, above="SELECT _client_id, x AS y FROM public.broken", fine="SELECT _client_id FROM a.b")
+    add_models(
+        broken=sql,
+        above="SELECT _client_id, x AS y FROM public.broken",
+        fine="SELECT _client_id FROM a.b",
+    )
     known = {name: problem for (_, name), problem in refused_models().items()}
     assert words in known["broken"] and known["broken"].startswith("models/public/broken.sql")
     assert known["above"].startswith("models/public/above.sql: it reads ")
@@ -251,7 +288,9 @@ def test_a_model_that_cannot_be_read_is_left_out_with_those_that_read_it(
     assert subjects() == [("", "model public.above"), ("", "model public.broken")]
 
 
-def test_a_report_of_a_model_that_is_left_out_is_left_out(agency: Project, add_models: Models) -> None:
+def test_a_report_of_a_model_that_is_left_out_is_left_out(
+    agency: Project, add_models: Models
+) -> None:
     add_models(daily_performance="SELECT 1 AS date")
     assert [*subscribers()] == []
     [report] = [item for item in set_aside() if item.client]
@@ -289,11 +328,21 @@ def test_a_template_that_cannot_be_read_costs_its_own_reports(
     ("file", "text", "words"),
     [
         ("slack.j2", "a\n{{ rows | nosuch }}", "own/slack.j2, line 2: No filter named 'nosuch'"),
-        ("slack.j2", "a\nb\n{% for row in rows %}", "own/slack.j2, line 3: Unexpected end of template"),
-        ("query.sql", "SELECT date\nFROM everflow.daily_stats\nWHERE nosuch = 1", "line 3, column 7: "),
+        (
+            "slack.j2",
+            "a\nb\n{% for row in rows %}",
+            "own/slack.j2, line 3: Unexpected end of template",
+        ),
+        (
+            "query.sql",
+            "SELECT date\nFROM everflow.daily_stats\nWHERE nosuch = 1",
+            "line 3, column 7: ",
+        ),
     ],
 )
-def test_what_would_fail_in_a_run_is_found_without_one(agency: Project, file: str, text: str, words: str) -> None:
+def test_what_would_fail_in_a_run_is_found_without_one(
+    agency: Project, file: str, text: str, words: str
+) -> None:
     agency.add_api_client("shop", "everflow")
     folder = agency.root / "reports" / "own"
     folder.mkdir(parents=True)

@@ -24,7 +24,10 @@ DOCS = Path(__file__).parents[1] / "docs"
 def files_of(guide: str) -> dict[str, str]:
     """The files that a guide shows, by the name above each."""
     text = (DOCS / guide).read_text()
-    return {name: body for name, _, body in re.findall(r"`([\w./]+)`:\n\n(```|~~~)\w+\n(.*?)\n\2", text, re.DOTALL)}
+    return {
+        name: body
+        for name, _, body in re.findall(r"`([\w./]+)`:\n\n(```|~~~)\w+\n(.*?)\n\2", text, re.DOTALL)
+    }
 
 
 def imported(path: Path, name: str) -> ModuleType:

@@ -55,7 +55,9 @@ def test_a_burst_comes_at_once_and_the_rest_at_the_pace(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("per_minute", "burst"), [(20, 1), (20, 5), (20, 20), (60, 20), (1, 1)])
-def test_in_no_minute_are_there_more_than_allowed(clock: Clock, per_minute: int, burst: int) -> None:
+def test_in_no_minute_are_there_more_than_allowed(
+    clock: Clock, per_minute: int, burst: int
+) -> None:
     limit = Limit("a", per_minute, burst)
     moments = turns(limit, clock, per_minute * 3)
     clock.now += 600  # idle long enough for a new burst
@@ -85,7 +87,9 @@ def test_a_clock_that_was_set_back_costs_a_minute_at_most(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("stored", ["", "12", "nonsense"])
-def test_a_state_that_was_half_written_does_not_matter(clock: Clock, tmp_path: Path, stored: str) -> None:
+def test_a_state_that_was_half_written_does_not_matter(
+    clock: Clock, tmp_path: Path, stored: str
+) -> None:
     limit = Limit("a", 60)
     turns(limit, clock, 1)
     (tmp_path / "limits" / "a" / "next").write_text(stored)
@@ -129,7 +133,9 @@ def take_a_turn(work_dir: str, begun: Any, seconds: float) -> None:
         time.sleep(seconds)
 
 
-def test_processes_share_an_accounts_places_and_a_killed_one_gives_its_place_back(tmp_path: Path) -> None:
+def test_processes_share_an_accounts_places_and_a_killed_one_gives_its_place_back(
+    tmp_path: Path,
+) -> None:
     processes = multiprocessing.get_context("forkserver")
     holds, waits = processes.Event(), processes.Event()
     holder = processes.Process(target=take_a_turn, args=(str(tmp_path), holds, 60))

@@ -71,7 +71,9 @@ def test_a_snake_case_name_is_safe_in_sql_and_stays_as_it_is(name: str) -> None:
         ("x" * 60, "x" * 60),
     ],
 )
-def test_a_header_in_plain_words_is_the_column_that_it_always_was(header: str, expected: str) -> None:
+def test_a_header_in_plain_words_is_the_column_that_it_always_was(
+    header: str, expected: str
+) -> None:
     assert column_name(header) == expected
 
 
@@ -80,11 +82,16 @@ def test_a_header_in_plain_words_is_the_column_that_it_always_was(header: str, e
     [
         (("Discount ($)", "Discount (%)", "Discount (\u20ac)"), "discount_[0-9a-f]{8}"),
         (("Pr\u00e9nom", "Pr\u00eanom"), "prenom_[0-9a-f]{8}"),
-        (("\u0418\u043c\u044f", "\u4e2d\u6587", "\u0627\u0633\u0645", "\U0001f600", "---"), "column_[0-9a-f]{8}"),
+        (
+            ("\u0418\u043c\u044f", "\u4e2d\u6587", "\u0627\u0633\u0645", "\U0001f600", "---"),
+            "column_[0-9a-f]{8}",
+        ),
         (("x" * 61, "x" * 62), "x{54}_[0-9a-f]{8}"),
     ],
 )
-def test_headers_that_snake_case_takes_for_one_have_names_of_their_own(headers: Sequence[str], name: str) -> None:
+def test_headers_that_snake_case_takes_for_one_have_names_of_their_own(
+    headers: Sequence[str], name: str
+) -> None:
     names = {column_name(header) for header in headers}
     assert len(names) == len(headers)
     assert all(re.fullmatch(name, found) for found in names)
@@ -109,7 +116,9 @@ def test_a_name_that_several_headers_have_belongs_to_the_one_that_is_known_by_it
     for order in itertools.permutations(header):
         names = dict(zip(order, column_names(order, (), written), strict=True))
         assert len({*names.values()}) == len(header)
-        assert [text for text, name in names.items() if name == snake_case(text)] == ([winner] if winner else [])
+        assert [text for text, name in names.items() if name == snake_case(text)] == (
+            [winner] if winner else []
+        )
 
 
 def test_a_header_that_once_got_a_name_of_its_own_keeps_it() -> None:
@@ -131,13 +140,18 @@ def test_headers_of_one_text_have_one_name() -> None:
         (["ctid"], ["ctid_2"]),
     ],
 )
-def test_the_names_that_earlier_versions_gave_are_known(header: Sequence[str], expected: list[str]) -> None:
+def test_the_names_that_earlier_versions_gave_are_known(
+    header: Sequence[str], expected: list[str]
+) -> None:
     assert numbered_names(header) == expected
 
 
 @pytest.mark.parametrize("tag", [*TAGS, *(f" {name.upper()} " for name in TAGS)])
 def test_no_column_of_a_file_can_pass_for_one_of_our_tags(tag: str) -> None:
-    assert not {*column_names([tag, tag])} & {*TAGS, *(name for name in REJECT_COLUMNS if name.startswith("_"))}
+    assert not {*column_names([tag, tag])} & {
+        *TAGS,
+        *(name for name in REJECT_COLUMNS if name.startswith("_")),
+    }
 
 
 HEADER_CELLS = st.one_of(
@@ -148,7 +162,9 @@ HEADER_CELLS = st.one_of(
 
 @given(st.lists(HEADER_CELLS, max_size=30), st.randoms())
 @settings(max_examples=100, deadline=None)
-def test_a_columns_name_is_the_same_in_any_order_and_no_other_texts(header: list[str], chance: random.Random) -> None:
+def test_a_columns_name_is_the_same_in_any_order_and_no_other_texts(
+    header: list[str], chance: random.Random
+) -> None:
     names = dict(zip(header, column_names(header), strict=True))
     shuffled = chance.sample(header, len(header))
     assert column_names(shuffled) == [names[text] for text in shuffled]
@@ -162,7 +178,8 @@ def test_a_client_id_is_lower_case_letters_digits_and_single_underscores(client_
 
 
 @pytest.mark.parametrize(
-    "client_id", ["", "A", "_a", "a__b", "a-b", "a b", "a.b", "a/b", "../a", "a\n", "é", "a'", "a;", "\u0663"]
+    "client_id",
+    ["", "A", "_a", "a__b", "a-b", "a b", "a.b", "a/b", "../a", "a\n", "é", "a'", "a;", "\u0663"],
 )
 def test_nothing_else_is_a_client_id(client_id: str) -> None:
     assert not CLIENT_ID.match(client_id)

@@ -37,7 +37,9 @@ def leaks(text: str) -> list[str]:
     return [form for form in AS_WRITTEN if form in text]
 
 
-def test_every_secret_setting_is_closed_in_its_repr_and_known_from_the_moment_it_is_read(project: Project) -> None:
+def test_every_secret_setting_is_closed_in_its_repr_and_known_from_the_moment_it_is_read(
+    project: Project,
+) -> None:
     shown: list[str] = []
     for source in catalog.source_names():
         model = catalog.source_module(source).Settings
@@ -103,14 +105,25 @@ def test_a_line_of_production_is_one_json_object_with_what_it_is_about(
     log.info("after")
     first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
     assert first.pop("timestamp")
-    assert first == {"event": "asking with ***", "level": "warning", "logger": "signalroom_dagster.somewhere",
-                     "client": "713", "source": "everflow", "run_id": "r1", "header": "***", "rows": 3}  # fmt: skip
+    assert first == {
+        "event": "asking with ***",
+        "level": "warning",
+        "logger": "signalroom_dagster.somewhere",
+        "client": "713",
+        "source": "everflow",
+        "run_id": "r1",
+        "header": "***",
+        "rows": 3,
+    }
     assert "client" not in second
 
 
 @pytest.mark.parametrize("environment", ["dev", "production"])
 def test_what_a_failing_run_says_of_a_key_reaches_no_event_and_no_log(
-    project: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], environment: str
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    environment: str,
 ) -> None:
     project.add_api_client("713", "everflow", api_key=KEY)
     project.set(SIGNALROOM_ENV=environment)
@@ -124,7 +137,9 @@ def test_what_a_failing_run_says_of_a_key_reaches_no_event_and_no_log(
             raise ValueError(f"header {api_key}") from error
 
     monkeypatch.setattr(catalog.source_module("everflow"), "everflow", everflow)
-    python_logs = yaml.safe_load((Path(__file__).parent.parent / "dagster.yaml").read_text())["python_logs"]
+    python_logs = yaml.safe_load((Path(__file__).parent.parent / "dagster.yaml").read_text())[
+        "python_logs"
+    ]
     with dg.instance_for_test(overrides={"python_logs": python_logs}) as instance:
         defs = dg.Definitions(
             assets=[build_ingest_assets("everflow")],
@@ -132,7 +147,9 @@ def test_what_a_failing_run_says_of_a_key_reaches_no_event_and_no_log(
             executor=dg.in_process_executor,
         )
         job = defs.resolve_implicit_global_asset_job_def()
-        result = job.execute_in_process(instance=instance, partition_key="713", raise_on_error=False)
+        result = job.execute_in_process(
+            instance=instance, partition_key="713", raise_on_error=False
+        )
         events = "\n".join(serialize_value(entry) for entry in instance.all_logs(result.run_id))
         events += serialize_value(instance.get_run_by_id(result.run_id))
     said = capfd.readouterr().err
@@ -145,6 +162,12 @@ def test_what_a_failing_run_says_of_a_key_reaches_no_event_and_no_log(
         assert not [line for line in said.splitlines() if line.startswith("{")]
     else:
         lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
-        told: Mapping[str, Any] = next(line for line in lines if line["event"] == "opening with ***")
-        assert (told["client"], told["run_id"], told["step"]) == ("713", result.run_id, "load_everflow")
+        told: Mapping[str, Any] = next(
+            line for line in lines if line["event"] == "opening with ***"
+        )
+        assert (told["client"], told["run_id"], told["step"]) == (
+            "713",
+            result.run_id,
+            "load_everflow",
+        )
         assert any("header ***" in line.get("error", "") for line in lines)

@@ -1,11 +1,21 @@
-"""What is said of a value that does not fit: key, kind and what is accepted; pydantic's own words never."""
+"""What is said of a value that does not fit: key, kind and what is accepted; pydantic's own words
+never.
+"""
 
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
 from signalroom_dagster.refused_values import refused
 
@@ -58,8 +68,14 @@ class Everything(BaseModel):
         ({"plan": ["x"]}, "plan: it is a list, and has to be text or a table of keys"),
         ({"sheets": "x"}, "sheets: it is text, and has to be a table of keys"),
         ({"sheets": {"spend": {}}}, "sheets.spend.range: is missing"),
-        ({"sheets": {"a": {"range": "x", "kinds": {"Cost": "money"}}}}, "sheets.a.kinds.Cost: it has to be 'text' or"),
-        ({"sheets": {"a": {"rnge": "x", "range": "x"}}}, "sheets.a.rnge: there is no such key; did you mean range?"),
+        (
+            {"sheets": {"a": {"range": "x", "kinds": {"Cost": "money"}}}},
+            "sheets.a.kinds.Cost: it has to be 'text' or",
+        ),
+        (
+            {"sheets": {"a": {"rnge": "x", "range": "x"}}},
+            "sheets.a.rnge: there is no such key; did you mean range?",
+        ),
         ({"many": [{"range": "x"}, {}]}, "many, entry 2, range: is missing"),
         ({"token": "secret"}, "token: it has to have at least 16 characters"),
         ({"token": ["secret"]}, "token: it is a list, and has to be text"),
@@ -75,13 +91,20 @@ class Everything(BaseModel):
         ({"zone": "nowhere"}, "zone: not a time zone name"),
         ({"nothing": 1}, "nothing: there is no such key; there are: currency, days, first"),
         ("x", "it: it is text, and has to be a table of keys"),
-        ({"days": 0, "zone": 1}, "days: it has to be greater than 0; zone: it is a whole number, and has to be text"),
+        (
+            {"days": 0, "zone": 1},
+            "days: it has to be greater than 0; zone: it is a whole number, and has to be text",
+        ),
     ],
 )
-def test_a_refused_value_is_told_by_key_kind_and_what_is_accepted(written: Any, expected: str) -> None:
+def test_a_refused_value_is_told_by_key_kind_and_what_is_accepted(
+    written: Any, expected: str
+) -> None:
     said = _said(written)
     assert said.startswith(expected)
-    assert not any(word in said for word in ("Input", "should", "Value error", "constrained", "str]", "secret"))
+    assert not any(
+        word in said for word in ("Input", "should", "Value error", "constrained", "str]", "secret")
+    )
 
 
 def _said(written: Any) -> str:

@@ -48,7 +48,11 @@ def unwritable() -> list[Diagnosis]:
 
 @pytest.mark.slow
 def test_dump_globals_roles_restore_roles_load(
-    project: Project, postgres_url: str, postgres_server: PostgresServer, another_server: PostgresServer, tmp_path: Path
+    project: Project,
+    postgres_url: str,
+    postgres_server: PostgresServer,
+    another_server: PostgresServer,
+    tmp_path: Path,
 ) -> None:
     bucket = project.add_client("713")
     write_export(bucket / "orders-create/one.csv", orders([1, 2]))
@@ -61,16 +65,33 @@ def test_dump_globals_roles_restore_roles_load(
     dump, logins = tmp_path / "warehouse.dump", tmp_path / "globals.sql"
     run = [postgres_server.program("pg_dump"), "-Fc", "-f", dump, postgres_url]
     subprocess.run(run, check=True)
-    every = [postgres_server.program("pg_dumpall"), "--globals-only", "-f", logins, "-d", postgres_url]
+    every = [
+        postgres_server.program("pg_dumpall"),
+        "--globals-only",
+        "-f",
+        logins,
+        "-d",
+        postgres_url,
+    ]
     subprocess.run(every, check=True)
 
     restored = another_server.create_database("restored")
     with logins.open() as script:
         subprocess.run(
-            [another_server.program("psql"), "-q", restored], stdin=script, stderr=subprocess.DEVNULL, check=True
+            [another_server.program("psql"), "-q", restored],
+            stdin=script,
+            stderr=subprocess.DEVNULL,
+            check=True,
         )
     administer(restored, roles)
-    back = [another_server.program("pg_restore"), "--no-owner", "--exit-on-error", "-d", restored, dump]
+    back = [
+        another_server.program("pg_restore"),
+        "--no-owner",
+        "--exit-on-error",
+        "-d",
+        restored,
+        dump,
+    ]
     subprocess.run(back, check=True)
     as_loader(project, restored)
     assert {each.subject for each in unwritable()} == {"schema s3_exports"}

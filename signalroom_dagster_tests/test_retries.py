@@ -15,7 +15,11 @@ from psycopg2 import DatabaseError
 from signalroom_dagster import retries
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.retries import ATTEMPTS, decide, repeated, root_error
-from signalroom_dagster.warehouse.errors import DestinationLostError, DestinationUnreachableError, LoadError
+from signalroom_dagster.warehouse.errors import (
+    DestinationLostError,
+    DestinationUnreachableError,
+    LoadError,
+)
 
 
 def answered(status: int, headers: Mapping[str, str] | None = None) -> Exception:
@@ -37,7 +41,14 @@ def in_dlt(cause: BaseException) -> Exception:
 
 
 def test_waits_double_from_one_second_and_end_after_five_attempts() -> None:
-    assert [decide(TimeoutError(), attempt).wait for attempt in range(1, 7)] == [1, 2, 4, 8, None, None]
+    assert [decide(TimeoutError(), attempt).wait for attempt in range(1, 7)] == [
+        1,
+        2,
+        4,
+        8,
+        None,
+        None,
+    ]
     assert ATTEMPTS == 5
 
 
@@ -115,7 +126,9 @@ def test_an_error_of_botocore_counts_by_its_status() -> None:
     assert decide(error, 1).wait is None
 
 
-def test_what_is_tried_again_is_named_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_tried_again_is_named_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     waits: list[float] = []
     monkeypatch.setattr(retries, "time", SimpleNamespace(sleep=waits.append))
     errors = [LoadError("client 713, model public.orders: in use"), LoadError("in use")]

@@ -1,9 +1,10 @@
-"""Incidents: what is broken now, since when, how often it was seen, and how much of that has been told.
+"""Incidents: what is broken now, since when, how often it was seen, and how much of that has been
+told.
 
-Kept in a SQLite file of its own (`<DAGSTER_HOME>/incidents.sqlite`): not in the warehouse, which may be what is down,
-and not in the event log, which a plain command-line run does not share. Every process of the machine writes it; each
-change is one transaction, so of many that see the same failure exactly one opens the incident. A damaged file is set
-aside, and begun anew.
+Kept in a SQLite file of its own (`<DAGSTER_HOME>/incidents.sqlite`): not in the warehouse, which
+may be what is down, and not in the event log, which a plain command-line run does not share. Every
+process of the machine writes it; each change is one transaction, so of many that see the same
+failure exactly one opens the incident. A damaged file is set aside, and begun anew.
 """
 
 import functools
@@ -24,7 +25,18 @@ log = logging.getLogger(__name__)
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
-Kind = Literal["source", "table", "report", "check", "step", "tick", "stale", "warehouse", "consumer", "definition"]
+Kind = Literal[
+    "source",
+    "table",
+    "report",
+    "check",
+    "step",
+    "tick",
+    "stale",
+    "warehouse",
+    "consumer",
+    "definition",
+]
 
 FIRST_SUMMARY_SECONDS = 30 * 60.0
 LONGEST_SUMMARY_SECONDS = 24 * 3_600.0
@@ -53,7 +65,8 @@ CREATE TABLE IF NOT EXISTS incidents (
     claimed_until REAL NOT NULL DEFAULT 0,
     in_doubt INTEGER NOT NULL DEFAULT 0
 );
-CREATE UNIQUE INDEX IF NOT EXISTS one_open ON incidents (kind, subject, client, error) WHERE closed_at IS NULL;
+CREATE UNIQUE INDEX IF NOT EXISTS one_open ON incidents (kind, subject, client, error) WHERE
+closed_at IS NULL;
 CREATE TABLE IF NOT EXISTS noted (
     run TEXT NOT NULL,
     kind TEXT NOT NULL,
@@ -64,16 +77,18 @@ CREATE TABLE IF NOT EXISTS noted (
 ) WITHOUT ROWID;
 """)
 _COLUMNS = (
-    "id, kind, subject, client, error, said, attempts, run, touched, failures, opened_at, last_at, closed_at, told, "
-    "in_doubt"
+    "id, kind, subject, client, error, said, attempts, run, touched, failures, opened_at, last_at,"
+    " closed_at, told, in_doubt"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """One failure. `run` is the Dagster run, or whatever else it is counted by; `said` is safe to be shown to anybody.
+    """One failure. `run` is the Dagster run, or whatever else it is counted by; `said` is safe to
+    be shown to anybody.
 
-    `client` is empty for what is not one client's; `touches` says whom it hits then, as (client, subject).
+    `client` is empty for what is not one client's; `touches` says whom it hits then, as (client,
+    subject).
     """
 
     kind: Kind
@@ -88,9 +103,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """Failures of one kind, from the first to the recovery; times are epoch seconds, the details are the latest's.
+    """Failures of one kind, from the first to the recovery; times are epoch seconds, the details
+    are the latest's.
 
-    `told` is the number of failures that messages have covered, `in_doubt` whether the next one may be out already.
+    `told` is the number of failures that messages have covered, `in_doubt` whether the next one may
+    be out already.
     """
 
     id: int
@@ -111,7 +128,9 @@ class Incident:
 
 
 class NotBookedError(Exception):
-    """The file of incidents cannot be used now: its disk is full or not writable, or others hold it for too long."""
+    """The file of incidents cannot be used now: its disk is full or not writable, or others hold it
+    for too long.
+    """
 
 
 def _on_a_sound_file(
@@ -120,7 +139,9 @@ def _on_a_sound_file(
     """Set a damaged file aside and begin anew. Raises NotBookedError where there can be none."""
 
     @functools.wraps(method)
-    def whole(self: "Incidents", /, *arguments: Parameters.args, **named: Parameters.kwargs) -> Result:
+    def whole(
+        self: "Incidents", /, *arguments: Parameters.args, **named: Parameters.kwargs
+    ) -> Result:
         try:
             try:
                 return method(self, *arguments, **named)
@@ -130,7 +151,9 @@ def _on_a_sound_file(
                 self.set_aside()
                 return method(self, *arguments, **named)
         except (sqlite3.Error, OSError) as error:
-            raise NotBookedError(f"the file of incidents cannot be used ({type(error).__name__}: {error})") from None
+            raise NotBookedError(
+                f"the file of incidents cannot be used ({type(error).__name__}: {error})"
+            ) from None
 
     return whole
 
@@ -144,44 +167,66 @@ class Incidents:
 
     @_on_a_sound_file
     def note(self, failure: Failure) -> bool:
-        """Count a failure, opening an incident when it is the first of its kind; False when the run was counted."""
+        """Count a failure, opening an incident when it is the first of its kind; False when the run
+        was counted.
+        """
         now = self._clock()
         key = (failure.kind, failure.subject, failure.client)
         with self._changing() as change:
             change("DELETE FROM noted WHERE at < ?", now - KEPT_SECONDS)
             change("DELETE FROM incidents WHERE closed_at < ?", now - KEPT_SECONDS)
-            if not change("INSERT OR IGNORE INTO noted VALUES (?, ?, ?, ?, ?)", failure.run, *key, now).rowcount:
+            if not change(
+                "INSERT OR IGNORE INTO noted VALUES (?, ?, ?, ?, ?)", failure.run, *key, now
+            ).rowcount:
                 return False
-            sql = "SELECT id, touched FROM incidents WHERE (kind, subject, client, error) = (?, ?, ?, ?)"
+            sql = (
+                "SELECT id, touched FROM incidents WHERE (kind, subject, client, error) = (?, ?,"
+                " ?, ?)"
+            )
             found = change(sql + " AND closed_at IS NULL", *key, failure.error).fetchone()
             touched = _touched(json.loads(found[1] or "[]") if found else [], failure)
             details = (failure.said, failure.attempts, failure.run, touched, now)
             if found:
                 change(
-                    "UPDATE incidents SET failures = failures + 1, said = ?, attempts = ?, run = ?, touched = ?, "
-                    "last_at = ? WHERE id = ?",
+                    "UPDATE incidents SET failures = failures + 1, said = ?, attempts = ?, run = ?,"
+                    " touched = ?, last_at = ? WHERE id = ?",
                     *details,
                     found[0],
                 )
             else:
                 change(
-                    "INSERT INTO incidents (kind, subject, client, error, said, attempts, run, touched, last_at, "
-                    "opened_at, tell_at, failures, pause) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)",
-                    *key, failure.error, *details, now, now, FIRST_SUMMARY_SECONDS,
-                )  # fmt: skip
+                    "INSERT INTO incidents (kind, subject, client, error, said, attempts, run,"
+                    " touched, last_at, opened_at, tell_at, failures, pause) VALUES (?, ?, ?, ?, ?,"
+                    " ?, ?, ?, ?, ?, ?, 1, ?)",
+                    *key,
+                    failure.error,
+                    *details,
+                    now,
+                    now,
+                    FIRST_SUMMARY_SECONDS,
+                )
         return True
 
     @_on_a_sound_file
     def recovered(self, kind: Kind, subject: str, client: str, *, announce: bool = True) -> int:
-        """Close what is open of this; the number of incidents. Costs one look when nothing is open."""
-        if not any((each.kind, each.subject, each.client) == (kind, subject, client) for each in self.open()):
+        """Close what is open of this; the number of incidents. Costs one look when nothing is
+        open.
+        """
+        if not any(
+            (each.kind, each.subject, each.client) == (kind, subject, client)
+            for each in self.open()
+        ):
             return 0
         with self._changing() as change:
             return change(
                 "UPDATE incidents SET closed_at = ?, tell_at = ? "
                 "WHERE (kind, subject, client) = (?, ?, ?) AND closed_at IS NULL",
-                self._clock(), self._clock() if announce else None, kind, subject, client,
-            ).rowcount  # fmt: skip
+                self._clock(),
+                self._clock() if announce else None,
+                kind,
+                subject,
+                client,
+            ).rowcount
 
     @_on_a_sound_file
     def open(self) -> list[Incident]:
@@ -189,14 +234,18 @@ class Incidents:
         if not self._path.exists():
             return []
         with self._changing() as change:
-            rows = change(f"SELECT {_COLUMNS} FROM incidents WHERE closed_at IS NULL ORDER BY opened_at")
+            rows = change(
+                f"SELECT {_COLUMNS} FROM incidents WHERE closed_at IS NULL ORDER BY opened_at"
+            )
             return [_incident(row) for row in rows]
 
     @_on_a_sound_file
     def claim(self) -> Incident | None:
-        """An incident that something is to be told of, kept from other processes until it is settled or released.
+        """An incident that something is to be told of, kept from other processes until it is
+        settled or released.
 
-        It stays in doubt until then: whoever claims it after a crash has to look whether the message is out.
+        It stays in doubt until then: whoever claims it after a crash has to look whether the
+        message is out.
         """
         if not self._path.exists():
             return None
@@ -209,19 +258,31 @@ class Incidents:
                 now,
             ).fetchone()
             if row:
-                change("UPDATE incidents SET claimed_until = ?, in_doubt = 1 WHERE id = ?", now + CLAIM_SECONDS, row[0])
+                change(
+                    "UPDATE incidents SET claimed_until = ?, in_doubt = 1 WHERE id = ?",
+                    now + CLAIM_SECONDS,
+                    row[0],
+                )
         return _incident(row) if row else None
 
     @_on_a_sound_file
     def settle(self, incident: Incident) -> None:
-        """It is told as it was claimed; repeats are summed up after a pause that doubles each time."""
+        """It is told as it was claimed; repeats are summed up after a pause that doubles each
+        time.
+        """
         now = self._clock()
         with self._changing() as change:
             change(
-                "UPDATE incidents SET told = ?, in_doubt = 0, claimed_until = 0, pause = min(pause * 2, ?), "
-                "tell_at = CASE WHEN ? THEN NULL WHEN closed_at IS NOT NULL THEN ? ELSE ? + pause END WHERE id = ?",
-                incident.failures, LONGEST_SUMMARY_SECONDS, incident.closed_at is not None, now, now, incident.id,
-            )  # fmt: skip
+                "UPDATE incidents SET told = ?, in_doubt = 0, claimed_until = 0, pause = min(pause"
+                " * 2, ?), tell_at = CASE WHEN ? THEN NULL WHEN closed_at IS NOT NULL THEN ? ELSE ?"
+                " + pause END WHERE id = ?",
+                incident.failures,
+                LONGEST_SUMMARY_SECONDS,
+                incident.closed_at is not None,
+                now,
+                now,
+                incident.id,
+            )
 
     @_on_a_sound_file
     def release(self, incident: Incident, seconds: float, *, in_doubt: bool = False) -> None:
@@ -229,11 +290,15 @@ class Incidents:
         with self._changing() as change:
             change(
                 "UPDATE incidents SET claimed_until = ?, in_doubt = ? WHERE id = ?",
-                self._clock() + seconds, in_doubt, incident.id,
-            )  # fmt: skip
+                self._clock() + seconds,
+                in_doubt,
+                incident.id,
+            )
 
     def set_aside(self) -> None:
-        """Keep what is left of a damaged file beside a new one, unless somebody has; what was open is told again."""
+        """Keep what is left of a damaged file beside a new one, unless somebody has; what was open
+        is told again.
+        """
         if self._is_sound():
             return
         aside = self._path.with_name(f"{self._path.name}.damaged-{self._clock():.0f}")
@@ -276,6 +341,8 @@ def _touched(known: Iterable[Any], failure: Failure) -> str:
 
 def _incident(row: tuple[Any, ...]) -> Incident:
     found: dict[str, Any] = dict(zip(_COLUMNS.split(", "), row, strict=True))
-    found["touched"] = tuple((client, subject) for client, subject in json.loads(found["touched"] or "[]"))
+    found["touched"] = tuple(
+        (client, subject) for client, subject in json.loads(found["touched"] or "[]")
+    )
     found["in_doubt"] = bool(found["in_doubt"])
     return Incident(**found)

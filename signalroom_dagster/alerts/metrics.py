@@ -1,4 +1,5 @@
-"""How every client's sources stand, as Prometheus' metrics: rows, age, open incidents, and what runs took.
+"""How every client's sources stand, as Prometheus' metrics: rows, age, open incidents, and what
+runs took.
 
 Labels are clients and sources: few, and nobody's data. https://prometheus.io/docs/practices/naming/
 """
@@ -47,9 +48,15 @@ def _of_sources() -> Iterator[Metric]:
         return
     yield GaugeMetricFamily("signalroom_warehouse_up", "Whether the warehouse answers.", 1)
     rows = GaugeMetricFamily("signalroom_source_rows", "Rows read, in all.", labels=BY_SOURCE)
-    loaded = GaugeMetricFamily("signalroom_source_last_load_seconds", "When it was last loaded.", labels=BY_SOURCE)
-    age = GaugeMetricFamily("signalroom_source_lag_seconds", "Age of the oldest table's data.", labels=BY_SOURCE)
-    stale = GaugeMetricFamily("signalroom_source_stale", "Whether that is more than fresh_within.", labels=BY_SOURCE)
+    loaded = GaugeMetricFamily(
+        "signalroom_source_last_load_seconds", "When it was last loaded.", labels=BY_SOURCE
+    )
+    age = GaugeMetricFamily(
+        "signalroom_source_lag_seconds", "Age of the oldest table's data.", labels=BY_SOURCE
+    )
+    stale = GaugeMetricFamily(
+        "signalroom_source_stale", "Whether that is more than fresh_within.", labels=BY_SOURCE
+    )
     now = datetime.now(UTC)
     for item in found:
         labels = _labels(item)
@@ -69,7 +76,9 @@ def _labels(item: Standing) -> Sequence[str]:
 def _of_incidents() -> Iterator[Metric]:
     """What is broken; `subject` is a source, a table, a report or a check."""
     labels = ("client", "kind", "subject")
-    failures = GaugeMetricFamily("signalroom_open_incident_failures", "Failures of open incidents.", labels=labels)
+    failures = GaugeMetricFamily(
+        "signalroom_open_incident_failures", "Failures of open incidents.", labels=labels
+    )
     for incident in telling.open_incidents():
         failures.add_metric((incident.client, incident.kind, incident.subject), incident.failures)
     yield failures
@@ -87,9 +96,13 @@ def _of_runs() -> Iterator[Metric]:
 
 
 def _of_finished(runs: Iterable[FinishedRun]) -> Iterator[Metric]:
-    """Of the latest runs, newest first: how long each job's last one took, and how many ended how."""
+    """Of the latest runs, newest first: how long each job's last one took, and how many ended
+    how.
+    """
     labels = ("client", "job")
-    seconds = GaugeMetricFamily("signalroom_last_run_seconds", "How long the last run took.", labels=labels)
+    seconds = GaugeMetricFamily(
+        "signalroom_last_run_seconds", "How long the last run took.", labels=labels
+    )
     ended = GaugeMetricFamily(
         "signalroom_recent_runs", "The latest runs by how they ended.", labels=(*labels, "status")
     )

@@ -1,7 +1,9 @@
-"""Who is told, and when: failures in, at most one message per incident out, then a summary, then the recovery.
+"""Who is told, and when: failures in, at most one message per incident out, then a summary, then
+the recovery.
 
-An alert is rather sent twice than never: one whose outcome is unknown is looked up, and sent again when it is not found
-or cannot be looked up; one that cannot be booked, because the state disk is full, is sent all the same, and says so.
+An alert is rather sent twice than never: one whose outcome is unknown is looked up, and sent again
+when it is not found or cannot be looked up; one that cannot be booked, because the state disk is
+full, is sent all the same, and says so.
 """
 
 import logging
@@ -18,7 +20,13 @@ from signalroom_dagster.alerts.incidents import (
     Kind,
     NotBookedError,
 )
-from signalroom_dagster.alerts.wording import body, delivery_subject, headline, moment, report_subject
+from signalroom_dagster.alerts.wording import (
+    body,
+    delivery_subject,
+    headline,
+    moment,
+    report_subject,
+)
 from signalroom_dagster.config import state_dir
 from signalroom_dagster.notifications.delivery import look_up, send
 from signalroom_dagster.notifications.message import (
@@ -37,10 +45,15 @@ AGAIN_SECONDS = 60.0
 REFUSED_SECONDS = 15 * 60.0
 MOST_AT_ONCE = 20
 LONGEST_WORDS = 400
-UNBOOKED = "This alert could not be booked: is the disk of DAGSTER_HOME full? Until that is mended, it may come again."
+UNBOOKED = (
+    "This alert could not be booked: is the disk of DAGSTER_HOME full? Until that is mended, it may"
+    " come again."
+)
 _unbooked: dict[tuple[str, str, str], float] = {}
 """When this process last told of what it could not book: all that is left of an incident then."""
-WAREHOUSE_ERRORS = frozenset({"DestinationUnreachableError", "DestinationLostError", "WarehouseBusyError"})
+WAREHOUSE_ERRORS = frozenset(
+    {"DestinationUnreachableError", "DestinationLostError", "WarehouseBusyError"}
+)
 
 
 def incidents() -> Incidents:
@@ -58,7 +71,9 @@ def open_incidents() -> Sequence[Incident]:
 
 
 def failed(failure: Failure) -> None:
-    """Count a failure and tell what is to be told. One warehouse that is down is one incident, whoever notices it."""
+    """Count a failure and tell what is to be told. One warehouse that is down is one incident,
+    whoever notices it.
+    """
     safe = _as_told(failure)
     try:
         incidents().note(safe)
@@ -70,7 +85,9 @@ def failed(failure: Failure) -> None:
 
 
 def recovered(kind: Kind, subject: str, client: str, *, announce: bool = True) -> None:
-    """Something worked: announce it when it was broken. Whatever was loaded or made needed the warehouse, too."""
+    """Something worked: announce it when it was broken. Whatever was loaded or made needed the
+    warehouse, too.
+    """
     _unbooked.pop((kind, subject, client), None)
     kept = incidents()
     try:
@@ -85,13 +102,17 @@ def recovered(kind: Kind, subject: str, client: str, *, announce: bool = True) -
 
 
 def report_delivered(name: str, day: date, client: str) -> None:
-    """One day's report is with everybody that gets it: what was wrong with it is over, with other days' it is not."""
+    """One day's report is with everybody that gets it: what was wrong with it is over, with other
+    days' it is not.
+    """
     recovered("report", report_subject(name, day), client)
     recovered("check", delivery_subject(name, day), client)
 
 
 def tell() -> int:
-    """Send whatever is due now; the number of messages. Never raises for a provider: what is not sent stays due."""
+    """Send whatever is due now; the number of messages. Never raises for a provider: what is not
+    sent stays due.
+    """
     kept = incidents()
     sent = 0
     try:
@@ -110,16 +131,38 @@ def _tell_unbooked(failure: Failure) -> None:
     if now - _unbooked.get(about, 0.0) < FIRST_SUMMARY_SECONDS:
         return
     incident = Incident(
-        id=0, kind=failure.kind, subject=failure.subject, client=failure.client, error=failure.error, said=failure.said,
-        attempts=failure.attempts, run=failure.run, touched=(failure.touches,) if failure.touches else (), failures=1,
-        opened_at=now, last_at=now, closed_at=None, told=0, in_doubt=False,
-    )  # fmt: skip
+        id=0,
+        kind=failure.kind,
+        subject=failure.subject,
+        client=failure.client,
+        error=failure.error,
+        said=failure.said,
+        attempts=failure.attempts,
+        run=failure.run,
+        touched=(failure.touches,) if failure.touches else (),
+        failures=1,
+        opened_at=now,
+        last_at=now,
+        closed_at=None,
+        told=0,
+        in_doubt=False,
+    )
     text = f"{body(incident)}\n{UNBOOKED}"
     try:
         send(_message(headline(incident), text, f"unbooked/{failure.run}/{'/'.join(about)}"))
         _unbooked[about] = now
-    except (NotConfiguredError, PermanentDeliveryError, RetryableDeliveryError, UnknownOutcomeError) as error:
-        log.error("an alert on %s %s was neither booked nor sent: %s", failure.subject, failure.client, error)
+    except (
+        NotConfiguredError,
+        PermanentDeliveryError,
+        RetryableDeliveryError,
+        UnknownOutcomeError,
+    ) as error:
+        log.error(
+            "an alert on %s %s was neither booked nor sent: %s",
+            failure.subject,
+            failure.client,
+            error,
+        )
 
 
 def loaded(source: str, client: str, rows: int, run: str) -> None:
@@ -128,7 +171,12 @@ def loaded(source: str, client: str, rows: int, run: str) -> None:
         return
     try:
         send(_message("", f"{source} {client}: {rows:,} rows", f"loaded/{run}/{source}/{client}"))
-    except (NotConfiguredError, PermanentDeliveryError, RetryableDeliveryError, UnknownOutcomeError) as error:
+    except (
+        NotConfiguredError,
+        PermanentDeliveryError,
+        RetryableDeliveryError,
+        UnknownOutcomeError,
+    ) as error:
         log.warning("a notice of success was not sent: %s", error)
 
 
@@ -155,7 +203,9 @@ def _told(kept: Incidents, incident: Incident) -> bool:
 
 
 def _key(incident: Incident) -> str:
-    """The same for a message that is tried again, also when more failures have come in meanwhile."""
+    """The same for a message that is tried again, also when more failures have come in
+    meanwhile.
+    """
     return f"incident/{incident.id}-{incident.opened_at:.0f}/{moment(incident)}/{incident.told}"
 
 

@@ -1,6 +1,8 @@
-"""What a message about an incident says: what broke, whom it touches, where to look, and the one command to run.
+"""What a message about an incident says: what broke, whom it touches, where to look, and the one
+command to run.
 
-Nothing but names, counts and what our own errors say: these hold no secret and no person's data by their making.
+Nothing but names, counts and what our own errors say: these hold no secret and no person's data by
+their making.
 """
 
 import functools
@@ -33,7 +35,10 @@ HEADLINES: Mapping[Kind, tuple[str, str]] = {
     "consumer": ("Events are not analysed", "Events are analysed again"),
     "definition": ("{subject} is set aside", "{subject} is read again"),
 }
-_MATERIALIZE = "dagster asset materialize -m signalroom_dagster.definitions --select {table} --partition {client}"
+_MATERIALIZE = (
+    "dagster asset materialize -m signalroom_dagster.definitions --select {table} --partition"
+    " {client}"
+)
 COMMANDS: Mapping[Kind, str] = {
     "source": "signalroom run {subject} --client {client}",
     "table": _MATERIALIZE,
@@ -64,7 +69,9 @@ def delivery_subject(name: str, day: date) -> str:
 
 def moment(incident: Incident) -> Moment:
     """Which of its messages is due."""
-    return "recovered" if incident.closed_at is not None else "repeated" if incident.told else "opened"
+    return (
+        "recovered" if incident.closed_at is not None else "repeated" if incident.told else "opened"
+    )
 
 
 def headline(incident: Incident) -> str:
@@ -86,8 +93,16 @@ def body(incident: Incident) -> str:
             opened=_clock(incident.opened_at, zone),
             last=_clock(incident.last_at, zone),
             closed=_clock(incident.closed_at, zone) if incident.closed_at is not None else "",
-            touched=_listed([f"{client} {subject}" for client, subject in incident.touched if not incident.client]),
-            reports=_listed(sorted({name for client in clients for name in _reports(incident, client)})),
+            touched=_listed(
+                [
+                    f"{client} {subject}"
+                    for client, subject in incident.touched
+                    if not incident.client
+                ]
+            ),
+            reports=_listed(
+                sorted({name for client in clients for name in _reports(incident, client)})
+            ),
             link=f"{ui_url()}/runs/{incident.run}" if RUN_ID.match(incident.run) else "",
             command=command(incident),
         )
@@ -122,7 +137,9 @@ def _clients(incident: Incident) -> list[Client]:
 
 
 def _reports(incident: Incident, client: Client) -> Collection[str]:
-    """The reports of a client that are made from what is broken; all of them where that cannot be told."""
+    """The reports of a client that are made from what is broken; all of them where that cannot be
+    told.
+    """
     from signalroom_dagster.modeling.sql import behind
     from signalroom_dagster.registry import catalog
     from signalroom_dagster.reports.subscriptions import subscriptions
@@ -139,7 +156,9 @@ def _reports(incident: Incident, client: Client) -> Collection[str]:
             broken = {(schema, table)}
         else:
             return [str(report.get("name")) for report in client.reports]
-        made = {item.name: behind(get_template(item.template).reads) for item in subscriptions(client)}
+        made = {
+            item.name: behind(get_template(item.template).reads) for item in subscriptions(client)
+        }
     except ConfigurationError:
         return [str(report.get("name")) for report in client.reports]
     return [name for name, tables in made.items() if not broken.isdisjoint(tables)]

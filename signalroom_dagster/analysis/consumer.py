@@ -1,8 +1,8 @@
 """The loop around `drain_once`, for a resident run and for a process of its own.
 
-It claims nothing between two rounds, so it may be killed or told to stop at any moment. The lease is a row with an
-expiry: it says that somebody consumes, and keeps a second resident run from starting. More consumers do no harm, since
-no job can be claimed twice.
+It claims nothing between two rounds, so it may be killed or told to stop at any moment. The lease
+is a row with an expiry: it says that somebody consumes, and keeps a second resident run from
+starting. More consumers do no harm, since no job can be claimed twice.
 """
 
 import logging
@@ -17,7 +17,11 @@ from signalroom_dagster.analysis.health import named
 from signalroom_dagster.analysis.publishing import create_table_of_results, is_direct, publish_all
 from signalroom_dagster.analysis.store import opened_store
 from signalroom_dagster.events.stores.contract import Incomplete, Store, StoreError
-from signalroom_dagster.warehouse.errors import DestinationUnreachableError, LoadError, WarehouseBusyError
+from signalroom_dagster.warehouse.errors import (
+    DestinationUnreachableError,
+    LoadError,
+    WarehouseBusyError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +37,9 @@ SHORTEST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 0.4
 LONGEST_OUTAGE_SECONDS = 15 * 60.0
 LONGEST_OUTAGE_PAUSE_SECONDS = 5.0
-"""Below the lease, and short enough for a result to be there within seconds after the store is back."""
+"""Below the lease, and short enough for a result to be there within seconds after the store is
+back.
+"""
 
 Report = Callable[[Mapping[str, Counts]], None]
 
@@ -55,7 +61,9 @@ class Rhythm:
 
 
 class Consumer:
-    """One consumer of a store; `report` is given what came of each tenant's jobs, every minute at most."""
+    """One consumer of a store; `report` is given what came of each tenant's jobs, every minute at
+    most.
+    """
 
     def __init__(self, store: Store, holder: str, report: Report) -> None:
         self.store = store
@@ -77,7 +85,9 @@ class Consumer:
         )
 
     def wait_for_lease(self, seconds: float) -> bool:
-        """Take the lease, waiting for whoever holds it; False when it is not to be had in that time."""
+        """Take the lease, waiting for whoever holds it; False when it is not to be had in that
+        time.
+        """
         give_up = time.monotonic() + seconds
         while not self._take_lease():
             if time.monotonic() > give_up or self.stop.wait(LONGEST_PAUSE_SECONDS):
@@ -87,8 +97,9 @@ class Consumer:
     def run(self, seconds: float | None = None, *, resident: bool) -> str:
         """Consume for so long, or until told to stop; why it ended.
 
-        A resident one ends as soon as another one holds the lease. Raises StoreError when the store cannot be used for
-        a quarter of an hour; DestinationUnreachableError or LoadError when results cannot be published for as long.
+        A resident one ends as soon as another one holds the lease. Raises StoreError when the store
+        cannot be used for a quarter of an hour; DestinationUnreachableError or LoadError when
+        results cannot be published for as long.
         """
         ends = time.monotonic() + seconds if seconds is not None else None
         lease, outage = Rhythm(RENEW_SECONDS), Outage()
@@ -102,7 +113,9 @@ class Consumer:
                         return "another consumer has taken over"
                     found = self._round()
                 except StoreError as error:
-                    self._careful = 0  # it is the store's fault, not the job's, and this process lives
+                    self._careful = (
+                        0  # it is the store's fault, not the job's, and this process lives
+                    )
                     self.stop.wait(outage.pause(error))
                     continue
                 outage.over()
@@ -118,12 +131,16 @@ class Consumer:
         return self._holds or self._take_lease()
 
     def _take_lease(self) -> bool:
-        """A lease that was not given back is of one that died, perhaps of a job: the jobs that it may have held are
-        taken one at a time, each attempt on record before it is made."""
+        """A lease that was not given back is of one that died, perhaps of a job: the jobs that it
+        may have held are taken one at a time, each attempt on record before it is made.
+        """
         left = self.store.leased(LEASE)
         self._holds = self.store.lease(LEASE, self.holder, LEASE_SECONDS)
         if self._holds and left:
-            log.warning("the consumer %s ended without giving its lease back: jobs are taken singly", left.holder)
+            log.warning(
+                "the consumer %s ended without giving its lease back: jobs are taken singly",
+                left.holder,
+            )
             self._careful = BATCH
         return self._holds
 
@@ -161,7 +178,9 @@ class Consumer:
         expired, self._expired = self._expired, []
         for tenant in sorted({job.tenant_id for job in expired}):
             own = [job for job in expired if job.tenant_id == tenant]
-            log.warning("tenant %s: %d jobs expired incomplete, such as %s", tenant, len(own), named(own))
+            log.warning(
+                "tenant %s: %d jobs expired incomplete, such as %s", tenant, len(own), named(own)
+            )
         warn_of_failures(counts)
         if counts:
             self._report(counts)
@@ -178,13 +197,17 @@ class Consumer:
 
 @dataclass(slots=True)
 class Outage:
-    """How long the store or the warehouse has been gone, and how long to wait before it is asked again."""
+    """How long the store or the warehouse has been gone, and how long to wait before it is asked
+    again.
+    """
 
     since: float | None = None
     seconds: float = 0.5
 
     def pause(self, error: Exception) -> float:
-        """Seconds to wait, doubling up to five. Raises the error when it has been gone for too long."""
+        """Seconds to wait, doubling up to five. Raises the error when it has been gone for too
+        long.
+        """
         now = time.monotonic()
         self.since = self.since if self.since is not None else now
         if now - self.since > LONGEST_OUTAGE_SECONDS:
@@ -199,7 +222,8 @@ class Outage:
 
 
 def ready_store() -> Store:
-    """The configured store, ready to be consumed; one that is away is waited for, for a quarter of an hour.
+    """The configured store, ready to be consumed; one that is away is waited for, for a quarter of
+    an hour.
 
     Raises ConfigurationError, then StoreError or DestinationUnreachableError.
     """
@@ -215,7 +239,8 @@ def ready_store() -> Store:
 
 
 def drain_all(store: Store, tenant_id: str | None = None) -> Mapping[str, Counts]:
-    """Everything of a tenant, or of all, that is ready and due now, published; what came of it. For one-shot runs.
+    """Everything of a tenant, or of all, that is ready and due now, published; what came of it. For
+    one-shot runs.
 
     Raises StoreError, WarehouseBusyError, DestinationUnreachableError and LoadError.
     """

@@ -1,8 +1,10 @@
-"""From complete jobs to results: the one entry that every host calls, resident run, one-shot run or process.
+"""From complete jobs to results: the one entry that every host calls, resident run, one-shot run or
+process.
 
-Where the warehouse is the store's own database, results are written in the transaction that claims the jobs: each once,
-whatever is killed when. Anywhere else they are kept in the store with the end of the claim, and `publishing` brings
-them on. Nothing between a job's inputs and its result is ever written.
+Where the warehouse is the store's own database, results are written in the transaction that claims
+the jobs: each once, whatever is killed when. Anywhere else they are kept in the store with the end
+of the claim, and `publishing` brings them on. Nothing between a job's inputs and its result is ever
+written.
 """
 
 import logging
@@ -28,14 +30,16 @@ log = logging.getLogger(__name__)
 REASONS_TOLD = 3
 BATCH = 500
 CLAIM_SECONDS = 2.0
-"""Of analysis in one claim: on a slow machine the jobs that are left stay ready for the next one. Far below the minute
-after which Postgres gives up a transaction that says nothing."""
+"""Of analysis in one claim: on a slow machine the jobs that are left stay ready for the next one.
+Far below the minute after which Postgres gives up a transaction that says nothing.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What came of a tenant's jobs; `lag_seconds` is the longest from when a job was due to its result. `why` attempts
-    failed: some of the reasons, each with a job."""
+    """What came of a tenant's jobs; `lag_seconds` is the longest from when a job was due to its
+    result. `why` attempts failed: some of the reasons, each with a job.
+    """
 
     jobs: int = 0
     events: int = 0
@@ -68,8 +72,9 @@ class Counts:
 
 @dataclass(slots=True)
 class Pace:
-    """How many jobs are claimed at once: half as many after a claim that took long or was interrupted, then twice as
-    many after each that did not."""
+    """How many jobs are claimed at once: half as many after a claim that took long or was
+    interrupted, then twice as many after each that did not.
+    """
 
     limit: int = BATCH
 
@@ -86,12 +91,13 @@ class Pace:
 
 def drain_once(
     store: Store, limit: int = BATCH, *, counted: bool = False, tenant_id: str | None = None
-) -> Mapping[str, Counts]:  # fmt: skip
-    """Analyse up to `limit` jobs that are ready and due, of one tenant or of all, for some seconds; what came of them,
-    by tenant. At least one job is, if there is any.
+) -> Mapping[str, Counts]:
+    """Analyse up to `limit` jobs that are ready and due, of one tenant or of all, for some seconds;
+    what came of them, by tenant. At least one job is, if there is any.
 
-    A job that cannot be analysed is noted with its reason, for another attempt, and stops no other. With `counted` the
-    attempt is on record before it is made. Raises StoreError, after which nothing else of it has happened.
+    A job that cannot be analysed is noted with its reason, for another attempt, and stops no other.
+    With `counted` the attempt is on record before it is made. Raises StoreError, after which
+    nothing else of it has happened.
     """
     with store.claim(limit, counted=counted, tenant_id=tenant_id) as batch:
         results, reasons = analyse_jobs(batch.jobs, time.monotonic() + CLAIM_SECONDS)
@@ -117,26 +123,40 @@ def warn_of_failures(counts: Mapping[str, Counts]) -> None:
     for tenant, found in counts.items():
         if found.failed:
             why = "; ".join(f"{reason} (job {job})" for reason, job in found.why.items())
-            log.warning("tenant %s: %d attempts to analyse a job failed, such as %s", tenant, found.failed, why)
+            log.warning(
+                "tenant %s: %d attempts to analyse a job failed, such as %s",
+                tenant,
+                found.failed,
+                why,
+            )
 
 
-def analyse_jobs(jobs: Sequence[Ready], until: float = float("inf")) -> tuple[list[Result], dict[JobKey, str]]:
-    """The results of those that can be analysed until then (monotonic clock), the first in any case, and the reasons
-    why others cannot."""
+def analyse_jobs(
+    jobs: Sequence[Ready], until: float = float("inf")
+) -> tuple[list[Result], dict[JobKey, str]]:
+    """The results of those that can be analysed until then (monotonic clock), the first in any
+    case, and the reasons why others cannot.
+    """
     results: list[Result] = []
     reasons: dict[JobKey, str] = {}
     for job in jobs:
         if (results or reasons) and time.monotonic() > until:
             break
-        if job.attempts >= ATTEMPTS:  # else its last attempt would have said why: nobody was left to say it
+        if (
+            job.attempts >= ATTEMPTS
+        ):  # else its last attempt would have said why: nobody was left to say it
             reasons[job.key] = f"its analysis ended the process that ran it, {ATTEMPTS} times"
             continue
         try:
             results.append(result_of(job))
         except InvalidResultError as error:
             reasons[job.key] = str(error)
-        except Exception as error:  # whatever one job's inputs bring to light: the others still get their results
-            where = "".join(traceback.format_tb(error.__traceback__))  # its message may hold what was sent
+        except (
+            Exception
+        ) as error:  # whatever one job's inputs bring to light: the others still get their results
+            where = "".join(
+                traceback.format_tb(error.__traceback__)
+            )  # its message may hold what was sent
             _tell_fault(type(error).__name__, where)
             reasons[job.key] = type(error).__name__
     return results, reasons
@@ -144,12 +164,16 @@ def analyse_jobs(jobs: Sequence[Ready], until: float = float("inf")) -> tuple[li
 
 @lru_cache(maxsize=100)
 def _tell_fault(name: str, where: str) -> None:
-    """Once for each place in a process: a fault of ours may befall every job, and each line is kept by Dagster."""
+    """Once for each place in a process: a fault of ours may befall every job, and each line is kept
+    by Dagster.
+    """
     log.error("jobs cannot be analysed: %s at\n%s", name, where)
 
 
 def _write(cursor: "psycopg2.extensions.cursor", results: Sequence[Result]) -> dict[JobKey, str]:
-    """Write results in the claim's transaction; those that Postgres refuses, found by halving, with its reason."""
+    """Write results in the claim's transaction; those that Postgres refuses, found by halving, with
+    its reason.
+    """
     if not results:
         return {}
 
@@ -176,5 +200,8 @@ def _counted(jobs: Sequence[Ready], reasons: Mapping[JobKey, str]) -> Mapping[st
         lag = (now - job.due_at).total_seconds()
         reason = reasons.get(job.key)
         failed = Counts(failed=1, why={reason or "": job.job_id})
-        add(total, {job.tenant_id: failed if reason else Counts(1, len(job.payloads), job.late, 0, lag)})
+        add(
+            total,
+            {job.tenant_id: failed if reason else Counts(1, len(job.payloads), job.late, 0, lag)},
+        )
     return total

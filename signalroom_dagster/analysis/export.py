@@ -1,4 +1,5 @@
-"""Each job's result as a file, `<folder>/<client>/<job>.json` or `.parquet`, for whoever reads files instead of tables.
+"""Each job's result as a file, `<folder>/<client>/<job>.json` or `.parquet`, for whoever reads
+files instead of tables.
 
 A file is there whole or not at all, and made anew when its job is.
 """
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 
 class ExportSettings(BaseModel):
-    """`[events.export]`, or `EVENTS__EXPORT__FOLDER` (below the project when it is relative) and `…__FORMAT`."""
+    """`[events.export]`, or `EVENTS__EXPORT__FOLDER` (below the project when it is relative) and
+    `…__FORMAT`.
+    """
 
     folder: Path | None = None
     format: Literal["json", "parquet"] = "json"
@@ -43,8 +46,8 @@ def export_files(results: Sequence[Result]) -> None:
         _export(results, settings.folder, settings.format)
     except (OSError, duckdb.Error) as error:
         raise LoadError(
-            f"results cannot be exported to {settings.folder} ({type(error).__name__}): let this user write there, or "
-            "set EVENTS__EXPORT__FOLDER; until then they stay in the store"
+            f"results cannot be exported to {settings.folder} ({type(error).__name__}): let this"
+            " user write there, or set EVENTS__EXPORT__FOLDER; until then they stay in the store"
         ) from None
 
 
@@ -56,7 +59,9 @@ def _export(results: Sequence[Result], folder: Path, kind: Literal["json", "parq
         path = own / f"{result.job_id}.{kind}"
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         fields = row(result, result.last_event_at)
-        del fields["_loaded_at"]  # when a file was written, the file system knows; so equal results are equal files
+        del fields[
+            "_loaded_at"
+        ]  # when a file was written, the file system knows; so equal results are equal files
         write(unfinished, msgspec.json.encode(fields))
         unfinished.replace(path)
 

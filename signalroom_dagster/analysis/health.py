@@ -1,4 +1,6 @@
-"""What is wrong with a tenant's events, for checks and alerts: lag, dead letters, jobs that stay incomplete."""
+"""What is wrong with a tenant's events, for checks and alerts: lag, dead letters, jobs that stay
+incomplete.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -43,11 +45,20 @@ def incomplete_jobs(store: Store, tenant: str, stats: TenantStats) -> Finding:
         return Finding(True, "no job has expired incomplete", {"expired": 0, "open": stats.open})
     found = store.incomplete(tenant, MOST_READ)
     missing = Counter(name for job in found for name in job.missing)
-    figures = {"expired": stats.expired, **{f"without_{name}": count for name, count in sorted(missing.items())}}
-    return Finding(False, f"{stats.expired} jobs expired incomplete, such as {named(found)}", figures)
+    figures = {
+        "expired": stats.expired,
+        **{f"without_{name}": count for name, count in sorted(missing.items())},
+    }
+    return Finding(
+        False, f"{stats.expired} jobs expired incomplete, such as {named(found)}", figures
+    )
 
 
-LOOKS: Mapping[str, Look] = {"lag": lag, "dead_letters": dead_letters, "incomplete_jobs": incomplete_jobs}
+LOOKS: Mapping[str, Look] = {
+    "lag": lag,
+    "dead_letters": dead_letters,
+    "incomplete_jobs": incomplete_jobs,
+}
 """By the name of the check; the description of a check is its function's docstring."""
 
 
@@ -55,7 +66,10 @@ def examine(store: Store, tenants: Sequence[str]) -> Mapping[str, Mapping[str, F
     """What is to be said of each tenant, by check. Raises StoreError."""
     stats = store.stats()
     return {
-        tenant: {name: look(store, tenant, stats.get(tenant, TenantStats())) for name, look in LOOKS.items()}
+        tenant: {
+            name: look(store, tenant, stats.get(tenant, TenantStats()))
+            for name, look in LOOKS.items()
+        }
         for tenant in tenants
     }
 

@@ -1,9 +1,11 @@
-"""The types of analysis that a job is made of, as data: what an entry is, and what it says of its campaign.
+"""The types of analysis that a job is made of, as data: what an entry is, and what it says of its
+campaign.
 
-Each result is `{"campaigns": [entry, ...]}`; a campaign may stand in it several times (an audience per segment, a
-creative per picture), and its figures are summed. Money is in the client's currency, as a string or a number of any
-precision; shares of a conversion come from attribution models, so conversions need not be whole. A new type is an entry
-here and its name in a client's `[analysis] required`.
+Each result is `{"campaigns": [entry, ...]}`; a campaign may stand in it several times (an audience
+per segment, a creative per picture), and its figures are summed. Money is in the client's currency,
+as a string or a number of any precision; shares of a conversion come from attribution models, so
+conversions need not be whole. A new type is an entry here and its name in a client's `[analysis]
+required`.
 """
 
 from collections.abc import Callable, Mapping
@@ -55,8 +57,10 @@ Entry: TypeAlias = Attributed | Audience | Creative
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One type of analysis: its entries, the figures that are summed per campaign, pairs (part, whole) of which the
-    part cannot be more, and how good a campaign is: what speaks for it and what against it, and with what weight."""
+    """One type of analysis: its entries, the figures that are summed per campaign, pairs (part,
+    whole) of which the part cannot be more, and how good a campaign is: what speaks for it and what
+    against it, and with what weight.
+    """
 
     entry: type[Entry]
     figures: tuple[str, ...]

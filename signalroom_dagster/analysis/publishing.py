@@ -1,7 +1,8 @@
-"""From the store to the warehouse and to files, where these are no part of the store's transaction: an outbox.
+"""From the store to the warehouse and to files, where these are no part of the store's transaction:
+an outbox.
 
-Results wait in the store until they are written here and marked there. Whoever dies in between writes the same rows
-once more, over themselves.
+Results wait in the store until they are written here and marked there. Whoever dies in between
+writes the same rows once more, over themselves.
 """
 
 from collections.abc import Sequence
@@ -40,8 +41,9 @@ def is_direct(store: Store) -> bool:
 
 
 def may_write(cursor: "psycopg2.extensions.cursor") -> bool:
-    """Whether the user of a claim's transaction may write to `analysis.results`, which may be another than the
-    warehouse's: else results go through the store."""
+    """Whether the user of a claim's transaction may write to `analysis.results`, which may be
+    another than the warehouse's: else results go through the store.
+    """
     cursor.execute(_MAY_WRITE, RESULTS.split("."))
     return cursor.fetchone() == (True,)
 
@@ -61,9 +63,10 @@ def count_results(client_id: str) -> int:
 def publish_once(store: Store, limit: int = BATCH, wait_seconds: float = WAREHOUSE_SECONDS) -> int:
     """Bring up to `limit` results that wait in the store to the warehouse, and to files; how many.
 
-    What is read is read under the warehouse's lock, so that of two publishers the later one writes the newer rows.
-    Raises WarehouseBusyError when DuckDB is in use for longer than `wait_seconds`, DestinationUnreachableError,
-    StoreError, and LoadError for rows that the warehouse refuses, when all others are published.
+    What is read is read under the warehouse's lock, so that of two publishers the later one writes
+    the newer rows. Raises WarehouseBusyError when DuckDB is in use for longer than `wait_seconds`,
+    DestinationUnreachableError, StoreError, and LoadError for rows that the warehouse refuses, when
+    all others are published.
     """
     if not store.unpublished(1):
         return 0
@@ -73,7 +76,10 @@ def publish_once(store: Store, limit: int = BATCH, wait_seconds: float = WAREHOU
         store.published(kept)
     if refused:
         named = ", ".join(f"{each.tenant_id}/{each.job_id}" for each in refused)
-        raise LoadError(f"{RESULTS}: the warehouse refuses {len(refused)} results, which stay in the store: {named}")
+        raise LoadError(
+            f"{RESULTS}: the warehouse refuses {len(refused)} results, which stay in the store:"
+            f" {named}"
+        )
     return len(kept)
 
 
@@ -101,11 +107,15 @@ def _written(store: Store, limit: int) -> tuple[Sequence[Kept], Sequence[Kept]]:
 
 
 def _written_singly(kept: Sequence[Kept]) -> tuple[Sequence[Kept], Sequence[Kept]]:
-    """The same one by one. Raises LoadError when too many are refused for it to be their own fault."""
+    """The same one by one. Raises LoadError when too many are refused for it to be their own
+    fault.
+    """
     refused: list[Kept] = []
     for each in kept:
         try:
-            with access.transaction(f"publishing the result of {each.tenant_id}/{each.job_id}") as query:
+            with access.transaction(
+                f"publishing the result of {each.tenant_id}/{each.job_id}"
+            ) as query:
                 write(query, [from_kept(each)], datetime.now(UTC))
         except LoadError:
             refused.append(each)

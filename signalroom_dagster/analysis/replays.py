@@ -8,13 +8,21 @@ from signalroom_dagster.events.stores.contract import Store
 
 
 def replay(
-    store: Store, client_id: str, jobs: Collection[str] | None, since: str | None, until: str | None, dead_letters: bool
+    store: Store,
+    client_id: str,
+    jobs: Collection[str] | None,
+    since: str | None,
+    until: str | None,
+    dead_letters: bool,
 ) -> int:
-    """Make finished jobs ready again: all, these, or those whose last event came in [since, until); how many.
+    """Make finished jobs ready again: all, these, or those whose last event came in [since, until);
+    how many.
 
     Raises ConfigurationError for what is no moment, RetentionError for what is no longer kept.
     """
-    return store.replay(client_id, jobs or None, as_moment(since), as_moment(until), dead_letters=dead_letters)
+    return store.replay(
+        client_id, jobs or None, as_moment(since), as_moment(until), dead_letters=dead_letters
+    )
 
 
 def as_moment(text: str | None) -> datetime | None:

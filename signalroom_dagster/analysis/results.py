@@ -1,4 +1,5 @@
-"""The rows of `analysis.results`: what one is made of, how it travels through the store, and its table on both engines.
+"""The rows of `analysis.results`: what one is made of, how it travels through the store, and its
+table on both engines.
 
 Grain: one row per (client, job). https://jcristharif.com/msgspec/
 """
@@ -46,7 +47,9 @@ COLUMNS = {
     "last_event_at": "timestamp with time zone NOT NULL",
     "_loaded_at": "timestamp with time zone NOT NULL",
 }
-"""`late`: an event came after the deadline. `hash` is of the figures: equal for a replay. Times are instants (UTC)."""
+"""`late`: an event came after the deadline. `hash` is of the figures: equal for a replay. Times are
+instants (UTC).
+"""
 TABLE = OwnTable(RESULTS, COLUMNS, KEY)
 
 
@@ -100,7 +103,9 @@ def row(result: Result, loaded_at: datetime) -> dict[str, Any]:
 
 
 def write(execute: Callable[..., Any], results: Sequence[Result], loaded_at: datetime) -> None:
-    """Insert or replace rows in one statement; in order of key, so that two writers cannot lock each other out."""
+    """Insert or replace rows in one statement; in order of key, so that two writers cannot lock
+    each other out.
+    """
     ordered = sorted(results, key=lambda result: result.key)
     names = ", ".join(COLUMNS)
     replaced = ", ".join(f"{name} = EXCLUDED.{name}" for name in COLUMNS if name not in KEY)
@@ -112,13 +117,20 @@ def write(execute: Callable[..., Any], results: Sequence[Result], loaded_at: dat
 
 
 def given_rows(engine: str) -> str:
-    """What reads a JSON list of rows (%s) as a table: one parameter is five times as fast as one for each value."""
+    """What reads a JSON list of rows (%s) as a table: one parameter is five times as fast as one
+    for each value.
+    """
     types = {name: kind.removesuffix(" NOT NULL") for name, kind in COLUMNS.items()}
     if engine == "duckdb":
         return f"(SELECT unnest(from_json(%s, '{json.dumps([types])}'), max_depth := 2))"
-    return f"json_to_recordset(%s) AS given ({', '.join(f'{name} {kind}' for name, kind in types.items())})"
+    return (
+        "json_to_recordset(%s) AS given"
+        f" ({', '.join(f'{name} {kind}' for name, kind in types.items())})"
+    )
 
 
 def create_results() -> None:
-    """The table, where it is not there yet or lacks something. The caller holds `warehouse.exclusive()`."""
+    """The table, where it is not there yet or lacks something. The caller holds
+    `warehouse.exclusive()`.
+    """
     create_own_tables(SCHEMA, [TABLE])

@@ -1,6 +1,6 @@
-"""The steps from a job's results to its row, each a pure function of what the step before gave: no clock, no store, and
-nothing kept in between. Whatever order the results came in, and whatever order their entries stand in, the row is the
-same.
+"""The steps from a job's results to its row, each a pure function of what the step before gave: no
+clock, no store, and nothing kept in between. Whatever order the results came in, and whatever order
+their entries stand in, the row is the same.
 """
 
 import functools
@@ -60,13 +60,16 @@ def merge(entries: Entries) -> Campaigns:
 
 
 def score(campaigns: Campaigns) -> Sequence[tuple[str, Decimal | None, Mapping[str, Figures]]]:
-    """The campaigns with their points, 0 to 100: by type, what speaks for one against what speaks against it, weighted
-    over the types that say anything. None where none does."""
+    """The campaigns with their points, 0 to 100: by type, what speaks for one against what speaks
+    against it, weighted over the types that say anything. None where none does.
+    """
     return [(name, _points(figures), figures) for name, figures in campaigns.items()]
 
 
 def summarize(scored: Sequence[tuple[str, Decimal | None, Mapping[str, Figures]]]) -> Summary:
-    """The job's row: sums over campaigns, ratios of these sums, the best campaign, and every campaign's own figures."""
+    """The job's row: sums over campaigns, ratios of these sums, the best campaign, and every
+    campaign's own figures.
+    """
     total = _total([of for _, _, of in scored])
     rated = [(-points, name) for name, points, _ in scored if points is not None]
     return hashed(
@@ -100,7 +103,9 @@ def analyse(payloads: Mapping[str, bytes]) -> Summary:
 
 def _decoded(kind: str, payload: bytes) -> Sequence[Entry]:
     if kind not in KINDS:
-        raise InvalidResultError(f"{kind}: no such type of analysis (there are: {', '.join(KINDS)})")
+        raise InvalidResultError(
+            f"{kind}: no such type of analysis (there are: {', '.join(KINDS)})"
+        )
     try:
         return _decoder(kind).decode(payload).campaigns
     except UnicodeDecodeError:
@@ -111,7 +116,9 @@ def _decoded(kind: str, payload: bytes) -> Sequence[Entry]:
 
 @functools.cache
 def _decoder(kind: str) -> "msgspec.json.Decoder[Any]":
-    shape = msgspec.defstruct(f"{kind}_result", [("campaigns", list[KINDS[kind].entry])], frozen=True)
+    shape = msgspec.defstruct(
+        f"{kind}_result", [("campaigns", list[KINDS[kind].entry])], frozen=True
+    )
     return msgspec.json.Decoder(shape)
 
 
@@ -144,7 +151,9 @@ def _weighted(parts: Sequence[tuple[Decimal, Decimal]]) -> Decimal | None:
 
 
 def _sum(entries: Iterable[Entry], figure: str) -> Decimal:
-    return _added(Decimal(getattr(entry, figure)).quantize(FINEST, ROUND_HALF_UP, EXACT) for entry in entries)
+    return _added(
+        Decimal(getattr(entry, figure)).quantize(FINEST, ROUND_HALF_UP, EXACT) for entry in entries
+    )
 
 
 def _added(values: Iterable[Decimal]) -> Decimal:
@@ -172,7 +181,9 @@ def _of_campaign(name: str, points: Decimal | None, of: Mapping[str, Figures]) -
 
 
 def _ratio(part: Decimal | None, whole: Decimal | None) -> Decimal | None:
-    """None where the divisor is 0, and where it is so small that the quotient fits no column and says nothing."""
+    """None where the divisor is 0, and where it is so small that the quotient fits no column and
+    says nothing.
+    """
     if part is None or not whole:
         return None
     quotient = _rounded(EXACT.divide(part, whole))

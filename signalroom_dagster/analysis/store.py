@@ -10,7 +10,9 @@ from signalroom_dagster.events.stores.opening import open_store
 
 
 def opened_store() -> Store:
-    """The store of `EVENTS__STORE`, with its tables there. Raises ConfigurationError and StoreError."""
+    """The store of `EVENTS__STORE`, with its tables there. Raises ConfigurationError and
+    StoreError.
+    """
     settings = event_settings()
     return _opened(settings.store, settings.retention, state_dir())
 

@@ -1,4 +1,6 @@
-"""What an analysis comes to: the figures of one job, and the hash that tells whether two are the same."""
+"""What an analysis comes to: the figures of one job, and the hash that tells whether two are the
+same.
+"""
 
 import hashlib
 from decimal import Decimal
@@ -8,7 +10,8 @@ import msgspec
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """One job's figures. None where no result of the job speaks of it, and for ratios whose divisor is 0.
+    """One job's figures. None where no result of the job speaks of it, and for ratios whose divisor
+    is 0.
 
     `campaigns` are the figures of each campaign, in order of name. `hash` is of all the rest.
     """
@@ -34,4 +37,6 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 def hashed(summary: Summary) -> Summary:
     """The same figures with their hash: equal figures, equal hash, on any machine."""
     plain = msgspec.structs.replace(summary, hash="")
-    return msgspec.structs.replace(plain, hash=hashlib.sha256(msgspec.json.encode(plain)).hexdigest())
+    return msgspec.structs.replace(
+        plain, hash=hashlib.sha256(msgspec.json.encode(plain)).hexdigest()
+    )

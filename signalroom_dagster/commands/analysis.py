@@ -1,7 +1,7 @@
 """Commands that turn events into results: a consumer of its own, replays, and how things stand.
 
-What they do stands in `analysis` and `events`; they read arguments and print. Where DAGSTER_HOME is set, Dagster is
-told of what was analysed, as by a run.
+What they do stands in `analysis` and `events`; they read arguments and print. Where DAGSTER_HOME is
+set, Dagster is told of what was analysed, as by a run.
 """
 
 import os
@@ -43,10 +43,16 @@ def consume(
 
 def replay(
     client: ClientOption = None,
-    job: Annotated[list[str] | None, typer.Option("--job", help="Only this job; may be given more than once.")] = None,
-    since: Annotated[str | None, typer.Option("--since", help="Jobs whose last event came since; ISO, UTC.")] = None,
+    job: Annotated[
+        list[str] | None, typer.Option("--job", help="Only this job; may be given more than once.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help="Jobs whose last event came since; ISO, UTC.")
+    ] = None,
     until: Annotated[str | None, typer.Option("--until", help="And before; ISO, UTC.")] = None,
-    dead_letters: Annotated[bool, typer.Option("--dead-letters", help="Only jobs that failed for good.")] = False,
+    dead_letters: Annotated[
+        bool, typer.Option("--dead-letters", help="Only jobs that failed for good.")
+    ] = False,
 ) -> None:
     """Have finished jobs analysed again, by whatever consumes; their inputs must still be kept."""
     from signalroom_dagster.analysis import replays
@@ -64,8 +70,19 @@ def status() -> None:
     columns = ("client", "open", "ready", "done 1h", "failed", "expired", "letters", "kept", "lag")
     table = Table(*columns, box=SIMPLE, padding=(0, 1))
     for tenant, found in opened_store().stats().items():
-        counts = (found.open, found.ready, found.done, found.failed, found.expired, found.dead_letters)
-        table.add_row(tenant, *(f"{count:,}" for count in (*counts, found.unpublished)), f"{found.lag_seconds:.0f} s")
+        counts = (
+            found.open,
+            found.ready,
+            found.done,
+            found.failed,
+            found.expired,
+            found.dead_letters,
+        )
+        table.add_row(
+            tenant,
+            *(f"{count:,}" for count in (*counts, found.unpublished)),
+            f"{found.lag_seconds:.0f} s",
+        )
     out.print(table)
 
 
@@ -73,13 +90,15 @@ def _report(counts: Mapping[str, "Counts"]) -> None:
     """Tell of what was analysed, here and in Dagster."""
     for client, found in counts.items():
         say(
-            f"{client}: {found.jobs:,} jobs from {found.events:,} events, {found.failed} failed attempts, "
-            f"{found.lag_seconds:.1f} s to the last result"
+            f"{client}: {found.jobs:,} jobs from {found.events:,} events, {found.failed} failed"
+            f" attempts, {found.lag_seconds:.1f} s to the last result"
         )
     if os.environ.get("DAGSTER_HOME"):
         import dagster as dg
 
         with dg.DagsterInstance.get() as instance:
             for client, found in counts.items():
-                told = dg.AssetMaterialization(["analysis", "results"], partition=client, metadata=found.figures())
+                told = dg.AssetMaterialization(
+                    ["analysis", "results"], partition=client, metadata=found.figures()
+                )
                 instance.report_runless_asset_event(told)

@@ -14,12 +14,16 @@ from signalroom_dagster.config import ConfigurationError
 if TYPE_CHECKING:
     from signalroom_dagster.sandbox.simulator import Sent
 
-events = typer.Typer(no_args_is_help=True, help="Take events over HTTP, analyse them, or send invented ones.")
+events = typer.Typer(
+    no_args_is_help=True, help="Take events over HTTP, analyse them, or send invented ones."
+)
 
 
 @events.command()
 def serve(
-    host: Annotated[str, typer.Option(help="Any but a loopback address takes no events without tokens.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Any but a loopback address takes no events without tokens.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
 ) -> None:
     """Run the gateway until it is told to stop."""
@@ -48,14 +52,26 @@ def resubmit(client: ClientOption = None) -> None:
 @events.command()
 def send(
     url: Annotated[str, typer.Option(help="The gateway.")] = "http://127.0.0.1:8080",
-    client: Annotated[list[str] | None, typer.Option("--client", help="Only this client's; else everybody's.")] = None,
+    client: Annotated[
+        list[str] | None, typer.Option("--client", help="Only this client's; else everybody's.")
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Jobs per client.")] = 100,
-    rate: Annotated[float, typer.Option(min=0, help="Events a second; 0: as fast as they are taken.")] = 100,
-    duplicates: Annotated[float, typer.Option(min=0, max=1, help="Share of events that are sent twice.")] = 0.05,
+    rate: Annotated[
+        float, typer.Option(min=0, help="Events a second; 0: as fast as they are taken.")
+    ] = 100,
+    duplicates: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of events that are sent twice.")
+    ] = 0.05,
     shuffle: Annotated[int, typer.Option(min=1, help="Mix the order within so many events.")] = 300,
-    drop: Annotated[float, typer.Option(min=0, max=1, help="Share of events that are never sent.")] = 0,
-    poison: Annotated[float, typer.Option(min=0, max=1, help="Share of broken messages beside the events.")] = 0,
-    seed: Annotated[int | None, typer.Option(help="The same seed sends the same events; else the time.")] = None,
+    drop: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of events that are never sent.")
+    ] = 0,
+    poison: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of broken messages beside the events.")
+    ] = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed sends the same events; else the time.")
+    ] = None,
 ) -> None:
     """Send invented events to a gateway, and say how it answered."""
     import time
@@ -67,34 +83,66 @@ def send(
     contracts = load_contracts()
     asked = [client_named(name).id for name in client or contracts]
     if not asked:
-        raise ConfigurationError("no client with an [analysis] section: there is nothing to send events for")
+        raise ConfigurationError(
+            "no client with an [analysis] section: there is nothing to send events for"
+        )
     if without := ", ".join(name for name in asked if name not in contracts):
-        raise ConfigurationError(f"client {without} has no [analysis] section: there is nothing to send events for")
+        raise ConfigurationError(
+            f"client {without} has no [analysis] section: there is nothing to send events for"
+        )
     chosen = {name: contracts[name] for name in asked}
     messages = simulator.planned(
-        chosen, jobs, duplicates=duplicates, shuffle=shuffle, drop=drop, poison=poison,
+        chosen,
+        jobs,
+        duplicates=duplicates,
+        shuffle=shuffle,
+        drop=drop,
+        poison=poison,
         seed=int(time.time()) if seed is None else seed,
-    )  # fmt: skip
-    tokens = {name: access.token.get_secret_value() for name, access in tenant_access().items() if access.token}
+    )
+    tokens = {
+        name: access.token.get_secret_value()
+        for name, access in tenant_access().items()
+        if access.token
+    }
     with err.status("sending") as line:
         sent = asyncio.run(
-            simulator.send(url, messages, rate or None, tokens=tokens, tell=lambda sent: line.update(_progress(sent)))
+            simulator.send(
+                url,
+                messages,
+                rate or None,
+                tokens=tokens,
+                tell=lambda sent: line.update(_progress(sent)),
+            )
         )
     _summarize(sent)
     if not any(answer.isdigit() for answer in sent.answers):
-        err.print(f"No gateway answers at {url}; start one: signalroom events serve", highlight=False)
+        err.print(
+            f"No gateway answers at {url}; start one: signalroom events serve", highlight=False
+        )
     if set(sent.answers) - {"204"}:
         raise typer.Exit(1)
 
 
 def _progress(sent: "Sent") -> str:
     done = sum(sent.answers.values())
-    return f"{done:,} of {sent.planned:,} sent, {done / sent.seconds:,.0f}/s, p99 {sent.latency(0.99):.3f} s"
+    return (
+        f"{done:,} of {sent.planned:,} sent, {done / sent.seconds:,.0f}/s, p99"
+        f" {sent.latency(0.99):.3f} s"
+    )
 
 
 def _summarize(sent: "Sent") -> None:
     answers = ", ".join(f"{answer} {count:,}" for answer, count in sorted(sent.answers.items()))
-    say(f"sent {sent.planned:,} in {sent.seconds:.1f} s ({sent.planned / max(sent.seconds, 0.001):,.0f}/s): {answers}")
+    say(
+        f"sent {sent.planned:,} in {sent.seconds:.1f} s"
+        f" ({sent.planned / max(sent.seconds, 0.001):,.0f}/s): {answers}"
+    )
     shares = (0.5, 0.9, 0.99, 1.0)
-    say("latency " + ", ".join(f"p{share * 100:.0f} {sent.latency(share) * 1000:.0f} ms" for share in shares))
-    out.print(f"{len(sent.acknowledged):,} different events acknowledged, {sent.repeated:,} sent again")
+    say(
+        "latency "
+        + ", ".join(f"p{share * 100:.0f} {sent.latency(share) * 1000:.0f} ms" for share in shares)
+    )
+    out.print(
+        f"{len(sent.acknowledged):,} different events acknowledged, {sent.repeated:,} sent again"
+    )

@@ -38,13 +38,19 @@ if TYPE_CHECKING:
 
 
 def run(
-    source: Annotated[str | None, typer.Argument(help="The source to load; leave out with --all.")] = None,
+    source: Annotated[
+        str | None, typer.Argument(help="The source to load; leave out with --all.")
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every source of the client.")] = False,
     client: ClientOption = None,
-    resource: Annotated[list[str] | None, typer.Option("-r", "--resource", help="Only this resource.")] = None,
+    resource: Annotated[
+        list[str] | None, typer.Option("-r", "--resource", help="Only this resource.")
+    ] = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be loaded and why; load nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be loaded and why; load nothing.")
+    ] = False,
 ) -> None:
     """Load a source of one client now, in this process, and make the models anew that read it."""
     from signalroom_dagster.alerts import telling
@@ -66,7 +72,11 @@ def run(
         out.print(f"{name} of client {who.id} is loaded")
 
     chosen = _sources(who, source, every)
-    by_day = [name for name in chosen if catalog.is_read_by_day(name)] if every and span.is_asked else chosen
+    by_day = (
+        [name for name in chosen if catalog.is_read_by_day(name)]
+        if every and span.is_asked
+        else chosen
+    )
     if left_out := [name for name in chosen if name not in by_day]:
         out.print(f"not read by day, so left out: {', '.join(left_out)}")
     failed = failures_of(by_day, load)
@@ -85,15 +95,25 @@ def run(
 
 def backfill(
     source: Annotated[str, typer.Argument(help="The source to read again.")],
-    since: Annotated[str, typer.Option("--since", help="First day, YYYY-MM-DD, in the client's time zone.")],
+    since: Annotated[
+        str, typer.Option("--since", help="First day, YYYY-MM-DD, in the client's time zone.")
+    ],
     until: Annotated[str, typer.Option("--until", help="Last day, YYYY-MM-DD.")],
     client: ClientOption = None,
-    every: Annotated[bool, typer.Option("--all", help="Every active client that uses the source.")] = False,
-    again: Annotated[bool, typer.Option("--again", help="Also days that today's backfill has read already.")] = False,
-    quote: Annotated[bool, typer.Option("--quote", help="Say what it would take; read nothing.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every active client that uses the source.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also days that today's backfill has read already.")
+    ] = False,
+    quote: Annotated[
+        bool, typer.Option("--quote", help="Say what it would take; read nothing.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Read a span of days again; one that was interrupted goes on where it stopped when it is started again."""
+    """Read a span of days again; one that was interrupted goes on where it stopped when it is
+    started again.
+    """
     from rich.progress import Progress
 
     from signalroom_dagster.loading import backfill, pipelines
@@ -112,12 +132,22 @@ def backfill(
         name = f"backfill-{since}-{until}-{uuid.uuid4().hex[:12] if again else date.today()}"
         estimate = backfill.quote(source, who, span, name)
         if as_json:
-            print_json({"client": who.id, "source": source, **asdict(estimate), "minutes": estimate.minutes})
+            print_json(
+                {
+                    "client": who.id,
+                    "source": source,
+                    **asdict(estimate),
+                    "minutes": estimate.minutes,
+                }
+            )
         else:
             _print_quote(source, who, estimate)
         if quote:
             return
-        with Progress(console=err, transient=True) as progress, heard_by(_advance(progress, estimate.pieces)):
+        with (
+            Progress(console=err, transient=True) as progress,
+            heard_by(_advance(progress, estimate.pieces)),
+        ):
             pipelines.run_with_retries(source, who, name, (), span)
         out.print(f"{source} of client {who.id} is read from {since} to {until}")
         _make_models([source], who)
@@ -125,14 +155,20 @@ def backfill(
     for_each(active if every else [client_named(client)], read)
 
 
-mappings = typer.Typer(no_args_is_help=True, help="Reference data: CSV files in git and their tables.")
+mappings = typer.Typer(
+    no_args_is_help=True, help="Reference data: CSV files in git and their tables."
+)
 
 
 @mappings.command("load")
 def load_mappings(
     client: ClientOption = None,
-    every: Annotated[bool, typer.Option("--all", help="Every client that has reference data.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the difference; change nothing.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every client that has reference data.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the difference; change nothing.")
+    ] = False,
 ) -> None:
     """Make a client's rows those of its files, and print what that changes."""
     from signalroom_dagster.reference.load import load_reference
@@ -161,10 +197,14 @@ def _sources(client: Client, source: str | None, every: bool) -> list[str]:
 
 
 def _check_begun(since: date | None, client: Client) -> None:
-    """Raises ConfigurationError for days that are all still to come: nothing would be read, and all look well."""
+    """Raises ConfigurationError for days that are all still to come: nothing would be read, and all
+    look well.
+    """
     today = datetime.now(client.zone).date()
     if since and since > today:
-        raise ConfigurationError(f"--since {since} is still to come: client {client.id} is at {today}")
+        raise ConfigurationError(
+            f"--since {since} is still to come: client {client.id} is at {today}"
+        )
 
 
 def _make_models(sources: Sequence[str], client: Client) -> None:
@@ -183,7 +223,9 @@ def _tell_left_out(sources: Sequence[str], client: Client) -> None:
     from signalroom_dagster.freshness.status import files_left_out
     from signalroom_dagster.warehouse.errors import DestinationUnreachableError
 
-    with contextlib.suppress(ConfigurationError, DestinationUnreachableError):  # which each source has told of
+    with contextlib.suppress(
+        ConfigurationError, DestinationUnreachableError
+    ):  # which each source has told of
         for each in files_left_out(sources, client.id):
             say(each.words)
 
@@ -192,9 +234,16 @@ def _print_quote(source: str, client: Client, found: "Quote") -> None:
     from signalroom_dagster.reports.subscriptions import reports_reading
 
     if not found.pieces:
-        say(f"{source} of client {client.id}: all of it has been read today; --again reads it once more")
+        say(
+            f"{source} of client {client.id}: all of it has been read today; --again reads it once"
+            " more"
+        )
         return
-    took = "" if found.minutes is None else f", {max(0.1, found.minutes):.1f} minutes at {found.per_minute} a minute"
+    took = (
+        ""
+        if found.minutes is None
+        else f", {max(0.1, found.minutes):.1f} minutes at {found.per_minute} a minute"
+    )
     say(
         f"{source} of client {client.id}: {found.pieces} pieces of {', '.join(found.tables)}; "
         f"at least {found.requests} requests{took}"
@@ -220,8 +269,12 @@ def _print_preview(source: str, client: Client, planned: list["Planned"]) -> Non
     if not planned:
         return
     does = "would load" if loads else "would pass over"
-    table = Table("resource", "what", "why", "bytes", title=f"{source} of client {client.id} {does}")
+    table = Table(
+        "resource", "what", "why", "bytes", title=f"{source} of client {client.id} {does}"
+    )
     table.columns[1].overflow = "fold"
     for item in planned:
-        table.add_row(item.resource, item.what, item.why, f"{item.size:,}" if item.size is not None else "")
+        table.add_row(
+            item.resource, item.what, item.why, f"{item.size:,}" if item.size is not None else ""
+        )
     out.print(table)

@@ -18,12 +18,18 @@ def group() -> None:
 
 @models.command()
 def build(
-    tables: Annotated[list[str] | None, typer.Argument(help="Only these, as public.orders; default: all.")] = None,
+    tables: Annotated[
+        list[str] | None, typer.Argument(help="Only these, as public.orders; default: all.")
+    ] = None,
     client: ClientOption = None,
     every: Annotated[bool, typer.Option("--all", help="Every active client.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Plan every model and report query; make nothing.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Plan every model and report query; make nothing.")
+    ] = False,
 ) -> None:
-    """Make models anew for a client, each after those that it reads; with --check only plan them."""
+    """Make models anew for a client, each after those that it reads; with --check only plan
+    them.
+    """
     from signalroom_dagster.modeling.runs import left_out_models, makeable, run_model
     from signalroom_dagster.warehouse.access import exclusive
 
@@ -53,7 +59,9 @@ def build(
 def _check_plans() -> None:
     from signalroom_dagster.declarations import problems
 
-    unplanned = [item for item in problems() if item.subject.startswith(("model ", "report ", "template "))]
+    unplanned = [
+        item for item in problems() if item.subject.startswith(("model ", "report ", "template "))
+    ]
     for item in unplanned:
         say(f"{item.client} {item.subject}: {item.problem}".strip())
     if unplanned:

@@ -9,7 +9,15 @@ import typer
 from rich.box import SIMPLE
 from rich.table import Table
 
-from signalroom_dagster.commands.terminal import ClientOption, JsonOption, client_named, err, out, print_json, say
+from signalroom_dagster.commands.terminal import (
+    ClientOption,
+    JsonOption,
+    client_named,
+    err,
+    out,
+    print_json,
+    say,
+)
 
 if TYPE_CHECKING:
     from signalroom_dagster.freshness.status import Standing
@@ -22,9 +30,13 @@ ENDED = {"SUCCESS": 0, "FAILURE": 1, "CANCELED": 1}
 def trigger(
     source: Annotated[str, typer.Argument(help="The source to load.")],
     client: ClientOption = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for the run's end; exits 1 when it failed.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the run's end; exits 1 when it failed.")
+    ] = False,
 ) -> None:
-    """Start a load through a running Dagster; one that is queued or going on is not started twice."""
+    """Start a load through a running Dagster; one that is queued or going on is not started
+    twice.
+    """
     from signalroom_dagster.config import ui_url
     from signalroom_dagster.registry import catalog
     from signalroom_dagster.triggers import run_status, trigger_run
@@ -32,7 +44,10 @@ def trigger(
     who = client_named(client)
     catalog.source_module(source)
     found = trigger_run(source, who.id, by="command line")
-    say(f"{source} of client {who.id}: {'run' if found.started else 'already'} {found.status.lower()}")
+    say(
+        f"{source} of client {who.id}: {'run' if found.started else 'already'}"
+        f" {found.status.lower()}"
+    )
     say(f"{ui_url()}/runs/{found.run_id}")
     status = found.status
     while wait and status not in ENDED:
@@ -52,10 +67,17 @@ def status(as_json: JsonOption = False) -> None:
     now, open_incidents = datetime.now(UTC), telling.open_incidents()
     if as_json:
         sources = [_row(item, now) for item in standing()]
-        print_json({"sources": sources, "incidents": [asdict(incident) for incident in open_incidents],
-                    "files_left_out": [asdict(each) for each in files_left_out()]})  # fmt: skip
+        print_json(
+            {
+                "sources": sources,
+                "incidents": [asdict(incident) for incident in open_incidents],
+                "files_left_out": [asdict(each) for each in files_left_out()],
+            }
+        )
         return
-    table = Table("client", "source", "last load", "rows", "data up to", "state", box=SIMPLE, padding=(0, 1))
+    table = Table(
+        "client", "source", "last load", "rows", "data up to", "state", box=SIMPLE, padding=(0, 1)
+    )
     for item in standing():
         who, age = item.loaded.client, item.age
         state = item.state(now)
@@ -70,7 +92,9 @@ def status(as_json: JsonOption = False) -> None:
     out.print(table)
     for each in files_left_out():
         say(each.words)
-    shown = f"[red]open incidents: {len(open_incidents)}[/]" if open_incidents else "no open incidents"
+    shown = (
+        f"[red]open incidents: {len(open_incidents)}[/]" if open_incidents else "no open incidents"
+    )
     out.print(shown, highlight=False)
     for incident in open_incidents:
         since = datetime.fromtimestamp(incident.opened_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -93,5 +117,11 @@ def _ago(moment: datetime | None, now: datetime) -> str:
     if moment is None:
         return ""
     minutes = int((now - moment).total_seconds() // 60)
-    told = f"{minutes} min" if minutes < 120 else f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} d"
+    told = (
+        f"{minutes} min"
+        if minutes < 120
+        else f"{minutes // 60} h"
+        if minutes < 48 * 60
+        else f"{minutes // 1440} d"
+    )
     return f"{told} ago"

@@ -1,4 +1,6 @@
-"""Commands that look: which clients there are, how fresh each source is, what is configured and reachable."""
+"""Commands that look: which clients there are, how fresh each source is, what is configured and
+reachable.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -29,17 +31,26 @@ def clients(as_json: JsonOption = False) -> None:
 
     loaded_sources = freshness()
     if as_json:
-        rows = ({**asdict(item), "client": item.client.id, "status": item.client.status} for item in loaded_sources)
+        rows = (
+            {**asdict(item), "client": item.client.id, "status": item.client.status}
+            for item in loaded_sources
+        )
         print_json(list(rows))
         return
     if not (loaded_sources or unreadable_clients()):
         say(f"no client yet: each is a file {project_dir()}/data/clients/<id>/client.toml")
         return
-    table = Table("client", "status", "source", "files/days", "rows", "last load", box=SIMPLE, padding=(0, 1))
+    table = Table(
+        "client", "status", "source", "files/days", "rows", "last load", box=SIMPLE, padding=(0, 1)
+    )
     for column in table.columns:
         column.no_wrap = True
     for item in loaded_sources:
-        loaded = item.loaded_at.astimezone(item.client.zone).strftime("%Y-%m-%d %H:%M") if item.loaded_at else "never"
+        loaded = (
+            item.loaded_at.astimezone(item.client.zone).strftime("%Y-%m-%d %H:%M")
+            if item.loaded_at
+            else "never"
+        )
         who = item.client
         table.add_row(who.id, who.status, item.source, f"{item.pieces:,}", f"{item.rows:,}", loaded)
     out.print(table)
@@ -48,7 +59,9 @@ def clients(as_json: JsonOption = False) -> None:
 
 
 def roles(
-    sql: Annotated[bool, typer.Option("--sql", help="Print the SQL that makes them, for the administrator.")] = False,
+    sql: Annotated[
+        bool, typer.Option("--sql", help="Print the SQL that makes them, for the administrator.")
+    ] = False,
 ) -> None:
     """The roles of the warehouse on Postgres, for the clients that there are: who may read what."""
     from signalroom_dagster.registry import catalog
@@ -66,7 +79,9 @@ def roles(
 
 def doctor(
     client: ClientOption = None,
-    create: Annotated[bool, typer.Option("--create", help="Also create every declared table that is missing.")] = False,
+    create: Annotated[
+        bool, typer.Option("--create", help="Also create every declared table that is missing.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check configuration, credentials and connections without loading anything.
@@ -93,14 +108,24 @@ def doctor(
     for diagnosis in (*variables, *aside.values(), *asked, *_declared(client)):
         diagnoses.append(diagnosis)
         if not as_json:
-            out.print(f"[{COLOURS[diagnosis.state]}]{SHOWN[diagnosis.state]}[/]  {escape(diagnosis.subject)}: ", end="")
+            out.print(
+                f"[{COLOURS[diagnosis.state]}]{SHOWN[diagnosis.state]}[/] "
+                f" {escape(diagnosis.subject)}: ",
+                end="",
+            )
             say(redact(diagnosis.problem or diagnosis.what))
     counts = Counter(diagnosis.state for diagnosis in diagnoses)
     if as_json:
-        print_json([
-            {"state": item.state, "subject": item.subject, "text": redact(item.problem or item.what)}
-            for item in diagnoses
-        ])  # fmt: skip
+        print_json(
+            [
+                {
+                    "state": item.state,
+                    "subject": item.subject,
+                    "text": redact(item.problem or item.what),
+                }
+                for item in diagnoses
+            ]
+        )
     else:
         say(", ".join(f"{counts[state]} {state}" for state in COLOURS if counts[state]))
     if create and not any(item.subject == "warehouse" and item.problem for item in diagnoses):
@@ -140,4 +165,6 @@ def _declared(only: str | None) -> Iterator["Diagnosis"]:
             if reports := ", ".join(item.name for item in subscriptions(client)):
                 yield Diagnosis(f"{client.id}/reports", reports, None)
             if client.id in contracts:
-                yield Diagnosis(f"{client.id}/analysis", ", ".join(sorted(contracts[client.id].required)), None)
+                yield Diagnosis(
+                    f"{client.id}/analysis", ", ".join(sorted(contracts[client.id].required)), None
+                )

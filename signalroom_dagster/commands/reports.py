@@ -19,14 +19,23 @@ DONE = ("sent", "skipped")
 def report(
     name: Annotated[str, typer.Argument(help="The report's name, as in the client's client.toml.")],
     client: ClientOption = None,
-    day: Annotated[str | None, typer.Option("--date", help="The reported day, YYYY-MM-DD; default: yesterday.")] = None,
-    channel: Annotated[str | None, typer.Option("--channel", help="Only slack, email or sms.")] = None,
-    send: Annotated[bool, typer.Option("--send", help="Send it to those that get it and do not have it yet.")] = False,
+    day: Annotated[
+        str | None, typer.Option("--date", help="The reported day, YYYY-MM-DD; default: yesterday.")
+    ] = None,
+    channel: Annotated[
+        str | None, typer.Option("--channel", help="Only slack, email or sms.")
+    ] = None,
+    send: Annotated[
+        bool, typer.Option("--send", help="Send it to those that get it and do not have it yet.")
+    ] = False,
     resend: Annotated[
         bool,
         typer.Option(
             "--resend",
-            help="With --send: again where nobody can tell whether it arrived; with --channel, to all of that channel.",
+            help=(
+                "With --send: again where nobody can tell whether it arrived; with --channel, to"
+                " all of that channel."
+            ),
         ),
     ] = False,
 ) -> None:
@@ -55,7 +64,9 @@ def report(
 
 
 def _send(made: "Report", channel: "Channel | None", *, resend: bool) -> None:
-    """Send a report with the attempts and waits of a run, and show what came of each delivery, also when that fails."""
+    """Send a report with the attempts and waits of a run, and show what came of each delivery, also
+    when that fails.
+    """
     from signalroom_dagster.alerts import telling
     from signalroom_dagster.reports import making
     from signalroom_dagster.retries import repeated

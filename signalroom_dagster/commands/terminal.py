@@ -1,4 +1,6 @@
-"""What every command shares: its options, where it prints, and how it tells an error that a person can act on."""
+"""What every command shares: its options, where it prints, and how it tells an error that a person
+can act on.
+"""
 
 import json
 from collections.abc import Callable, Iterable
@@ -16,10 +18,14 @@ T = TypeVar("T")
 out = Console()
 err = Console(stderr=True)
 
-SinceOption = Annotated[str | None, typer.Option("--since", help="First day to read again, YYYY-MM-DD.")]
+SinceOption = Annotated[
+    str | None, typer.Option("--since", help="First day to read again, YYYY-MM-DD.")
+]
 UntilOption = Annotated[str | None, typer.Option("--until", help="Last day to read, YYYY-MM-DD.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for another program.")]
-ClientOption = Annotated[str | None, typer.Option("--client", help="The client's id, as in data/clients/.")]
+ClientOption = Annotated[
+    str | None, typer.Option("--client", help="The client's id, as in data/clients/.")
+]
 
 
 def say(line: object) -> None:
@@ -31,7 +37,10 @@ def told() -> tuple[type[Exception], ...]:
     """The errors whose message says all there is to say."""
     from signalroom_dagster.events.stores.contract import RetentionError, StoreError
     from signalroom_dagster.loading.load_warehouse import RowCountError
-    from signalroom_dagster.notifications.message import PermanentDeliveryError, RetryableDeliveryError
+    from signalroom_dagster.notifications.message import (
+        PermanentDeliveryError,
+        RetryableDeliveryError,
+    )
     from signalroom_dagster.sources.http import VendorDataError, VendorError
     from signalroom_dagster.triggers import DagsterUnreachableError
     from signalroom_dagster.warehouse.errors import LoadError
@@ -43,23 +52,35 @@ def told() -> tuple[type[Exception], ...]:
 
 def tell(error: Exception) -> None:
     """Print one red line on stderr: what happened, and of an error that is not ours its kind."""
-    text = f"{error}" if isinstance(error, told()) else f"{type(error).__name__}: {error} (--verbose shows where)"
-    err.print(redact(f"signalroom: {text}"), style="red", markup=False, highlight=False, soft_wrap=True)
+    text = (
+        f"{error}"
+        if isinstance(error, told())
+        else f"{type(error).__name__}: {error} (--verbose shows where)"
+    )
+    err.print(
+        redact(f"signalroom: {text}"), style="red", markup=False, highlight=False, soft_wrap=True
+    )
 
 
 def print_json(found: object) -> None:
     """Print what was found for another program: dates and moments as ISO, amounts as text."""
-    out.print(json.dumps(found, default=str, indent=2), markup=False, highlight=False, soft_wrap=True)
+    out.print(
+        json.dumps(found, default=str, indent=2), markup=False, highlight=False, soft_wrap=True
+    )
 
 
 def for_each(clients: Iterable[Client], work: Callable[[Client], None]) -> None:
-    """Do something for every client; one that fails is told and does not keep the others from it."""
+    """Do something for every client; one that fails is told and does not keep the others from
+    it.
+    """
     if failures_of(clients, work):
         raise typer.Exit(1)
 
 
 def failures_of(items: Iterable[T], work: Callable[[T], None]) -> list[tuple[T, Exception]]:
-    """Do something for each; those that failed, and why. One that fails is told and keeps no other from it."""
+    """Do something for each; those that failed, and why. One that fails is told and keeps no other
+    from it.
+    """
     failed: list[tuple[T, Exception]] = []
     for item in items:
         try:
@@ -75,5 +96,7 @@ def failures_of(items: Iterable[T], work: Callable[[T], None]) -> list[tuple[T, 
 def client_named(client_id: str | None) -> Client:
     """The client of `--client`. Raises ConfigurationError that lists those there are."""
     if not client_id:
-        raise ConfigurationError(f"say which client: --client {' | --client '.join(load_clients())}")
+        raise ConfigurationError(
+            f"say which client: --client {' | --client '.join(load_clients())}"
+        )
     return get_client(client_id)

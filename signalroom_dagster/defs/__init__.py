@@ -1,4 +1,5 @@
-"""Dagster's nouns, one module each: assets, partitions, checks, jobs, schedules, sensors, resources.
+"""Dagster's nouns, one module each: assets, partitions, checks, jobs, schedules, sensors,
+resources.
 
 Never here: SQL, vendors, how runs are launched (`platform`). Only `definitions` imports it.
 """

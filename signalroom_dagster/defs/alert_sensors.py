@@ -1,4 +1,5 @@
-"""Sensors that look at what no step can tell of itself: lost runs, failing ticks, stale sources, what is set aside.
+"""Sensors that look at what no step can tell of itself: lost runs, failing ticks, stale sources,
+what is set aside.
 
 https://docs.dagster.io/guides/automate/run-status-sensors
 """
@@ -22,7 +23,12 @@ from signalroom_dagster.defs.sensors import initial_status
 from signalroom_dagster.freshness.status import Standing, standing
 from signalroom_dagster.naming import load_step, report_step
 from signalroom_dagster.platform.attempts import ANSWERED
-from signalroom_dagster.platform.tags import REASON_TAG, RETRY_NUMBER_TAG, SUPERVISED_TAG, WILL_RETRY_TAG
+from signalroom_dagster.platform.tags import (
+    REASON_TAG,
+    RETRY_NUMBER_TAG,
+    SUPERVISED_TAG,
+    WILL_RETRY_TAG,
+)
 from signalroom_dagster.registry.clients import load_clients, unreadable_clients
 from signalroom_dagster.warehouse.errors import DestinationUnreachableError, WarehouseBusyError
 
@@ -57,7 +63,9 @@ def _run_failures() -> dg.SensorDefinition:
             return
         subjects = Subjects(context.instance, run)
         events = context.get_step_failure_events()
-        for failure in [failure_of(event, subjects) for event in events] or [_lost(context, subjects)]:
+        for failure in [failure_of(event, subjects) for event in events] or [
+            _lost(context, subjects)
+        ]:
             if failure.error not in ANSWERED:
                 telling.failed(failure)
 
@@ -65,9 +73,15 @@ def _run_failures() -> dg.SensorDefinition:
 
 
 def _lost(context: dg.RunFailureSensorContext, subjects: Subjects) -> Failure:
-    """A run that ended without a step's saying why: by the step it was at, else by what it was to load."""
+    """A run that ended without a step's saying why: by the step it was at, else by what it was to
+    load.
+    """
     run = context.dagster_run
-    at = [step.step_key for step in context.instance.get_run_step_stats(run.run_id) if step.end_time is None]
+    at = [
+        step.step_key
+        for step in context.instance.get_run_step_stats(run.run_id)
+        if step.end_time is None
+    ]
     wanted = sorted(_step_of(key) for key in run.asset_selection or ())
     kind, subject = subjects.of_step([*at, *wanted, load_step(run.job_name)][0])
     if kind == "step":
@@ -75,7 +89,12 @@ def _lost(context: dg.RunFailureSensorContext, subjects: Subjects) -> Failure:
     tries = int(run.tags.get(RETRY_NUMBER_TAG) or 0) + 1
     reason = run.tags.get(REASON_TAG, "RUN_EXCEPTION")
     return Failure(
-        kind=kind, subject=subject, client=subjects.client, error=f"Run lost ({reason})", run=run.run_id, attempts=tries
+        kind=kind,
+        subject=subject,
+        client=subjects.client,
+        error=f"Run lost ({reason})",
+        run=run.run_id,
+        attempts=tries,
     )
 
 
@@ -89,17 +108,26 @@ def _watch() -> dg.SensorDefinition:
         name="alert_watch",
         minimum_interval_seconds=WATCH_SECONDS,
         default_status=initial_status(),
-        description="Alert when a sensor or schedule cannot tick; send the summaries and alerts that are due.",
+        description=(
+            "Alert when a sensor or schedule cannot tick; send the summaries and alerts that are"
+            " due."
+        ),
     )
     def alert_watch(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         for state in context.instance.all_instigator_state():
             _look_at_ticks(context.instance, state)
         active = {client.id for client in load_clients().values() if client.status == "active"}
         for incident in telling.open_incidents():
-            is_ended_elsewhere = incident.kind == "definition" or incident.client in active | {*unreadable_clients()}
-            if (incident.client and not is_ended_elsewhere) or _is_past(incident):  # nothing runs that could end it
+            is_ended_elsewhere = incident.kind == "definition" or incident.client in active | {
+                *unreadable_clients()
+            }
+            if (incident.client and not is_ended_elsewhere) or _is_past(
+                incident
+            ):  # nothing runs that could end it
                 telling.recovered(incident.kind, incident.subject, incident.client, announce=False)
-        return dg.SkipReason(f"messages sent: {telling.tell()}; open incidents: {len(telling.open_incidents())}")
+        return dg.SkipReason(
+            f"messages sent: {telling.tell()}; open incidents: {len(telling.open_incidents())}"
+        )
 
     return alert_watch
 
@@ -126,7 +154,9 @@ def _look_at_ticks(instance: dg.DagsterInstance, state: "InstigatorState") -> No
         return
     error = last.error.cause or last.error if last.error else None
     said = (error.cls_name if error else None) or "unknown error"
-    telling.failed(Failure(kind=kind, subject=subject, client="", error=said, run=f"tick {last.tick_id}"))
+    telling.failed(
+        Failure(kind=kind, subject=subject, client="", error=said, run=f"tick {last.tick_id}")
+    )
 
 
 def _freshness() -> dg.SensorDefinition:
@@ -134,9 +164,14 @@ def _freshness() -> dg.SensorDefinition:
         name="alert_on_stale_sources",
         minimum_interval_seconds=FRESHNESS_SECONDS,
         default_status=initial_status(),
-        description="Alert when a client's source has no data as new as it should have; fill in status/freshness.",
+        description=(
+            "Alert when a client's source has no data as new as it should have; fill in"
+            " status/freshness."
+        ),
     )
-    def alert_on_stale_sources(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    def alert_on_stale_sources(
+        context: dg.SensorEvaluationContext,
+    ) -> dg.SensorResult | dg.SkipReason:
         now = datetime.now(UTC)
         try:
             found = standing(LOCK_SECONDS)
@@ -144,15 +179,21 @@ def _freshness() -> dg.SensorDefinition:
             return dg.SkipReason("the warehouse is in use by another writer: looked at next time")
         except DestinationUnreachableError as error:
             failure = Failure(
-                kind="warehouse", subject="warehouse", client="", error=type(error).__name__, said=str(error),
+                kind="warehouse",
+                subject="warehouse",
+                client="",
+                error=type(error).__name__,
+                said=str(error),
                 run=f"look {now:%Y-%m-%dT%H}",
-            )  # fmt: skip
+            )
             telling.failed(failure)
             return dg.SkipReason("the warehouse cannot be asked")
         telling.recovered("warehouse", "warehouse", "")
         return dg.SensorResult(
             skip_reason=dg.SkipReason(f"stale: {', '.join(_stale(found, now)) or 'nothing'}"),
-            asset_events=[dg.AssetMaterialization(FRESHNESS, metadata=freshness_metadata(found, now))],
+            asset_events=[
+                dg.AssetMaterialization(FRESHNESS, metadata=freshness_metadata(found, now))
+            ],
         )
 
     return alert_on_stale_sources
@@ -163,14 +204,21 @@ def _definitions() -> dg.SensorDefinition:
         name="alert_on_definitions",
         minimum_interval_seconds=DEFINITIONS_SECONDS,
         default_status=initial_status(),
-        description="Alert when a client, report, source, time or model cannot be read; fill in status/definitions.",
+        description=(
+            "Alert when a client, report, source, time or model cannot be read; fill in"
+            " status/definitions."
+        ),
     )
     def alert_on_definitions(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         found, now = everything_set_aside(), datetime.now(UTC)
         tell_of(found, now)
-        state = hashlib.sha256(repr(found).encode()).hexdigest()  # only what has changed is recorded again
+        state = hashlib.sha256(
+            repr(found).encode()
+        ).hexdigest()  # only what has changed is recorded again
         return dg.SensorResult(
-            skip_reason=dg.SkipReason(f"set aside: {', '.join(item.subject for item in found) or 'nothing'}"),
+            skip_reason=dg.SkipReason(
+                f"set aside: {', '.join(item.subject for item in found) or 'nothing'}"
+            ),
             asset_events=[] if context.cursor == state else events_of(found),
             cursor=state,
         )
@@ -185,8 +233,12 @@ def _stale(found: Sequence[Standing], now: datetime) -> Iterator[str]:
             telling.recovered("stale", age.source, age.client.id)
             continue
         failure = Failure(
-            kind="stale", subject=age.source, client=age.client.id, error="Stale", said=age.said,
+            kind="stale",
+            subject=age.source,
+            client=age.client.id,
+            error="Stale",
+            said=age.said,
             run=f"look {now:%Y-%m-%dT%H}",
-        )  # fmt: skip
+        )
         telling.failed(failure)
         yield f"{age.source} of client {age.client.id}"

@@ -1,7 +1,8 @@
-"""From Dagster's events to incidents: a hook on every asset and check, which works in a plain command-line run, too.
+"""From Dagster's events to incidents: a hook on every asset and check, which works in a plain
+command-line run, too.
 
-What is told, and how often, stands in `signalroom_dagster.alerts`. A hook that fails is noted in the run's log and
-changes nothing about the run. https://docs.dagster.io/guides/build/ops/op-hooks
+What is told, and how often, stands in `signalroom_dagster.alerts`. A hook that fails is noted in
+the run's log and changes nothing about the run. https://docs.dagster.io/guides/build/ops/op-hooks
 """
 
 from collections.abc import Iterable, Sequence
@@ -44,7 +45,9 @@ def alert(context: dg.HookContext, event_list: Sequence[dg.DagsterEvent]) -> Hoo
 
 @dataclass(frozen=True, slots=True)
 class Subjects:
-    """What the steps and checks of a run are about: its client's sources, tables, and reports of a day."""
+    """What the steps and checks of a run are about: its client's sources, tables, and reports of a
+    day.
+    """
 
     instance: dg.DagsterInstance
     run: dg.DagsterRun
@@ -55,7 +58,9 @@ class Subjects:
         return self.run.tags.get(PARTITION_TAG, "")
 
     def of_step(self, step: str) -> tuple[Kind, str]:
-        """What a step works on, by its name: a source, a table that a model makes, a report, or just the step."""
+        """What a step works on, by its name: a source, a table that a model makes, a report, or
+        just the step.
+        """
         sources = {load_step(name): name for name in catalog.source_names()}
         tables = {model_step(*name): "/".join(name) for name in models()}
         if step in sources:
@@ -74,7 +79,9 @@ class Subjects:
         return delivery_subject(name[0], day) if day else f"{asset.to_user_string()}: {check}"
 
     def _day(self, report: str) -> date | None:
-        """The day that a report is about; None when that cannot be told of a client that is no more."""
+        """The day that a report is about; None when that cannot be told of a client that is no
+        more.
+        """
         config: Any = self.run.run_config or {}
         asked = ((config.get("ops") or {}).get(report_step(report)) or {}).get("config") or {}
         try:
@@ -103,7 +110,9 @@ def look(events: Iterable[dg.DagsterEvent], subjects: Subjects) -> None:
 
 
 def failure_of(event: dg.DagsterEvent, subjects: Subjects) -> Failure:
-    """What a step's failure is: an attempt's own words where there are any, else the class of the error."""
+    """What a step's failure is: an attempt's own words where there are any, else the class of the
+    error.
+    """
     kind, subject = subjects.of_step(event.step_key or "")
     data = event.step_failure_data
     metadata = data.user_failure_data.metadata if data.user_failure_data else {}
@@ -130,4 +139,8 @@ def _look_at_check(check: Any, subjects: Subjects) -> None:
         error = "The data are not as they must be"
         if subject.startswith(REPORT):
             error = "It is not known whether the report arrived"
-        telling.failed(Failure(kind="check", subject=subject, client=client, error=error, run=subjects.run.run_id))
+        telling.failed(
+            Failure(
+                kind="check", subject=subject, client=client, error=error, run=subjects.run.run_id
+            )
+        )

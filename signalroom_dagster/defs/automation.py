@@ -21,7 +21,9 @@ class OfActiveClients(dg.AutomationCondition[dg.AssetKey]):
         return "of_active_clients"
 
     @override
-    def evaluate(self, context: dg.AutomationContext[dg.AssetKey]) -> dg.AutomationResult[dg.AssetKey]:
+    def evaluate(
+        self, context: dg.AutomationContext[dg.AssetKey]
+    ) -> dg.AutomationResult[dg.AssetKey]:
         active = {client.id for client in load_clients().values() if client.status == "active"}
         subset = context.candidate_subset.compute_intersection_with_partition_keys(active)
         return dg.AutomationResult(context, true_subset=subset)
@@ -36,12 +38,20 @@ def build_automation_sensor() -> dg.AutomationConditionSensorDefinition:
     """Makes models anew when what they read has changed; runs from the start in production only."""
     running = environment() == "production"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)  # use_user_code_server: pinned by the lock, worth it
+        warnings.simplefilter(
+            "ignore", dg.BetaWarning
+        )  # use_user_code_server: pinned by the lock, worth it
         return dg.AutomationConditionSensorDefinition(
             "models_follow_sources",
             target=dg.AssetSelection.all(),
             use_user_code_server=True,
-            emit_backfills=False,  # of two clients' models it would make a backfill, which comes last in the queue
-            default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
-            description="Make each model anew for a client when something that it reads was loaded for that client.",
+            # of two clients' models it would make a backfill, which comes last in the queue
+            emit_backfills=False,
+            default_status=(
+                dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
+            ),
+            description=(
+                "Make each model anew for a client when something that it reads was loaded for that"
+                " client."
+            ),
         )

@@ -1,5 +1,5 @@
-"""Checks that run with a load, on that run's files or days only: nothing lost, every row tagged, every key once; and
-whether the data are as new as they should be.
+"""Checks that run with a load, on that run's files or days only: nothing lost, every row tagged,
+every key once; and whether the data are as new as they should be.
 
 https://docs.dagster.io/guides/test/asset-checks
 """
@@ -41,7 +41,9 @@ CHECKS: Mapping[str, Mapping[str, Look]] = {
     },
 }
 """By the kind of load; the description of a check is its function's docstring."""
-CHECKS_OF_SOURCE: Mapping[str, Mapping[str, Look]] = {"google_sheets": {"no_totals": slice_checks.no_totals}}
+CHECKS_OF_SOURCE: Mapping[str, Mapping[str, Look]] = {
+    "google_sheets": {"no_totals": slice_checks.no_totals}
+}
 """Beside those of the load: what only tables can have that people keep by hand."""
 WARNINGS = {"all_rows_read", "all_cells_read", "not_capped", "fresh", "no_totals"}
 
@@ -50,14 +52,20 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
     """Every check of every source and model, and of the results of events."""
     return [
         *(check for source in catalog.dlt_sources() for check in build_load_checks(source)),
-        *(check for source in catalog.reference_sources() for check in build_reference_checks(source)),
+        *(
+            check
+            for source in catalog.reference_sources()
+            for check in build_reference_checks(source)
+        ),
         *build_model_checks(),
         *build_analysis_checks(),
     ]
 
 
 def build_load_checks(source: str) -> list[dg.AssetChecksDefinition]:
-    """All checks of each loaded table of a source, one step a table: a client without the table skips its step."""
+    """All checks of each loaded table of a source, one step a table: a client without the table
+    skips its step.
+    """
     return [
         _checks_of(source, table, {**looks, **CHECKS_OF_SOURCE.get(source, {})})
         for load, looks in CHECKS.items()
@@ -72,9 +80,13 @@ def build_model_checks() -> list[dg.AssetChecksDefinition]:
 
 def _checks_of_model(model: TableName) -> dg.AssetChecksDefinition:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.PreviewWarning)  # partitioned checks: pinned by the lock, worth it
+        warnings.simplefilter(
+            "ignore", dg.PreviewWarning
+        )  # partitioned checks: pinned by the lock, worth it
         specs = [
-            dg.AssetCheckSpec(check.name, asset=[*model], description=check.holds, partitions_def=all_clients())
+            dg.AssetCheckSpec(
+                check.name, asset=[*model], description=check.holds, partitions_def=all_clients()
+            )
             for check in checks_of(model).values()
         ]
 
@@ -90,7 +102,9 @@ def _checks_of_model(model: TableName) -> dg.AssetChecksDefinition:
 
 
 def _checks_of(source: str, table: str, looks: Mapping[str, Look]) -> dg.AssetChecksDefinition:
-    @dg.multi_asset_check(name=f"check_{source}_{table}", specs=_specs(source, table, looks), can_subset=True)
+    @dg.multi_asset_check(
+        name=f"check_{source}_{table}", specs=_specs(source, table, looks), can_subset=True
+    )
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         step = context.op_execution_context
         run, client = first_run_id(context.instance, step.run), client_of(step).id
@@ -117,8 +131,12 @@ def _result(key: dg.AssetCheckKey, found: Finding, *, warns: bool) -> dg.AssetCh
 def _specs(source: str, table: str, looks: Mapping[str, Look]) -> Sequence[dg.AssetCheckSpec]:
     partitions = client_partitions(source)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.PreviewWarning)  # partitioned checks: pinned by the lock, worth it
+        warnings.simplefilter(
+            "ignore", dg.PreviewWarning
+        )  # partitioned checks: pinned by the lock, worth it
         return [
-            dg.AssetCheckSpec(name, asset=[source, table], description=look.__doc__, partitions_def=partitions)
+            dg.AssetCheckSpec(
+                name, asset=[source, table], description=look.__doc__, partitions_def=partitions
+            )
             for name, look in looks.items()
         ]

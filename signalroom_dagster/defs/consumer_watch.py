@@ -8,13 +8,18 @@ from signalroom_dagster.events.stores.contract import Lease
 
 RUN_SECONDS = 20 * 60.0
 TICK_SECONDS = 30
-"""Each look is kept by Dagster: one every five seconds is 17,000 a day that say that nothing has happened."""
+"""Each look is kept by Dagster: one every five seconds is 17,000 a day that say that nothing has
+happened.
+"""
 HANDOVER_SECONDS = 90.0
-"""So long before its end a run's successor is started, or a tick later: a worker is up within seconds, and then waits
-for the lease."""
+"""So long before its end a run's successor is started, or a tick later: a worker is up within
+seconds, and then waits for the lease.
+"""
 BEGIN_SECONDS = 15.0
 DEAD_SECONDS = 6.0
-"""So long a lease stays free before its run counts as dead: looked at again within one tick, not with the next."""
+"""So long a lease stays free before its run counts as dead: looked at again within one tick, not
+with the next.
+"""
 SETTLED_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 300.0
@@ -24,8 +29,10 @@ STARTS_TOLD, SECONDS_TOLD = 3, 120.0
 
 @dataclass(slots=True)
 class Watch:
-    """What the supervisor remembers, in epoch seconds: since when nobody holds the lease, how many runs it has started
-    since one lasted, when it may start the next; when it looked at the checks, and what it recorded of each when."""
+    """What the supervisor remembers, in epoch seconds: since when nobody holds the lease, how many
+    runs it has started since one lasted, when it may start the next; when it looked at the checks,
+    and what it recorded of each when.
+    """
 
     free_since: float | None = None
     started: int = 0
@@ -35,7 +42,9 @@ class Watch:
 
     def is_lost(self, now: float) -> bool:
         """Whether starting runs does not help."""
-        return self.started > STARTS_TOLD or (self.free_since is not None and now - self.free_since > SECONDS_TOLD)
+        return self.started > STARTS_TOLD or (
+            self.free_since is not None and now - self.free_since > SECONDS_TOLD
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +57,9 @@ class ResidentRun:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Start a run, wait, or note that a consumer works; why; the runs whose worker is gone; and in how many seconds
-    another look is worth it."""
+    """Start a run, wait, or note that a consumer works; why; the runs whose worker is gone; and in
+    how many seconds another look is worth it.
+    """
 
     what: Literal["start", "wait", "works"]
     why: str

@@ -1,8 +1,9 @@
-"""Reports that are due: each is asked for once its inputs cover its day, or its wait is over. Waiting takes no run.
+"""Reports that are due: each is asked for once its inputs cover its day, or its wait is over.
+Waiting takes no run.
 
-A report is due from its schedule's tick on until its client's day ends. The tick asks for it at once where it can; else
-a sensor looks every minute. A warehouse that does not answer is `not yet`: the time that it is away is no part of the
-wait, and a run that was lost to it is asked for again.
+A report is due from its schedule's tick on until its client's day ends. The tick asks for it at
+once where it can; else a sensor looks every minute. A warehouse that does not answer is `not yet`:
+the time that it is away is no part of the wait, and a run that was lost to it is asked for again.
 """
 
 import json
@@ -59,12 +60,15 @@ class Due:
     def is_over(self, now: datetime) -> bool:
         """Whether the client's day has ended meanwhile, and the wait with it."""
         ends = self.moment + timedelta(minutes=report_settings().wait_minutes) + LATE
-        return now >= ends and now.astimezone(self.client.zone).date() - timedelta(days=1) > self.day
+        return (
+            now >= ends and now.astimezone(self.client.zone).date() - timedelta(days=1) > self.day
+        )
 
     def not_yet(self, instance: dg.DagsterInstance, waited: float) -> str:
         """Why it is not asked for after so many seconds; nothing when it is.
 
-        Raises DestinationUnreachableError and WarehouseBusyError when the warehouse cannot be asked.
+        Raises DestinationUnreachableError and WarehouseBusyError when the warehouse cannot be
+        asked.
         """
         work = {(f"reports/{self.name}", self.client.id), (report_job(self.name), self.client.id)}
         if work & in_flight(instance):
@@ -89,8 +93,9 @@ class Due:
 
 @dataclass(slots=True)
 class Watch:
-    """What the sensor keeps from tick to tick: when it last could look, the seconds of each wait in which it could not,
-    and what is asked for and done."""
+    """What the sensor keeps from tick to tick: when it last could look, the seconds of each wait in
+    which it could not, and what is asked for and done.
+    """
 
     looked_at: float = 0.0
     lost: dict[str, float] = field(default_factory=dict[str, float])
@@ -103,7 +108,9 @@ class Watch:
         self.done = [key for key in self.done if key in keys]
 
     def looked(self, due: Sequence[Due], now: float) -> None:
-        """The warehouse answers: what passed since it last did was no waiting, but for the usual pause."""
+        """The warehouse answers: what passed since it last did was no waiting, but for the usual
+        pause.
+        """
         if self.looked_at and now - self.looked_at > 2 * TICK_SECONDS:
             for item in due:
                 away = now - max(self.looked_at + TICK_SECONDS, item.moment.timestamp())
@@ -127,7 +134,9 @@ def build_due_reports_sensor() -> Sequence[dg.SensorDefinition]:
         jobs=jobs,
         minimum_interval_seconds=TICK_SECONDS,
         default_status=initial_status(),
-        description="Ask for each report that is due as soon as its inputs are whole, or its wait is over.",
+        description=(
+            "Ask for each report that is due as soon as its inputs are whole, or its wait is over."
+        ),
     )
     def due_reports(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         watch, now = Watch(**json.loads(context.cursor or "{}")), time.time()
@@ -138,7 +147,9 @@ def build_due_reports_sensor() -> Sequence[dg.SensorDefinition]:
             if pending:
                 _look_at_warehouse()
             watch.looked(due, now)
-            asked = [(item, number, _why_not(context, item, watch, now)) for item, number in pending]
+            asked = [
+                (item, number, _why_not(context, item, watch, now)) for item, number in pending
+            ]
         except CANNOT_BE_ASKED as error:
             return dg.SkipReason(f"not yet: the warehouse cannot be asked ({error})")
         waiting = "; ".join(why for _, _, why in asked if why)
@@ -160,7 +171,9 @@ def _look_at_warehouse() -> None:
 def _why_not(context: dg.SensorEvaluationContext, item: Due, watch: Watch, now: float) -> str:
     """Why a report is not asked for; one whose settings are wrong keeps no other from it."""
     try:
-        return item.not_yet(context.instance, now - item.moment.timestamp() - watch.lost.get(item.key, 0.0))
+        return item.not_yet(
+            context.instance, now - item.moment.timestamp() - watch.lost.get(item.key, 0.0)
+        )
     except ConfigurationError as error:
         context.log.error("report %s of client %s: %s", item.name, item.client.id, error)
         return f"{item.name} of {item.client.id} cannot be made"
@@ -169,13 +182,18 @@ def _why_not(context: dg.SensorEvaluationContext, item: Due, watch: Watch, now: 
 def _due(instance: dg.DagsterInstance, now: datetime) -> Iterator[Due]:
     """The reports whose schedule is on and has ticked, and whose client's day is not over."""
     clients = load_clients()
-    subscribed = {report_schedule(name, client): (clients[client], name)
-                  for name, by_client in subscribers().items() for client in by_client}  # fmt: skip
+    subscribed = {
+        report_schedule(name, client): (clients[client], name)
+        for name, by_client in subscribers().items()
+        for client in by_client
+    }
     for state in instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE):
         client, name = subscribed.get(state.instigator_name, (None, ""))
         if client is None or client.status != "active" or state.status == InstigatorStatus.STOPPED:
             continue
-        ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=TICKS_LOOKED_AT)
+        ticks = instance.get_ticks(
+            state.instigator_origin_id, state.selector_id, limit=TICKS_LOOKED_AT
+        )
         ended = [tick for tick in ticks if tick.status != TickStatus.STARTED]
         if ended:
             item = Due(client, name, datetime.fromtimestamp(ended[0].timestamp, UTC))
@@ -183,13 +201,19 @@ def _due(instance: dg.DagsterInstance, now: datetime) -> Iterator[Due]:
                 yield item
 
 
-def _pending(instance: dg.DagsterInstance, due: Sequence[Due], watch: Watch) -> Iterator[tuple[Due, int]]:
-    """What is to be asked for, and for the how manieth time: nothing yet, or lost to a warehouse that was away."""
+def _pending(
+    instance: dg.DagsterInstance, due: Sequence[Due], watch: Watch
+) -> Iterator[tuple[Due, int]]:
+    """What is to be asked for, and for the how manieth time: nothing yet, or lost to a warehouse
+    that was away.
+    """
     open_items = [item for item in due if item.key not in watch.done]
     if not open_items:
         return
     runs: dict[str, list[dg.DagsterRun]] = {}
-    for run in instance.get_runs(dg.RunsFilter(tags={DUE_TAG: [item.key for item in open_items]})):  # newest first
+    for run in instance.get_runs(
+        dg.RunsFilter(tags={DUE_TAG: [item.key for item in open_items]})
+    ):  # newest first
         runs.setdefault(run.tags[DUE_TAG], []).append(run)
     for item in open_items:
         asked = runs.get(item.key, [])
@@ -202,8 +226,13 @@ def _pending(instance: dg.DagsterInstance, due: Sequence[Due], watch: Watch) -> 
 def _is_lost_to_an_outage(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     if run.status != dg.DagsterRunStatus.FAILURE:
         return False
-    failures = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
-    data = [record.event_log_entry.dagster_event.step_failure_data.user_failure_data
-            for record in failures if record.event_log_entry.dagster_event]  # fmt: skip
+    failures = instance.get_records_for_run(
+        run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE
+    ).records
+    data = [
+        record.event_log_entry.dagster_event.step_failure_data.user_failure_data
+        for record in failures
+        if record.event_log_entry.dagster_event
+    ]
     errors = {str(each.metadata[ERROR].value) for each in data if each and ERROR in each.metadata}
     return bool(errors & WAREHOUSE_ERRORS)

@@ -1,7 +1,7 @@
 """The sensor that keeps one consumer of events running, and tells what is wrong with them.
 
-Shortly before a resident run ends, its successor is started, which waits for the lease. A run whose lease has run out
-is dead, whatever its status says. What decides stands in `consumer_watch`.
+Shortly before a resident run ends, its successor is started, which waits for the lease. A run whose
+lease has run out is dead, whatever its status says. What decides stands in `consumer_watch`.
 
 https://docs.dagster.io/guides/automate/sensors
 """
@@ -38,14 +38,18 @@ def pause(seconds: float) -> None:
 
 
 def build_supervisors() -> list[dg.SensorDefinition]:
-    """`event_consumer`: keeps one consumer running, and tells of lag, dead letters and incomplete jobs."""
+    """`event_consumer`: keeps one consumer running, and tells of lag, dead letters and incomplete
+    jobs.
+    """
 
     @dg.sensor(
         name="event_consumer",
         job_name=JOB,
         minimum_interval_seconds=TICK_SECONDS,
         default_status=initial_status(),
-        description="Keep one consumer of events running; look at lag, dead letters and incomplete jobs.",
+        description=(
+            "Keep one consumer of events running; look at lag, dead letters and incomplete jobs."
+        ),
     )
     def event_consumer(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         from signalroom_dagster.analysis.consumer import LEASE
@@ -83,7 +87,9 @@ def _began(record: dg.RunRecord) -> float | None:
 
 
 def _bury(instance: dg.DagsterInstance, step: Step) -> None:
-    """Call the runs failed whose worker is gone: else they stay STARTED until run monitoring notices."""
+    """Call the runs failed whose worker is gone: else they stay STARTED until run monitoring
+    notices.
+    """
     for run_id in step.dead:
         if run := instance.get_run_by_id(run_id):
             instance.report_run_failed(run, "its lease ran out: its worker is gone")
@@ -98,7 +104,14 @@ def _tell(instance: dg.DagsterInstance, watch: Watch, step: Step, now: float) ->
     run = _last_run(instance)
     said = f"complete jobs wait; {watch.started} runs were started since the last one that lasted"
     run = run or f"look {now:.0f}"
-    failure = Failure(kind="consumer", subject="event consumer", client="", error="No consumer", run=run, said=said)
+    failure = Failure(
+        kind="consumer",
+        subject="event consumer",
+        client="",
+        error="No consumer",
+        run=run,
+        said=said,
+    )
     telling.failed(failure)
 
 
@@ -108,16 +121,21 @@ def _last_run(instance: dg.DagsterInstance) -> str | None:
 
 
 def _look(instance: dg.DagsterInstance, store: "Store", watch: Watch, now: float) -> None:
-    """Tell what the checks find of active clients, once a minute; what has changed, and hourly what has not, is also
-    recorded on the asset, as found by the latest run: Dagster takes one evaluation for each check, partition and run,
-    also for no run."""
+    """Tell what the checks find of active clients, once a minute; what has changed, and hourly what
+    has not, is also recorded on the asset, as found by the latest run: Dagster takes one evaluation
+    for each check, partition and run, also for no run.
+    """
     from signalroom_dagster.analysis.health import examine
 
     if now - watch.looked_at < LOOK_SECONDS:
         return
     watch.looked_at = now
     run = _last_run(instance)
-    active = [client.id for client in load_clients().values() if client.status == "active" and client.id in tenants()]
+    active = [
+        client.id
+        for client in load_clients().values()
+        if client.status == "active" and client.id in tenants()
+    ]
     for client, findings in examine(store, active).items():
         for check, found in findings.items():
             _tell_of_check(client, check, found, now)
@@ -140,6 +158,11 @@ def _tell_of_check(client: str, check: str, found: "Finding", now: float) -> Non
         return
     run = f"look {datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H}"
     failure = Failure(
-        kind="check", subject=subject, client=client, error="The data are not as they must be", said=found.said, run=run
+        kind="check",
+        subject=subject,
+        client=client,
+        error="The data are not as they must be",
+        said=found.said,
+        run=run,
     )
     telling.failed(failure)

@@ -1,4 +1,5 @@
-"""Jobs: one per source and one per report, over its assets, started for one client at a time; and one over all sources.
+"""Jobs: one per source and one per report, over its assets, started for one client at a time; and
+one over all sources.
 
 https://docs.dagster.io/guides/build/jobs/asset-jobs
 """
@@ -20,13 +21,21 @@ from signalroom_dagster.registry import catalog
 from signalroom_dagster.reports.subscriptions import subscribers
 
 if TYPE_CHECKING:
-    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+    from dagster._core.definitions.unresolved_asset_job_definition import (
+        UnresolvedAssetJobDefinition,
+    )
 
 
 def build_jobs() -> list["UnresolvedAssetJobDefinition | dg.JobDefinition"]:
     """Every job there is."""
     reports = map(build_report_job, subscribers())
-    return [*map(build_source_job, catalog.source_names()), *reports, build_daily_sync(), purge, *build_consumer_jobs()]
+    return [
+        *map(build_source_job, catalog.source_names()),
+        *reports,
+        build_daily_sync(),
+        purge,
+        *build_consumer_jobs(),
+    ]
 
 
 def build_source_job(source: str) -> "UnresolvedAssetJobDefinition":
@@ -41,7 +50,9 @@ def build_source_job(source: str) -> "UnresolvedAssetJobDefinition":
 
 @functools.cache
 def build_report_job(name: str) -> "UnresolvedAssetJobDefinition":
-    """`<report>_report`: make and send one report for one client; the same object for all that refer to it."""
+    """`<report>_report`: make and send one report for one client; the same object for all that
+    refer to it.
+    """
     return dg.define_asset_job(
         name=report_job(name),
         selection=dg.AssetSelection.assets(["reports", name]),
@@ -50,16 +61,30 @@ def build_report_job(name: str) -> "UnresolvedAssetJobDefinition":
 
 
 def build_daily_sync() -> dg.JobDefinition:
-    """`daily_sync`: load all sources of one client, one after the other, each in a run of its own."""
+    """`daily_sync`: load all sources of one client, one after the other, each in a run of its
+    own.
+    """
 
-    @dg.op(description="Run the job of each source of the client in turn; one that fails does not stop the others.")
+    @dg.op(
+        description=(
+            "Run the job of each source of the client in turn; one that fails does not stop the"
+            " others."
+        )
+    )
     def sync_sources(context: dg.OpExecutionContext) -> None:
         client = client_of(context)
         failed = [source for source in client.sources if not _loaded(context, source, client.id)]
         if failed:
-            raise dg.Failure(f"client {client.id}: {', '.join(failed)} failed; see their runs", allow_retries=False)
+            raise dg.Failure(
+                f"client {client.id}: {', '.join(failed)} failed; see their runs",
+                allow_retries=False,
+            )
 
-    @dg.job(name=DAILY_SYNC, partitions_def=all_clients(), description="Load all sources of one client in sequence.")
+    @dg.job(
+        name=DAILY_SYNC,
+        partitions_def=all_clients(),
+        description="Load all sources of one client in sequence.",
+    )
     def daily_sync() -> None:
         sync_sources()
 
@@ -77,7 +102,11 @@ def _loaded(context: dg.OpExecutionContext, source: str, client_id: str) -> bool
         done = job.execute_in_process(
             instance=context.instance,
             partition_key=client_id,
-            tags={PARTITION_TAG: client_id, STARTED_BY_TAG: context.run_id, ACCOUNT_TAG: account(source, client_id)},
+            tags={
+                PARTITION_TAG: client_id,
+                STARTED_BY_TAG: context.run_id,
+                ACCOUNT_TAG: account(source, client_id),
+            },
             raise_on_error=False,
         ).success
     context.log.info("%s of client %s %s", source, client_id, "is loaded" if done else "failed")

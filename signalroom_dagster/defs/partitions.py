@@ -1,4 +1,5 @@
-"""Partitions: one per client, and nothing else. A date window is run configuration, not a second dimension.
+"""Partitions: one per client, and nothing else. A date window is run configuration, not a second
+dimension.
 
 https://docs.dagster.io/guides/build/partitions-and-backfills/partitioning-assets
 """

@@ -1,7 +1,8 @@
-"""Removing what is older than it is kept, every night: rows of the warehouse, and Dagster's own runs and events.
+"""Removing what is older than it is kept, every night: rows of the warehouse, and Dagster's own
+runs and events.
 
-Dagster keeps runs and their events for ever. A run that made the newest of an asset's partition stays, however old it
-is: what is missing, and what is up to date, is read from its events.
+Dagster keeps runs and their events for ever. A run that made the newest of an asset's partition
+stays, however old it is: what is missing, and what is up to date, is read from its events.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -21,12 +22,20 @@ Newest: TypeAlias = dict[tuple[dg.AssetKey, str | None], str]
 """The run that made an asset's partition last."""
 
 
-@dg.op(description="Remove rows of the warehouse, and runs with their events, that are older than they are kept.")
+@dg.op(
+    description=(
+        "Remove rows of the warehouse, and runs with their events, that are older than they are"
+        " kept."
+    )
+)
 def remove_what_is_old(context: dg.OpExecutionContext) -> None:
     """See the module's text."""
     context.log.info("%d rows of the warehouse removed", purge_warehouse())
     if days := retention_settings().runs_days:
-        context.log.info("%d runs removed", purge_runs(context.instance, datetime.now(UTC) - timedelta(days=days)))
+        context.log.info(
+            "%d runs removed",
+            purge_runs(context.instance, datetime.now(UTC) - timedelta(days=days)),
+        )
 
 
 @dg.job(name="purge", description="Remove what is older than `[retention]` keeps it.")
@@ -43,13 +52,16 @@ def build_purge_schedule() -> dg.ScheduleDefinition:
         job=purge,
         cron_schedule=CRON,
         execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED,
+        default_status=(
+            dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
+        ),
     )
 
 
 def purge_runs(instance: dg.DagsterInstance, before: datetime) -> int:
-    """Remove runs that ended before a moment, with their events and logs, but for those that are still the newest of
-    something; how many."""
+    """Remove runs that ended before a moment, with their events and logs, but for those that are
+    still the newest of something; how many.
+    """
     old: list[str] = []
     while page := instance.get_run_ids(_ended(before), old[-1] if old else None, AT_ONCE):
         old += page

@@ -1,7 +1,8 @@
-"""The resident run: turns complete jobs into results within a second, for some minutes, under the store's lease.
+"""The resident run: turns complete jobs into results within a second, for some minutes, under the
+store's lease.
 
-It has neither retries nor failure alerts: its supervisor, the sensor of `event_consumer`, starts the next one, and
-tells when that does not help.
+It has neither retries nor failure alerts: its supervisor, the sensor of `event_consumer`, starts
+the next one, and tells when that does not help.
 
 https://docs.dagster.io/guides/build/jobs/op-jobs
 """
@@ -27,7 +28,11 @@ WAIT_SECONDS = 180.0
 def build_consumer_jobs() -> list[dg.JobDefinition]:
     """`analysis_consumer`, the resident run; none where no client has a contract for events."""
 
-    @dg.op(description="Analyse complete jobs as they come, and report what came of them every ten seconds.")
+    @dg.op(
+        description=(
+            "Analyse complete jobs as they come, and report what came of them every ten seconds."
+        )
+    )
     def consume_events(context: dg.OpExecutionContext) -> None:
         from signalroom_dagster.analysis.consumer import Consumer, ready_store
 
@@ -41,7 +46,11 @@ def build_consumer_jobs() -> list[dg.JobDefinition]:
             return
         context.log.info("ended: %s", consumer.run(consumer_watch.RUN_SECONDS, resident=True))
 
-    @dg.job(name=JOB, description="Turn complete jobs of events into analysis/results, for some minutes.", tags=TAGS)
+    @dg.job(
+        name=JOB,
+        description="Turn complete jobs of events into analysis/results, for some minutes.",
+        tags=TAGS,
+    )
     def analysis_consumer() -> None:
         consume_events()
 

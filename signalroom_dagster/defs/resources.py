@@ -1,4 +1,5 @@
-"""Dagster resources. Secrets are not resources here: they are read where a source is opened, and never shown.
+"""Dagster resources. Secrets are not resources here: they are read where a source is opened, and
+never shown.
 
 https://docs.dagster.io/guides/build/external-resources
 """

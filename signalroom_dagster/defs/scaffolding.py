@@ -11,8 +11,9 @@ from signalroom_dagster.defs import scaffolded
 
 
 def with_scaffolded(ours: dg.Definitions) -> dg.Definitions:
-    """Ours, merged with what stands in `defs/scaffolded`; looked for only where something does, because Dagster then
-    imports every library that has components."""
+    """Ours, merged with what stands in `defs/scaffolded`; looked for only where something does,
+    because Dagster then imports every library that has components.
+    """
     folder = Path(scaffolded.__path__[0])
     if all(child.name.startswith("_") for child in folder.iterdir()):
         return ours

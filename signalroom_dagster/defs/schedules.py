@@ -1,9 +1,11 @@
-"""Schedules, all from configuration: when each source is read, and when each client gets its reports.
+"""Schedules, all from configuration: when each source is read, and when each client gets its
+reports.
 
-A source's times stand under `[sources.<source>.schedules]`, as cron lines in the clients' time zones; there is one
-schedule for each of them and each zone, which asks for a run of every active client there. A report's time stands with
-the client's subscription. Cron lines are resolved by Dagster in the zone, so that 07:15 is 07:15 on the days when the
-clocks change, too. https://docs.dagster.io/guides/automate/schedules
+A source's times stand under `[sources.<source>.schedules]`, as cron lines in the clients' time
+zones; there is one schedule for each of them and each zone, which asks for a run of every active
+client there. A report's time stands with the client's subscription. Cron lines are resolved by
+Dagster in the zone, so that 07:15 is 07:15 on the days when the clocks change, too.
+https://docs.dagster.io/guides/automate/schedules
 """
 
 import re
@@ -48,7 +50,9 @@ def _attempts() -> Iterator[dg.ScheduleDefinition | SetAside]:
             yield SetAside(subject, str(error), client)
             continue
         if schedule.name in names:
-            yield SetAside(subject, f"there is another schedule {schedule.name}: give it another name", client)
+            yield SetAside(
+                subject, f"there is another schedule {schedule.name}: give it another name", client
+            )
         else:
             names.add(schedule.name)
             yield schedule
@@ -56,7 +60,9 @@ def _attempts() -> Iterator[dg.ScheduleDefinition | SetAside]:
 
 def _of_sources() -> Iterator[Attempt]:
     for source in catalog.source_names():
-        zones = sorted({client.timezone for client in clients_of(source) if client.status == "active"})
+        zones = sorted(
+            {client.timezone for client in clients_of(source) if client.status == "active"}
+        )
         for name, cadence in cadences(source).items():
             for zone in zones:
                 build = partial(build_source_schedule, source, name, cadence, zone)
@@ -73,13 +79,23 @@ def _of_reports() -> Iterator[Attempt]:
 
 
 def zone_name(zone: str) -> str:
-    """A time zone as a part of a schedule's name: america_new_york; etc_gmt_plus_5 is not etc_gmt_minus_5."""
-    return snake_case(re.sub(r"[+-](?=\d)", lambda sign: " plus " if sign[0] == "+" else " minus ", zone))
+    """A time zone as a part of a schedule's name: america_new_york; etc_gmt_plus_5 is not
+    etc_gmt_minus_5.
+    """
+    return snake_case(
+        re.sub(r"[+-](?=\d)", lambda sign: " plus " if sign[0] == "+" else " minus ", zone)
+    )
 
 
-def build_source_schedule(source: str, name: str, cadence: Cadence, zone: str) -> dg.ScheduleDefinition:
-    """Loads a source of every active client in a time zone at the cadence's times, unless it is being loaded."""
-    known = {client.id for client in clients_of(source)}  # a client that came since has no partition before a reload
+def build_source_schedule(
+    source: str, name: str, cadence: Cadence, zone: str
+) -> dg.ScheduleDefinition:
+    """Loads a source of every active client in a time zone at the cadence's times, unless it is
+    being loaded.
+    """
+    known = {
+        client.id for client in clients_of(source)
+    }  # a client that came since has no partition before a reload
 
     @dg.schedule(
         name=f"{source}_{name}_{zone_name(zone)}",
@@ -93,7 +109,11 @@ def build_source_schedule(source: str, name: str, cadence: Cadence, zone: str) -
     def tick(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         asked = {"lookback_days": cadence.lookback_days} if cadence.lookback_days else {}
         config = {"ops": {load_step(source): {"config": asked}}} if asked else {}
-        active = [client for client in clients_of(source) if client.status == "active" and client.id in known]
+        active = [
+            client
+            for client in clients_of(source)
+            if client.status == "active" and client.id in known
+        ]
         clients = [client for client in active if client.timezone == zone]
         yield from _requests(context, (source, DAILY_SYNC), clients, config)
 
@@ -101,8 +121,9 @@ def build_source_schedule(source: str, name: str, cadence: Cadence, zone: str) -
 
 
 def build_report_schedule(name: str, client: Client, item: Subscription) -> dg.ScheduleDefinition:
-    """Makes a client's report of the day before the tick: at the time of its subscription, or once its inputs are whole
-    or its wait is over, which the sensor `due_reports` notices."""
+    """Makes a client's report of the day before the tick: at the time of its subscription, or once
+    its inputs are whole or its wait is over, which the sensor `due_reports` notices.
+    """
 
     @dg.schedule(
         name=report_schedule(name, client.id),
@@ -110,7 +131,10 @@ def build_report_schedule(name: str, client: Client, item: Subscription) -> dg.S
         cron_schedule=item.schedule or "",
         execution_timezone=client.timezone,
         default_status=_initial_status(),
-        description=f"Make the report {name} of client {client.id} and send it: {item.schedule} in {client.timezone}.",
+        description=(
+            f"Make the report {name} of client {client.id} and send it: {item.schedule} in"
+            f" {client.timezone}."
+        ),
     )
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         due = Due(client, name, context.scheduled_execution_time)
@@ -118,24 +142,37 @@ def build_report_schedule(name: str, client: Client, item: Subscription) -> dg.S
             why = due.not_yet(context.instance, waited=0)
         except CANNOT_BE_ASKED as error:
             why = f"the warehouse cannot be asked ({error})"
-        return dg.SkipReason(f"{why}: the sensor due_reports asks for it later") if why else due.request()
+        return (
+            dg.SkipReason(f"{why}: the sensor due_reports asks for it later")
+            if why
+            else due.request()
+        )
 
     return tick
 
 
 def _requests(
-    context: dg.ScheduleEvaluationContext, work: Sequence[str], clients: Sequence[Client], config: Mapping[str, Any]
+    context: dg.ScheduleEvaluationContext,
+    work: Sequence[str],
+    clients: Sequence[Client],
+    config: Mapping[str, Any],
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """One run for each client, but for those whose earlier run is not finished; `work` is what such a run is on."""
+    """One run for each client, but for those whose earlier run is not finished; `work` is what such
+    a run is on.
+    """
     busy, subject = in_flight(context.instance), work[0]
     waiting = [client for client in clients if not {(name, client.id) for name in work} & busy]
     moment = context.scheduled_execution_time.isoformat()
     for client in waiting:
-        yield dg.RunRequest(run_key=f"{client.id}:{moment}", partition_key=client.id, run_config=config)
+        yield dg.RunRequest(
+            run_key=f"{client.id}:{moment}", partition_key=client.id, run_config=config
+        )
     if left := ", ".join(client.id for client in clients if client not in waiting):
         context.log.info("%s is being worked on for %s: left out", subject, left)
     if not waiting:
-        yield dg.SkipReason(f"{subject} is being worked on for {left}" if left else "no active client here")
+        yield dg.SkipReason(
+            f"{subject} is being worked on for {left}" if left else "no active client here"
+        )
 
 
 def _initial_status() -> dg.DefaultScheduleStatus:

@@ -1,4 +1,5 @@
-"""Sensors: wake-ups only. What is loaded, the load decides from its ledger; a sensor just notices a difference.
+"""Sensors: wake-ups only. What is loaded, the load decides from its ledger; a sensor just notices a
+difference.
 
 https://docs.dagster.io/guides/automate/sensors
 """
@@ -21,7 +22,9 @@ from signalroom_dagster.registry import catalog
 from signalroom_dagster.registry.clients import Client, clients_of
 
 TICK_SECONDS = 60
-LISTED_AT_ONCE = 32  # most of the time is spent waiting, and each that does not answer keeps one of them
+LISTED_AT_ONCE = (
+    32  # most of the time is spent waiting, and each that does not answer keeps one of them
+)
 LISTING_SECONDS = 45.0  # of the minute that Dagster gives a tick
 FIRST_PAUSE_SECONDS = 120.0
 LONGEST_PAUSE_SECONDS = 3_600.0
@@ -33,7 +36,9 @@ Listing: TypeAlias = Mapping[str, str] | str
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was last asked for a client: the bucket's digest, how often, and when it may be asked again (epoch)."""
+    """What was last asked for a client: the bucket's digest, how often, and when it may be asked
+    again (epoch).
+    """
 
     digest: str
     times: int
@@ -41,7 +46,9 @@ class Asked:
 
 
 def build_new_files_sensor(source: str) -> dg.SensorDefinition:
-    """Asks for a client's load while its bucket and its last successful load disagree, with growing pauses."""
+    """Asks for a client's load while its bucket and its last successful load disagree, with growing
+    pauses.
+    """
     unlisted: dict[str, Future[Listing]] = {}
 
     @dg.sensor(
@@ -52,13 +59,18 @@ def build_new_files_sensor(source: str) -> dg.SensorDefinition:
         description=f"Start {source} for a client as soon as files are new, changed or gone.",
     )
     def new_files(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        asked = {client: Asked(**state) for client, state in json.loads(context.cursor or "{}").items()}
+        asked = {
+            client: Asked(**state) for client, state in json.loads(context.cursor or "{}").items()
+        }
         listings = _list(source, _idle(context, source), unlisted)
         problems = [listed for listed in listings.values() if isinstance(listed, str)]
         for problem in problems:
             context.log.error(problem)
         requests = list(_requests(context, source, listings, asked))
-        quiet = f"every client's {source} that could be listed is as it was last loaded, or is being loaded"
+        quiet = (
+            f"every client's {source} that could be listed is as it was last loaded, or is being"
+            " loaded"
+        )
         return dg.SensorResult(
             run_requests=requests,
             skip_reason=None if requests else "; ".join([quiet, *problems]),
@@ -78,27 +90,39 @@ def _idle(context: dg.SensorEvaluationContext, source: str) -> list[Client]:
     ]
 
 
-def _list(source: str, clients: Sequence[Client], unlisted: dict[str, Future[Listing]]) -> Mapping[str, Listing]:
+def _list(
+    source: str, clients: Sequence[Client], unlisted: dict[str, Future[Listing]]
+) -> Mapping[str, Listing]:
     """What each client's bucket holds, or why that is not known, by client.
 
-    One client's slow storage costs that client alone: it is not waited for beyond LISTING_SECONDS, not asked again
-    before it has answered, which then counts in a later tick, and asked last; `unlisted` keeps who that is.
+    One client's slow storage costs that client alone: it is not waited for beyond LISTING_SECONDS,
+    not asked again before it has answered, which then counts in a later tick, and asked last;
+    `unlisted` keeps who that is.
     """
     pool = ThreadPoolExecutor(LISTED_AT_ONCE)
     asked: dict[str, Future[Listing]] = {}
     for client in sorted(clients, key=lambda client: client.id in unlisted):
         before = unlisted.get(client.id)
-        asked[client.id] = before if before and _may_answer(before) else pool.submit(_listed, source, client)
+        asked[client.id] = (
+            before if before and _may_answer(before) else pool.submit(_listed, source, client)
+        )
     answered, _ = wait(asked.values(), LISTING_SECONDS)
     pool.shutdown(wait=False, cancel_futures=True)
     listings = {
-        client.id: asked[client.id].result()
-        if asked[client.id] in answered
-        else f"client {client.id}, source {source}: its storage does not answer in time; the others were listed"
+        client.id: (
+            asked[client.id].result()
+            if asked[client.id] in answered
+            else (
+                f"client {client.id}, source {source}: its storage does not answer in time; the"
+                " others were listed"
+            )
+        )
         for client in clients
     }
     unlisted.clear()
-    unlisted.update({client: future for client, future in asked.items() if isinstance(listings[client], str)})
+    unlisted.update(
+        {client: future for client, future in asked.items() if isinstance(listings[client], str)}
+    )
     return listings
 
 
@@ -108,7 +132,10 @@ def _may_answer(listing: Future[Listing]) -> bool:
 
 
 def _requests(
-    context: dg.SensorEvaluationContext, source: str, listings: Mapping[str, Listing], asked: dict[str, Asked]
+    context: dg.SensorEvaluationContext,
+    source: str,
+    listings: Mapping[str, Listing],
+    asked: dict[str, Asked],
 ) -> Iterator[dg.RunRequest]:
     """The runs to ask for now; keeps `asked` up to date."""
     now = time.time()
@@ -130,15 +157,23 @@ def _due(before: Asked | None, digest: str, now: float) -> Asked | None:
     times = before.times + 1 if before and before.digest == digest else 1
     if before and times > 1 and now < before.not_before:
         return None
-    return Asked(digest, times, now + min(FIRST_PAUSE_SECONDS * 2 ** (times - 1), LONGEST_PAUSE_SECONDS))
+    return Asked(
+        digest, times, now + min(FIRST_PAUSE_SECONDS * 2 ** (times - 1), LONGEST_PAUSE_SECONDS)
+    )
 
 
 def _listed(source: str, client: Client) -> Listing:
-    """The digests of what the client's bucket holds, or why it cannot be asked: the others still are."""
+    """The digests of what the client's bucket holds, or why it cannot be asked: the others still
+    are.
+    """
     try:
         return catalog.listing_digests(source, client)
-    except Exception as error:  # whatever one client's storage raises: the other clients' files still come in
-        return f"client {client.id}, source {source}: its files cannot be listed: {redact(str(error))}"
+    except (
+        Exception
+    ) as error:  # whatever one client's storage raises: the other clients' files still come in
+        return (
+            f"client {client.id}, source {source}: its files cannot be listed: {redact(str(error))}"
+        )
 
 
 def _last_loaded(
@@ -148,7 +183,10 @@ def _last_loaded(
     found: dict[str, str] = {}
     for resource in resources:
         records = context.instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=dg.AssetKey([source, resource]), asset_partitions=[client]), limit=1
+            dg.AssetRecordsFilter(
+                asset_key=dg.AssetKey([source, resource]), asset_partitions=[client]
+            ),
+            limit=1,
         ).records
         materialization = records[0].asset_materialization if records else None
         digest = materialization.metadata.get("listing_digest") if materialization else None
@@ -163,4 +201,8 @@ def _one_text(digests: Mapping[str, str]) -> str:
 
 def initial_status() -> dg.DefaultSensorStatus:
     """Running from the start in production, stopped until a person starts it elsewhere."""
-    return dg.DefaultSensorStatus.RUNNING if environment() == "production" else dg.DefaultSensorStatus.STOPPED
+    return (
+        dg.DefaultSensorStatus.RUNNING
+        if environment() == "production"
+        else dg.DefaultSensorStatus.STOPPED
+    )

@@ -1,6 +1,8 @@
-"""`dagster definitions validate` and `dg check defs` refuse what a running code location leaves out.
+"""`dagster definitions validate` and `dg check defs` refuse what a running code location leaves
+out.
 
-A deployment that is already running must not end for one client's typo; one that is being built must.
+A deployment that is already running must not end for one client's typo; one that is being built
+must.
 """
 
 import os
@@ -14,7 +16,11 @@ VALIDATION = "DAGSTER_IS_DEFS_VALIDATION_CLI"
 
 
 def refuse_what_is_set_aside() -> None:
-    """Raises ConfigurationError with everything that cannot be read, while definitions are being validated."""
+    """Raises ConfigurationError with everything that cannot be read, while definitions are being
+    validated.
+    """
     if os.environ.get(VALIDATION) and (found := sorted({*everything_set_aside(), *problems()})):
         lines = [f"{item.client} {item.subject}: {item.problem}".strip() for item in found]
-        raise ConfigurationError("\n".join(["what is set aside, or would fail, while SignalRoom runs:", *lines]))
+        raise ConfigurationError(
+            "\n".join(["what is set aside, or would fail, while SignalRoom runs:", *lines])
+        )

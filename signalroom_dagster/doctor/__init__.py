@@ -1,4 +1,5 @@
-"""What `signalroom doctor` looks at: settings that nothing reads, accounts, the warehouse and its tables.
+"""What `signalroom doctor` looks at: settings that nothing reads, accounts, the warehouse and its
+tables.
 
 It changes nothing. Never here: printing. The commands and definitions import it.
 """

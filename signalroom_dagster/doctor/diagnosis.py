@@ -1,4 +1,6 @@
-"""What `signalroom doctor` looks at: settings, the warehouse and its tables, and each client's accounts."""
+"""What `signalroom doctor` looks at: settings, the warehouse and its tables, and each client's
+accounts.
+"""
 
 from collections.abc import Iterator
 
@@ -12,7 +14,8 @@ from signalroom_dagster.warehouse.errors import DestinationUnreachableError
 
 
 def diagnose(only: str | None = None) -> Iterator[Diagnosis]:
-    """Look at settings, the warehouse and the tables in it, then at each client's sources; load nothing.
+    """Look at settings, the warehouse and the tables in it, then at each client's sources; load
+    nothing.
 
     A problem of a planned client is named but blocks nothing.
     """
@@ -41,7 +44,13 @@ def _diagnose_source(client: Client, source: str) -> Diagnosis:
     subject, blocks = f"{client.id}/{source}", client.status == "active"
     try:
         said = catalog.probe(source, client)
-    except Exception as error:  # whatever the client's account raises is what doctor is here to tell
-        said = f"{error}" if isinstance(error, config.ConfigurationError) else f"{type(error).__name__}: {error}"
+    except (
+        Exception
+    ) as error:  # whatever the client's account raises is what doctor is here to tell
+        said = (
+            f"{error}"
+            if isinstance(error, config.ConfigurationError)
+            else f"{type(error).__name__}: {error}"
+        )
         return Diagnosis(subject, "configured and reachable", said, blocks, waits=not blocks)
     return Diagnosis(subject, f"reachable: {said}", None)

@@ -1,8 +1,9 @@
-"""What `doctor` finds in the warehouse: tables that another system left, and tables that show too much.
+"""What `doctor` finds in the warehouse: tables that another system left, and tables that show too
+much.
 
-SignalRoom never changes a table that it did not make, but for the affiliate mapping, to which it adds columns: a load
-that meets one refuses, and says how to move it aside. On Postgres only; a DuckDB file is SignalRoom's own. Tables of
-another release of SignalRoom are told on both.
+SignalRoom never changes a table that it did not make, but for the affiliate mapping, to which it
+adds columns: a load that meets one refuses, and says how to move it aside. On Postgres only; a
+DuckDB file is SignalRoom's own. Tables of another release of SignalRoom are told on both.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,12 +24,14 @@ from signalroom_dagster.warehouse.row_security import OPEN_VIEWS, UNSECURED
 from signalroom_dagster.warehouse.transactions import ddl_limit
 
 _COLUMNS = (
-    "SELECT table_name, array_agg(column_name::text) FROM information_schema.columns WHERE table_schema = %s GROUP BY 1"
+    "SELECT table_name, array_agg(column_name::text) FROM information_schema.columns WHERE"
+    " table_schema = %s GROUP BY 1"
 )
 
 
 _OUR_TABLES = """
-SELECT t.oid::regclass::text FROM pg_class AS t WHERE t.relnamespace = to_regnamespace(%s) AND t.relkind IN ('r', 'p')
+SELECT t.oid::regclass::text FROM pg_class AS t WHERE t.relnamespace = to_regnamespace(%s) AND
+t.relkind IN ('r', 'p')
 AND (%s = 'events' OR starts_with(t.relname, '_dlt_') OR EXISTS (
   SELECT FROM pg_policy AS p WHERE p.polrelid = t.oid AND p.polname = 'signalroom_client'))
 """
@@ -48,7 +51,9 @@ class Diagnosis:
 
     @property
     def state(self) -> Literal["ok", "fail", "warn", "later"]:
-        """What it means: `later` for what a planned client still lacks, `warn` for what keeps nothing from loading."""
+        """What it means: `later` for what a planned client still lacks, `warn` for what keeps
+        nothing from loading.
+        """
         if not self.problem:
             return "ok"
         if self.blocks:
@@ -57,7 +62,9 @@ class Diagnosis:
 
 
 def inspect(query: Query, only: str | None = None) -> Iterator[Diagnosis]:
-    """What is to be known of the tables that are there before SignalRoom loads into them, and of files left out."""
+    """What is to be known of the tables that are there before SignalRoom loads into them, and of
+    files left out.
+    """
     for source in catalog.file_sources():
         yield from _files_left_out(query, source, only)
     for source in catalog.dlt_sources():
@@ -90,7 +97,9 @@ def _models(query: Query) -> Iterator[Diagnosis]:
 
 
 def _files_left_out(query: Query, source: str, only: str | None) -> Iterator[Diagnosis]:
-    """Of each client the files that no load could read, and what lies among its exports without being one."""
+    """Of each client the files that no load could read, and what lies among its exports without
+    being one.
+    """
     if not table_exists(query, source, LEDGER):
         return
     left_out = (
@@ -99,19 +108,24 @@ def _files_left_out(query: Query, source: str, only: str | None) -> Iterator[Dia
     )
     for client, count, example in query(left_out, "unreadable", only):
         problem = (
-            f"files that no load could read: {count}, such as {example}; each load tries them again. All of them: "
-            f"SELECT * FROM {source}.{LEDGER} WHERE _client_id = '{client}' AND status = 'unreadable'"
+            f"files that no load could read: {count}, such as {example}; each load tries them"
+            f" again. All of them: SELECT * FROM {source}.{LEDGER} WHERE _client_id = '{client}'"
+            " AND status = 'unreadable'"
         )
         yield Diagnosis(f"{client}/{source} files", "", problem, blocks=False)
     for client, count, example in query(left_out, "quarantined", only):
         problem = (
-            f"files that were set aside unread (quarantined): {count}, such as {example}; mended files are loaded when "
-            f"they are put there again. All of them: SELECT * FROM {source}.{LEDGER} WHERE _client_id = '{client}' AND "
-            "status = 'quarantined'"
+            f"files that were set aside unread (quarantined): {count}, such as {example}; mended"
+            " files are loaded when they are put there again. All of them: SELECT * FROM"
+            f" {source}.{LEDGER} WHERE _client_id = '{client}' AND status = 'quarantined'"
         )
         yield Diagnosis(f"{client}/{source} files", "", problem, blocks=False)
     for client, count, example in query(left_out, "skipped", only):
-        yield Diagnosis(f"{client}/{source} files", f"objects that are no exports: {count}, such as {example}", None)
+        yield Diagnosis(
+            f"{client}/{source} files",
+            f"objects that are no exports: {count}, such as {example}",
+            None,
+        )
 
 
 def _writes(query: Query, schema: str) -> Iterator[Diagnosis]:
@@ -125,7 +139,10 @@ def _writes(query: Query, schema: str) -> Iterator[Diagnosis]:
     refused += [f"owner of {table}" for (table,) in query(_NOT_OURS_TO_ALTER, schema, schema)]
     if refused:
         why = "; ".join(refused[:3])
-        problem = f"this user may not write it ({why}): the administrator runs what `signalroom roles --sql` prints"
+        problem = (
+            f"this user may not write it ({why}): the administrator runs what `signalroom roles"
+            " --sql` prints"
+        )
         yield Diagnosis(f"schema {schema}", "", problem)
 
 
@@ -134,7 +151,9 @@ def _refused(query: Query, attempt: str) -> str | None:
     query("BEGIN")
     try:
         query(f"{ddl_limit()}; {attempt}")
-    except Exception as error:  # the driver's own, whatever it is: this is what doctor is here to tell
+    except (
+        Exception
+    ) as error:  # the driver's own, whatever it is: this is what doctor is here to tell
         return str(error).splitlines()[0]
     finally:
         query("ROLLBACK")
@@ -145,13 +164,22 @@ def _server(query: Query) -> str:
     """The server's own limits, as they are for this user outside of a load, which sets its own."""
     sql = "SELECT name, reset_val FROM pg_settings WHERE name = ANY (%s) ORDER BY name"
     values = {name: int(value) for name, value in query(sql, [*_TIMEOUTS, "max_connections"])}
-    (connections,) = query("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")[0]
-    timeouts = ", ".join(f"{name} {values[name] / 1000:g} s" if values[name] else f"no {name}" for name in _TIMEOUTS)
-    return f"{connections} of {values['max_connections']} connections in use, {timeouts} (loads set their own)"
+    (connections,) = query(
+        "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+    )[0]
+    timeouts = ", ".join(
+        f"{name} {values[name] / 1000:g} s" if values[name] else f"no {name}" for name in _TIMEOUTS
+    )
+    return (
+        f"{connections} of {values['max_connections']} connections in use, {timeouts} (loads set"
+        " their own)"
+    )
 
 
 def _source_tables(query: Query, source: str) -> Iterator[Diagnosis]:
-    """Tables of an earlier system in a source's schema: aside with the whole schema while nothing in it is ours."""
+    """Tables of an earlier system in a source's schema: aside with the whole schema while nothing
+    in it is ours.
+    """
     loaded = {table for table, facts in catalog.table_facts(source).items() if facts.load}
     there = {table: columns for table, columns in query(_COLUMNS, source) if table in loaded}
     others = sorted(table for table, columns in there.items() if not set(columns) >= OURS)
@@ -161,7 +189,10 @@ def _source_tables(query: Query, source: str) -> Iterator[Diagnosis]:
             if len(others) == len(there)
             else "; ".join(move_aside(source, table) for table in others)
         )
-        problem = f"{_listed(others)} of another system: a load refuses and changes nothing. Keep them aside: {command}"
+        problem = (
+            f"{_listed(others)} of another system: a load refuses and changes nothing. Keep them"
+            f" aside: {command}"
+        )
         yield Diagnosis(f"schema {source}", "", problem)
 
 
@@ -169,9 +200,12 @@ def _shapes(query: Query, source: str) -> Iterator[Diagnosis]:
     """Tables of another release: what the next load does about them, or why no load can pass."""
     for shape in shapes(query, source):
         what = (
-            "is of an earlier release: the next load, or `signalroom doctor --create`, brings it up to date, rows kept"
+            "is of an earlier release: the next load, or `signalroom doctor --create`, brings it up"
+            " to date, rows kept"
         )
-        yield Diagnosis(f"{source}.{shape.table}", "" if shape.problem else what, shape.problem or None)
+        yield Diagnosis(
+            f"{source}.{shape.table}", "" if shape.problem else what, shape.problem or None
+        )
 
 
 def _reference_tables(query: Query, source: str) -> Iterator[Diagnosis]:
@@ -184,8 +218,9 @@ def _reference_tables(query: Query, source: str) -> Iterator[Diagnosis]:
             continue
         if found and (missing := missing_columns(schema, found)):
             what = (
-                f"is there from an earlier system: it is kept and gets {_listed(missing)} with the first load; "
-                "`signalroom mappings load --all --dry-run` shows which rows that changes"
+                f"is there from an earlier system: it is kept and gets {_listed(missing)} with the"
+                " first load; `signalroom mappings load --all --dry-run` shows which rows that"
+                " changes"
             )
             yield Diagnosis(subject, what, None)
 
@@ -194,8 +229,8 @@ def _readers(query: Query) -> Iterator[Diagnosis]:
     """Tables and views that show one client's rows to another's readers."""
     if tables := [name for (name,) in query(UNSECURED)]:
         problem = (
-            f"without it: {_listed(tables)}. `signalroom doctor --create` puts it on SignalRoom's own tables; on "
-            "others: ALTER TABLE ... ENABLE ROW LEVEL SECURITY"
+            f"without it: {_listed(tables)}. `signalroom doctor --create` puts it on SignalRoom's"
+            " own tables; on others: ALTER TABLE ... ENABLE ROW LEVEL SECURITY"
         )
         yield Diagnosis("row level security", "", problem, blocks=False)
     if views := [name for (name,) in query(OPEN_VIEWS)]:

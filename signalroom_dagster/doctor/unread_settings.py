@@ -1,4 +1,6 @@
-"""Settings of sources, in `.dlt/` and the environment, that nothing reads: misspelled, or in the wrong section."""
+"""Settings of sources, in `.dlt/` and the environment, that nothing reads: misspelled, or in the
+wrong section.
+"""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -13,7 +15,9 @@ from signalroom_dagster.settings_files import read_toml
 
 
 def unread_settings() -> Iterator[tuple[str, str]]:
-    """Where such a setting stands, as file and section, and what is wrong with it; never its value."""
+    """Where such a setting stands, as file and section, and what is wrong with it; never its
+    value.
+    """
     files = (project_dir() / ".dlt" / "config.toml", secrets_dir() / "secrets.toml")
     written = {path.name: _table(_read(path).get("sources")) for path in files}
     for name, sections in {**written, "environment": _named_in_the_environment()}.items():
@@ -22,28 +26,43 @@ def unread_settings() -> Iterator[tuple[str, str]]:
             if source in catalog.source_names():
                 yield from _of_source(source, _table(section), where)
             else:
-                yield where, f"there is no source {source} (there are: {', '.join(catalog.source_names())})"
+                yield (
+                    where,
+                    f"there is no source {source} (there are: {', '.join(catalog.source_names())})",
+                )
 
 
 def _of_source(source: str, section: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:
     fields = catalog.source_module(source).Settings.model_fields
-    clients_own = {key for key, field in fields.items() if any(isinstance(mark, ClientOnly) for mark in field.metadata)}
+    clients_own = {
+        key
+        for key, field in fields.items()
+        if any(isinstance(mark, ClientOnly) for mark in field.metadata)
+    }
     known = {*fields, *Expected.model_fields}
     for key in section:
         if key in clients_own:
-            yield where, f"{key} is a client's own: it is read from [sources.{source}.clients.<id>] alone"
+            yield (
+                where,
+                f"{key} is a client's own: it is read from [sources.{source}.clients.<id>] alone",
+            )
         elif key not in {*known, "clients", "schedules"}:
             yield where, f"{key} is not read; there are: {', '.join(sorted(known - clients_own))}"
     for client_id, own in _table(section.get("clients")).items():
         where_own = f"{where[:-1]}.clients.{client_id}]"
         if client_id not in {*load_clients(), *unreadable_clients()}:
-            yield where_own, f"there is no client {client_id} (there are: {', '.join(load_clients())})"
+            yield (
+                where_own,
+                f"there is no client {client_id} (there are: {', '.join(load_clients())})",
+            )
         for key in _table(own).keys() - known:
             yield where_own, f"{key} is not read; there are: {', '.join(sorted(known))}"
 
 
 def _named_in_the_environment() -> Mapping[str, Any]:
-    """The sections that variables such as SOURCES__EVERFLOW__CLIENTS__713__API_KEY stand for, without their values."""
+    """The sections that variables such as SOURCES__EVERFLOW__CLIENTS__713__API_KEY stand for,
+    without their values.
+    """
     sections: dict[str, Any] = {}
     for variable in os.environ:
         first, *names = variable.lower().split("__")
@@ -59,7 +78,9 @@ def _named_in_the_environment() -> Mapping[str, Any]:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    """A file of settings; nothing of one that is not there or cannot be read, which `declarations` tells of."""
+    """A file of settings; nothing of one that is not there or cannot be read, which `declarations`
+    tells of.
+    """
     try:
         return read_toml(path)
     except (OSError, ValueError, RecursionError):

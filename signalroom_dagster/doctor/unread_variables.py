@@ -1,4 +1,6 @@
-"""Environment variables that look like settings of ours and that nothing reads: misspelled, or in small letters."""
+"""Environment variables that look like settings of ours and that nothing reads: misspelled, or in
+small letters.
+"""
 
 import difflib
 import os
@@ -9,12 +11,40 @@ from pydantic import BaseModel
 from signalroom_dagster.registry.clients import load_clients
 from signalroom_dagster.sandboxed import MARK
 
-PLACES = ("ENV", "DESTINATION", "PROJECT_DIR", "SECRETS_DIR", "STATE_DIR", "WORK_DIR", "REPORTS_DIR", "UI_URL",
-          "WEBSERVER_URL", "PLAIN_HTTP_HOSTS")  # fmt: skip
-OF_DEPLOYMENT = ("CODE_SERVER", "WEBSERVER_HOST", "GATEWAY", "STOP_SECONDS", "UI_USER", "UI_PASSWORD_HASH", "DOMAIN",
-                 "BIND", "IMAGE", "SITE")  # fmt: skip
+PLACES = (
+    "ENV",
+    "DESTINATION",
+    "PROJECT_DIR",
+    "SECRETS_DIR",
+    "STATE_DIR",
+    "WORK_DIR",
+    "REPORTS_DIR",
+    "UI_URL",
+    "WEBSERVER_URL",
+    "PLAIN_HTTP_HOSTS",
+)
+OF_DEPLOYMENT = (
+    "CODE_SERVER",
+    "WEBSERVER_HOST",
+    "GATEWAY",
+    "STOP_SECONDS",
+    "UI_USER",
+    "UI_PASSWORD_HASH",
+    "DOMAIN",
+    "BIND",
+    "IMAGE",
+    "SITE",
+)
 DATABASE = ("HOST", "PORT", "NAME", "USER", "PASSWORD")
-PREFIXES = ("SIGNALROOM_", "SUPABASE_DB_", "EVENTS__", "NOTIFICATIONS__", "REPORTS__", "INGEST__", "DESTINATION__")
+PREFIXES = (
+    "SIGNALROOM_",
+    "SUPABASE_DB_",
+    "EVENTS__",
+    "NOTIFICATIONS__",
+    "REPORTS__",
+    "INGEST__",
+    "DESTINATION__",
+)
 DLTS_OWN = ("DESTINATION__DUCKDB__", "DESTINATION__POSTGRES__")
 
 
@@ -27,13 +57,24 @@ def unread_variables() -> Iterator[tuple[str, str]]:
             yield name, f"is not read: settings are read in capital letters, as {capital}"
         elif name.startswith(PREFIXES) and name not in known and not name.startswith(DLTS_OWN):
             near = difflib.get_close_matches(name, known, n=1)
-            yield name, f"is not read; did you mean {near[0]}?" if near else "is not read: no setting has this name"
+            yield (
+                name,
+                f"is not read; did you mean {near[0]}?"
+                if near
+                else "is not read: no setting has this name",
+            )
 
 
 def known_variables() -> frozenset[str]:
     """The names of all settings but the sources', whose keys `loading.unread_settings` knows."""
-    sections = {"__".join((*path, key)).upper() for path, model in _sections().items() for key in model.model_fields}
-    own = {f"SIGNALROOM_{name}" for name in (*PLACES, *OF_DEPLOYMENT)} | {f"SUPABASE_DB_{name}" for name in DATABASE}
+    sections = {
+        "__".join((*path, key)).upper()
+        for path, model in _sections().items()
+        for key in model.model_fields
+    }
+    own = {f"SIGNALROOM_{name}" for name in (*PLACES, *OF_DEPLOYMENT)} | {
+        f"SUPABASE_DB_{name}" for name in DATABASE
+    }
     return frozenset(sections | own | {MARK})
 
 
@@ -55,5 +96,8 @@ def _sections() -> Mapping[tuple[str, ...], type[BaseModel]]:
         ("ingest",): IngestSettings,
     }
     for client_id in load_clients():
-        sections |= {("events", "tenants", client_id): TenantAccess, ("events", "triggers", client_id): TriggerAccess}
+        sections |= {
+            ("events", "tenants", client_id): TenantAccess,
+            ("events", "triggers", client_id): TriggerAccess,
+        }
     return sections

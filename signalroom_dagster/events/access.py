@@ -1,4 +1,5 @@
-"""Who may send what: a bearer token per tenant, or a token that Google signed for a Pub/Sub subscription.
+"""Who may send what: a bearer token per tenant, or a token that Google signed for a Pub/Sub
+subscription.
 
 Nothing here ever repeats a token, in an error, a log or an answer.
 
@@ -36,8 +37,9 @@ class Verifier(Protocol):
     """One kind of token."""
 
     async def tenants(self, token: str) -> Tenants:
-        """The tenants for which its bearer may send. Raises UnauthorizedError; KeysUnavailableError when that cannot
-        be told now."""
+        """The tenants for which its bearer may send. Raises UnauthorizedError; KeysUnavailableError
+        when that cannot be told now.
+        """
         ...
 
 
@@ -45,7 +47,9 @@ class SharedTokens:
     """One secret per tenant."""
 
     def __init__(self, tokens: Mapping[str, SecretStr]) -> None:
-        self._tokens = {tenant: token.get_secret_value().encode() for tenant, token in tokens.items()}
+        self._tokens = {
+            tenant: token.get_secret_value().encode() for tenant, token in tokens.items()
+        }
 
     async def tenants(self, token: str) -> Tenants:
         """See Verifier. Compares with every tenant's, so that the time tells nothing."""
@@ -57,8 +61,9 @@ class SharedTokens:
 
 
 class GoogleTokens:
-    """Tokens signed by Google for this audience and one of these service accounts; a good one is remembered until it
-    expires, because checking its signature takes longer than storing an event."""
+    """Tokens signed by Google for this audience and one of these service accounts; a good one is
+    remembered until it expires, because checking its signature takes longer than storing an event.
+    """
 
     def __init__(self, audience: str, accounts: Mapping[str, Tenants], keys: GoogleKeys) -> None:
         self._audience = audience
@@ -82,11 +87,15 @@ class GoogleTokens:
 
         try:
             header = jwt.decode_header(token)
-            if header.get("alg") != "RS256":  # before anything is done with a key: no `none`, no HS256
+            if (
+                header.get("alg") != "RS256"
+            ):  # before anything is done with a key: no `none`, no HS256
                 raise UnauthorizedError("the token is not signed with RS256")
             kid = str(header.get("kid"))
             certs = {kid: self._keys.certificate(kid)}
-            claims = jwt.decode(token, certs, audience=self._audience, clock_skew_in_seconds=CLOCK_SKEW_SECONDS)
+            claims = jwt.decode(
+                token, certs, audience=self._audience, clock_skew_in_seconds=CLOCK_SKEW_SECONDS
+            )
         except (exceptions.GoogleAuthError, ValueError, TypeError, KeyError) as error:
             raise UnauthorizedError(f"the token is not valid ({type(error).__name__})") from None
         if str(claims.get("iss")) not in ISSUERS:
@@ -98,13 +107,17 @@ class GoogleTokens:
 
 
 class Access:
-    """What a request may do. Without any verifier, which only a loopback address may have, everything."""
+    """What a request may do. Without any verifier, which only a loopback address may have,
+    everything.
+    """
 
     def __init__(self, verifiers: Sequence[Verifier] = ()) -> None:
         self.verifiers = verifiers
 
     async def tenants(self, authorization: str | None) -> Tenants | None:
-        """The tenants that a request may send for, None for all of them. Raises UnauthorizedError."""
+        """The tenants that a request may send for, None for all of them. Raises
+        UnauthorizedError.
+        """
         if not self.verifiers:
             return None
         token = bearer(authorization)
@@ -125,8 +138,12 @@ def bearer(authorization: str | None) -> str | None:
     return token.strip() or None if kind.lower() == "bearer" else None
 
 
-def configured_access(tenants: Mapping[str, TenantAccess], oidc: Oidc | None, every: Tenants) -> Access:
-    """The access that the settings describe; `every` are the tenants that the shared service account may send for."""
+def configured_access(
+    tenants: Mapping[str, TenantAccess], oidc: Oidc | None, every: Tenants
+) -> Access:
+    """The access that the settings describe; `every` are the tenants that the shared service
+    account may send for.
+    """
     tokens = {tenant: access.token for tenant, access in tenants.items() if access.token}
     verifiers: list[Verifier] = [SharedTokens(tokens)] if tokens else []
     if oidc and oidc.audience:
@@ -139,16 +156,19 @@ def configured_access(tenants: Mapping[str, TenantAccess], oidc: Oidc | None, ev
 
 
 def access_at(host: str, access: Access) -> Access:
-    """The access where it is served: without any token, an address that others reach takes events from nobody.
+    """The access where it is served: without any token, an address that others reach takes events
+    from nobody.
 
     It is served all the same, for the triggers, which have tokens of their own.
     """
     if access.verifiers or is_loopback(host):
         return access
     log.warning(
-        "%s can be reached from other machines and no token is set: no event is taken. Set "
-        "EVENTS__TENANTS__<id>__TOKEN (or EVENTS__OIDC__AUDIENCE and __EMAIL), or listen on 127.0.0.1", host,
-    )  # fmt: skip
+        "%s can be reached from other machines and no token is set: no event is taken. Set"
+        " EVENTS__TENANTS__<id>__TOKEN (or EVENTS__OIDC__AUDIENCE and __EMAIL), or listen on"
+        " 127.0.0.1",
+        host,
+    )
     return Access([SharedTokens({})])
 
 

@@ -1,4 +1,5 @@
-"""One line for each request that was not simply stored, without its query, headers or body; and its figures.
+"""One line for each request that was not simply stored, without its query, headers or body; and its
+figures.
 
 The server's own access log is off: it writes the query, and with it the tokens of webhooks.
 """
@@ -47,5 +48,7 @@ class AccessLog:
         self._metrics.requests.labels(known, status).inc()
         self._metrics.request_seconds.labels(known).observe(seconds)
         if status >= 400 or path not in _QUIET:
-            shown = "".join(character if character.isprintable() else "?" for character in path[:SHOWN])
+            shown = "".join(
+                character if character.isprintable() else "?" for character in path[:SHOWN]
+            )
             log.info("%s %s %d %.0f ms", scope["method"], shown, status, seconds * 1000)

@@ -10,7 +10,8 @@ from signalroom_dagster.events.intake import ForbiddenError, TooLargeError
 from signalroom_dagster.events.stores.contract import StoreError
 
 BODIES_BYTES = 64 * 1024 * 1024
-"""Of bodies that are still coming in, all together: memory does not grow with how many send slowly."""
+"""Of bodies that are still coming in, all together: memory does not grow with how many send slowly.
+"""
 
 REFUSALS: dict[type[Exception], tuple[int, dict[str, str]]] = {
     UnauthorizedError: (401, {"www-authenticate": "Bearer"}),
@@ -37,8 +38,9 @@ class Bodies:
         self._held = 0
 
     async def read(self, request: Request) -> bytes:
-        """The body. Raises TooLargeError as soon as it is known to be too large, QueueFullError when too much is being
-        read already, and ClientDisconnect."""
+        """The body. Raises TooLargeError as soon as it is known to be too large, QueueFullError
+        when too much is being read already, and ClientDisconnect.
+        """
         announced = request.headers.get("content-length", "")
         if announced.isdigit() and int(announced) > self._limit:
             raise TooLargeError(f"the body is larger than {self._limit} bytes")

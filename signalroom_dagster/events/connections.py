@@ -1,9 +1,10 @@
 """Who is connected to the gateway: nobody keeps a place that they do not use.
 
-A connection waits until a whole request has come, and again after its answer: silent, or in the middle of headers or
-body, it may be closed for somebody else. It is busy while its request is being answered. Where a peer has as many
-connections as it may, or all together have, the one that has waited longest makes room; a new one is refused only where
-all are busy. Whoever has connected or begun a request must bring it to an end in time.
+A connection waits until a whole request has come, and again after its answer: silent, or in the
+middle of headers or body, it may be closed for somebody else. It is busy while its request is being
+answered. Where a peer has as many connections as it may, or all together have, the one that has
+waited longest makes room; a new one is refused only where all are busy. Whoever has connected or
+begun a request must bring it to an end in time.
 
 https://www.uvicorn.org/settings/#http
 """
@@ -26,8 +27,9 @@ _SLOW = _RAW % b"408 Request Timeout"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many connections there may be, how many of one peer, and for how many seconds one may wait for the whole of a
-    request that it has begun, or for its first."""
+    """How many connections there may be, how many of one peer, and for how many seconds one may
+    wait for the whole of a request that it has begun, or for its first.
+    """
 
     connections: int
     of_peer: int
@@ -35,7 +37,9 @@ class Limits:
 
 
 class Places:
-    """The connections that there are; dictionaries keep those that wait in the order in which they began to."""
+    """The connections that there are; dictionaries keep those that wait in the order in which they
+    began to.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -44,7 +48,9 @@ class Places:
         self._waiting_of: defaultdict[str, dict[Connection, None]] = defaultdict(dict)
 
     def take(self, connection: "Connection") -> bool:
-        """A place for a new connection, that of the longest waiting one if there is no other; False without any."""
+        """A place for a new connection, that of the longest waiting one if there is no other; False
+        without any.
+        """
         if self._of_peer[connection.peer] >= self.limits.of_peer:
             others = self._waiting_of[connection.peer]
         elif self._of_peer.total() >= self.limits.connections:
@@ -156,7 +162,9 @@ def guarded(limits: Limits) -> type[Connection]:
 
 
 def peer_of(address: str) -> str:
-    """What counts as one peer: an IPv4 address, or the 64 bits of an IPv6 address that one owner has."""
+    """What counts as one peer: an IPv4 address, or the 64 bits of an IPv6 address that one owner
+    has.
+    """
     try:
         ip: Any = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

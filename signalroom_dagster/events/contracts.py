@@ -1,4 +1,5 @@
-"""What an event is, and what a tenant (a client) requires of a job: `[analysis]` in its client.toml.
+"""What an event is, and what a tenant (a client) requires of a job: `[analysis]` in its
+client.toml.
 
 https://jcristharif.com/msgspec/
 """
@@ -21,7 +22,9 @@ TypeName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]*$", max_len
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One analysis result of one job, as it is sent; unknown fields are ignored. `result` keeps the sender's bytes."""
+    """One analysis result of one job, as it is sent; unknown fields are ignored. `result` keeps the
+    sender's bytes.
+    """
 
     tenant_id: Identifier
     job_id: Identifier
@@ -30,7 +33,9 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Contract(msgspec.Struct, frozen=True):
-    """Which analysis types make a tenant's job complete, and how long after its first event it may wait for them."""
+    """Which analysis types make a tenant's job complete, and how long after its first event it may
+    wait for them.
+    """
 
     tenant_id: str
     required: frozenset[str]
@@ -38,7 +43,9 @@ class Contract(msgspec.Struct, frozen=True):
 
     @property
     def version(self) -> str:
-        """Names the set of required types: kept with each job, so that a changed contract touches new jobs only."""
+        """Names the set of required types: kept with each job, so that a changed contract touches
+        new jobs only.
+        """
         return hashlib.sha256("\n".join(sorted(self.required)).encode()).hexdigest()[:12]
 
 
@@ -55,7 +62,9 @@ def load_contracts() -> dict[str, Contract]:
     """The contract of every client that has an `[analysis]` section that can be read, by tenant."""
     contracts: dict[str, Contract] = {}
     for client in load_clients().values():
-        with contextlib.suppress(ConfigurationError):  # which `declarations` tells of: the others' events still come in
+        with contextlib.suppress(
+            ConfigurationError
+        ):  # which `declarations` tells of: the others' events still come in
             if client.analysis:
                 contracts[client.id] = contract_of(client.id, client.analysis)
     return contracts
@@ -68,4 +77,6 @@ def contract_of(tenant_id: str, section: Mapping[str, Any]) -> Contract:
     except ValidationError as error:
         problems = refused(error, AnalysisSettings, "[analysis] ")
         raise ConfigurationError(f"data/clients/{tenant_id}/client.toml: {problems}") from None
-    return Contract(tenant_id, frozenset(settings.required), timedelta(minutes=settings.deadline_minutes))
+    return Contract(
+        tenant_id, frozenset(settings.required), timedelta(minutes=settings.deadline_minutes)
+    )

@@ -1,8 +1,9 @@
-"""The gateway: takes events over HTTP, and answers when they are durably stored. It keeps nothing itself, so that any
-number of them may run, and be killed, at any time.
+"""The gateway: takes events over HTTP, and answers when they are durably stored. It keeps nothing
+itself, so that any number of them may run, and be killed, at any time.
 
-204 stored, already stored, or kept as a dead letter · 401 no valid token · 403 another tenant's event · 413 too large ·
-429 too much waits · 503 the store or the token's keys cannot be reached: come again.
+204 stored, already stored, or kept as a dead letter · 401 no valid token · 403 another tenant's
+event · 413 too large · 429 too much waits · 503 the store or the token's keys cannot be reached:
+come again.
 
 https://www.starlette.io/applications/
 """
@@ -73,7 +74,8 @@ class Gateway:
         if not found.letters:
             return Response(status_code=204)
         return Response(
-            status_code=self.settings.poison_status, headers={"x-signalroom-dead-letters": str(len(found.letters))}
+            status_code=self.settings.poison_status,
+            headers={"x-signalroom-dead-letters": str(len(found.letters))},
         )
 
 
@@ -87,8 +89,9 @@ def gateway_app(
     *,
     is_private: bool = True,
 ) -> Starlette:
-    """The application. `more_metrics` yields further families for /metrics, each time it is asked; where others than
-    this machine can ask (`is_private` is False), they need its token."""
+    """The application. `more_metrics` yields further families for /metrics, each time it is asked;
+    where others than this machine can ask (`is_private` is False), they need its token.
+    """
     metrics, bodies = Metrics(store, more_metrics), Bodies(settings.max_body_bytes)
     gateway = Gateway(store, contracts, access, settings, metrics, bodies)
 
@@ -106,19 +109,28 @@ def gateway_app(
         Route("/metrics", _figures(metrics, settings, is_private)),
         *(webhooks.routes(bodies) if webhooks else ()),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(AccessLog, metrics=metrics)], lifespan=_lifespan(gateway))
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(AccessLog, metrics=metrics)],
+        lifespan=_lifespan(gateway),
+    )
 
 
-def _lifespan(gateway: Gateway) -> Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]:
+def _lifespan(
+    gateway: Gateway,
+) -> Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]:
     settings = gateway.settings
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         gateway.commits = GroupCommit(
-            gateway.store, gateway.metrics,
-            max_batch=settings.max_batch, max_queue=settings.max_queue, writers=settings.writers,
+            gateway.store,
+            gateway.metrics,
+            max_batch=settings.max_batch,
+            max_queue=settings.max_queue,
+            writers=settings.writers,
             seconds=settings.commit_seconds,
-        )  # fmt: skip
+        )
         creating = asyncio.create_task(_create(gateway.store))
         try:
             yield
@@ -131,8 +143,9 @@ def _lifespan(gateway: Gateway) -> Callable[[Starlette], contextlib.AbstractAsyn
 
 
 async def _create(store: Store) -> None:
-    """Create what the store lacks as soon as it can be reached and is not held; until then it is asked ever more
-    rarely, because events wait behind each try."""
+    """Create what the store lacks as soon as it can be reached and is not held; until then it is
+    asked ever more rarely, because events wait behind each try.
+    """
     pause = CREATE_AGAIN_SECONDS
     while True:
         try:
@@ -148,8 +161,9 @@ async def _alive(_: Request) -> Response:
 
 
 class Readiness:
-    """Whether the store can be written to: asked once a second at most, and not again before it has answered, since one
-    that does not answer keeps a thread each time."""
+    """Whether the store can be written to: asked once a second at most, and not again before it has
+    answered, since one that does not answer keeps a thread each time.
+    """
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -172,7 +186,7 @@ class Readiness:
 
 def _figures(
     metrics: Metrics, settings: EventSettings, is_private: bool
-) -> Callable[[Request], Awaitable[Response]]:  # fmt: skip
+) -> Callable[[Request], Awaitable[Response]]:
     own = Access([SharedTokens({"": settings.metrics_token})] if settings.metrics_token else [])
     is_closed = not (is_private or settings.metrics_token)
 
@@ -181,16 +195,22 @@ def _figures(
     async def figures(request: Request) -> Response:
         nonlocal collecting
         if is_closed:
-            return PlainTextResponse("closed: EVENTS__METRICS_TOKEN opens it to whoever shows it\n", 403)
+            return PlainTextResponse(
+                "closed: EVENTS__METRICS_TOKEN opens it to whoever shows it\n", 403
+            )
         try:
             await own.tenants(request.headers.get("authorization"))
         except UnauthorizedError as error:
             return refusal(error)
-        if collecting is None or collecting.done():  # once at a time: what does not answer keeps a thread each time
+        if (
+            collecting is None or collecting.done()
+        ):  # once at a time: what does not answer keeps a thread each time
             collecting = asyncio.create_task(asyncio.to_thread(metrics.text))
         done, _ = await asyncio.wait((collecting,), timeout=FIGURES_SECONDS)
         if not done:
-            return PlainTextResponse("the figures are still being collected\n", 503, {"retry-after": "5"})
+            return PlainTextResponse(
+                "the figures are still being collected\n", 503, {"retry-after": "5"}
+            )
         return Response(collecting.result(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return figures

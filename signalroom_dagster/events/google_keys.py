@@ -1,5 +1,5 @@
-"""The certificates that Google signs with: fetched when first needed, kept as long as Google says, fetched again early
-for a key that is not among them, because Google changes them.
+"""The certificates that Google signs with: fetched when first needed, kept as long as Google says,
+fetched again early for a key that is not among them, because Google changes them.
 
 https://cloud.google.com/docs/authentication/token-types#id
 """
@@ -25,7 +25,10 @@ class GoogleKeys:
     """Certificates by key id, from a URL that answers `{"<key id>": "<PEM>"}`."""
 
     def __init__(
-        self, url: str, transport: httpx.BaseTransport | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        url: str,
+        transport: httpx.BaseTransport | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = url
         self._transport = transport
@@ -36,11 +39,15 @@ class GoogleKeys:
         self._asked_at = float("-inf")
 
     def certificate(self, key_id: str) -> str:
-        """The certificate of a key. Raises KeyError when Google has no such key, KeysUnavailableError."""
+        """The certificate of a key. Raises KeyError when Google has no such key,
+        KeysUnavailableError.
+        """
         with self._lock:
             now = self._clock()
             is_stale = now >= self._fresh_until
-            if (is_stale or key_id not in self._certificates) and now - self._asked_at >= AGAIN_SECONDS:
+            if (
+                is_stale or key_id not in self._certificates
+            ) and now - self._asked_at >= AGAIN_SECONDS:
                 self._asked_at = now
                 self._fetch(now)
             if not self._certificates:
@@ -58,4 +65,6 @@ class GoogleKeys:
             return
         self._certificates = {str(key): str(value) for key, value in found.items()}
         age = re.search(r"max-age=(\d+)", answer.headers.get("cache-control", ""))
-        self._fresh_until = now + min(max(float(age[1]) if age else 0.0, SHORTEST_SECONDS), LONGEST_SECONDS)
+        self._fresh_until = now + min(
+            max(float(age[1]) if age else 0.0, SHORTEST_SECONDS), LONGEST_SECONDS
+        )

@@ -1,7 +1,8 @@
 """Many requests, one commit: whatever waits while a batch is being committed is the next batch.
 
-No timer: an idle gateway commits at once, a busy one in larger batches. A request is answered when the commit of its
-batch is over, never from memory; and when the store takes too long, that it is to come again.
+No timer: an idle gateway commits at once, a busy one in larger batches. A request is answered when
+the commit of its batch is over, never from memory; and when the store takes too long, that it is to
+come again.
 """
 
 import asyncio
@@ -37,15 +38,26 @@ class _Waiting:
     @property
     def bytes(self) -> int:
         events, letters = self.intake
-        return sum(len(event.payload) for event in events) + sum(len(letter.body) for letter in letters)
+        return sum(len(event.payload) for event in events) + sum(
+            len(letter.body) for letter in letters
+        )
 
 
 class GroupCommit:
-    """Commits what is submitted; `writers` batches may be under way at once, and nobody waits longer than `seconds`."""
+    """Commits what is submitted; `writers` batches may be under way at once, and nobody waits
+    longer than `seconds`.
+    """
 
     def __init__(
-        self, store: Store, metrics: Metrics, *, max_batch: int, max_queue: int, writers: int = 1, seconds: float = 2.0
-    ) -> None:  # fmt: skip
+        self,
+        store: Store,
+        metrics: Metrics,
+        *,
+        max_batch: int,
+        max_queue: int,
+        writers: int = 1,
+        seconds: float = 2.0,
+    ) -> None:
         self._store = store
         self._metrics = metrics
         self._max_batch = max_batch
@@ -56,15 +68,17 @@ class GroupCommit:
         self._wake = asyncio.Event()
         self._closing = False
         self.is_late = False
-        """Whether somebody was told to come again because a commit takes too long, and it still does."""
+        """Whether somebody was told to come again because a commit takes too long, and it still
+        does.
+        """
         self._pool = ThreadPoolExecutor(writers, "commit")
         self._writers = [asyncio.create_task(self._write()) for _ in range(writers)]
 
     async def submit(self, intake: Intake) -> Sequence[Outcome]:
         """Wait for the commit of these: what became of each event.
 
-        Raises QueueFullError at once, StoreError when the commit of its batch failed, or did not end in time: what was
-        not begun by then is not stored, the rest may be.
+        Raises QueueFullError at once, StoreError when the commit of its batch failed, or did not
+        end in time: what was not begun by then is not stored, the rest may be.
         """
         waiting = _Waiting(intake, asyncio.get_running_loop().create_future())
         full = self._bytes and self._bytes + waiting.bytes > QUEUE_BYTES
@@ -111,7 +125,9 @@ class GroupCommit:
                 self.is_late = False
 
     def _next(self) -> Sequence[_Waiting]:
-        """The requests that fit into a batch, one at least, without those that were told to come again."""
+        """The requests that fit into a batch, one at least, without those that were told to come
+        again.
+        """
         batch: list[_Waiting] = []
         size = 0
         while self._queue and (not batch or size + self._queue[0].size <= self._max_batch):

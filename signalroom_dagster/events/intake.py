@@ -1,6 +1,7 @@
 """From a request's body to what is stored: events, and dead letters for whatever is none.
 
-A poison message becomes a dead letter and is answered as stored, because a refused one is delivered again for ever.
+A poison message becomes a dead letter and is answered as stored, because a refused one is delivered
+again for ever.
 
 https://cloud.google.com/pubsub/docs/push#receive_push
 """
@@ -121,27 +122,55 @@ def _add(found: Intake, data: bytes, message_id: str, sender: Sender, contracts:
     if contract and event.analysis_type in contract.required and payload.lstrip().startswith(b"{"):
         found.events.append(
             Received(
-                event.tenant_id, event.job_id, event.analysis_type, payload, message_id, sender.at, contract
-            )  # fmt: skip
+                event.tenant_id,
+                event.job_id,
+                event.analysis_type,
+                payload,
+                message_id,
+                sender.at,
+                contract,
+            )
         )
         return
     reason = (
-        "result is not an object" if not payload.lstrip().startswith(b"{")
-        else "unknown analysis type" if contract else "unknown tenant"
-    )  # fmt: skip
+        "result is not an object"
+        if not payload.lstrip().startswith(b"{")
+        else "unknown analysis type"
+        if contract
+        else "unknown tenant"
+    )
     found.letters.append(
-        letter("ingest", reason, data, sender.at, tenant_id=event.tenant_id, job_id=event.job_id,
-               analysis_type=event.analysis_type, message_id=message_id)
-    )  # fmt: skip
+        letter(
+            "ingest",
+            reason,
+            data,
+            sender.at,
+            tenant_id=event.tenant_id,
+            job_id=event.job_id,
+            analysis_type=event.analysis_type,
+            message_id=message_id,
+        )
+    )
 
 
 def _poison(reason: str, body: bytes, sender: Sender, message_id: str = "") -> DeadLetter:
-    return letter("ingest", f"poison: {reason}", body, sender.at, tenant_id=sender.named, message_id=message_id)
+    return letter(
+        "ingest",
+        f"poison: {reason}",
+        body,
+        sender.at,
+        tenant_id=sender.named,
+        message_id=message_id,
+    )
 
 
 def _why(error: Exception) -> str:
     """What is wrong, and where: msgspec names the place and the expected type, never a value."""
-    return str(error)[:200] if isinstance(error, msgspec.DecodeError) else "not UTF-8, or nested too deep"
+    return (
+        str(error)[:200]
+        if isinstance(error, msgspec.DecodeError)
+        else "not UTF-8, or nested too deep"
+    )
 
 
 def _clean(message_id: str) -> str:

@@ -13,7 +13,13 @@ from collections.abc import Callable, Iterable, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from signalroom_dagster.events.stores.contract import DeadLetter, Outcome, Received, Store, StoreError
+from signalroom_dagster.events.stores.contract import (
+    DeadLetter,
+    Outcome,
+    Received,
+    Store,
+    StoreError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -33,35 +39,50 @@ class Metrics:
         if more:
             self._registry.register(_Guarded(more))
         self.requests = Counter(
-            "signalroom_gateway_requests", "Requests by what they asked for and how they were answered.",
-            ("path", "status"), registry=self._registry,
-        )  # fmt: skip
+            "signalroom_gateway_requests",
+            "Requests by what they asked for and how they were answered.",
+            ("path", "status"),
+            registry=self._registry,
+        )
         self.request_seconds = Histogram(
-            "signalroom_gateway_request_seconds", "From the request to its answer.",
-            ("path",), buckets=SECONDS, registry=self._registry,
-        )  # fmt: skip
+            "signalroom_gateway_request_seconds",
+            "From the request to its answer.",
+            ("path",),
+            buckets=SECONDS,
+            registry=self._registry,
+        )
         self.commit_seconds = Histogram(
-            "signalroom_gateway_commit_seconds", "How long the store took for a batch.",
-            buckets=SECONDS, registry=self._registry,
-        )  # fmt: skip
+            "signalroom_gateway_commit_seconds",
+            "How long the store took for a batch.",
+            buckets=SECONDS,
+            registry=self._registry,
+        )
         self.batch_events = Histogram(
-            "signalroom_gateway_batch_events", "Events in a batch.",
-            buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500, 1000), registry=self._registry,
-        )  # fmt: skip
+            "signalroom_gateway_batch_events",
+            "Events in a batch.",
+            buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500, 1000),
+            registry=self._registry,
+        )
         self.waiting = Gauge(
-            "signalroom_gateway_waiting_events", "Events that wait to be committed.", registry=self._registry
+            "signalroom_gateway_waiting_events",
+            "Events that wait to be committed.",
+            registry=self._registry,
         )
         self._events = Counter(
-            "signalroom_gateway_events", "Events by tenant and by what became of them.",
-            ("tenant", "outcome"), registry=self._registry,
-        )  # fmt: skip
+            "signalroom_gateway_events",
+            "Events by tenant and by what became of them.",
+            ("tenant", "outcome"),
+            registry=self._registry,
+        )
 
     def count_batch(
         self, events: Sequence[Received], outcomes: Sequence[Outcome], letters: Sequence[DeadLetter]
     ) -> None:
         """Count a committed batch."""
         self.batch_events.observe(len(events) + len(letters))
-        tally = Tally((event.tenant_id, str(outcome)) for event, outcome in zip(events, outcomes, strict=True))
+        tally = Tally(
+            (event.tenant_id, str(outcome)) for event, outcome in zip(events, outcomes, strict=True)
+        )
         tally.update(("", "dead_letter") for _ in letters)  # what they name may be anything
         for (tenant, outcome), count in tally.items():
             self._events.labels(tenant, outcome).inc(count)
@@ -98,11 +119,19 @@ class StoreFigures:
 
     def _ask(self) -> Sequence[Metric]:
         jobs = GaugeMetricFamily(
-            "signalroom_jobs", "Jobs by tenant and status; done: in the last hour.", labels=("tenant", "status")
+            "signalroom_jobs",
+            "Jobs by tenant and status; done: in the last hour.",
+            labels=("tenant", "status"),
         )
-        letters = GaugeMetricFamily("signalroom_dead_letters", "Dead letters not replayed.", labels=("tenant",))
-        waiting = GaugeMetricFamily("signalroom_unpublished_results", "Results to be published.", labels=("tenant",))
-        lag = GaugeMetricFamily("signalroom_lag_seconds", "Age of the oldest job that is ready.", labels=("tenant",))
+        letters = GaugeMetricFamily(
+            "signalroom_dead_letters", "Dead letters not replayed.", labels=("tenant",)
+        )
+        waiting = GaugeMetricFamily(
+            "signalroom_unpublished_results", "Results to be published.", labels=("tenant",)
+        )
+        lag = GaugeMetricFamily(
+            "signalroom_lag_seconds", "Age of the oldest job that is ready.", labels=("tenant",)
+        )
         for tenant, found in self._store.stats().items():
             for status in ("open", "ready", "done", "failed", "expired"):
                 jobs.add_metric([tenant, status], getattr(found, status))
@@ -124,6 +153,8 @@ class _Guarded:
     def collect(self) -> Iterable[Metric]:
         try:
             return list(self._more())
-        except Exception as error:  # whoever's they are: a scrape of the gateway does not fail for them
+        except (
+            Exception
+        ) as error:  # whoever's they are: a scrape of the gateway does not fail for them
             log.warning("figures for /metrics could not be had: %s", type(error).__name__)
             return []

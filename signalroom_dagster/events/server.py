@@ -30,22 +30,34 @@ from signalroom_dagster.registry.clients import load_clients
 from signalroom_dagster.triggers import trigger_run
 
 KEEP_ALIVE_SECONDS = 620
-"""Longer than load balancers keep a connection (Google's: 600 s): else a request is sometimes sent into its closing."""
+"""Longer than load balancers keep a connection (Google's: 600 s): else a request is sometimes sent
+into its closing.
+"""
 SHUTDOWN_SECONDS = 20
 SPARE_FILES = 100
 """Of what a process may have open, beside its connections."""
 
 
-def serve(host: str, port: int, more_metrics: More | None = None, announce: Callable[[], None] | None = None) -> None:
+def serve(
+    host: str,
+    port: int,
+    more_metrics: More | None = None,
+    announce: Callable[[], None] | None = None,
+) -> None:
     """Serve until told to stop; webhooks start their runs through the configured Dagster.
 
-    `announce` is called once nothing stands in the way. Raises ConfigurationError before anything is listened on.
+    `announce` is called once nothing stands in the way. Raises ConfigurationError before anything
+    is listened on.
     """
     settings, contracts, clients = event_settings(), load_contracts(), load_clients()
-    access = access_at(host, configured_access(tenant_access(), oidc_settings(), frozenset(contracts)))
+    access = access_at(
+        host, configured_access(tenant_access(), oidc_settings(), frozenset(contracts))
+    )
     webhooks = Webhooks(partial(trigger_run, by="webhook"), trigger_access(), clients)
     store, is_private = open_store(settings), is_loopback(host)
-    app = gateway_app(store, contracts, access, settings, webhooks, more_metrics, is_private=is_private)
+    app = gateway_app(
+        store, contracts, access, settings, webhooks, more_metrics, is_private=is_private
+    )
     _check_free(host, port)
     if announce:
         announce()
@@ -55,9 +67,13 @@ def serve(host: str, port: int, more_metrics: More | None = None, announce: Call
 def server_options(settings: EventSettings) -> dict[str, Any]:
     """How uvicorn serves the application."""
     connections = _openable(settings.connections)
-    limits = Limits(connections, min(settings.peer_connections, connections), settings.request_seconds)
+    limits = Limits(
+        connections, min(settings.peer_connections, connections), settings.request_seconds
+    )
     return {
-        "http": guarded(limits),  # it counts connections: uvicorn would refuse everybody where many are silent
+        "http": guarded(
+            limits
+        ),  # it counts connections: uvicorn would refuse everybody where many are silent
         "ws": "none",
         "log_config": None,
         "access_log": False,  # it would write the tokens of webhooks
@@ -84,4 +100,6 @@ def _check_free(host: str, port: int) -> None:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         socket.create_server((host, port), family=family).close()
     except OSError as error:
-        raise ConfigurationError(f"http://{host}:{port} cannot be listened on: {error.strerror}") from None
+        raise ConfigurationError(
+            f"http://{host}:{port} cannot be listened on: {error.strerror}"
+        ) from None

@@ -1,4 +1,6 @@
-"""What the gateway and its store are told, from `[events]` or `EVENTS__<KEY>`; tokens belong to one client each."""
+"""What the gateway and its store are told, from `[events]` or `EVENTS__<KEY>`; tokens belong to one
+client each.
+"""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -11,13 +13,17 @@ from signalroom_dagster.events.stores.contract import Retention
 from signalroom_dagster.registry.clients import load_clients
 
 Secret: TypeAlias = Annotated[SecretStr, Field(min_length=16)]
-"""Short tokens can be guessed: 32 random characters are asked for in the documentation, 16 are the least."""
+"""Short tokens can be guessed: 32 random characters are asked for in the documentation, 16 are the
+least.
+"""
 
 GOOGLE_CERTS = "https://www.googleapis.com/oauth2/v1/certs"
 
 
 class EventSettings(BaseModel):
-    """`[events]`. `store` is `sqlite:///path` (relative to the project) or a `postgresql://` URL."""
+    """`[events]`. `store` is `sqlite:///path` (relative to the project) or a `postgresql://`
+    URL.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -47,8 +53,10 @@ class EventSettings(BaseModel):
 
 
 class Oidc(BaseModel):
-    """`[events.oidc]`: tokens that Google Pub/Sub signs. `email` is the service account of a subscription that may
-    send for every tenant; one that may send for a single tenant stands in that tenant's section."""
+    """`[events.oidc]`: tokens that Google Pub/Sub signs. `email` is the service account of a
+    subscription that may send for every tenant; one that may send for a single tenant stands in
+    that tenant's section.
+    """
 
     audience: str | None = None
     email: str | None = None
@@ -63,7 +71,9 @@ class TenantAccess(BaseModel):
 
 
 class TriggerAccess(BaseModel):
-    """`[events.triggers.<id>]`: what a sender of this client's webhooks shows, and the SNS topics it may come from."""
+    """`[events.triggers.<id>]`: what a sender of this client's webhooks shows, and the SNS topics
+    it may come from.
+    """
 
     token: Secret | None = None
     topic_arns: list[str] = Field(default_factory=list[str])
@@ -75,7 +85,9 @@ def event_settings() -> EventSettings:
 
 
 def oidc_settings() -> Oidc | None:
-    """How Google's tokens are checked, or None when they are not accepted. Raises ConfigurationError."""
+    """How Google's tokens are checked, or None when they are not accepted. Raises
+    ConfigurationError.
+    """
     oidc = section_settings(Oidc, "events", "oidc")
     emails = oidc.email or any(access.email for access in tenant_access().values())
     if emails and not oidc.audience:
@@ -83,15 +95,23 @@ def oidc_settings() -> Oidc | None:
             "[events.oidc] audience is missing; as an environment variable: EVENTS__OIDC__AUDIENCE"
         )
     if oidc.audience and not emails:
-        raise ConfigurationError("[events.oidc] email is missing; as an environment variable: EVENTS__OIDC__EMAIL")
+        raise ConfigurationError(
+            "[events.oidc] email is missing; as an environment variable: EVENTS__OIDC__EMAIL"
+        )
     return oidc if oidc.audience else None
 
 
 def tenant_access() -> Mapping[str, TenantAccess]:
     """Each client's own token or service account. Raises ConfigurationError naming the key."""
-    return {client: section_settings(TenantAccess, "events", "tenants", client) for client in load_clients()}
+    return {
+        client: section_settings(TenantAccess, "events", "tenants", client)
+        for client in load_clients()
+    }
 
 
 def trigger_access() -> Mapping[str, TriggerAccess]:
     """Each client's trigger token and topics. Raises ConfigurationError naming the key."""
-    return {client: section_settings(TriggerAccess, "events", "triggers", client) for client in load_clients()}
+    return {
+        client: section_settings(TriggerAccess, "events", "triggers", client)
+        for client in load_clients()
+    }

@@ -1,7 +1,9 @@
-"""Messages of Amazon SNS: whether they are genuine, what they want, and the confirmation of a subscription.
+"""Messages of Amazon SNS: whether they are genuine, what they want, and the confirmation of a
+subscription.
 
-Nothing is fetched but certificates and confirmations, each from `https://sns.<region>.amazonaws.com`, and nothing is
-confirmed but the topics that are configured for the client.
+Nothing is fetched but certificates and confirmations, each from
+`https://sns.<region>.amazonaws.com`, and nothing is confirmed but the topics that are configured
+for the client.
 
 https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html
 """
@@ -24,13 +26,23 @@ TIMEOUT_SECONDS = 10.0
 _HOST = re.compile(r"sns\.([a-z]{2}[a-z0-9-]{3,30})\.amazonaws\.com(\.cn)?\Z")
 _SIGNED = {
     "Notification": ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
-    "SubscriptionConfirmation": ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
+    "SubscriptionConfirmation": (
+        "Message",
+        "MessageId",
+        "SubscribeURL",
+        "Timestamp",
+        "Token",
+        "TopicArn",
+        "Type",
+    ),
 }
 _SIGNED["UnsubscribeConfirmation"] = _SIGNED["SubscriptionConfirmation"]
 
 
 class SnsError(Exception):
-    """The message is not one of SNS, or of no topic that is configured; says which, without what it holds."""
+    """The message is not one of SNS, or of no topic that is configured; says which, without what it
+    holds.
+    """
 
 
 class SnsMessages:
@@ -41,8 +53,10 @@ class SnsMessages:
         self._certificate = functools.lru_cache(maxsize=16)(self._fetch)
 
     def is_news(self, body: bytes, topics: Collection[str]) -> bool:
-        """Whether a message is a notification. One that asks for a subscription's confirmation is confirmed, and is
-        no news; nor is the notice that S3 sends when the topic is set up. Raises SnsError."""
+        """Whether a message is a notification. One that asks for a subscription's confirmation is
+        confirmed, and is no news; nor is the notice that S3 sends when the topic is set up. Raises
+        SnsError.
+        """
         message = _decoded(body)
         kind, topic = message.get("Type", ""), message.get("TopicArn", "")
         if kind not in _SIGNED:
@@ -94,7 +108,9 @@ class SnsMessages:
 
     def _get(self, url: str) -> bytes:
         try:
-            with httpx.Client(transport=self._transport, timeout=TIMEOUT_SECONDS, follow_redirects=False) as client:
+            with httpx.Client(
+                transport=self._transport, timeout=TIMEOUT_SECONDS, follow_redirects=False
+            ) as client:
                 return client.get(url).raise_for_status().content
         except httpx.HTTPError as error:
             raise SnsError(f"Amazon could not be asked ({type(error).__name__})") from None
@@ -111,7 +127,9 @@ def _decoded(body: bytes) -> Mapping[str, str]:
 
 
 def _signed_text(message: Mapping[str, str]) -> bytes:
-    """What the signature is of: each field's name and value on a line of its own; the subject only when there."""
+    """What the signature is of: each field's name and value on a line of its own; the subject only
+    when there.
+    """
     names = [name for name in _SIGNED[message["Type"]] if name in message or name != "Subject"]
     return "".join(f"{name}\n{message[name]}\n" for name in names).encode()
 

@@ -1,7 +1,8 @@
-"""Webhooks that start the run of a client's source: vendors' postbacks, and S3's notifications through SNS.
+"""Webhooks that start the run of a client's source: vendors' postbacks, and S3's notifications
+through SNS.
 
-A webhook says only that there is something new: the run finds out what. So one that comes again within a short time is
-answered with the run that the first one started.
+A webhook says only that there is something new: the run finds out what. So one that comes again
+within a short time is answered with the run that the first one started.
 """
 
 import asyncio
@@ -31,15 +32,18 @@ log = logging.getLogger(__name__)
 
 SAME_SECONDS = 10.0
 THREADS = 4
-"""Of their own: a Dagster that does not answer must not hold up what else waits in threads (tokens, readiness)."""
+"""Of their own: a Dagster that does not answer must not hold up what else waits in threads (tokens,
+readiness).
+"""
 _NOBODYS_TOKEN = "no client has this token"
 _SNS_TYPE = "x-amz-sns-message-type"
 _SNS_RAW = "x-amz-sns-rawdelivery"
 
 
 Start = Callable[[str, str], Triggered]
-"""From (source, client) to the run; called in a thread. Raises DagsterUnreachableError, and ConfigurationError where
-Dagster cannot start it."""
+"""From (source, client) to the run; called in a thread. Raises DagsterUnreachableError, and
+ConfigurationError where Dagster cannot start it.
+"""
 
 
 class Webhooks:
@@ -71,7 +75,9 @@ class Webhooks:
     async def _answer(self, request: Request) -> Response:
         client, source = request.path_params["client"], request.path_params["source"]
         if not self._is_allowed(client, request):
-            return PlainTextResponse("the token is not this client's\n", 401, {"www-authenticate": "Bearer"})
+            return PlainTextResponse(
+                "the token is not this client's\n", 401, {"www-authenticate": "Bearer"}
+            )
         if request.method == "HEAD":  # what looks whether a link works must not start anything
             return Response(status_code=405, headers={"allow": "GET, POST"})
         if problem := _problem(self._clients[client], source):
@@ -88,14 +94,20 @@ class Webhooks:
             return Response(status_code=400)
 
     def _is_allowed(self, client: str, request: Request) -> bool:
-        """Whether the token is the client's; an unknown client takes as long to refuse as a known one."""
-        shown = bearer(request.headers.get("authorization")) or request.query_params.get("token") or ""
+        """Whether the token is the client's; an unknown client takes as long to refuse as a known
+        one.
+        """
+        shown = (
+            bearer(request.headers.get("authorization")) or request.query_params.get("token") or ""
+        )
         own = self._access[client].token if client in self._access else None
         expected = own.get_secret_value() if own else _NOBODYS_TOKEN
         return hmac.compare_digest(shown.encode(), expected.encode()) and own is not None
 
     async def _is_news(self, client: str, request: Request) -> bool:
-        """Whether an SNS message tells of something; one that asks for confirmation is confirmed. Raises SnsError."""
+        """Whether an SNS message tells of something; one that asks for confirmation is confirmed.
+        Raises SnsError.
+        """
         try:
             body = await self._bodies.read(request)
         except TooLargeError as error:
@@ -118,15 +130,23 @@ class Webhooks:
                 return PlainTextResponse("Dagster cannot be reached\n", 503, {"retry-after": "30"})
             except ConfigurationError as error:
                 log.error("client %s, source %s: %s", client, source, error)
-                return PlainTextResponse("Dagster cannot start this run\n", 503, {"retry-after": "300"})
+                return PlainTextResponse(
+                    "Dagster cannot start this run\n", 503, {"retry-after": "300"}
+                )
             self._recent[key] = self._clock(), found
         return _accepted(found)
 
 
 def _is_wrapped(request: Request) -> bool:
-    """Whether this is a message in SNS's own envelope; one that is delivered raw is a webhook like any other."""
+    """Whether this is a message in SNS's own envelope; one that is delivered raw is a webhook like
+    any other.
+    """
     headers = request.headers
-    return request.method == "POST" and _SNS_TYPE in headers and headers.get(_SNS_RAW, "").lower() != "true"
+    return (
+        request.method == "POST"
+        and _SNS_TYPE in headers
+        and headers.get(_SNS_RAW, "").lower() != "true"
+    )
 
 
 def _problem(client: Client, source: str) -> Response | None:
@@ -138,4 +158,6 @@ def _problem(client: Client, source: str) -> Response | None:
 
 
 def _accepted(found: Triggered) -> Response:
-    return JSONResponse({"run_id": found.run_id, "status": "started" if found.started else "running"}, 202)
+    return JSONResponse(
+        {"run_id": found.run_id, "status": "started" if found.started else "running"}, 202
+    )

@@ -1,7 +1,9 @@
-"""How old the data of a client's sources is: not when something ran last, but up to which moment there is data.
+"""How old the data of a client's sources is: not when something ran last, but up to which moment
+there is data.
 
-Of files, the newest file's own time. Of what is read by day, the latest moment that a read covers: when it was read, or
-the end of the day that was read, in the zone whose days the source counts. Of a source's tables the oldest counts.
+Of files, the newest file's own time. Of what is read by day, the latest moment that a read covers:
+when it was read, or the end of the day that was read, in the zone whose days the source counts. Of
+a source's tables the oldest counts.
 """
 
 import contextlib
@@ -25,9 +27,11 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 class Expected(BaseModel):
-    """How fresh a source has to be, such as 26h, 90m or 3d: `fresh_within` under `[sources.<source>]` or a client's.
+    """How fresh a source has to be, such as 26h, 90m or 3d: `fresh_within` under
+    `[sources.<source>]` or a client's.
 
-    `end_date` is the last day there is, of an account that was closed: nothing newer is expected of it.
+    `end_date` is the last day there is, of an account that was closed: nothing newer is expected of
+    it.
     """
 
     fresh_within: str = "26h"
@@ -47,7 +51,9 @@ class Expected(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Age:
-    """How old a table's data is: up to when there is data (UTC-aware), how old it may be, and where it ends."""
+    """How old a table's data is: up to when there is data (UTC-aware), how old it may be, and where
+    it ends.
+    """
 
     client: Client
     source: str
@@ -63,15 +69,24 @@ class Age:
     @property
     def said(self) -> str:
         """Both in words, in the client's zone."""
-        local, hours = self.covered.astimezone(self.client.zone), self.within.total_seconds() / 3_600
-        return f"{self.table} has data up to {local:%d %b %H:%M %Z}, and should be no older than {hours:g} h"
+        local, hours = (
+            self.covered.astimezone(self.client.zone),
+            self.within.total_seconds() / 3_600,
+        )
+        return (
+            f"{self.table} has data up to {local:%d %b %H:%M %Z}, and should be no older than"
+            f" {hours:g} h"
+        )
 
 
 def _closed(age: Age, ends: datetime) -> str:
     """That no more is to come, in words: an old year's data are as new as they will ever be."""
     last = (ends.astimezone(age.client.zone) - timedelta(seconds=1)).date()
     covered = age.covered.astimezone(age.client.zone)
-    return f"closed on {last:%d %b %Y} (end_date), nothing newer is expected: data up to {covered:%d %b %Y %H:%M %Z}"
+    return (
+        f"closed on {last:%d %b %Y} (end_date), nothing newer is expected: data up to"
+        f" {covered:%d %b %Y %H:%M %Z}"
+    )
 
 
 def ages(query: Query) -> Iterator[Age]:
@@ -97,14 +112,20 @@ def fresh(query: Query, source: str, table: str, client_id: str, run: str) -> Fi
         if age.table == table:
             present = datetime.now(UTC)
             is_fresh = not age.is_stale(present)
-            said = _closed(age, age.ends) if is_fresh and age.ends and age.ends <= present else age.said
+            said = (
+                _closed(age, age.ends)
+                if is_fresh and age.ends and age.ends <= present
+                else age.said
+            )
             return Finding(is_fresh, said, {"data_up_to": str(age.covered)})
     return Finding(True, "nothing has been loaded yet", {})
 
 
 def _ages(query: Query, source: str, client: Client) -> Iterator[Age]:
     expected = source_settings(Expected, source, client.id)
-    ends = _end(expected.end_date, catalog.zone_of_days(source, client)) if expected.end_date else None
+    ends = (
+        _end(expected.end_date, catalog.zone_of_days(source, client)) if expected.end_date else None
+    )
     for table, moment in _covered(query, source, client):
         yield Age(client, source, table, moment, expected.within(), ends)
 
@@ -113,9 +134,9 @@ def _covered(query: Query, source: str, client: Client) -> Iterator[tuple[str, d
     present = now(query)  # what is from the future says nothing
     if table_exists(query, source, LEDGER):
         files = query(
-            f"SELECT table_name, max(last_modified) FROM {source}.{LEDGER} "
-            "WHERE _client_id = %s AND status <> 'deleted' AND _loaded_at IS NOT NULL AND last_modified <= %s "
-            "GROUP BY 1",
+            f"SELECT table_name, max(last_modified) FROM {source}.{LEDGER} WHERE _client_id = %s"
+            " AND status <> 'deleted' AND _loaded_at IS NOT NULL AND last_modified <= %s GROUP"
+            " BY 1",
             client.id,
             present,
         )

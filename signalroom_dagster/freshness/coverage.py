@@ -1,8 +1,8 @@
 """How far each source's data reach: which days a report may speak of as whole.
 
-A day is whole when its source was read after it was over, in the zone whose days it counts; begun when it was read
-before that.
-Read from what loads note with their data (`windows`, the ledger of files), never from when a run happened to finish.
+A day is whole when its source was read after it was over, in the zone whose days it counts; begun
+when it was read before that. Read from what loads note with their data (`windows`, the ledger of
+files), never from when a run happened to finish.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -50,7 +50,9 @@ class Coverage:
         return max(self.whole, default=None)
 
 
-def coverage(query: Query, client: Client, tables: Iterable[TableName], last: date) -> Sequence[Coverage]:
+def coverage(
+    query: Query, client: Client, tables: Iterable[TableName], last: date
+) -> Sequence[Coverage]:
     """How far each source reaches that the client uses and some tables come from, up to a last day.
 
     Reference data are files in git and have no days.
@@ -59,7 +61,11 @@ def coverage(query: Query, client: Client, tables: Iterable[TableName], last: da
     for source in client.sources:
         own = {table for schema, table in wanted if schema == source}
         if own and not catalog.is_reference(source):
-            facts = {name: fact for name, fact in catalog.table_facts(source).items() if name in own and fact.load}
+            facts = {
+                name: fact
+                for name, fact in catalog.table_facts(source).items()
+                if name in own and fact.load
+            }
             found += [_of_source(query, client, source, facts, last)] if facts else []
     return sorted(found, key=lambda item: item.source)
 
@@ -74,8 +80,13 @@ def _of_source(
 ) -> Coverage:
     title = catalog.title(source)
     present = now(query)  # a reading from the future counts as none
-    read = [_days_read(query, client, source, table, fact, last, present) for table, fact in facts.items()]
-    if any(not days and fact.load == "slices" for fact, days in zip(facts.values(), read, strict=True)):
+    read = [
+        _days_read(query, client, source, table, fact, last, present)
+        for table, fact in facts.items()
+    ]
+    if any(
+        not days and fact.load == "slices" for fact, days in zip(facts.values(), read, strict=True)
+    ):
         return Coverage(source=source, title=title)
     read = [days for days in read if days]  # a client need not have every kind of export
     if not read:
@@ -91,7 +102,9 @@ def _of_source(
         whole=whole,
         begun=frozenset(common) - whole,
         unread=frozenset(
-            each for name, fact in facts.items() for each in _unread(query, client, source, name, fact, last)
+            each
+            for name, fact in facts.items()
+            for each in _unread(query, client, source, name, fact, last)
         ),
     )
 
@@ -100,17 +113,26 @@ def _unread(
     query: Query, client: Client, source: str, table: str, facts: catalog.TableFacts, last: date
 ) -> Iterator[date]:
     if facts.load == "slices" and facts.day and facts.needed:
-        for read in set_aside_days(query, source, client.id, table, last - timedelta(days=UNREAD_DAYS - 1), last):
+        for read in set_aside_days(
+            query, source, client.id, table, last - timedelta(days=UNREAD_DAYS - 1), last
+        ):
             if any(entry["column"] in ("", *facts.needed) for entry in read.set_aside):
                 yield read.day
 
 
 def _days_read(
-    query: Query, client: Client, source: str, table: str, facts: catalog.TableFacts, last: date, present: datetime
+    query: Query,
+    client: Client,
+    source: str,
+    table: str,
+    facts: catalog.TableFacts,
+    last: date,
+    present: datetime,
 ) -> Mapping[date, datetime]:
     """When each day of a table was read.
 
-    What is not read by day is as of its reading; exports are written whole, so one tells of every day before it.
+    What is not read by day is as of its reading; exports are written whole, so one tells of every
+    day before it.
     """
     if not table_exists(query, source, LEDGER if facts.load == "files" else WINDOWS):
         return {}
@@ -122,8 +144,9 @@ def _days_read(
         sql = f"SELECT max(loaded_at) {windows}"
     else:
         sql = (
-            f"SELECT max(last_modified) FROM {source}.{LEDGER} WHERE _client_id = %s AND table_name = %s "
-            "AND status IN ('loaded', 'empty', 'unreadable') AND _loaded_at IS NOT NULL AND last_modified <= %s"
+            f"SELECT max(last_modified) FROM {source}.{LEDGER} WHERE _client_id = %s AND table_name"
+            " = %s AND status IN ('loaded', 'empty', 'unreadable') AND _loaded_at IS NOT NULL AND"
+            " last_modified <= %s"
         )
     newest: datetime | None = query(sql, client.id, table, present)[0][0]
     if not newest:

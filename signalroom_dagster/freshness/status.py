@@ -1,4 +1,6 @@
-"""What the CLI tells about clients and their sources: how fresh each is, and whether it could load."""
+"""What the CLI tells about clients and their sources: how fresh each is, and whether it could
+load.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,13 +31,16 @@ class SourceFreshness:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a client's source stands: what was loaded, and how old the data of its oldest table is, where that counts."""
+    """How a client's source stands: what was loaded, and how old the data of its oldest table is,
+    where that counts.
+    """
 
     loaded: SourceFreshness
     age: Age | None
 
     def state(self, now: datetime) -> str:
-        """fresh, stale or closed (no more is to come) where age counts, else loaded or never loaded.
+        """fresh, stale or closed (no more is to come) where age counts, else loaded or never
+        loaded.
 
         Of a client that is not active, its status.
         """
@@ -49,7 +54,9 @@ class Standing:
 
 
 def freshness() -> Sequence[SourceFreshness]:
-    """Every client's sources, with what the ledgers and windows say. Raises DestinationUnreachableError."""
+    """Every client's sources, with what the ledgers and windows say. Raises
+    DestinationUnreachableError.
+    """
     with access.exclusive(), access.connected() as query:
         return list(_freshness(query))
 
@@ -57,15 +64,22 @@ def freshness() -> Sequence[SourceFreshness]:
 def standing(wait_seconds: float = access.LOCK_WAIT_SECONDS) -> Sequence[Standing]:
     """Every client's sources, with what was loaded and how old it is.
 
-    Raises DestinationUnreachableError, and WarehouseBusyError when another writer holds DuckDB for longer than asked.
+    Raises DestinationUnreachableError, and WarehouseBusyError when another writer holds DuckDB for
+    longer than asked.
     """
     with access.exclusive(wait_seconds), access.connected() as query:
         aged = {(age.client.id, age.source): age for age in ages(query)}
-        return [Standing(item, aged.get((item.client.id, item.source))) for item in _freshness(query)]
+        return [
+            Standing(item, aged.get((item.client.id, item.source))) for item in _freshness(query)
+        ]
 
 
-def files_left_out(sources: Iterable[str] | None = None, client: str | None = None) -> list[LeftOutFiles]:
-    """Files that are not, or not whole, in the warehouse: of all clients and sources, or of some."""
+def files_left_out(
+    sources: Iterable[str] | None = None, client: str | None = None
+) -> list[LeftOutFiles]:
+    """Files that are not, or not whole, in the warehouse: of all clients and sources, or of
+    some.
+    """
     chosen = [name for name in catalog.file_sources() if sources is None or name in sources]
     if not chosen:
         return []

@@ -1,4 +1,5 @@
-"""Loads: pipelines, the jobs that put one file or one slice into the warehouse whole, and their checks.
+"""Loads: pipelines, the jobs that put one file or one slice into the warehouse whole, and their
+checks.
 
 Never here: knowledge of a vendor, Dagster. Commands and assets import it.
 """

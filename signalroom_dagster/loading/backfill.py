@@ -1,4 +1,6 @@
-"""What a backfill would take, told before it starts: readings, requests, time, and the reports whose figures change."""
+"""What a backfill would take, told before it starts: readings, requests, time, and the reports
+whose figures change.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +15,9 @@ from signalroom_dagster.sources.context import Span
 class Quote:
     """One client's part of a backfill.
 
-    `pieces` are the slices to be read, each committed by itself; `requests` are the fewest that they take, and
-    `minutes` the fewest under the account's limit: how many pages there are, only the vendor knows.
+    `pieces` are the slices to be read, each committed by itself; `requests` are the fewest that
+    they take, and `minutes` the fewest under the account's limit: how many pages there are, only
+    the vendor knows.
     """
 
     tables: Sequence[str]

@@ -14,7 +14,9 @@ from signalroom_dagster.warehouse import duckdb as engine
 from signalroom_dagster.warehouse.duckdb import explain
 from signalroom_dagster.warehouse.table_columns import marks
 
-LONGEST_ROW_BYTES = 8 * 1024 * 1024  # a record of 1 MiB may become three (cp1252 to UTF-8, quotes doubled), as JSON six
+LONGEST_ROW_BYTES = (
+    8 * 1024 * 1024
+)  # a record of 1 MiB may become three (cp1252 to UTF-8, quotes doubled), as JSON six
 BUFFER_BYTES = 32 * 1024 * 1024  # DuckDB's own choice for rows of 2 MiB
 _TYPES = {
     "text": "VARCHAR",
@@ -36,7 +38,9 @@ class SignalRoomDuckDbClient(DuckDbClient):
         return engine.CLOCK
 
     @override
-    def create_load_job(self, table: Any, file_path: str, load_id: str, restore: bool = False) -> Any:
+    def create_load_job(
+        self, table: Any, file_path: str, load_id: str, restore: bool = False
+    ) -> Any:
         if file_path.endswith(".csv") and (job := LOAD_JOBS.get(table.get("x-load"))):
             return job(file_path)
         return super().create_load_job(table, file_path, load_id, restore)
@@ -51,24 +55,34 @@ class SignalRoomDuckDbClient(DuckDbClient):
         """Nothing to do: the writer's file lock already keeps every other load out."""
 
     def copy_csv(
-        self, table: str, columns: Sequence[str], types: Sequence[str], path: str, *, staged: bool = False
+        self,
+        table: str,
+        columns: Sequence[str],
+        types: Sequence[str],
+        path: str,
+        *,
+        staged: bool = False,
     ) -> int:
         """Append a CSV file without header to a table; how many rows were written."""
         escape = self.sql_client.escape_column_name
         target = escape(table) if staged else self.sql_client.make_qualified_table_name(table)
-        struct = ", ".join(f"{_literal(name)}: '{_TYPES[kind]}'" for name, kind in zip(columns, types, strict=True))
+        struct = ", ".join(
+            f"{_literal(name)}: '{_TYPES[kind]}'" for name, kind in zip(columns, types, strict=True)
+        )
         done = self.sql_client.execute_sql(
-            f"INSERT INTO {target} ({', '.join(map(escape, columns))}) SELECT * FROM read_csv({_literal(path)}, "
-            f"auto_detect=false, header=false, delim=',', quote='\"', escape='\"', new_line='\\n', nullstr='', "
-            f"max_line_size={LONGEST_ROW_BYTES}, buffer_size={BUFFER_BYTES}, "
-            f"columns={{{struct}}})"
+            f"INSERT INTO {target} ({', '.join(map(escape, columns))}) SELECT * FROM"
+            f" read_csv({_literal(path)}, auto_detect=false, header=false, delim=',', quote='\"',"
+            f" escape='\"', new_line='\\n', nullstr='', max_line_size={LONGEST_ROW_BYTES},"
+            f" buffer_size={BUFFER_BYTES}, columns={{{struct}}})"
         )
         return int(done[0][0]) if done else 0
 
     explain = staticmethod(explain)
 
     @override
-    def _get_table_update_sql(self, table_name: str, new_columns: Any, generate_alter: bool) -> list[str]:
+    def _get_table_update_sql(
+        self, table_name: str, new_columns: Any, generate_alter: bool
+    ) -> list[str]:
         statements = super()._get_table_update_sql(table_name, new_columns, generate_alter)
         table = self.sql_client.make_qualified_table_name(table_name)
         return [*statements, *marks(table, new_columns, self.sql_client.escape_column_name)]
@@ -80,7 +94,10 @@ class SignalRoomDuckDb(ResolvedOnce, duckdb):
     @override
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
         capabilities = super()._raw_capabilities()
-        capabilities.supported_loader_file_formats = [*capabilities.supported_loader_file_formats, "csv"]
+        capabilities.supported_loader_file_formats = [
+            *capabilities.supported_loader_file_formats,
+            "csv",
+        ]
         capabilities.max_parallel_load_jobs = 1
         return capabilities
 

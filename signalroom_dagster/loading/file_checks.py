@@ -1,4 +1,6 @@
-"""What must hold after files were loaded, asked of the database itself, for the files of one run."""
+"""What must hold after files were loaded, asked of the database itself, for the files of one
+run.
+"""
 
 from collections.abc import Mapping
 
@@ -13,17 +15,20 @@ REASONS = 3
 
 
 def row_balance(query: Query, dataset: str, table: str, client_id: str, run_id: str) -> Finding:
-    """Rows in each file, counted independently, are the rows in the table, the rejected ones and other clients'."""
+    """Rows in each file, counted independently, are the rows in the table, the rejected ones and
+    other clients'.
+    """
     files = files_of_run(query, dataset, client_id, table, run_id)
     if not files:
         return Finding(True, "no file was loaded in this run")
     stored = _count_by_file(query, dataset, table, table, client_id, run_id)
     rejected = _count_by_file(query, dataset, REJECTED, table, client_id, run_id)
     off = [
-        f"{file.file_name}: {file.rows_in_file} in the file, {stored.get(file.file_name, 0)} in the table, "
-        f"{rejected.get(file.file_name, 0)} rejected, {file.rows_filtered} of other clients"
+        f"{file.file_name}: {file.rows_in_file} in the file, {stored.get(file.file_name, 0)} in the"
+        f" table, {rejected.get(file.file_name, 0)} rejected, {file.rows_filtered} of other clients"
         for file in files
-        if file.rows_in_file != stored.get(file.file_name, 0) + rejected.get(file.file_name, 0) + file.rows_filtered
+        if file.rows_in_file
+        != stored.get(file.file_name, 0) + rejected.get(file.file_name, 0) + file.rows_filtered
     ]
     figures: dict[str, int | str] = {
         "files": len(files),
@@ -32,12 +37,15 @@ def row_balance(query: Query, dataset: str, table: str, client_id: str, run_id: 
         "rows_rejected": sum(rejected.values()),
         "rows_of_other_clients": sum(file.rows_filtered for file in files),
     }
-    return Finding(not off, "; ".join(off[:10]) or "every row of every file is accounted for", figures)
+    return Finding(
+        not off, "; ".join(off[:10]) or "every row of every file is accounted for", figures
+    )
 
 
 def all_rows_read(query: Query, dataset: str, table: str, client_id: str, run_id: str) -> Finding:
-    """No file was unreadable or quarantined, no row rejected, and each column has a place; what has none stands in
-    rejected_rows and in the ledger."""
+    """No file was unreadable or quarantined, no row rejected, and each column has a place; what has
+    none stands in rejected_rows and in the ledger.
+    """
     files = files_of_run(query, dataset, client_id, table, run_id)
     unreadable = unreadable_files(query, dataset, client_id, table)
     odd = [
@@ -51,7 +59,11 @@ def all_rows_read(query: Query, dataset: str, table: str, client_id: str, run_id
         [f"{file.file_name} {file.reason}; each load tries it again" for file in unreadable[:10]]
         + [
             f"{file.file_name}: {file.status}, {file.rows_rejected} rows rejected"
-            + (f": {', '.join(why[file.file_name])}" if file.file_name in why and file.status == "loaded" else "")
+            + (
+                f": {', '.join(why[file.file_name])}"
+                if file.file_name in why and file.status == "loaded"
+                else ""
+            )
             + (f" ({file.reason})" if file.reason else "")
             for file in odd[:10]
         ]
@@ -69,14 +81,17 @@ def client_tagged(query: Query, dataset: str, table: str, client_id: str, run_id
     if not table_exists(query, dataset, table):
         return Finding(True, "the table does not exist yet")
     found = query(
-        f"SELECT count(*) FROM {dataset}.{table} t WHERE t._client_id IS NULL AND t._file_name IN "
-        f"(SELECT _file_name FROM {dataset}.{LEDGER} WHERE _client_id = %s AND table_name = %s AND run_id = %s)",
+        f"SELECT count(*) FROM {dataset}.{table} t WHERE t._client_id IS NULL AND t._file_name IN"
+        f" (SELECT _file_name FROM {dataset}.{LEDGER} WHERE _client_id = %s AND table_name = %s AND"
+        " run_id = %s)",
         client_id,
         table,
         run_id,
     )
     untagged = int(found[0][0])
-    return Finding(not untagged, f"{untagged} rows without a client", {"rows_without_client": untagged})
+    return Finding(
+        not untagged, f"{untagged} rows without a client", {"rows_without_client": untagged}
+    )
 
 
 def key_unique(query: Query, dataset: str, table: str, client_id: str, run_id: str) -> Finding:
@@ -95,12 +110,15 @@ def key_unique(query: Query, dataset: str, table: str, client_id: str, run_id: s
     return Finding(not repeated, f"{repeated} rows repeat a key", {"repeated_keys": repeated})
 
 
-def _reasons(query: Query, dataset: str, table: str, client_id: str, run_id: str) -> Mapping[str, list[str]]:
+def _reasons(
+    query: Query, dataset: str, table: str, client_id: str, run_id: str
+) -> Mapping[str, list[str]]:
     """Why rows of each file of a run were rejected, the most frequent reasons first."""
     rows = query(
-        f"SELECT t._file_name, t.reason, count(*) FROM {dataset}.{REJECTED} t "
-        f"JOIN {dataset}.{LEDGER} f ON f._client_id = t._client_id AND f._file_name = t._file_name "
-        "WHERE f._client_id = %s AND f.table_name = %s AND f.run_id = %s GROUP BY 1, 2 ORDER BY 3 DESC, 2",
+        f"SELECT t._file_name, t.reason, count(*) FROM {dataset}.{REJECTED} t JOIN"
+        f" {dataset}.{LEDGER} f ON f._client_id = t._client_id AND f._file_name = t._file_name"
+        " WHERE f._client_id = %s AND f.table_name = %s AND f.run_id = %s GROUP BY 1, 2 ORDER BY 3"
+        " DESC, 2",
         client_id,
         table,
         run_id,

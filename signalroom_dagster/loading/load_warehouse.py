@@ -1,11 +1,15 @@
-"""What a load job is offered by the destination it runs in: a lock, a copy, and errors in our words."""
+"""What a load job is offered by the destination it runs in: a lock, a copy, and errors in our
+words.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 
 class RowCountError(Exception):
-    """The database took another number of rows than were handed to it; the transaction was rolled back."""
+    """The database took another number of rows than were handed to it; the transaction was rolled
+    back.
+    """
 
 
 class LoadWarehouse(Protocol):
@@ -27,13 +31,23 @@ class LoadWarehouse(Protocol):
         ...
 
     def copy_csv(
-        self, table: str, columns: Sequence[str], types: Sequence[str], path: str, *, staged: bool = False
+        self,
+        table: str,
+        columns: Sequence[str],
+        types: Sequence[str],
+        path: str,
+        *,
+        staged: bool = False,
     ) -> int:
-        """Append a CSV file without header to a table, or to the stage of that name; how many rows were written."""
+        """Append a CSV file without header to a table, or to the stage of that name; how many rows
+        were written.
+        """
         ...
 
     def explain(self, error: Exception, what: str) -> Exception:
-        """The same failure without row content, as an exception that says whether the database was there."""
+        """The same failure without row content, as an exception that says whether the database was
+        there.
+        """
         ...
 
 

@@ -1,4 +1,6 @@
-"""One load of one source for one client: its own pipeline, its own scratch folder, and what came of it."""
+"""One load of one source for one client: its own pipeline, its own scratch folder, and what came of
+it.
+"""
 
 import logging
 import shutil
@@ -52,7 +54,9 @@ WHOLE = Span()
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A source opened for one client, and the pipeline to run it with; `failures` are known once it has run."""
+    """A source opened for one client, and the pipeline to run it with; `failures` are known once it
+    has run.
+    """
 
     source: "DltSource"
     pipeline: "Pipeline"
@@ -60,8 +64,12 @@ class Load:
     failures: Mapping[str, Exception]
 
     def check_failures(self) -> None:
-        """Raises what went wrong with a single resource, after the others were loaded; what may pass comes first."""
-        for error in sorted(self.failures.values(), key=lambda error: decide(error, 1).wait is None):
+        """Raises what went wrong with a single resource, after the others were loaded; what may
+        pass comes first.
+        """
+        for error in sorted(
+            self.failures.values(), key=lambda error: decide(error, 1).wait is None
+        ):
             raise error
 
 
@@ -69,8 +77,9 @@ class Load:
 def open_load(source: str, client: Client, run_id: str, span: Span = WHOLE) -> Generator[Load]:
     """Open a source and a pipeline that nobody else shares; both end with the block.
 
-    The caller holds `warehouse.exclusive()`. State is never resumed: the scratch folder is new each time, and what
-    has been loaded is read from the warehouse. Raises ConfigurationError and DestinationUnreachableError.
+    The caller holds `warehouse.exclusive()`. State is never resumed: the scratch folder is new each
+    time, and what has been loaded is read from the warehouse. Raises ConfigurationError and
+    DestinationUnreachableError.
     """
     import dlt
 
@@ -78,7 +87,12 @@ def open_load(source: str, client: Client, run_id: str, span: Span = WHOLE) -> G
     catalog.check_span(source, span, client)
     config.anchor_dlt()
     scratch = scratch_folder(pipeline_name(source, client.id))
-    with _in_our_words(client, source), scratch as folder, kept_open(), closing(destination()) as warehouse:
+    with (
+        _in_our_words(client, source),
+        scratch as folder,
+        kept_open(),
+        closing(destination()) as warehouse,
+    ):
         complete_own_tables(source)
         unfit = fit_tables(source)
         with connected() as query:
@@ -100,7 +114,9 @@ def open_load(source: str, client: Client, run_id: str, span: Span = WHOLE) -> G
 
 @contextmanager
 def _in_our_words(client: Client, source: str) -> Generator[None]:
-    """Tell a driver's error, and a full disk of this machine, with client and source; what is told already stays."""
+    """Tell a driver's error, and a full disk of this machine, with client and source; what is told
+    already stays.
+    """
     try:
         yield
     except Exception as error:
@@ -110,7 +126,9 @@ def _in_our_words(client: Client, source: str) -> Generator[None]:
         raise ours from None
 
 
-def run_load(source: str, client: Client, run_id: str, resources: Sequence[str] = (), span: Span = WHOLE) -> None:
+def run_load(
+    source: str, client: Client, run_id: str, resources: Sequence[str] = (), span: Span = WHOLE
+) -> None:
     """One attempt without Dagster: waits for the warehouse, then loads.
 
     Raises ConfigurationError for an unknown resource, and what the load raises.
@@ -124,7 +142,8 @@ def run_load(source: str, client: Client, run_id: str, resources: Sequence[str] 
         known = list(load.source.resources)
         if unknown := [name for name in resources if name not in known]:
             raise WrongRequestError(
-                f"{source} of client {client.id} has no resource {', '.join(unknown)} (there are: {', '.join(known)})"
+                f"{source} of client {client.id} has no resource {', '.join(unknown)} (there are:"
+                f" {', '.join(known)})"
             )
         load.pipeline.run(load.source.with_resources(*resources) if resources else load.source)
         load.check_failures()
@@ -139,9 +158,14 @@ def run_with_retries(
 
 
 def preview_load(
-    source: str, client: Client, resources: Sequence[str] = (), span: Span = WHOLE, run_id: str = "preview"
+    source: str,
+    client: Client,
+    resources: Sequence[str] = (),
+    span: Span = WHOLE,
+    run_id: str = "preview",
 ) -> list[Planned]:
-    """What a load would do now, and why; loads nothing. Raises ConfigurationError as the load would.
+    """What a load would do now, and why; loads nothing. Raises ConfigurationError as the load
+    would.
 
     What `run_id` has committed already is left out.
     """
@@ -150,21 +174,35 @@ def preview_load(
         with exclusive():
             differences = load_reference(source, client, dry_run=True)
         return [Planned(found.table, found.summary, "as the file says") for found in differences]
-    with exclusive(), connected() as query, scratch_folder(pipeline_name(source, client.id)) as folder:
+    with (
+        exclusive(),
+        connected() as query,
+        scratch_folder(pipeline_name(source, client.id)) as folder,
+    ):
         if any(table_exists(query, source, table.own_name) for table in own_tables(source)):
             complete_own_tables(source)
-        planned = list(_previewed(source, client, _context(source, client, run_id, folder, query, span)))
+        planned = list(
+            _previewed(source, client, _context(source, client, run_id, folder, query, span))
+        )
         return [item for item in planned if not resources or item.resource in resources]
 
 
 def _opened(source: str, settings: Any, context: SourceContext) -> "DltSource":
     module = catalog.source_module(source)
-    return open_source(module, settings, context) if is_windowed(module) else module.open_source(settings, context)
+    return (
+        open_source(module, settings, context)
+        if is_windowed(module)
+        else module.open_source(settings, context)
+    )
 
 
 def _previewed(source: str, client: Client, context: SourceContext) -> Iterable[Planned]:
     module, settings = catalog.source_module(source), catalog.settings_for(source, client)
-    return preview(module, settings, context) if is_windowed(module) else module.preview(settings, context)
+    return (
+        preview(module, settings, context)
+        if is_windowed(module)
+        else module.preview(settings, context)
+    )
 
 
 def create_tables(source: str) -> None:
@@ -185,7 +223,9 @@ def create_tables(source: str) -> None:
 
 
 def complete_own_tables(source: str) -> None:
-    """What a source's schema and the tables that loads keep in it lack, of an earlier release too."""
+    """What a source's schema and the tables that loads keep in it lack, of an earlier release
+    too.
+    """
     create_own_tables(source, own_tables(source))
 
 
@@ -205,7 +245,9 @@ def destination() -> Any:
     return SignalRoomPostgres(credentials=config.postgres_url(), destination_name="postgres")
 
 
-def _context(source: str, client: Client, run_id: str, folder: Path, query: Query, span: Span) -> SourceContext:
+def _context(
+    source: str, client: Client, run_id: str, folder: Path, query: Query, span: Span
+) -> SourceContext:
     return SourceContext(
         client_id=client.id,
         source=source,
@@ -215,7 +257,9 @@ def _context(source: str, client: Client, run_id: str, folder: Path, query: Quer
         run_id=run_id,
         work_dir=folder,
         ledger=read_ledger(query, source, client.id),
-        tables=read_table_columns(query, source, client.id, catalog.tables_loaded_by(source, "files")),
+        tables=read_table_columns(
+            query, source, client.id, catalog.tables_loaded_by(source, "files")
+        ),
         windows=read_windows(query, source, client.id),
         started_at=now(query),
         span=span,
@@ -224,13 +268,17 @@ def _context(source: str, client: Client, run_id: str, folder: Path, query: Quer
 
 @contextmanager
 def scratch_folder(name: str) -> Generator[Path]:
-    """A new folder for one run, removed at its end; folders that killed runs left behind are removed first."""
+    """A new folder for one run, removed at its end; folders that killed runs left behind are
+    removed first.
+    """
     base = config.work_dir() / name
     base.mkdir(parents=True, exist_ok=True)
     for left in base.glob("[!.]*"):
         _remove_if_abandoned(left)
     folder = base / uuid.uuid4().hex
-    making = base / f".{folder.name}"  # under its name only once it is locked: nobody takes it for abandoned
+    making = (
+        base / f".{folder.name}"
+    )  # under its name only once it is locked: nobody takes it for abandoned
     making.mkdir()
     with FileLock(making / ".lock"):
         making.rename(folder)

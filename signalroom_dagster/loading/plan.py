@@ -1,4 +1,6 @@
-"""What a load has to read of a table now: which days are due, in which stretches, a list whole, or what changed."""
+"""What a load has to read of a table now: which days are due, in which stretches, a list whole, or
+what changed.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -7,7 +9,14 @@ from typing import Any, TypeAlias
 
 from signalroom_dagster.slices import Window
 from signalroom_dagster.sources.context import SourceContext
-from signalroom_dagster.sources.days import ONE_DAY, day_of, days_to_read, is_read, midnight, stretches
+from signalroom_dagster.sources.days import (
+    ONE_DAY,
+    day_of,
+    days_to_read,
+    is_read,
+    midnight,
+    stretches,
+)
 from signalroom_dagster.sources.slicing import Slice
 from signalroom_dagster.sources.tables import Row, Table
 
@@ -20,7 +29,11 @@ def slices_due(table: Table, read: Read, settings: Any, context: SourceContext) 
     if table.day:
         yield from _stretches_due(table, read, settings, context)
     elif not is_read(context, table.name):
-        yield _changes_due(table, read, settings, context) if table.sweep else _list_due(table, read, context)
+        yield (
+            _changes_due(table, read, settings, context)
+            if table.sweep
+            else _list_due(table, read, context)
+        )
 
 
 def _list_due(table: Table, read: Read, context: SourceContext) -> Slice:
@@ -31,18 +44,28 @@ def _list_due(table: Table, read: Read, context: SourceContext) -> Slice:
 
 
 def _changes_due(table: Table, read: Read, settings: Any, context: SourceContext) -> Slice:
-    """All rows, where they were never read whole or long ago; or those that changed since the last reading began."""
+    """All rows, where they were never read whole or long ago; or those that changed since the last
+    reading began.
+    """
     windows = context.windows.get(table.name, {}).values()
     last = max((window for window in windows if window.cursor), key=_loaded_at, default=None)
     swept = max((window.swept_at for window in windows if window.swept_at), default=None)
     every, today = timedelta(days=getattr(settings, table.sweep)), (context.today,)
     if last is None or swept is None or context.started_at - swept >= every:
-        return Slice(days=today, rows=read, replaces="client", why=f"all {table.name}", requests=table.requests)
+        return Slice(
+            days=today,
+            rows=read,
+            replaces="client",
+            why=f"all {table.name}",
+            requests=table.requests,
+        )
     since = last.loaded_at - timedelta(minutes=getattr(settings, "overlap_minutes", 0))
     if context.span.since:
         since = min(since, midnight(context.span.since, context.zone))
     asked = {"lookback_days": context.span.lookback_days} if context.span.lookback_days else {}
-    why = table.changes.format(**{**dict(settings), **asked, "since": f"{since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"})
+    why = table.changes.format(
+        **{**dict(settings), **asked, "since": f"{since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"}
+    )
     rows = partial(read, cursor=last.cursor)
     return Slice(days=today, rows=rows, replaces="keys", why=why, requests=table.requests)
 
@@ -51,7 +74,9 @@ def _loaded_at(window: Window) -> datetime:
     return window.loaded_at
 
 
-def _stretches_due(table: Table, read: Read, settings: Any, context: SourceContext) -> Iterator[Slice]:
+def _stretches_due(
+    table: Table, read: Read, settings: Any, context: SourceContext
+) -> Iterator[Slice]:
     oldest = _oldest_kept(getattr(settings, f"{table.name}_kept_days", None), context)
     days = days_to_read(context, table.name, settings, oldest=oldest, deepens=table.deepens)
     if table.settles:
@@ -64,8 +89,9 @@ def _stretches_due(table: Table, read: Read, settings: Any, context: SourceConte
 
 
 def _broken_off(table: Table, context: SourceContext) -> set[date]:
-    """Days that were last read up to an instant before their end, though that may have been on the day after; none
-    where a run was asked for certain days, and none that this run has read."""
+    """Days that were last read up to an instant before their end, though that may have been on the
+    day after; none where a run was asked for certain days, and none that this run has read.
+    """
     if context.span.since or context.span.until:
         return set()
     return {
@@ -78,7 +104,9 @@ def _broken_off(table: Table, context: SourceContext) -> set[date]:
 
 
 def _oldest_kept(kept_days: int | None, context: SourceContext) -> date | None:
-    """The first day that the vendor surely has whole, whether it counts its days in UTC or in the account's zone."""
+    """The first day that the vendor surely has whole, whether it counts its days in UTC or in the
+    account's zone.
+    """
     if kept_days is None:
         return None
     return max(context.today, day_of(context.started_at, UTC)) - timedelta(days=kept_days - 1)

@@ -1,7 +1,7 @@
 """Postgres as destination: dlt's own, with file-atomic loads, and fit for a transaction pooler.
 
-Supabase's pooler on port 6543 gives each transaction another server session: so no startup options, no search
-path, no session locks; every name is qualified and every lock ends with its transaction.
+Supabase's pooler on port 6543 gives each transaction another server session: so no startup options,
+no search path, no session locks; every name is qualified and every lock ends with its transaction.
 
 https://supabase.com/docs/guides/database/connecting-to-postgres
 """
@@ -43,7 +43,9 @@ COPY_BYTES = 1024 * 1024
 
 
 class PoolerSqlClient(Psycopg2SqlClient):
-    """dlt's client without startup options, which a transaction pooler refuses, and with limits to a transaction."""
+    """dlt's client without startup options, which a transaction pooler refuses, and with limits to
+    a transaction.
+    """
 
     connections: IdleConnections | None = None
 
@@ -89,7 +91,9 @@ class SignalRoomPostgresClient(PostgresClient):
             super().initialize_storage(truncate_tables)  # pyright: ignore[reportArgumentType]
 
     @override
-    def update_stored_schema(self, only_tables: Any = None, expected_update: Any = None, force: bool = False) -> Any:
+    def update_stored_schema(
+        self, only_tables: Any = None, expected_update: Any = None, force: bool = False
+    ) -> Any:
         """What dlt finds to be changed, tried again while somebody uses the tables."""
         update = partial(super().update_stored_schema, only_tables, expected_update, force)
         return until_free(update, self.sql_client.dataset_name, self.sql_client.execute_sql)
@@ -99,22 +103,29 @@ class SignalRoomPostgresClient(PostgresClient):
     def maybe_ddl_transaction(self) -> Generator[None]:
         """Two clients' first loads would create the same schema and tables: the second waits here.
 
-        In the transaction that changes the tables, so that a pooler with few connections cannot lock up. A statement
-        does not wait for a table that is in use: everybody else would wait behind it.
+        In the transaction that changes the tables, so that a pooler with few connections cannot
+        lock up. A statement does not wait for a table that is in use: everybody else would wait
+        behind it.
         """
         with super().maybe_ddl_transaction():
-            take_lock(asking(self.sql_client.native_connection), f"ddl|{self.sql_client.dataset_name}")
+            take_lock(
+                asking(self.sql_client.native_connection), f"ddl|{self.sql_client.dataset_name}"
+            )
             self.sql_client.execute_sql(ddl_limit())
             yield
 
     @override
     def should_load_data_to_staging_dataset(self, table_name: str) -> bool:
         if self.schema.tables.get(table_name, {}).get("x-load") in LOAD_JOBS:
-            return False  # each load is a transaction of its own; dlt copies the table's whole schema to find that out
+            # each load is a transaction of its own; dlt copies the table's whole schema to find
+            # that out
+            return False
         return super().should_load_data_to_staging_dataset(table_name)
 
     @override
-    def create_load_job(self, table: Any, file_path: str, load_id: str, restore: bool = False) -> Any:
+    def create_load_job(
+        self, table: Any, file_path: str, load_id: str, restore: bool = False
+    ) -> Any:
         if file_path.endswith(".csv") and (job := LOAD_JOBS.get(table.get("x-load"))):
             return job(file_path)
         return super().create_load_job(table, file_path, load_id, restore)
@@ -123,7 +134,10 @@ class SignalRoomPostgresClient(PostgresClient):
         """Open another connection when the one that stood idle while a vendor was asked is gone."""
         try:
             self.sql_client.execute_sql("SELECT 1")
-        except (DatabaseException, psycopg2.Error):  # what is done next tells whether the server is there
+        except (
+            DatabaseException,
+            psycopg2.Error,
+        ):  # what is done next tells whether the server is there
             self.sql_client.close_connection()
             if self.sql_client.connections:
                 self.sql_client.connections.close()  # those that wait have been idle for as long
@@ -131,13 +145,25 @@ class SignalRoomPostgresClient(PostgresClient):
 
     def lock(self, name: str) -> None:
         """Hold other loads of the same thing off until the transaction ends."""
-        take_lock(asking(self.sql_client.native_connection), f"{self.sql_client.dataset_name}|{name}")
+        take_lock(
+            asking(self.sql_client.native_connection), f"{self.sql_client.dataset_name}|{name}"
+        )
 
     def copy_csv(
-        self, table: str, columns: Sequence[str], types: Sequence[str], path: str, *, staged: bool = False
+        self,
+        table: str,
+        columns: Sequence[str],
+        types: Sequence[str],
+        path: str,
+        *,
+        staged: bool = False,
     ) -> int:
-        """Append a CSV file without header to a table, or to a temporary one; how many rows were written."""
-        target = pg.Identifier(table) if staged else pg.Identifier(self.sql_client.dataset_name, table)
+        """Append a CSV file without header to a table, or to a temporary one; how many rows were
+        written.
+        """
+        target = (
+            pg.Identifier(table) if staged else pg.Identifier(self.sql_client.dataset_name, table)
+        )
         statement = pg.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT csv, ENCODING 'UTF8')").format(
             target, pg.SQL(", ").join(map(pg.Identifier, columns))
         )
@@ -151,13 +177,17 @@ class SignalRoomPostgresClient(PostgresClient):
     explain = staticmethod(explain)
 
     @override
-    def _get_table_update_sql(self, table_name: str, new_columns: Any, generate_alter: bool) -> list[str]:
+    def _get_table_update_sql(
+        self, table_name: str, new_columns: Any, generate_alter: bool
+    ) -> list[str]:
         statements = super()._get_table_update_sql(table_name, new_columns, generate_alter)
         table = self.prepare_load_table(table_name)
         load, qualified = str(table.get("x-load")), self.sql_client.make_qualified_table_name
         statements += marks(qualified(table_name), new_columns, self.sql_client.escape_column_name)
         if generate_alter:
-            if load in LOAD_JOBS and not OURS.isdisjoint(str(column.get("name")) for column in new_columns):
+            if load in LOAD_JOBS and not OURS.isdisjoint(
+                str(column.get("name")) for column in new_columns
+            ):
                 raise _of_another_system(self.sql_client.dataset_name, table_name)
             return statements
         if load in LOAD_JOBS:
@@ -170,28 +200,46 @@ class SignalRoomPostgresClient(PostgresClient):
         def once() -> None:
             with self.maybe_ddl_transaction():
                 for name in self.schema.tables:
-                    self.sql_client.execute_sql(secure(self.sql_client.make_qualified_table_name(name)))
+                    self.sql_client.execute_sql(
+                        secure(self.sql_client.make_qualified_table_name(name))
+                    )
 
         until_free(once, self.sql_client.dataset_name, self.sql_client.execute_sql)
 
 
 def _of_another_system(schema: str, table: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{schema}.{table} is there, and another system made it: nothing was changed. Keep it under another name with "
-        f"{move_aside(schema, table)}, or all of them with ALTER SCHEMA {schema} RENAME TO {schema}_before"
+        f"{schema}.{table} is there, and another system made it: nothing was changed. Keep it under"
+        f" another name with {move_aside(schema, table)}, or all of them with ALTER SCHEMA {schema}"
+        f" RENAME TO {schema}_before"
     )
 
 
 def _indexes(load: str, name: str, table: Any, qualified: Callable[[str], str]) -> list[str]:
-    """What a load deletes by: of files the file, of slices the key (and no key twice) and the day."""
+    """What a load deletes by: of files the file, of slices the key (and no key twice) and the
+    day.
+    """
     create = "CREATE {unique}INDEX IF NOT EXISTS {name} ON {on} ({columns})"
     if load == "files":
-        return [create.format(unique="", name=f"{name}_file_idx", on=qualified(name), columns="_client_id, _file_name")]
+        return [
+            create.format(
+                unique="",
+                name=f"{name}_file_idx",
+                on=qualified(name),
+                columns="_client_id, _file_name",
+            )
+        ]
     key = [column for column, hint in table["columns"].items() if hint.get("primary_key")]
-    statements = [create.format(unique="UNIQUE ", name=f"{name}_key", on=qualified(name), columns=", ".join(key))]
+    statements = [
+        create.format(
+            unique="UNIQUE ", name=f"{name}_key", on=qualified(name), columns=", ".join(key)
+        )
+    ]
     if (day := table.get("x-day")) and key[1:2] != [day]:
         statements.append(
-            create.format(unique="", name=f"{name}_day_idx", on=qualified(name), columns=f"_client_id, {day}")
+            create.format(
+                unique="", name=f"{name}_day_idx", on=qualified(name), columns=f"_client_id, {day}"
+            )
         )
     return statements
 

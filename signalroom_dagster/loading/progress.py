@@ -1,4 +1,6 @@
-"""Who wants to hear that a slice or a file is in the warehouse for good: a progress bar, for one."""
+"""Who wants to hear that a slice or a file is in the warehouse for good: a progress bar, for
+one.
+"""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -11,7 +13,9 @@ _listeners: list[Listener] = []
 
 @contextmanager
 def heard_by(listener: Listener) -> Generator[None]:
-    """Tell `listener` the table of everything that this process commits during the block, from whichever thread."""
+    """Tell `listener` the table of everything that this process commits during the block, from
+    whichever thread.
+    """
     _listeners.append(listener)
     try:
         yield

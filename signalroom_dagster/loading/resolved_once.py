@@ -1,7 +1,7 @@
 """A dlt destination whose configuration is looked up once, not for every load job.
 
-dlt resolves it anew for each client and each look at the capabilities: half a second of a small load, and a tenth of
-a second for every file. Within one run the answer cannot change.
+dlt resolves it anew for each client and each look at the capabilities: half a second of a small
+load, and a tenth of a second for every file. Within one run the answer cannot change.
 """
 
 import copy
@@ -20,7 +20,9 @@ class ResolvedOnce(Resolving):
     """To be named before dlt's destination among the bases."""
 
     @override
-    def capabilities(self, config: Any = None, naming: Any = None) -> DestinationCapabilitiesContext:
+    def capabilities(
+        self, config: Any = None, naming: Any = None
+    ) -> DestinationCapabilitiesContext:
         """What the engine can do; ours does not depend on how it is reached."""
         return super().capabilities(config or self.spec(), naming)
 

@@ -1,6 +1,8 @@
-"""How long what grows without end is kept: `[retention]`, and what removes the rest from the warehouse.
+"""How long what grows without end is kept: `[retention]`, and what removes the rest from the
+warehouse.
 
-Ledgers, windows and results stay: what is loaded, and what is still to be loaded, is read from them.
+Ledgers, windows and results stay: what is loaded, and what is still to be loaded, is read from
+them.
 """
 
 import logging
@@ -18,7 +20,9 @@ log = logging.getLogger(__name__)
 
 
 class RetentionSettings(BaseModel):
-    """`[retention]`: days after which rows go; 0 keeps them for ever. `runs_days` is of Dagster's runs and events."""
+    """`[retention]`: days after which rows go; 0 keeps them for ever. `runs_days` is of Dagster's
+    runs and events.
+    """
 
     restatements_days: int = Field(default=400, ge=0)
     rejected_rows_days: int = Field(default=400, ge=0)
@@ -33,7 +37,8 @@ def retention_settings() -> RetentionSettings:
 
 
 def purge_warehouse() -> int:
-    """Remove the rows that are older than they are kept, each table in a transaction of its own; how many.
+    """Remove the rows that are older than they are kept, each table in a transaction of its own;
+    how many.
 
     Raises DestinationUnreachableError, and WarehouseBusyError when DuckDB is in use for too long.
     """
@@ -48,7 +53,9 @@ def purge_warehouse() -> int:
 
 
 def _kept() -> Iterator[tuple[str, str, str, int]]:
-    """Each table that grows: its schema and name, the column that says how old a row is, and for how many days."""
+    """Each table that grows: its schema and name, the column that says how old a row is, and for
+    how many days.
+    """
     settings = retention_settings()
     for source in catalog.dlt_sources():
         yield source, RESTATEMENTS, "seen_at", settings.restatements_days
@@ -63,5 +70,7 @@ def _remove(table: str, moment: str, days: int) -> int:
         count = int(query(f"SELECT count(*) FROM {table} WHERE {moment} < %s", before)[0][0])
         if count:
             query(f"DELETE FROM {table} WHERE {moment} < %s", before)
-            log.info("%s: %s rows from before %s removed", table, f"{count:,}", f"{before:%Y-%m-%d}")
+            log.info(
+                "%s: %s rows from before %s removed", table, f"{count:,}", f"{before:%Y-%m-%d}"
+            )
     return count

@@ -1,8 +1,10 @@
-"""The load job that puts one slice of a vendor's data in the place of what was there: whole, or not at all.
+"""The load job that puts one slice of a vendor's data in the place of what was there: whole, or not
+at all.
 
-One transaction: lock (client, table), see that no newer reading stands there, delete what the slice replaces, copy its
-rows, note what changed on days that were over, write the days' rows in `windows`. A run that is killed keeps the slices
-it committed, and the next attempt reads only the others. Nothing here knows a vendor.
+One transaction: lock (client, table), see that no newer reading stands there, delete what the slice
+replaces, copy its rows, note what changed on days that were over, write the days' rows in
+`windows`. A run that is killed keeps the slices it committed, and the next attempt reads only the
+others. Nothing here knows a vendor.
 """
 
 import json
@@ -37,7 +39,9 @@ ORDINAL = "_ordinal"
 
 
 class NewerReadError(LoadError):
-    """Another run has loaded some of the slice's days from a later reading: this one has to be read again."""
+    """Another run has loaded some of the slice's days from a later reading: this one has to be read
+    again.
+    """
 
 
 class RepeatedKeyError(LoadError):
@@ -45,7 +49,9 @@ class RepeatedKeyError(LoadError):
 
 
 class VanishedFiguresError(LoadError):
-    """A figure that each loaded row has is in no row any more: the vendor's answer has changed its shape."""
+    """A figure that each loaded row has is in no row any more: the vendor's answer has changed its
+    shape.
+    """
 
 
 class SliceLoadJob(RunnableLoadJob):
@@ -59,7 +65,10 @@ class SliceLoadJob(RunnableLoadJob):
         warehouse: Any = self._job_client
         warehouse.renew_connection()
         try:
-            with about(client=piece.client_id, table=piece.table), warehouse.sql_client.begin_transaction():
+            with (
+                about(client=piece.client_id, table=piece.table),
+                warehouse.sql_client.begin_transaction(),
+            ):
                 _load(warehouse, piece)
             committed(piece.table)
         except Exception as error:
@@ -93,30 +102,46 @@ def _load(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
 
 
 def _is_newest(warehouse: LoadWarehouse, piece: LoadSlice) -> bool:
-    """Whether nobody has loaded these days from a later reading; raises NewerReadError when somebody has some.
+    """Whether nobody has loaded these days from a later reading; raises NewerReadError when
+    somebody has some.
 
-    A table that is replaced whole is the same on every day: a later reading may stand under tomorrow, after midnight.
-    A reading from the future, by a machine whose clock was ahead, counts as none.
+    A table that is replaced whole is the same on every day: a later reading may stand under
+    tomorrow, after midnight. A reading from the future, by a machine whose clock was ahead, counts
+    as none.
     """
     sql, later = warehouse.sql_client, f"> %s AND {{moment}} <= {warehouse.clock}"
-    loaded_later, swept_later = (f"{name} {later.format(moment=name)}" for name in ("loaded_at", "swept_at"))
+    loaded_later, swept_later = (
+        f"{name} {later.format(moment=name)}" for name in ("loaded_at", "swept_at")
+    )
     if piece.replaces == "keys":
         newer = sql.execute_sql(
-            f"SELECT count(*) FROM {sql.make_qualified_table_name(WINDOWS)} WHERE _client_id = %s AND resource = %s "
-            f"AND (({swept_later}) OR (day BETWEEN %s AND %s AND {loaded_later}))",
-            piece.client_id, piece.table, piece.read_at, piece.days[0], piece.days[-1], piece.read_at,
-        )[0][0]  # fmt: skip
+            f"SELECT count(*) FROM {sql.make_qualified_table_name(WINDOWS)} WHERE _client_id = %s"
+            f" AND resource = %s AND (({swept_later}) OR (day BETWEEN %s AND %s AND"
+            f" {loaded_later}))",
+            piece.client_id,
+            piece.table,
+            piece.read_at,
+            piece.days[0],
+            piece.days[-1],
+            piece.read_at,
+        )[0][0]
         if newer:
-            raise NewerReadError(f"{_subject(piece)}: another run has loaded later rows since: to be read again")
+            raise NewerReadError(
+                f"{_subject(piece)}: another run has loaded later rows since: to be read again"
+            )
         return True
     where, parameters = _place(piece)
     newer = sql.execute_sql(
         f"SELECT count(*) FROM {sql.make_qualified_table_name(WINDOWS)} {where.format(day='day')} "
         f"AND resource = %s AND {loaded_later}",
-        *parameters, piece.table, piece.read_at,
-    )[0][0]  # fmt: skip
+        *parameters,
+        piece.table,
+        piece.read_at,
+    )[0][0]
     if piece.replaces == "days" and 0 < newer < len(piece.days):
-        raise NewerReadError(f"{_subject(piece)}: another run has loaded {newer} of these days since")
+        raise NewerReadError(
+            f"{_subject(piece)}: another run has loaded {newer} of these days since"
+        )
     return not newer
 
 
@@ -124,19 +149,25 @@ def _place(piece: LoadSlice) -> tuple[str, tuple[Any, ...]]:
     """What a slice takes the place of, as a condition on `{day}`, and its parameters."""
     if piece.replaces == "client":
         return "WHERE _client_id = %s", (piece.client_id,)
-    return "WHERE _client_id = %s AND {day} BETWEEN %s AND %s", (piece.client_id, piece.days[0], piece.days[-1])
+    return "WHERE _client_id = %s AND {day} BETWEEN %s AND %s", (
+        piece.client_id,
+        piece.days[0],
+        piece.days[-1],
+    )
 
 
 def _delete(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
     sql = warehouse.sql_client
     where, parameters = _place(piece)
     sql.execute_sql(
-        f"DELETE FROM {sql.make_qualified_table_name(piece.table)} {where.format(day=piece.day)}", *parameters
+        f"DELETE FROM {sql.make_qualified_table_name(piece.table)} {where.format(day=piece.day)}",
+        *parameters,
     )
 
 
 def _merge(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
-    """Delete and insert by key through a stage: rows that stand there already, also those under another day.
+    """Delete and insert by key through a stage: rows that stand there already, also those under
+    another day.
 
     Of merged rows with one key the last one read stands.
     """
@@ -145,13 +176,22 @@ def _merge(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
     names, key = ", ".join(piece.columns), ", ".join(piece.key)
     same = " AND ".join(f"t.{name} = s.{name}" for name in ("_client_id", *piece.key))
     merged = piece.replaces == "keys"
-    columns, kinds = ((*piece.columns, ORDINAL), (*piece.kinds, "bigint")) if merged else (piece.columns, piece.kinds)
+    columns, kinds = (
+        ((*piece.columns, ORDINAL), (*piece.kinds, "bigint"))
+        if merged
+        else (piece.columns, piece.kinds)
+    )
     chosen = f"SELECT DISTINCT ON ({key}) {names} FROM {stage} ORDER BY {key}, {ORDINAL} DESC"
-    sql.execute_sql(f"CREATE TEMP TABLE {stage} AS SELECT {names}, CAST(0 AS bigint) AS {ORDINAL} FROM {table} LIMIT 0")
+    sql.execute_sql(
+        f"CREATE TEMP TABLE {stage} AS SELECT {names}, CAST(0 AS bigint) AS {ORDINAL} FROM {table}"
+        " LIMIT 0"
+    )
     copied = warehouse.copy_csv(stage, columns, kinds, piece.body, staged=True)
     expect_rows(piece.rows, copied, _subject(piece))
     sql.execute_sql(f"DELETE FROM {table} AS t USING {stage} AS s WHERE {same}")
-    sql.execute_sql(f"INSERT INTO {table} ({names}) {chosen if merged else f'SELECT {names} FROM {stage}'}")
+    sql.execute_sql(
+        f"INSERT INTO {table} ({names}) {chosen if merged else f'SELECT {names} FROM {stage}'}"
+    )
     sql.execute_sql(f"DROP TABLE {stage}")
 
 
@@ -160,8 +200,9 @@ def _expect_each_key_once(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
     sql = warehouse.sql_client
     where, parameters = _place(piece)
     repeated = sql.execute_sql(
-        f"SELECT count(*) FROM (SELECT 1 FROM {sql.make_qualified_table_name(piece.table)} "
-        f"{where.format(day=piece.day)} GROUP BY {', '.join(piece.key)} HAVING count(*) > 1) AS repeated",
+        f"SELECT count(*) FROM (SELECT 1 FROM {sql.make_qualified_table_name(piece.table)}"
+        f" {where.format(day=piece.day)} GROUP BY {', '.join(piece.key)} HAVING count(*) > 1) AS"
+        " repeated",
         *parameters,
     )[0][0]
     if repeated:
@@ -169,7 +210,9 @@ def _expect_each_key_once(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
 
 
 def _counts(warehouse: LoadWarehouse, piece: LoadSlice) -> Mapping[str, int]:
-    """How many rows the place of a slice has ("*"), and how many of them have a value of each needed figure."""
+    """How many rows the place of a slice has ("*"), and how many of them have a value of each
+    needed figure.
+    """
     if not piece.needed or piece.replaces == "keys":
         return {}
     where, parameters = _place(piece)
@@ -182,13 +225,20 @@ def _counts(warehouse: LoadWarehouse, piece: LoadSlice) -> Mapping[str, int]:
     return dict(zip(("*", *piece.needed), found[0], strict=True))
 
 
-def _expect_needed_figures(piece: LoadSlice, before: Mapping[str, int], after: Mapping[str, int]) -> None:
+def _expect_needed_figures(
+    piece: LoadSlice, before: Mapping[str, int], after: Mapping[str, int]
+) -> None:
     """Raises VanishedFiguresError: absence is no value, and would be summed like zeros."""
-    gone = [name for name in piece.needed if after.get("*") and not after[name] and before[name] == before["*"] > 0]
+    gone = [
+        name
+        for name in piece.needed
+        if after.get("*") and not after[name] and before[name] == before["*"] > 0
+    ]
     if gone:
         raise VanishedFiguresError(
-            f"{_subject(piece)}: no row of the vendor's has {', '.join(gone)} any more that can be read, and each "
-            "loaded one has: what is loaded stays. Did the vendor rename it, or write numbers in another way?"
+            f"{_subject(piece)}: no row of the vendor's has {', '.join(gone)} any more that can be"
+            " read, and each loaded one has: what is loaded stays. Did the vendor rename it, or"
+            " write numbers in another way?"
         )
 
 
@@ -199,10 +249,13 @@ def _figures(warehouse: LoadWarehouse, piece: LoadSlice) -> Figures:
     sql = warehouse.sql_client
     names = (piece.day, *(name for name in piece.key if name != piece.day))
     rows = sql.execute_sql(
-        f"SELECT {', '.join((*names, *piece.figures))} FROM {sql.make_qualified_table_name(piece.table)} "
-        f"WHERE _client_id = %s AND {piece.day} BETWEEN %s AND %s",
-        piece.client_id, min(piece.finished_days), max(piece.finished_days),
-    )  # fmt: skip
+        f"SELECT {', '.join((*names, *piece.figures))} FROM"
+        f" {sql.make_qualified_table_name(piece.table)} WHERE _client_id = %s AND {piece.day}"
+        " BETWEEN %s AND %s",
+        piece.client_id,
+        min(piece.finished_days),
+        max(piece.finished_days),
+    )
     split = len(names)
     return {
         tuple(row[:split]): dict(zip(piece.figures, row[split:], strict=True))
@@ -211,7 +264,9 @@ def _figures(warehouse: LoadWarehouse, piece: LoadSlice) -> Figures:
     }
 
 
-def _note_restatements(warehouse: LoadWarehouse, piece: LoadSlice, before: Figures, after: Figures) -> None:
+def _note_restatements(
+    warehouse: LoadWarehouse, piece: LoadSlice, before: Figures, after: Figures
+) -> None:
     sql = warehouse.sql_client
     into = sql.make_qualified_table_name(RESTATEMENTS)
     names = [name for name in piece.key if name != piece.day]
@@ -224,16 +279,31 @@ def _note_restatements(warehouse: LoadWarehouse, piece: LoadSlice, before: Figur
         if old != new:
             key = ", ".join(f"{name}={value}" for name, value in zip(names, place[1:], strict=True))
             sql.execute_sql(
-                insert, piece.client_id, piece.table, place[0], key, _changed(old, new), _changed(new, old),
-                piece.read_at, piece.run_id,
-            )  # fmt: skip
+                insert,
+                piece.client_id,
+                piece.table,
+                place[0],
+                key,
+                _changed(old, new),
+                _changed(new, old),
+                piece.read_at,
+                piece.run_id,
+            )
 
 
 def _changed(figures: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> str | None:
-    """Those figures that are not the same on the other side, as JSON; NULL when there is no row on this side."""
+    """Those figures that are not the same on the other side, as JSON; NULL when there is no row on
+    this side.
+    """
     if figures is None:
         return None
-    return json.dumps({name: _plain(value) for name, value in figures.items() if not other or other[name] != value})
+    return json.dumps(
+        {
+            name: _plain(value)
+            for name, value in figures.items()
+            if not other or other[name] != value
+        }
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -247,12 +317,22 @@ def _note_windows(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
     swept = piece.read_at if piece.replaces == "client" else None
     for day in piece.days:
         rows = (
-            piece.client_id, piece.table, day, piece.rows_by_day.get(day, 0), piece.totals.get(day), piece.cursor,
-            swept, piece.read_at, piece.run_id, piece.set_aside.get(day),
-        )  # fmt: skip
+            piece.client_id,
+            piece.table,
+            day,
+            piece.rows_by_day.get(day, 0),
+            piece.totals.get(day),
+            piece.cursor,
+            swept,
+            piece.read_at,
+            piece.run_id,
+            piece.set_aside.get(day),
+        )
         sql.execute_sql(statement, *rows)
 
 
 def _subject(piece: LoadSlice) -> str:
     days: Sequence[Any] = piece.days
-    return f"client {piece.client_id}: {piece.table} of {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else "")
+    return f"client {piece.client_id}: {piece.table} of {days[0]}" + (
+        f" to {days[-1]}" if len(days) > 1 else ""
+    )

@@ -1,8 +1,10 @@
-"""Whether a source's own tables in the warehouse have the columns and the key that this release declares.
+"""Whether a source's own tables in the warehouse have the columns and the key that this release
+declares.
 
-A table of an earlier release keeps its rows: columns that have another name since are renamed as `tables.toml` says
-(`renamed`), and the index on the key is made anew where the key is another one. What is not known here is told, by
-`doctor` and by the load, which then does not try: a table that cannot take a row never will.
+A table of an earlier release keeps its rows: columns that have another name since are renamed as
+`tables.toml` says (`renamed`), and the index on the key is made anew where the key is another one.
+What is not known here is told, by `doctor` and by the load, which then does not try: a table that
+cannot take a row never will.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +16,8 @@ from signalroom_dagster.warehouse.access import Query, connected, lock, transact
 from signalroom_dagster.warehouse.bookkeeping import OURS, move_aside
 
 _COLUMNS = (
-    "SELECT table_name, column_name, lower(data_type), is_nullable = 'NO' AND column_default IS NULL "
-    "FROM information_schema.columns WHERE table_schema = %s"
+    "SELECT table_name, column_name, lower(data_type), is_nullable = 'NO' AND column_default IS"
+    " NULL FROM information_schema.columns WHERE table_schema = %s"
 )
 _KEYS = (
     "SELECT t.relname::text, c.relname::text, "
@@ -47,7 +49,9 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What is to be done to one table, or why nothing can be; `blocks` when dlt itself would stumble over it."""
+    """What is to be done to one table, or why nothing can be; `blocks` when dlt itself would
+    stumble over it.
+    """
 
     table: str
     statements: Sequence[str] = ()
@@ -56,10 +60,11 @@ class Shape:
 
 
 def fit_tables(source: str) -> Mapping[str, ConfigurationError]:
-    """Give a source's tables of an earlier release the columns and keys that this one declares, in one transaction.
+    """Give a source's tables of an earlier release the columns and keys that this one declares, in
+    one transaction.
 
-    Looks first. Returns by table what no load can fill, while the others are loaded; raises ConfigurationError for a
-    table that keeps all of them from it.
+    Looks first. Returns by table what no load can fill, while the others are loaded; raises
+    ConfigurationError for a table that keeps all of them from it.
     """
     with connected() as query:
         off = [*shapes(query, source)]
@@ -72,16 +77,24 @@ def fit_tables(source: str) -> Mapping[str, ConfigurationError]:
             for shape in [*shapes(query, source)]:
                 for statement in shape.statements:
                     query(statement)
-    problems = {shape.table: f"{source}.{shape.table} {shape.problem}" for shape in off if shape.problem}
+    problems = {
+        shape.table: f"{source}.{shape.table} {shape.problem}" for shape in off if shape.problem
+    }
     return {table: ConfigurationError(problem) for table, problem in problems.items()}
 
 
 def shapes(query: Query, source: str) -> Iterator[Shape]:
-    """Those of a source's tables that do not fit what is declared; not those that another system made."""
+    """Those of a source's tables that do not fit what is declared; not those that another system
+    made.
+    """
     there: dict[str, dict[str, Stored]] = {}
     for table, column, kind, needed in query(_COLUMNS, source):
         there.setdefault(table, {})[column] = Stored(kind, bool(needed))
-    unique = {(table, index): tuple(names) for table, index, names in query(_KEYS, source)} if _has_indexes() else {}
+    unique = (
+        {(table, index): tuple(names) for table, index, names in query(_KEYS, source)}
+        if _has_indexes()
+        else {}
+    )
     for table, facts in table_facts(source).items():
         columns = there.get(table, {})
         if facts.load != "slices" or not {*columns} >= OURS:
@@ -100,12 +113,18 @@ def _has_indexes() -> bool:
     return destination_name() == "postgres"
 
 
-def _renamed(query: Query, name: str, facts: TableFacts, columns: dict[str, Stored]) -> Iterator[str]:
-    """What gives columns of an earlier release their name of today; `columns` is then as the table will be."""
+def _renamed(
+    query: Query, name: str, facts: TableFacts, columns: dict[str, Stored]
+) -> Iterator[str]:
+    """What gives columns of an earlier release their name of today; `columns` is then as the table
+    will be.
+    """
     for new, old in facts.renamed.items():
         if old not in columns or old in facts.columns:
             continue
-        if new in columns:  # added by a load that failed then: the old one has all values, or it is not this case
+        if (
+            new in columns
+        ):  # added by a load that failed then: the old one has all values, or it is not this case
             if query(f"SELECT 1 FROM {name} WHERE {old} IS NULL LIMIT 1"):
                 continue
             yield f"ALTER TABLE {name} DROP COLUMN {new}"
@@ -116,10 +135,20 @@ def _renamed(query: Query, name: str, facts: TableFacts, columns: dict[str, Stor
 def _problem(facts: TableFacts, columns: Mapping[str, Stored]) -> str:
     """Why no row could be written."""
     without = [name for name in facts.key if name not in columns]
-    unfilled = [name for name, column in columns.items() if column.needed and name not in facts.columns]
+    unfilled = [
+        name for name, column in columns.items() if column.needed and name not in facts.columns
+    ]
     parts = [
-        f"it has no column {', '.join(without)}, which its rows are told apart by" if without else "",
-        f"its column {', '.join(unfilled)} may not be empty, and nothing fills it" if unfilled else "",
+        (
+            f"it has no column {', '.join(without)}, which its rows are told apart by"
+            if without
+            else ""
+        ),
+        (
+            f"its column {', '.join(unfilled)} may not be empty, and nothing fills it"
+            if unfilled
+            else ""
+        ),
     ]
     for name, kind in facts.columns.items():
         if name in columns and not columns[name].kind.startswith(tuple(_TAKES.get(kind, ("",)))):

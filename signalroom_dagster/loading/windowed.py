@@ -1,7 +1,9 @@
-"""Windows of a real dlt source: what is due of each of its tables, read from its own resources, replaced whole.
+"""Windows of a real dlt source: what is due of each of its tables, read from its own resources,
+replaced whole.
 
-The source stays as it is: it is opened with the client's settings as its plain arguments, and its resources are called
-with the days of one slice. Around them stand the plan, the vendor's totals, and one transaction per slice.
+The source stays as it is: it is opened with the client's settings as its plain arguments, and its
+resources are called with the days of one slice. Around them stand the plan, the vendor's totals,
+and one transaction per slice.
 """
 
 import inspect
@@ -28,7 +30,9 @@ from signalroom_dagster.sources.tables import Row
 
 
 def open_source(module: Any, settings: BaseModel, context: SourceContext) -> DltSource:
-    """The client's slices of a source, to be run in a pipeline; asks nothing until they are loaded."""
+    """The client's slices of a source, to be run in a pipeline; asks nothing until they are
+    loaded.
+    """
     context = _in_zone(settings, context)
     due = plans(module, settings, context)
     tables = described_tables(module, [settings])
@@ -47,7 +51,9 @@ def preview(module: Any, settings: BaseModel, context: SourceContext) -> Iterato
 
 
 def _in_zone(settings: BaseModel, context: SourceContext) -> SourceContext:
-    """The context with the days of the zone that the account's reports are read in, where that is not the client's."""
+    """The context with the days of the zone that the account's reports are read in, where that is
+    not the client's.
+    """
     zone: str | None = getattr(settings, "timezone", None)
     return replace(context, zone=ZoneInfo(zone)) if zone else context
 
@@ -65,12 +71,15 @@ def plans(module: Any, settings: BaseModel, context: SourceContext) -> Mapping[s
     return due
 
 
-def _arguments(names: Mapping[str, inspect.Parameter], settings: BaseModel, context: SourceContext) -> dict[str, Any]:
-    """What a source function is given: the client's settings by name, and what a client's own reports are counted in,
-    and the time by the warehouse's clock.
+def _arguments(
+    names: Mapping[str, inspect.Parameter], settings: BaseModel, context: SourceContext
+) -> dict[str, Any]:
+    """What a source function is given: the client's settings by name, and what a client's own
+    reports are counted in, and the time by the warehouse's clock.
 
-    The days that a run is asked for are given, too; those of one slice are its resource's. What the settings leave open
-    is given as the function has it by default: dlt would look for it in settings that clients share.
+    The days that a run is asked for are given, too; those of one slice are its resource's. What the
+    settings leave open is given as the function has it by default: dlt would look for it in
+    settings that clients share.
     """
     clients = {
         "since": context.span.since,
@@ -80,7 +89,11 @@ def _arguments(names: Mapping[str, inspect.Parameter], settings: BaseModel, cont
         "now": context.started_at,
     }
     defaults = {name: parameter.default for name, parameter in names.items()}
-    given = {**defaults, **clients, **{name: value for name, value in settings if value is not None}}
+    given = {
+        **defaults,
+        **clients,
+        **{name: value for name, value in settings if value is not None},
+    }
     if context.span.lookback_days is not None:
         given["lookback_days"] = context.span.lookback_days
     return {name: _plain(given[name]) for name in names}
@@ -91,7 +104,11 @@ def _plain(value: Any) -> Any:
 
 
 def _rows(
-    resource: DltResource, context: SourceContext, arguments: list[str], reading: Reading, **window: Any
+    resource: DltResource,
+    context: SourceContext,
+    arguments: list[str],
+    reading: Reading,
+    **window: Any,
 ) -> Iterator[Row]:
     with said_of_client(context.source, context.client_id, arguments), _apart():
         failure: BaseException | None = None
@@ -99,14 +116,17 @@ def _rows(
             yield from resource(**window, reading=reading)
         except ResourceExtractionError as error:
             failure = error.__cause__ or error
-        if failure:  # raised out here: dlt's wrapper, whose cause it is, would become its context, and that a circle
+        # raised out here: dlt's wrapper, whose cause it is, would become its context, and that a
+        # circle
+        if failure:
             raise failure
 
 
 @contextmanager
 def _apart() -> Generator[None]:
-    """Read a resource in a context of its own: dlt's pool threads, told by their names, share one, which two resources
-    that are read at once would mangle."""
+    """Read a resource in a context of its own: dlt's pool threads, told by their names, share one,
+    which two resources that are read at once would mangle.
+    """
     thread = threading.current_thread()
     name, thread.name = thread.name, f"reading-{thread.name}"
     try:

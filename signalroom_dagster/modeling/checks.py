@@ -1,6 +1,8 @@
-"""The checks of a SQL model: SELECTs beside it in `<table>.checks.sql`, each of which returns the rows that offend.
+"""The checks of a SQL model: SELECTs beside it in `<table>.checks.sql`, each of which returns the
+rows that offend.
 
-A check begins with a line `-- fail name: what must hold` or `-- warn name: …`; the SQL is that of the models.
+A check begins with a line `-- fail name: what must hold` or `-- warn name: …`; the SQL is that of
+the models.
 """
 
 import functools
@@ -22,7 +24,9 @@ _HEAD = re.compile(r"^-- (fail|warn) ([a-z][a-z0-9_]*): *(.+)$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class ModelCheck:
-    """One check: its name, whether an offending row fails or warns, what must hold, and the SELECT."""
+    """One check: its name, whether an offending row fails or warns, what must hold, and the
+    SELECT.
+    """
 
     name: str
     severity: Literal["fail", "warn"]
@@ -59,5 +63,8 @@ def run_checks(model: TableName, client_id: str, names: Sequence[str]) -> Mappin
 
 def _finding(check: ModelCheck, rows: Sequence[Sequence[object]]) -> Finding:
     columns = parsed(check.sql).named_selects if rows else []
-    told = [", ".join(f"{name} {value}" for name, value in zip(columns, row, strict=True)) for row in rows[:SHOWN]]
+    told = [
+        ", ".join(f"{name} {value}" for name, value in zip(columns, row, strict=True))
+        for row in rows[:SHOWN]
+    ]
     return Finding(not rows, "; ".join(told) or check.holds, {"offending_rows": len(rows)})

@@ -1,7 +1,9 @@
-"""Asking the engine to plan a SELECT without running it: what it would refuse is told with file, line and column.
+"""Asking the engine to plan a SELECT without running it: what it would refuse is told with file,
+line and column.
 
-A planner has seen names, types and the SQL's own constants alone, so its words hold no row; asking again never helps.
-`declared_warehouse` is an empty one in memory, with every table that sources declare: planning needs no database.
+A planner has seen names, types and the SQL's own constants alone, so its words hold no row; asking
+again never helps. `declared_warehouse` is an empty one in memory, with every table that sources
+declare: planning needs no database.
 """
 
 import re
@@ -15,18 +17,33 @@ from signalroom_dagster.registry import catalog
 from signalroom_dagster.warehouse.access import Query
 from signalroom_dagster.warehouse.bookkeeping import KEPT
 
-_TYPES = {"text": "varchar", "decimal": "numeric(18, 4)", "timestamp": "timestamptz", "bool": "boolean"}
+_TYPES = {
+    "text": "varchar",
+    "decimal": "numeric(18, 4)",
+    "timestamp": "timestamptz",
+    "bool": "boolean",
+}
 """DuckDB's types of the kinds of columns, where they are called otherwise."""
-_OWN = {"id": "bigint", "client_id": "varchar", "_client_id": "varchar", "created_at": "timestamptz",
-        "updated_at": "timestamptz"}  # fmt: skip
+_OWN = {
+    "id": "bigint",
+    "client_id": "varchar",
+    "_client_id": "varchar",
+    "created_at": "timestamptz",
+    "updated_at": "timestamptz",
+}
 _REFUSALS = ("42", "22")
-"""Classes of Postgres' error codes that a planner gives: names and types, and constants that are none."""
+"""Classes of Postgres' error codes that a planner gives: names and types, and constants that are
+none.
+"""
 
 
-def check_plan(query: Query, sql: str, values: Sequence[Any], *, written: str, where: str, first_line: int = 1) -> None:
+def check_plan(
+    query: Query, sql: str, values: Sequence[Any], *, written: str, where: str, first_line: int = 1
+) -> None:
     """Raises ConfigurationError for a SELECT that the engine cannot plan.
 
-    `written` is the text as it stands in the file, from its `first_line` on; what is told is the place there.
+    `written` is the text as it stands in the file, from its `first_line` on; what is told is the
+    place there.
     """
     try:
         query(f"EXPLAIN {sql}", *values)
@@ -35,7 +52,9 @@ def check_plan(query: Query, sql: str, values: Sequence[Any], *, written: str, w
         if words is None:
             raise
         names = [*reversed(re.findall(r'"([^"]+)"', words)), *re.findall(r"[\w.]+", words)]
-        raise ConfigurationError(f"{where}{_place(written, [*_at(error), *names], first_line)}: {words}") from None
+        raise ConfigurationError(
+            f"{where}{_place(written, [*_at(error), *names], first_line)}: {words}"
+        ) from None
 
 
 def check_model(query: Query, model: Model, dialect: str, client_id: str) -> None:
@@ -53,7 +72,9 @@ def declared_warehouse() -> Generator[Query]:
     with duckdb.connect(":memory:") as connection:
 
         def query(sql: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
-            return connection.execute(sql.replace("%%", "%").replace("%s", "?"), parameters or None).fetchall()
+            return connection.execute(
+                sql.replace("%%", "%").replace("%s", "?"), parameters or None
+            ).fetchall()
 
         for (schema, table), columns in _declared():
             listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
@@ -63,9 +84,11 @@ def declared_warehouse() -> Generator[Query]:
 
 
 def plan_models(query: Query) -> Mapping[TableName, str]:
-    """What is wrong with each model that cannot be planned; the others' tables are there afterwards.
+    """What is wrong with each model that cannot be planned; the others' tables are there
+    afterwards.
 
-    A model of tables that no client's sources bring, or of one that is wrong itself, is passed over.
+    A model of tables that no client's sources bring, or of one that is wrong itself, is passed
+    over.
     """
     there = {table for table, _ in _declared()}
     problems: dict[TableName, str] = {}
@@ -76,7 +99,10 @@ def plan_models(query: Query) -> Mapping[TableName, str]:
             check_model(query, model, "duckdb", "client")
             select = model.select("duckdb")
             query(f"CREATE SCHEMA IF NOT EXISTS {model.name[0]}")
-            query(f"CREATE TABLE {'.'.join(model.name)} AS {select} LIMIT 0", *["client"] * select.count("%s"))
+            query(
+                f"CREATE TABLE {'.'.join(model.name)} AS {select} LIMIT 0",
+                *["client"] * select.count("%s"),
+            )
             there.add(model.name)
         except ConfigurationError as error:
             problems[model.name] = str(error)
@@ -87,11 +113,15 @@ def _declared() -> Iterator[tuple[TableName, Mapping[str, str]]]:
     kept = {table.name: table.columns for tables in KEPT.values() for table in tables}
     for source in catalog.dlt_sources():
         for table, facts in catalog.known_tables(source).items():
-            kinds = {name: _TYPES.get(kind, kind or "varchar") for name, kind in facts.columns.items()}
+            kinds = {
+                name: _TYPES.get(kind, kind or "varchar") for name, kind in facts.columns.items()
+            }
             yield (source, table), kept.get(table, kinds)
     for source in catalog.reference_sources():
         for table, schema in catalog.reference_tables(source).items():
-            kinds = {str(name): str(_TYPES.get(kind, kind)) for name, kind in schema.columns.items()}
+            kinds = {
+                str(name): str(_TYPES.get(kind, kind)) for name, kind in schema.columns.items()
+            }
             yield ("public", table), {**_OWN, **kinds}
 
 

@@ -1,4 +1,6 @@
-"""Running a SQL model for one client: its rows are replaced in one transaction, under the client's lock."""
+"""Running a SQL model for one client: its rows are replaced in one transaction, under the client's
+lock.
+"""
 
 import hashlib
 import logging
@@ -35,7 +37,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ModelRun:
-    """What running a model for a client gave: rows, how long it took in seconds, and the columns' types by name."""
+    """What running a model for a client gave: rows, how long it took in seconds, and the columns'
+    types by name.
+    """
 
     rows: int
     seconds: float
@@ -45,9 +49,9 @@ class ModelRun:
 def run_model(name: TableName, client: Client) -> ModelRun:
     """Replace one client's rows of a model's table with what its SELECT gives now.
 
-    The caller holds `warehouse.exclusive()`. Tables that the model reads are created where no load has yet: a client
-    without one of the sources gets what the others give. Raises ConfigurationError when no source brings a table, and
-    for SQL that the engine cannot plan.
+    The caller holds `warehouse.exclusive()`. Tables that the model reads are created where no load
+    has yet: a client without one of the sources gets what the others give. Raises
+    ConfigurationError when no source brings a table, and for SQL that the engine cannot plan.
     """
     model, started = models()[name], time.monotonic()
     target, dialect = ".".join(name), config.destination_name()
@@ -60,7 +64,9 @@ def run_model(name: TableName, client: Client) -> ModelRun:
             columns = ", ".join(model.columns)
             select = model.select(dialect)
             query(f"INSERT INTO {target} ({columns}) {select}", *[client.id] * select.count("%s"))
-            rows = int(query(f"SELECT count(*) FROM {target} WHERE _client_id = %s", client.id)[0][0])
+            rows = int(
+                query(f"SELECT count(*) FROM {target} WHERE _client_id = %s", client.id)[0][0]
+            )
             types = _columns(query, *name)
     log.info("client %s: %s has %s rows", client.id, target, f"{rows:,}")
     return ModelRun(rows, time.monotonic() - started, types)
@@ -68,7 +74,8 @@ def run_model(name: TableName, client: Client) -> ModelRun:
 
 @contextmanager
 def _refusals_placed(model: Model, client: Client) -> Generator[None]:
-    """Tell what the engine cannot plan with its place in the file; asked only once a run has failed.
+    """Tell what the engine cannot plan with its place in the file; asked only once a run has
+    failed.
 
     Planning costs as much as running a small model does.
     """
@@ -81,7 +88,8 @@ def _refusals_placed(model: Model, client: Client) -> Generator[None]:
 
 
 def run_models_of(sources: Iterable[str], client: Client) -> Sequence[TableName]:
-    """Make every model of a client anew that reads one of the sources, also through other models; which they are.
+    """Make every model of a client anew that reads one of the sources, also through other models;
+    which they are.
 
     For loads outside Dagster, whose automation does the same. Raises what running a model raises.
     """
@@ -115,13 +123,14 @@ def check_is_ours(query: Query, name: TableName) -> None:
     unknown = config.destination_name() == "postgres" and not is_secured(query, f"{schema}.{table}")
     if unknown or "_client_id" not in there:
         raise config.ConfigurationError(
-            f"{schema}.{table} is there, and is not the table of the model of that name: nothing was changed. Keep it "
-            f"under another name with {move_aside(schema, table)}"
+            f"{schema}.{table} is there, and is not the table of the model of that name: nothing"
+            f" was changed. Keep it under another name with {move_aside(schema, table)}"
         )
 
 
 def create_models() -> None:
-    """Every model's table, empty where it is not there yet; but for models of tables that no client's sources bring.
+    """Every model's table, empty where it is not there yet; but for models of tables that no
+    client's sources bring.
 
     The caller holds `warehouse.exclusive()`.
     """
@@ -137,14 +146,16 @@ def makeable() -> Iterator[TableName]:
 
 
 def left_out_models() -> Mapping[TableName, str]:
-    """The models that are made for nobody, and which of the tables that they read no source brings."""
+    """The models that are made for nobody, and which of the tables that they read no source
+    brings.
+    """
     there = {table for source in catalog.source_names() for table in catalog.tables_to_read(source)}
     problems: dict[TableName, str] = {}
     for model in models().values():
         if lacking := [".".join(read) for read in model.reads if read not in there]:
             problems[model.name] = (
-                f"model {'.'.join(model.name)} is left out for every client: it reads {', '.join(lacking)}, which no "
-                "client's sources bring"
+                f"model {'.'.join(model.name)} is left out for every client: it reads"
+                f" {', '.join(lacking)}, which no client's sources bring"
             )
         else:
             there.add(model.name)
@@ -152,7 +163,9 @@ def left_out_models() -> Mapping[TableName, str]:
 
 
 def create_read_tables(model: Model) -> None:
-    """The tables that a model reads, empty and typed, where nothing has created or completed them yet."""
+    """The tables that a model reads, empty and typed, where nothing has created or completed them
+    yet.
+    """
     with connected() as query:
         missing = [read for read in model.reads if "_client_id" not in _columns(query, *read)]
     if not missing:
@@ -162,7 +175,8 @@ def create_read_tables(model: Model) -> None:
     for read in missing:
         if read not in models() and not sources_of([read]):
             raise config.ConfigurationError(
-                f"model {'.'.join(model.name)} reads {'.'.join(read)}, which no client's sources bring"
+                f"model {'.'.join(model.name)} reads {'.'.join(read)}, which no client's sources"
+                " bring"
             )
         if read in models():
             create_read_tables(models()[read])
@@ -176,22 +190,28 @@ def sources_of(tables: Iterable[TableName]) -> Sequence[str]:
 
 
 def read_columns(model: Model) -> Mapping[TableName, Sequence[str]]:
-    """The columns of the tables that a model reads, as the warehouse has them; of one that it has not, none."""
+    """The columns of the tables that a model reads, as the warehouse has them; of one that it has
+    not, none.
+    """
     with connected() as query:
         return {read: list(_columns(query, *read)) for read in model.reads}
 
 
 def _create_table(model: Model) -> None:
-    """The model's table with the types that its SELECT gives; it follows when the model is another one by now.
+    """The model's table with the types that its SELECT gives; it follows when the model is another
+    one by now.
 
-    It is altered then, not made anew: it keeps its rights, its row-level security, the views on it and every client's
-    rows. Columns that are new, or of another type, are empty until each client's next run. Which model it follows
-    stands in its comment, together with what the table and its columns mean: where it does, nothing is locked.
+    It is altered then, not made anew: it keeps its rights, its row-level security, the views on it
+    and every client's rows. Columns that are new, or of another type, are empty until each client's
+    next run. Which model it follows stands in its comment, together with what the table and its
+    columns mean: where it does, nothing is locked.
     """
     schema, table = model.name
     with connected() as query:
         check_is_ours(query, model.name)
-        if comment_of(query, f"{schema}.{table}") == _about(model) and is_secured(query, f"{schema}.{table}"):
+        if comment_of(query, f"{schema}.{table}") == _about(model) and is_secured(
+            query, f"{schema}.{table}"
+        ):
             return
     alter(schema, partial(_follow, model=model))
 
@@ -223,27 +243,43 @@ def _follow(query: Query, model: Model) -> None:
     comment(query, target, _about(model), model.columns)
 
 
-def _bound_amounts(query: Query, target: str, there: Mapping[str, str], wanted: Mapping[str, str]) -> Mapping[str, str]:
-    """Give amounts that an earlier release kept without bounds their type in place; those columns as they then count.
+def _bound_amounts(
+    query: Query, target: str, there: Mapping[str, str], wanted: Mapping[str, str]
+) -> Mapping[str, str]:
+    """Give amounts that an earlier release kept without bounds their type in place; those columns
+    as they then count.
 
-    Postgres alone had such columns. One too large for the type is NULL until its client's next run; a column that a
-    view reads cannot be altered, and holds the same amounts without bounds.
+    Postgres alone had such columns. One too large for the type is NULL until its client's next run;
+    a column that a view reads cannot be altered, and holds the same amounts without bounds.
     """
-    amounts = [name for name, kind in wanted.items() if (there.get(name), kind) == ("numeric", "numeric(18, 4)")]
+    amounts = [
+        name
+        for name, kind in wanted.items()
+        if (there.get(name), kind) == ("numeric", "numeric(18, 4)")
+    ]
     if not amounts:
         return {}
-    in_views = {name for (name,) in query(
-        "SELECT a.attname FROM pg_depend AS d JOIN pg_attribute AS a ON a.attrelid = d.refobjid "
-        "AND a.attnum = d.refobjsubid WHERE d.classid = 'pg_rewrite'::regclass AND d.refobjid = %s::regclass", target
-    )}  # fmt: skip
+    in_views = {
+        name
+        for (name,) in query(
+            "SELECT a.attname FROM pg_depend AS d JOIN pg_attribute AS a ON a.attrelid = d.refobjid"
+            " AND a.attnum = d.refobjsubid WHERE d.classid = 'pg_rewrite'::regclass AND d.refobjid"
+            " = %s::regclass",
+            target,
+        )
+    }
     changes = ", ".join(
-        f"ALTER COLUMN {name} TYPE numeric(18, 4) USING CASE WHEN abs({name}) <= {MOST_MONEY} THEN {name} END"
-        for name in amounts if name not in in_views
-    )  # fmt: skip
+        f"ALTER COLUMN {name} TYPE numeric(18, 4) USING CASE WHEN abs({name}) <= {MOST_MONEY} THEN"
+        f" {name} END"
+        for name in amounts
+        if name not in in_views
+    )
     if changes:
         query(f"ALTER TABLE {target} {changes}")
     if kept := ", ".join(name for name in amounts if name in in_views):
-        log.warning("%s: a view reads %s, so that its type stays numeric without bounds", target, kept)
+        log.warning(
+            "%s: a view reads %s, so that its type stays numeric without bounds", target, kept
+        )
     return {name: wanted[name] for name in amounts}
 
 
@@ -256,8 +292,9 @@ def _about(model: Model) -> str:
 def _columns(query: Query, schema: str, table: str) -> Mapping[str, str]:
     """The columns of a table as it is, with their types in the engine's words."""
     sql = (
-        "SELECT column_name, CASE data_type WHEN 'numeric' THEN "
-        "data_type || coalesce('(' || numeric_precision || ', ' || numeric_scale || ')', '') ELSE data_type END "
-        "FROM information_schema.columns WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position"
+        "SELECT column_name, CASE data_type WHEN 'numeric' THEN data_type || coalesce('(' ||"
+        " numeric_precision || ', ' || numeric_scale || ')', '') ELSE data_type END FROM"
+        " information_schema.columns WHERE table_schema = %s AND table_name = %s ORDER BY"
+        " ordinal_position"
     )
     return {str(name): str(kind).lower() for name, kind in query(sql, schema, table)}

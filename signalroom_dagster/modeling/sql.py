@@ -1,8 +1,10 @@
-"""The SQL models: one SELECT per table in `models/<schema>/<table>.sql`, in Postgres' dialect, for both engines.
+"""The SQL models: one SELECT per table in `models/<schema>/<table>.sql`, in Postgres' dialect, for
+both engines.
 
-What a model reads, and where each of its columns comes from, is read from its SQL. A comment behind a column of the
-outer SELECT is the column's description, the comment on top of the file is the table's. Beside Postgres' own functions
-a model may use those of `functions`, which mean exactly the same on both engines.
+What a model reads, and where each of its columns comes from, is read from its SQL. A comment behind
+a column of the outer SELECT is the column's description, the comment on top of the file is the
+table's. Beside Postgres' own functions a model may use those of `functions`, which mean exactly the
+same on both engines.
 
 https://sqlglot.com/
 """
@@ -34,7 +36,9 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model: its table, its text as it stands in the file, what it reads and which columns it gives."""
+    """One model: its table, its text as it stands in the file, what it reads and which columns it
+    gives.
+    """
 
     name: TableName
     sql: str
@@ -43,7 +47,9 @@ class Model:
     columns: Mapping[str, str]
 
     def select(self, dialect: str) -> str:
-        """The SELECT for an engine, limited to the client of the placeholder `%s`, once for each table it reads."""
+        """The SELECT for an engine, limited to the client of the placeholder `%s`, once for each
+        table it reads.
+        """
         return limited_text(self.sql, dialect)
 
     @property
@@ -51,8 +57,12 @@ class Model:
         """How many placeholders `select` has."""
         return self.select("postgres").count("%s")
 
-    def lineage(self, schema: Mapping[TableName, Sequence[str]]) -> Mapping[str, Sequence[tuple[TableName, str]]]:
-        """The columns that each column comes from, given the columns of the tables that are read."""
+    def lineage(
+        self, schema: Mapping[TableName, Sequence[str]]
+    ) -> Mapping[str, Sequence[tuple[TableName, str]]]:
+        """The columns that each column comes from, given the columns of the tables that are
+        read.
+        """
         known: dict[str, dict[str, dict[str, str]]] = {}
         for (db, table), columns in schema.items():
             known.setdefault(db, {})[table] = dict.fromkeys(columns, "text")
@@ -66,7 +76,9 @@ def models() -> Mapping[TableName, Model]:
 
 
 def refused_models() -> Mapping[TableName, str]:
-    """The models that are left out, and what is wrong with each: its own SQL, or that of one that it reads."""
+    """The models that are left out, and what is wrong with each: its own SQL, or that of one that
+    it reads.
+    """
     return _models()[1]
 
 
@@ -80,15 +92,25 @@ def _models() -> tuple[Mapping[TableName, Model], Mapping[TableName, str]]:
         except (ValueError, OSError) as error:
             refused[name] = str(error)
     ordered: dict[TableName, Model] = {}
-    while waiting := [model for name, model in readable.items() if name not in {*ordered, *refused}]:
-        ready = [model for model in waiting if all(read in ordered or read not in readable for read in model.reads)]
+    while waiting := [
+        model for name, model in readable.items() if name not in {*ordered, *refused}
+    ]:
+        ready = [
+            model
+            for model in waiting
+            if all(read in ordered or read not in readable for read in model.reads)
+        ]
         for model in ready:
             if stops := [".".join(read) for read in model.reads if read in refused]:
-                refused[model.name] = f"{file_of(model.name)}: it reads {', '.join(stops)}, which is set aside"
+                refused[model.name] = (
+                    f"{file_of(model.name)}: it reads {', '.join(stops)}, which is set aside"
+                )
             else:
                 ordered[model.name] = model
         for model in () if ready else waiting:
-            refused[model.name] = f"{file_of(model.name)}: it reads models that read each other in a circle"
+            refused[model.name] = (
+                f"{file_of(model.name)}: it reads models that read each other in a circle"
+            )
         readable = {name: model for name, model in readable.items() if name not in refused}
     return ordered, refused
 
@@ -110,38 +132,55 @@ def _model_files() -> Mapping[TableName, Traversable]:
     folders = sorted(files("signalroom_dagster.models").iterdir(), key=lambda folder: folder.name)
     return {
         (folder.name, file.name[:-4]): file
-        for folder in folders if folder.is_dir()
+        for folder in folders
+        if folder.is_dir()
         for file in sorted(folder.iterdir(), key=lambda file: file.name)
         if file.name.endswith(".sql") and not file.name.endswith(".checks.sql")
-    }  # fmt: skip
+    }
 
 
 def _read(name: TableName, file: Traversable) -> Model:
     """Raises ValueError for what is not the SELECT of a model."""
     if not all(map(_NAME.match, name)):
-        raise ValueError(f"{file_of(name)}: schema and table are lower case, with digits and underscores")
+        raise ValueError(
+            f"{file_of(name)}: schema and table are lower case, with digits and underscores"
+        )
     text = file.read_text("utf-8-sig")
     tree = select_of(text, file_of(name))
     about = " ".join(line[2:].strip() for line in re.match(r"(--.*\n)*", text)[0].splitlines())  # pyright: ignore[reportOptionalSubscript]
     if CLIENT_COLUMN not in tree.named_selects:
-        raise ValueError(f"{file_of(name)}: no column {CLIENT_COLUMN}: each row says by it whose it is")
+        raise ValueError(
+            f"{file_of(name)}: no column {CLIENT_COLUMN}: each row says by it whose it is"
+        )
     return Model(name, text, about, tables_read(tree), _columns(tree))
 
 
 def select_of(text: str, where: str, first_line: int = 1) -> exp.Select:
     """The tree of one SELECT that gives named columns of named tables.
 
-    Raises ValueError with `where` it stands, line and column; `first_line` is the text's line in its file.
+    Raises ValueError with `where` it stands, line and column; `first_line` is the text's line in
+    its file.
     """
     try:
-        trees = [tree for tree in sqlglot.parse(text, dialect="postgres") if tree and tree.key != "semicolon"]
+        trees = [
+            tree
+            for tree in sqlglot.parse(text, dialect="postgres")
+            if tree and tree.key != "semicolon"
+        ]
     except ParseError as error:
         raise ValueError(f"{where}{_problem(error, first_line)}") from None
     except TokenError as error:
-        open_at = re.search(r"(.+) from \d+:(\d+)", str(error.__cause__))  # the latter counts from the text's begin
+        open_at = re.search(
+            r"(.+) from \d+:(\d+)", str(error.__cause__)
+        )  # the latter counts from the text's begin
         before = text[: int(open_at[2])] if open_at else ""
-        place = f", line {before.count(chr(10)) + first_line}, column {len(before) - before.rfind(chr(10))}"
-        raise ValueError(f"{where}{place if open_at else ''}: {open_at[1] if open_at else 'not SQL'}") from None
+        place = (
+            f", line {before.count(chr(10)) + first_line}, column"
+            f" {len(before) - before.rfind(chr(10))}"
+        )
+        raise ValueError(
+            f"{where}{place if open_at else ''}: {open_at[1] if open_at else 'not SQL'}"
+        ) from None
     except RecursionError:
         raise ValueError(f"{where}: nested too deep") from None
     if len(trees) != 1 or trees[0].key not in ("select", "union"):
@@ -157,7 +196,9 @@ def select_of(text: str, where: str, first_line: int = 1) -> exp.Select:
 
 
 def _problem(error: ParseError, first_line: int) -> str:
-    """Where sqlglot stopped reading, and what it expected; without its own underlining and token dumps."""
+    """Where sqlglot stopped reading, and what it expected; without its own underlining and token
+    dumps.
+    """
     first = error.errors[0]
     text, end = str(first.get("highlight") or ""), int(first.get("col") or 0)
     expected = str(first.get("description")).partition(" but got ")[0]
@@ -177,12 +218,20 @@ def tables_read(tree: exp.Select) -> Sequence[TableName]:
 
 @functools.lru_cache(maxsize=256)
 def limited_text(text: str, dialect: str) -> str:
-    """A SELECT's text for an engine, limited to the client of the placeholder `%s`; made once, for every client."""
-    return limited_to_client(parsed(text), dialect).sql(dialect=dialect, comments=False).replace(CLIENT, "%s")
+    """A SELECT's text for an engine, limited to the client of the placeholder `%s`; made once, for
+    every client.
+    """
+    return (
+        limited_to_client(parsed(text), dialect)
+        .sql(dialect=dialect, comments=False)
+        .replace(CLIENT, "%s")
+    )
 
 
 def limited_to_client(tree: exp.Select, dialect: str) -> exp.Select:
-    """The SELECT for an engine, with each table that it reads limited to the client that CLIENT stands for."""
+    """The SELECT for an engine, with each table that it reads limited to the client that CLIENT
+    stands for.
+    """
     limited = _expanded(tree, dialect)
     for table in _tables(limited):
         table.replace(_of_client(table))
@@ -198,7 +247,7 @@ def _columns(tree: exp.Select) -> Mapping[str, str]:
     """The columns that a model gives, each with the comment behind it."""
     found: dict[str, str] = {}
     for item in tree.selects:
-        comments = [text for part in item.walk() for text in (part.comments or ())]
+        comments = [text for part in item.walk() for text in part.comments or ()]
         found[item.alias_or_name] = " ".join(text.strip() for text in comments)
     return found
 
@@ -219,7 +268,10 @@ def _expanded(tree: exp.Select, dialect: str) -> exp.Select:
         texts = FUNCTIONS[node.name.lower()]
         written = "duckdb" if dialect == "duckdb" and "duckdb" in texts else "postgres"
         body = sqlglot.parse_one(texts[written], dialect=written).transform(expand)
-        arguments = {f"_{number}": value.transform(expand) for number, value in enumerate(node.expressions, start=1)}
+        arguments = {
+            f"_{number}": value.transform(expand)
+            for number, value in enumerate(node.expressions, start=1)
+        }
         return body.transform(functools.partial(_argument, arguments=arguments))
 
     return cast("exp.Select", tree.transform(expand))

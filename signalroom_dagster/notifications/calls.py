@@ -1,4 +1,5 @@
-"""One HTTP request to a provider, with failures sorted by the one question that counts: was it sent?
+"""One HTTP request to a provider, with failures sorted by the one question that counts: was it
+sent?
 
 https://www.python-httpx.org/exceptions/
 """
@@ -22,11 +23,13 @@ for _logger in ("httpx", "httpcore"):  # they log every URL, and with it account
     logging.getLogger(_logger).setLevel(logging.WARNING)
 
 
-def call(provider: str, method: str, url: str, timeout_seconds: float, **request: Any) -> "httpx.Response":
+def call(
+    provider: str, method: str, url: str, timeout_seconds: float, **request: Any
+) -> "httpx.Response":
     """The provider's answer, whatever its status.
 
-    Raises RetryableDeliveryError when no request can have arrived whole, UnknownOutcomeError when one may have, and
-    PermanentDeliveryError when base_url is no URL.
+    Raises RetryableDeliveryError when no request can have arrived whole, UnknownOutcomeError when
+    one may have, and PermanentDeliveryError when base_url is no URL.
     """
     import httpx
 
@@ -36,7 +39,9 @@ def call(provider: str, method: str, url: str, timeout_seconds: float, **request
     except (httpx.UnsupportedProtocol, httpx.InvalidURL):
         raise PermanentDeliveryError(f"{provider} cannot be asked: base_url is not a URL") from None
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
-        raise RetryableDeliveryError(f"{provider} cannot be reached ({type(error).__name__})") from None
+        raise RetryableDeliveryError(
+            f"{provider} cannot be reached ({type(error).__name__})"
+        ) from None
     except httpx.RequestError as error:
         raise UnknownOutcomeError(f"{provider} did not answer ({type(error).__name__})") from None
 

@@ -1,7 +1,8 @@
 """E-mail through Resend: one request per recipient, so that nobody sees who else is told.
 
 The idempotency key makes a message that may have been sent safe to send again for 24 hours.
-https://resend.com/docs/api-reference/emails/send-email · https://resend.com/docs/dashboard/emails/idempotency-keys
+https://resend.com/docs/api-reference/emails/send-email ·
+https://resend.com/docs/dashboard/emails/idempotency-keys
 """
 
 import base64
@@ -31,12 +32,17 @@ MEANING = {
     "invalid_api_key": "check NOTIFICATIONS__EMAIL__API_KEY",
     "restricted_api_key": "the API key may not send; check NOTIFICATIONS__EMAIL__API_KEY",
     "invalid_from_address": "check NOTIFICATIONS__EMAIL__FROM_ADDRESS",
-    "validation_error": "is the domain of NOTIFICATIONS__EMAIL__FROM_ADDRESS verified, and the recipient an address?",
+    "validation_error": (
+        "is the domain of NOTIFICATIONS__EMAIL__FROM_ADDRESS verified, and the recipient an"
+        " address?"
+    ),
     "invalid_idempotent_request": "a message with this key but other content was accepted before",
     "daily_quota_exceeded": "the account's daily quota is used up",
     "monthly_quota_exceeded": "the account's monthly quota is used up",
 }
-"""What to do about a refusal, by its name. Resend's own words are not repeated: they quote addresses."""
+"""What to do about a refusal, by its name. Resend's own words are not repeated: they quote
+addresses.
+"""
 
 
 def send(message: Message, before: BeforeCall) -> str:
@@ -102,6 +108,8 @@ def _id(answer: "httpx.Response") -> str:
     wait = seconds_to_wait(answer.headers.get("Retry-After"))
     if known == BEING_SENT or answer.status_code >= 500 or answer.status_code == 408:
         raise RetryableDeliveryError(told, wait, in_doubt=True)
-    if answer.status_code == 429 and not known.endswith("quota_exceeded"):  # a quota does not pass by itself
+    if answer.status_code == 429 and not known.endswith(
+        "quota_exceeded"
+    ):  # a quota does not pass by itself
         raise RetryableDeliveryError(told, wait)
     raise PermanentDeliveryError(told)

@@ -1,4 +1,5 @@
-"""The 7-bit alphabet of text messages: what fits into one of 160 characters, and how a longer text is shortened.
+"""The 7-bit alphabet of text messages: what fits into one of 160 characters, and how a longer text
+is shortened.
 
 One character outside it turns the whole message into UCS-2, at 70 characters a piece.
 https://www.twilio.com/docs/glossary/what-is-gsm-7-character-encoding
@@ -8,15 +9,35 @@ import unicodedata
 
 LONGEST = 160
 BASIC = frozenset(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ"
+    " !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
     "abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 EXTENDED = frozenset("^{}\\[~]|€\f")
 """Characters that take two places."""
 PLAIN = str.maketrans(
-    {"‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-", "−": "-", "…": "...", "•": "*", "→": ">",
-     "\u00a0": " ", "\u202f": " ", "\u2009": " ", "\t": " ", "×": "x", "±": "+/-", "≤": "<=", "≥": ">="}
-)  # fmt: skip
+    {
+        "‘": "'",
+        "’": "'",
+        "“": '"',
+        "”": '"',
+        "„": '"',
+        "–": "-",
+        "—": "-",
+        "−": "-",
+        "…": "...",
+        "•": "*",
+        "→": ">",
+        "\u00a0": " ",
+        "\u202f": " ",
+        "\u2009": " ",
+        "\t": " ",
+        "×": "x",
+        "±": "+/-",
+        "≤": "<=",
+        "≥": ">=",
+    }
+)
 CUT = "..."
 
 
@@ -31,7 +52,9 @@ def is_gsm(text: str) -> bool:
 
 
 def fitted(text: str, longest: int = LONGEST) -> str:
-    """The text in GSM-7 and one message: accents and signs are written plainly, what does not fit ends in `...`."""
+    """The text in GSM-7 and one message: accents and signs are written plainly, what does not fit
+    ends in `...`.
+    """
     plain = "".join(map(_plain, text.strip().translate(PLAIN)))
     if places(plain) <= longest:
         return plain
@@ -45,5 +68,13 @@ def fitted(text: str, longest: int = LONGEST) -> str:
 def _plain(character: str) -> str:
     if is_gsm(character):
         return character
-    bare = "".join(part for part in unicodedata.normalize("NFKD", character) if not unicodedata.combining(part))
-    return bare if bare and is_gsm(bare) else "" if unicodedata.category(character) in ("Cf", "Mn") else "?"
+    bare = "".join(
+        part for part in unicodedata.normalize("NFKD", character) if not unicodedata.combining(part)
+    )
+    return (
+        bare
+        if bare and is_gsm(bare)
+        else ""
+        if unicodedata.category(character) in ("Cf", "Mn")
+        else "?"
+    )

@@ -1,4 +1,5 @@
-"""What every channel takes and what can come of it. How a provider is asked stands in one file per channel.
+"""What every channel takes and what can come of it. How a provider is asked stands in one file per
+channel.
 
 No secret, no address, no phone number and no text of a message ever gets into one of these errors.
 """
@@ -22,10 +23,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message to one recipient: a Slack channel (id or name), an e-mail address, or a number in E.164.
+    """One message to one recipient: a Slack channel (id or name), an e-mail address, or a number in
+    E.164.
 
-    `text` is mrkdwn for Slack and plain text elsewhere; `html` is e-mail's, and shows a picture as `cid:<name>`.
-    `key` stands for one delivery: the same key is the same delivery, however often it is tried.
+    `text` is mrkdwn for Slack and plain text elsewhere; `html` is e-mail's, and shows a picture as
+    `cid:<name>`. `key` stands for one delivery: the same key is the same delivery, however often it
+    is tried.
     """
 
     channel: Channel
@@ -46,12 +49,15 @@ class PermanentDeliveryError(Exception):
 
 
 class RetryableDeliveryError(Exception):
-    """Certainly not sent; `in_doubt`: it may be, and is safe to send again with the same key and words.
+    """Certainly not sent; `in_doubt`: it may be, and is safe to send again with the same key and
+    words.
 
     `retry_after`: seconds that the provider asks for.
     """
 
-    def __init__(self, said: str, retry_after: float | None = None, *, in_doubt: bool = False) -> None:
+    def __init__(
+        self, said: str, retry_after: float | None = None, *, in_doubt: bool = False
+    ) -> None:
         super().__init__(said)
         self.retry_after = retry_after
         self.in_doubt = in_doubt
@@ -69,20 +75,25 @@ class UnknownOutcomeError(Exception):
 
 
 BeforeCall: TypeAlias = Callable[[], None]
-"""Called right before the one request that can make a message arrive; what it raises keeps that from being made."""
+"""Called right before the one request that can make a message arrive; what it raises keeps that
+from being made.
+"""
 
 
 class Sender(Protocol):
-    """What sends and looks up: a channel, all of them (`notifications.delivery`), or a test's own."""
+    """What sends and looks up: a channel, all of them (`notifications.delivery`), or a test's
+    own.
+    """
 
     def send(self, message: Message, before: BeforeCall) -> str:
         """Send a message; the provider's id of it. Raises the errors above."""
         ...
 
     def look_up(self, message: Message, since: datetime, others: Collection[str]) -> str | None:
-        """The provider's id of a message that was sent since then (UTC), or None when it certainly was not.
+        """The provider's id of a message that was sent since then (UTC), or None when it certainly
+        was not.
 
-        `others` are ids of other messages, which it cannot be. Raises UnknownOutcomeError when the provider cannot
-        tell, and NotConfiguredError.
+        `others` are ids of other messages, which it cannot be. Raises UnknownOutcomeError when the
+        provider cannot tell, and NotConfiguredError.
         """
         ...

@@ -1,6 +1,7 @@
 """Text as Slack reads it: values escaped, length and blocks within Slack's limits.
 
-https://docs.slack.dev/messaging/formatting-message-text · https://docs.slack.dev/reference/block-kit/blocks
+https://docs.slack.dev/messaging/formatting-message-text ·
+https://docs.slack.dev/reference/block-kit/blocks
 """
 
 import re
@@ -20,7 +21,9 @@ def escaped(value: object) -> str:
 
 
 def shortened(text: str, longest: int = LONGEST_TEXT) -> str:
-    """The text, cut at a line and saying how many lines are missing when it is longer than Slack takes."""
+    """The text, cut at a line and saying how many lines are missing when it is longer than Slack
+    takes.
+    """
     if len(text) <= longest:
         return text
     kept = next(_pieces(text, longest - 60))
@@ -29,12 +32,21 @@ def shortened(text: str, longest: int = LONGEST_TEXT) -> str:
 
 
 def blocks(subject: str, text: str) -> list[dict[str, Any]]:
-    """The subject as a header and the text as sections; a preformatted part that is cut is closed and opened again."""
+    """The subject as a header and the text as sections; a preformatted part that is cut is closed
+    and opened again.
+    """
     found: list[dict[str, Any]] = []
     if title := " ".join(subject.split()):
-        found.append({"type": "header", "text": {"type": "plain_text", "text": _ended(title, LONGEST_HEADER)}})
+        found.append(
+            {
+                "type": "header",
+                "text": {"type": "plain_text", "text": _ended(title, LONGEST_HEADER)},
+            }
+        )
     pieces = _pieces(text, LONGEST_SECTION)
-    return found + [{"type": "section", "text": {"type": "mrkdwn", "text": piece}} for piece in pieces]
+    return found + [
+        {"type": "section", "text": {"type": "mrkdwn", "text": piece}} for piece in pieces
+    ]
 
 
 def _ended(text: str, longest: int) -> str:
@@ -42,7 +54,9 @@ def _ended(text: str, longest: int) -> str:
 
 
 def _pieces(text: str, longest: int) -> Iterator[str]:
-    """The text in pieces of at most `longest` characters, cut between lines wherever a line allows it."""
+    """The text in pieces of at most `longest` characters, cut between lines wherever a line allows
+    it.
+    """
     room = longest - 2 * len(FENCE) - 2
     piece: list[str] = []
     fenced = False

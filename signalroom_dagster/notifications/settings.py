@@ -1,4 +1,6 @@
-"""What each channel has to be told, from `[notifications.<channel>]` or `NOTIFICATIONS__<CHANNEL>__<KEY>`."""
+"""What each channel has to be told, from `[notifications.<channel>]` or
+`NOTIFICATIONS__<CHANNEL>__<KEY>`.
+"""
 
 from typing import Annotated, TypeAlias, TypeVar
 
@@ -13,7 +15,9 @@ Secret: TypeAlias = Annotated[SecretStr, Field(min_length=1)]
 
 
 class Slack(BaseModel):
-    """A bot token with chat:write, files:write and, for look-ups, channels:history and channels:read."""
+    """A bot token with chat:write, files:write and, for look-ups, channels:history and
+    channels:read.
+    """
 
     token: Secret
     base_url: Address = "https://slack.com/api/"

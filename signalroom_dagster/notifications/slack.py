@@ -1,7 +1,8 @@
 """Slack: the text as one message, pictures in its thread.
 
-Slack has no idempotency key. A message carries its key as metadata, so that one whose outcome is unknown can be looked
-up in the channel's history. https://docs.slack.dev/reference/methods/chat.postMessage ·
+Slack has no idempotency key. A message carries its key as metadata, so that one whose outcome is
+unknown can be looked up in the channel's history.
+https://docs.slack.dev/reference/methods/chat.postMessage ·
 https://docs.slack.dev/messaging/working-with-files#upload
 """
 
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from slack_sdk import WebClient
 
 log = logging.getLogger(__name__)
-_SILENT = logging.getLogger("signalroom_dagster.silent")  # the SDK logs what it sends and what it is answered
+_SILENT = logging.getLogger(
+    "signalroom_dagster.silent"
+)  # the SDK logs what it sends and what it is answered
 _SILENT.setLevel(logging.CRITICAL + 1)
 
 LIMITED = frozenset({"ratelimited", "rate_limited"})
@@ -54,8 +57,8 @@ CHANNEL_ID = re.compile(r"^[CGD][A-Z0-9]{5,}\Z")
 def send(message: Message, before: BeforeCall) -> str:
     """Post one message; `<channel id>/<ts>`. See `delivery.send` for what it raises.
 
-    Pictures are uploaded first, unseen, and shown in the thread after it. One that Slack refuses is left out with a
-    warning: the text is what must arrive.
+    Pictures are uploaded first, unseen, and shown in the thread after it. One that Slack refuses is
+    left out with a warning: the text is what must arrive.
     """
     client = _client(configured(Slack))
     uploaded = _uploaded(client, message.pictures)
@@ -77,10 +80,11 @@ def send(message: Message, before: BeforeCall) -> str:
 
 
 def look_up(message: Message, since: datetime, others: Collection[str]) -> str | None:
-    """The id of the message with this key in the channel's history since then; None when it is not there.
+    """The id of the message with this key in the channel's history since then; None when it is not
+    there.
 
-    Pictures that whoever posted it did not come to show are put into its thread. Raises UnknownOutcomeError when the
-    channel cannot be read so far back.
+    Pictures that whoever posted it did not come to show are put into its thread. Raises
+    UnknownOutcomeError when the channel cannot be read so far back.
     """
     client = _client(configured(Slack))
     try:
@@ -89,7 +93,9 @@ def look_up(message: Message, since: datetime, others: Collection[str]) -> str |
     except PermanentDeliveryError as error:
         raise UnknownOutcomeError(f"the message cannot be looked up: {error}") from None
     except (RetryableDeliveryError, UnknownOutcomeError) as error:
-        raise UnknownOutcomeError(f"the message cannot be looked up: {error}", passing=True) from None
+        raise UnknownOutcomeError(
+            f"the message cannot be looked up: {error}", passing=True
+        ) from None
     if posted and message.pictures and not posted.get("reply_count"):
         _show_late(client, message.pictures, channel, str(posted["ts"]))
     return f"{channel}/{posted['ts']}" if posted else None
@@ -116,7 +122,9 @@ def _client(settings: Slack) -> "WebClient":
 
 @contextmanager
 def _sorted(method: str) -> Generator[None]:
-    """Turn whatever the SDK raises into one of our errors, without its words: they hold URLs and the whole request."""
+    """Turn whatever the SDK raises into one of our errors, without its words: they hold URLs and
+    the whole request.
+    """
     from slack_sdk.errors import SlackApiError, SlackClientError
 
     try:
@@ -124,11 +132,17 @@ def _sorted(method: str) -> Generator[None]:
     except SlackApiError as error:
         raise _refusal(method, error.response) from None
     except SlackClientError:
-        raise PermanentDeliveryError(f"Slack {method}: the request cannot be made; is base_url a URL?") from None
+        raise PermanentDeliveryError(
+            f"Slack {method}: the request cannot be made; is base_url a URL?"
+        ) from None
     except URLError as error:  # urllib raises it until the whole request is out
-        raise RetryableDeliveryError(f"Slack cannot be reached ({type(error.reason).__name__})") from None
+        raise RetryableDeliveryError(
+            f"Slack cannot be reached ({type(error.reason).__name__})"
+        ) from None
     except Exception as error:  # timeouts, and http.client's own errors: an answer that broke off
-        raise UnknownOutcomeError(f"Slack {method}: no whole answer ({type(error).__name__})") from None
+        raise UnknownOutcomeError(
+            f"Slack {method}: no whole answer ({type(error).__name__})"
+        ) from None
 
 
 def _refusal(method: str, response: Any) -> Exception:
@@ -136,7 +150,9 @@ def _refusal(method: str, response: Any) -> Exception:
     data: dict[str, Any] = response.data if isinstance(response.data, dict) else {}
     code = str(data.get("error", ""))
     code = code if re.fullmatch(r"[a-z_]{1,60}", code) else "no_reason"
-    told = f"Slack {method} answered {status} {code}" + (f": {MEANING[code]}" if code in MEANING else "")
+    told = f"Slack {method} answered {status} {code}" + (
+        f": {MEANING[code]}" if code in MEANING else ""
+    )
     if status == 429 or code in LIMITED:
         headers = {name.lower(): value for name, value in response.headers.items()}
         return RetryableDeliveryError(told, seconds_to_wait(headers.get("retry-after")))
@@ -157,7 +173,9 @@ def _uploaded(client: "WebClient", pictures: Sequence[Picture]) -> list[dict[str
                 place = client.files_getUploadURLExternal(
                     filename=picture.name, length=len(picture.content), alt_txt=picture.alt
                 )
-            answer = call("Slack", "POST", str(place["upload_url"]), client.timeout, content=picture.content)
+            answer = call(
+                "Slack", "POST", str(place["upload_url"]), client.timeout, content=picture.content
+            )
         except UnknownOutcomeError as error:
             raise RetryableDeliveryError(str(error)) from None
         except PermanentDeliveryError as error:
@@ -166,14 +184,20 @@ def _uploaded(client: "WebClient", pictures: Sequence[Picture]) -> list[dict[str
         if answer.status_code >= 500 or answer.status_code in (408, 429):
             raise RetryableDeliveryError(f"Slack did not take a picture ({answer.status_code})")
         if answer.status_code != 200:
-            log.warning("%s goes without its picture: its upload was answered %s", picture.name, answer.status_code)
+            log.warning(
+                "%s goes without its picture: its upload was answered %s",
+                picture.name,
+                answer.status_code,
+            )
             continue
         found.append({"id": str(place["file_id"]), "title": picture.alt or picture.name})
     return found
 
 
 def _show(client: "WebClient", files: list[dict[str, str]], channel: str, ts: str) -> None:
-    """Put uploaded files into the thread. The text is out already, so a failure here is a warning."""
+    """Put uploaded files into the thread. The text is out already, so a failure here is a
+    warning.
+    """
     try:
         with _sorted("files.completeUploadExternal"):
             client.files_completeUploadExternal(files=files, channel_id=channel, thread_ts=ts)  # pyright: ignore[reportArgumentType]
@@ -219,11 +243,16 @@ def _posted(client: "WebClient", channel: str, key: str, since: datetime) -> dic
             raise UnknownOutcomeError("Slack conversations.history answered without messages")
         for message in posted:
             metadata = message.get("metadata") or {}
-            if metadata.get("event_type") == EVENT and metadata.get("event_payload", {}).get("key") == key:
+            if (
+                metadata.get("event_type") == EVENT
+                and metadata.get("event_payload", {}).get("key") == key
+            ):
                 return message
         cursor = (page.get("response_metadata") or {}).get("next_cursor")
         if not cursor and not page.get("has_more"):
             return None
         if not cursor:
             break
-    raise PermanentDeliveryError(f"the message is not among the channel's last {PAGE * PAGES} messages")
+    raise PermanentDeliveryError(
+        f"the message is not among the channel's last {PAGE * PAGES} messages"
+    )

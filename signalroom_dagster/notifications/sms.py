@@ -1,7 +1,8 @@
 """Text messages through Twilio, one segment each.
 
-Twilio has no idempotency key: what may have been sent is looked up among the recipient's messages, never just repeated.
-https://www.twilio.com/docs/messaging/api/message-resource · https://www.twilio.com/docs/api/errors
+Twilio has no idempotency key: what may have been sent is looked up among the recipient's messages,
+never just repeated. https://www.twilio.com/docs/messaging/api/message-resource ·
+https://www.twilio.com/docs/api/errors
 """
 
 from collections.abc import Collection
@@ -36,14 +37,18 @@ MEANING = {
     21610: "the recipient has opted out (STOP)",
     21614: "the recipient's number takes no text messages",
 }
-"""What to do about a refusal, by Twilio's code. Its own words are not repeated: they quote the number."""
+"""What to do about a refusal, by Twilio's code. Its own words are not repeated: they quote the
+number.
+"""
 NOT_SENT = frozenset({"failed", "undelivered", "canceled"})
 CLOCKS_DIFFER = timedelta(minutes=5)
 PAGE_SIZE = 1_000
 
 
 def send(message: Message, before: BeforeCall) -> str:
-    """Hand one text message to Twilio, shortened to one segment; its sid. See `delivery.send` for what it raises."""
+    """Hand one text message to Twilio, shortened to one segment; its sid. See `delivery.send` for
+    what it raises.
+    """
     settings = configured(Sms)
     form = {"To": message.recipient, "From": settings.from_number, "Body": fitted(message.text)}
     before()
@@ -54,9 +59,11 @@ def send(message: Message, before: BeforeCall) -> str:
 
 
 def look_up(message: Message, since: datetime, others: Collection[str]) -> str | None:
-    """The sid of a message with this text to this number, none of `others`; None when there is none since then.
+    """The sid of a message with this text to this number, none of `others`; None when there is none
+    since then.
 
-    Raises UnknownOutcomeError when Twilio cannot be asked, or has had more messages than it tells at once.
+    Raises UnknownOutcomeError when Twilio cannot be asked, or has had more messages than it tells
+    at once.
     """
     settings = configured(Sms)
     wanted = {"To": message.recipient, "From": settings.from_number, "PageSize": PAGE_SIZE}
@@ -65,7 +72,9 @@ def look_up(message: Message, since: datetime, others: Collection[str]) -> str |
     except PermanentDeliveryError as error:
         raise UnknownOutcomeError(f"the message cannot be looked up: {error}") from None
     except (RetryableDeliveryError, UnknownOutcomeError) as error:
-        raise UnknownOutcomeError(f"the message cannot be looked up: {error}", passing=True) from None
+        raise UnknownOutcomeError(
+            f"the message cannot be looked up: {error}", passing=True
+        ) from None
     listed = said(answer).get("messages")
     if answer.status_code >= 300 or not isinstance(listed, list):
         status = answer.status_code
@@ -73,10 +82,16 @@ def look_up(message: Message, since: datetime, others: Collection[str]) -> str |
         raise UnknownOutcomeError(what, passing=status in (200, 408, 429) or status >= 500)
     text, begin = fitted(message.text), since - CLOCKS_DIFFER
     try:
-        recent = [sent for sent in listed if parsedate_to_datetime(str(sent.get("date_created"))) >= begin]
+        recent = [
+            sent for sent in listed if parsedate_to_datetime(str(sent.get("date_created"))) >= begin
+        ]
     except (TypeError, ValueError):
-        raise UnknownOutcomeError("the message cannot be looked up: Twilio lists messages without a date") from None
-    if ours := [str(sent["sid"]) for sent in recent if _is_it(sent, text) and sent["sid"] not in others]:
+        raise UnknownOutcomeError(
+            "the message cannot be looked up: Twilio lists messages without a date"
+        ) from None
+    if ours := [
+        str(sent["sid"]) for sent in recent if _is_it(sent, text) and sent["sid"] not in others
+    ]:
         return ours[0]
     if len(recent) == len(listed) and said(answer).get("next_page_uri"):
         raise UnknownOutcomeError(f"the message is not among the last {len(listed)} to this number")
@@ -84,14 +99,18 @@ def look_up(message: Message, since: datetime, others: Collection[str]) -> str |
 
 
 def _ask(settings: Sms, method: str, **request: Any) -> "httpx.Response":
-    url = f"{settings.base_url.rstrip('/')}/2010-04-01/Accounts/{settings.account_sid}/Messages.json"
+    url = (
+        f"{settings.base_url.rstrip('/')}/2010-04-01/Accounts/{settings.account_sid}/Messages.json"
+    )
     account = (settings.account_sid, settings.auth_token.get_secret_value())
     return call("Twilio", method, url, settings.timeout_seconds, auth=account, **request)
 
 
 def _refusal(answer: "httpx.Response") -> Exception:
     code = said(answer).get("code")
-    told = f"Twilio answered {answer.status_code}" + (f", code {code}" if isinstance(code, int) else "")
+    told = f"Twilio answered {answer.status_code}" + (
+        f", code {code}" if isinstance(code, int) else ""
+    )
     if code in MEANING:
         told += f": {MEANING[code]}"
     if code in PASSING or answer.status_code == 429:

@@ -1,7 +1,7 @@
 """One attempt is one step attempt: failures become Dagster's own retries, visible in the UI.
 
-Not a RetryPolicy: its exponential waits are 1, 3, 7, 15 s without a cap, and it cannot tell errors apart. What is
-retried stands in `signalroom_dagster.retries`.
+Not a RetryPolicy: its exponential waits are 1, 3, 7, 15 s without a cap, and it cannot tell errors
+apart. What is retried stands in `signalroom_dagster.retries`.
 
 https://docs.dagster.io/guides/build/ops/op-retries
 """
@@ -23,18 +23,25 @@ ERROR, ATTEMPTS_MADE, SAID = "error", "attempts", "said"
 """The metadata of a final failure."""
 
 
-ANSWERED = frozenset({"WrongRequestError", "RetentionError", "ValidationError", *_DAGSTERS_REFUSALS})
-"""Errors of what a person has asked for: the run says what is wrong, and nothing is broken that anybody is alerted of.
-Dagster's own are those for a partition that there is not; `ValidationError` is one of the run's configuration."""
+ANSWERED = frozenset(
+    {"WrongRequestError", "RetentionError", "ValidationError", *_DAGSTERS_REFUSALS}
+)
+"""Errors of what a person has asked for: the run says what is wrong, and nothing is broken that
+anybody is alerted of. Dagster's own are those for a partition that there is not; `ValidationError`
+is one of the run's configuration.
+"""
 
 
 def client_of(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Client:
-    """The client that a run is for. Raises dg.Failure for a run without a partition, or with one that is no client."""
+    """The client that a run is for. Raises dg.Failure for a run without a partition, or with one
+    that is no client.
+    """
     try:
         if context.has_partition_key:
             return get_client(context.partition_key)
         words = (
-            "the run is for no one client: choose a partition, as in --partition 713, each client in a run of its own"
+            "the run is for no one client: choose a partition, as in --partition 713, each client"
+            " in a run of its own"
         )
     except ConfigurationError as error:
         words = str(error)
@@ -45,42 +52,53 @@ def client_of(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Clie
 def attempt(context: dg.AssetExecutionContext, subject: str) -> Generator[None]:
     """Turn what the block raises into a retry, or into a failure that is not retried.
 
-    `subject` says for which client and source, in every message. Attempts of the crashed runs that this run replaces
-    count: five in all.
+    `subject` says for which client and source, in every message. Attempts of the crashed runs that
+    this run replaces count: five in all.
     """
     number = earlier_attempts(context) + context.retry_number + 1
     if number > ATTEMPTS:  # the run crashed in the last of them
         told = {ERROR: "Run lost", ATTEMPTS_MADE: ATTEMPTS}
-        raise dg.Failure(f"{subject}: {ATTEMPTS} attempts failed, the last with its run", told, allow_retries=False)
+        raise dg.Failure(
+            f"{subject}: {ATTEMPTS} attempts failed, the last with its run",
+            told,
+            allow_retries=False,
+        )
     try:
         yield
     except (dg.RetryRequested, dg.Failure, DagsterExecutionInterruptedError):
         raise
     except Exception as error:
-        redact_error(error)  # Dagster keeps its words, and those of what caused it, in the event log
+        redact_error(
+            error
+        )  # Dagster keeps its words, and those of what caused it, in the event log
         decision = decide(error, number)
         cause = root_error(error)
         if isinstance(cause, KeyboardInterrupt):
             raise DagsterExecutionInterruptedError(f"{subject}: interrupted") from error
         said = f"{subject}: {type(cause).__name__}: {cause}"
         if decision.wait is None:
-            raise dg.Failure(f"{said} ({decision.why})", metadata=_told(cause, number), allow_retries=False) from error
+            raise dg.Failure(
+                f"{said} ({decision.why})", metadata=_told(cause, number), allow_retries=False
+            ) from error
         context.log.warning("%s (%s, again in %.0f s)", said, decision.why, decision.wait)
         raise dg.RetryRequested(max_retries=ATTEMPTS, seconds_to_wait=decision.wait) from error
 
 
 def _told(cause: BaseException, number: int) -> dict[str, str | int]:
-    """What an alert may say of a failure: our own errors' words without a vendor's, of all others the class alone."""
+    """What an alert may say of a failure: our own errors' words without a vendor's, of all others
+    the class alone.
+    """
     ours = type(cause).__module__.startswith("signalroom_dagster.")
     said = {SAID: str(getattr(cause, "sentence", cause))} if ours else {}
     return {ERROR: type(cause).__name__, ATTEMPTS_MADE: number, **said}
 
 
 def first_run_id(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
-    """The run that this one goes on from: itself, or the first of the crashed runs that it replaces.
+    """The run that this one goes on from: itself, or the first of the crashed runs that it
+    replaces.
 
-    What a load commits is noted under this id, so that a restarted run goes on where the crashed one stopped. Runs that
-    a person started again from the UI are runs of their own.
+    What a load commits is noted under this id, so that a restarted run goes on where the crashed
+    one stopped. Runs that a person started again from the UI are runs of their own.
     """
     while run.tags.get(RETRY_NUMBER_TAG) and (parent := run.tags.get(PARENT_RUN_TAG)):
         earlier = instance.get_run_by_id(parent)

@@ -16,15 +16,19 @@ UNFINISHED = (
 
 
 def in_flight(instance: dg.DagsterInstance) -> Set[tuple[str, str]]:
-    """What unfinished runs work on: each job by its name and client, each asset group and asset by its key's parts.
+    """What unfinished runs work on: each job by its name and client, each asset group and asset by
+    its key's parts.
 
-    A run of the job `everflow` gives ("everflow", "713"); one that was started from assets the schema of each asset,
-    and of a report its asset, as `reports/<name>`. A run whose starter has ended is dead, whatever its status says.
+    A run of the job `everflow` gives ("everflow", "713"); one that was started from assets the
+    schema of each asset, and of a report its asset, as `reports/<name>`. A run whose starter has
+    ended is dead, whatever its status says.
     """
     runs = instance.get_runs(dg.RunsFilter(statuses=[*UNFINISHED]))
     unfinished = {run.run_id for run in runs}
     living = [run for run in runs if run.tags.get(STARTED_BY_TAG, run.run_id) in unfinished]
-    return {(subject, run.tags.get(PARTITION_TAG, "")) for run in living for subject in _subjects(run)}
+    return {
+        (subject, run.tags.get(PARTITION_TAG, "")) for run in living for subject in _subjects(run)
+    }
 
 
 def _subjects(run: dg.DagsterRun) -> Iterator[str]:

@@ -1,11 +1,13 @@
 """The run launcher: Dagster's default one, which also notices that a run's worker is gone.
 
-The default launcher cannot: after a power cut its runs stay STARTED for ever, hold their places in the queue and are
-never run again. Run monitoring asks here every poll and fails the runs called FAILED; `run_retries` in `dagster.yaml`
-starts those again. A wrong FAILED starts a second writer beside a living one, so every doubt means RUNNING.
+The default launcher cannot: after a power cut its runs stay STARTED for ever, hold their places in
+the queue and are never run again. Run monitoring asks here every poll and fails the runs called
+FAILED; `run_retries` in `dagster.yaml` starts those again. A wrong FAILED starts a second writer
+beside a living one, so every doubt means RUNNING.
 
-A run past its longest time is ended here, too. Monitoring itself would only ask its worker to stop and fail the run: a
-worker that waits for a vendor or a lock then goes on beside the run that takes its place.
+A run past its longest time is ended here, too. Monitoring itself would only ask its worker to stop
+and fail the run: a worker that waits for a vendor or a lock then goes on beside the run that takes
+its place.
 
 https://docs.dagster.io/deployment/execution/run-monitoring
 """
@@ -48,34 +50,48 @@ class HealthCheckingRunLauncher(dg.DefaultRunLauncher):
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """RUNNING, or FAILED when the worker is certainly gone.
 
-        Runs of the command line have no code server, and their machine is unknown: they are never judged. A run that
-        another one works off lives as long as that does.
+        Runs of the command line have no code server, and their machine is unknown: they are never
+        judged. A run that another one works off lives as long as that does.
         """
         server = self._get_grpc_client_for_termination(run.run_id)
         if server is None and (parent := run.tags.get(STARTED_BY_TAG)):
             return self._check_with(parent)
         if server is None:
-            return CheckRunHealthResult(WorkerStatus.RUNNING, "not started by a code server: not judged")
+            return CheckRunHealthResult(
+                WorkerStatus.RUNNING, "not started by a code server: not judged"
+            )
         is_here = server.host in LOCAL_HOSTS
-        found = self._check_here(server, run.run_id) if is_here else _check_elsewhere(server, run.run_id)
+        found = (
+            self._check_here(server, run.run_id)
+            if is_here
+            else _check_elsewhere(server, run.run_id)
+        )
         longest = self._exceeded(run)
         if longest is None or found.status is not WorkerStatus.RUNNING:
             return found
         self._end_worker(server, run.run_id)
-        return CheckRunHealthResult(WorkerStatus.FAILED, f"it took longer than {longest:.0f} s and was ended")
+        return CheckRunHealthResult(
+            WorkerStatus.FAILED, f"it took longer than {longest:.0f} s and was ended"
+        )
 
     def _exceeded(self, run: dg.DagsterRun) -> float | None:
-        """The longest time of a run, in seconds, once it has taken longer; Dagster's own settings say how long."""
+        """The longest time of a run, in seconds, once it has taken longer; Dagster's own settings
+        say how long.
+        """
         record = self._instance.get_run_record_by_id(run.run_id)
         try:
-            longest = float(run.tags.get(MAX_RUNTIME_TAG) or self._instance.run_monitoring_max_runtime_seconds)
+            longest = float(
+                run.tags.get(MAX_RUNTIME_TAG) or self._instance.run_monitoring_max_runtime_seconds
+            )
         except ValueError:
             return None  # monitoring warns of a tag that is no number
         began = record.start_time if record else None
         return longest if longest and began is not None and time.time() - began > longest else None
 
     def _end_worker(self, server: DagsterGrpcClient, run_id: str) -> None:
-        """kill -9, which loads are made for; on another machine the server is asked to interrupt it."""
+        """kill -9, which loads are made for; on another machine the server is asked to interrupt
+        it.
+        """
         if server.host not in LOCAL_HOSTS:
             server.cancel_execution(CancelExecutionRequest(run_id=run_id))
         elif (worker := self._worker(run_id)) and _is_alive(*worker):
@@ -85,79 +101,118 @@ class HealthCheckingRunLauncher(dg.DefaultRunLauncher):
         """The health of a run by that of the run which works it off in its own process."""
         found = self._instance.get_run_by_id(parent)
         if found is None or found.is_finished:
-            return CheckRunHealthResult(WorkerStatus.FAILED, f"run {parent}, which worked it off, has ended")
+            return CheckRunHealthResult(
+                WorkerStatus.FAILED, f"run {parent}, which worked it off, has ended"
+            )
         return CheckRunHealthResult(WorkerStatus.RUNNING, f"run {parent} works it off")
 
     def _check_here(self, server: DagsterGrpcClient, run_id: str) -> CheckRunHealthResult:
         """The server's word when it vouches for the run, else the process table.
 
-        A server that restarted or reloaded its code no longer knows a run whose worker lives on (`dagster dev` answers
-        from the newest copy of the code only), so its "no" proves nothing. It is asked first because it needs no clock.
+        A server that restarted or reloaded its code no longer knows a run whose worker lives on
+        (`dagster dev` answers from the newest copy of the code only), so its "no" proves nothing.
+        It is asked first because it needs no clock.
         """
         answer = _answer(server, run_id)
         if answer == "knows the run":
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         worker = self._worker(run_id)
         if worker and _is_alive(*worker):
-            return CheckRunHealthResult(WorkerStatus.RUNNING, f"its code server {answer}; process {worker[0]} lives")
+            return CheckRunHealthResult(
+                WorkerStatus.RUNNING, f"its code server {answer}; process {worker[0]} lives"
+            )
         process = f"process {worker[0]}" if worker else "process"
-        return CheckRunHealthResult(WorkerStatus.FAILED, f"its worker {process} is gone, its code server {answer}")
+        return CheckRunHealthResult(
+            WorkerStatus.FAILED, f"its worker {process} is gone, its code server {answer}"
+        )
 
     def _worker(self, run_id: str) -> tuple[int, float] | None:
-        """The worker's process id and when it was surely running (epoch): the start event, written by the worker."""
-        found = self._instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.RUN_START, limit=1)
+        """The worker's process id and when it was surely running (epoch): the start event, written
+        by the worker.
+        """
+        found = self._instance.get_records_for_run(
+            run_id, of_type=dg.DagsterEventType.RUN_START, limit=1
+        )
         entry = found.records[0].event_log_entry if found.records else None
         event = entry.dagster_event if entry else None
         return (event.pid, entry.timestamp) if entry and event and event.pid else None
 
 
 def _answer(server: DagsterGrpcClient, run_id: str) -> str:
-    """What the code server says of the run. Not GetCurrentRuns: the servers of `dagster dev` do not offer it."""
+    """What the code server says of the run. Not GetCurrentRuns: the servers of `dagster dev` do not
+    offer it.
+    """
     try:
-        reply = server.can_cancel_execution(CanCancelExecutionRequest(run_id=run_id), timeout=ANSWER_SECONDS)
+        reply = server.can_cancel_execution(
+            CanCancelExecutionRequest(run_id=run_id), timeout=ANSWER_SECONDS
+        )
     except DagsterUserCodeUnreachableError:
         return "cannot be reached"
-    return "knows the run" if deserialize_value(reply, CanCancelExecutionResult).can_cancel else "does not know the run"
+    return (
+        "knows the run"
+        if deserialize_value(reply, CanCancelExecutionResult).can_cancel
+        else "does not know the run"
+    )
 
 
 def _check_elsewhere(server: DagsterGrpcClient, run_id: str) -> CheckRunHealthResult:
-    """For a server on another machine or in another container, whose processes cannot be seen from here.
+    """For a server on another machine or in another container, whose processes cannot be seen from
+    here.
 
-    Silence may be the network, so it is waited out: no retry could start before the server is back. Once back, the list
-    of its runs is the truth, because its workers are its children; `dagster code-server` has no such list.
+    Silence may be the network, so it is waited out: no retry could start before the server is back.
+    Once back, the list of its runs is the truth, because its workers are its children; `dagster
+    code-server` has no such list.
     """
     try:
         runs = deserialize_value(server.get_current_runs(), GetCurrentRunsResult).current_runs
     except DagsterUserCodeUnreachableError:
-        return CheckRunHealthResult(WorkerStatus.RUNNING, f"{server.host} does not tell its runs: not judged")
+        return CheckRunHealthResult(
+            WorkerStatus.RUNNING, f"{server.host} does not tell its runs: not judged"
+        )
     if run_id in runs:
         return CheckRunHealthResult(WorkerStatus.RUNNING)
-    return CheckRunHealthResult(WorkerStatus.FAILED, f"the code server on {server.host} no longer runs it")
+    return CheckRunHealthResult(
+        WorkerStatus.FAILED, f"the code server on {server.host} no longer runs it"
+    )
 
 
 def _is_alive(pid: int, seen_at: float) -> bool:
-    """Whether `pid` is still the process seen then; a younger one was given the same number, after a reboot say."""
+    """Whether `pid` is still the process seen then; a younger one was given the same number, after
+    a reboot say.
+    """
     began = _began_at(pid) if sys.platform == "linux" else _began_at_by_ps(pid)
     return began is not None and began <= seen_at + CLOCK_SLACK_SECONDS
 
 
 def _began_at(pid: int) -> float | None:
-    """When a process began (epoch); None when it is gone or a zombie. From /proc: slim images have no `ps`."""
+    """When a process began (epoch); None when it is gone or a zombie. From /proc: slim images have
+    no `ps`.
+    """
     try:
         state, *numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
     booted = re.search(r"^btime (\d+)", Path("/proc/stat").read_text(), re.MULTILINE)
     ticks = int(numbers[18])
-    return None if state in "ZX" else (int(booted[1]) if booted else 0) + ticks / os.sysconf("SC_CLK_TCK")
+    return (
+        None
+        if state in "ZX"
+        else (int(booted[1]) if booted else 0) + ticks / os.sysconf("SC_CLK_TCK")
+    )
 
 
 def _began_at_by_ps(pid: int) -> float | None:
-    """The same where there is no /proc, to the second; rather too early than too late, which would mean another one."""
+    """The same where there is no /proc, to the second; rather too early than too late, which would
+    mean another one.
+    """
     now = time.time()
-    told = subprocess.run(["ps", "-o", "stat=", "-o", "etime=", "-p", str(pid)], stdout=subprocess.PIPE, text=True)
+    told = subprocess.run(
+        ["ps", "-o", "stat=", "-o", "etime=", "-p", str(pid)], stdout=subprocess.PIPE, text=True
+    )
     state, _, elapsed = told.stdout.strip().partition(" ")
     if not state or state.startswith("Z"):
         return None
     parts = reversed(re.split("[-:]", elapsed))
-    return now - sum(int(part) * unit for part, unit in zip(parts, (1, 60, 3_600, 86_400), strict=False))
+    return now - sum(
+        int(part) * unit for part, unit in zip(parts, (1, 60, 3_600, 86_400), strict=False)
+    )

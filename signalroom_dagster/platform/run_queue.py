@@ -1,7 +1,8 @@
-"""The run queue: Dagster's own, which also says of each run what `dagster.yaml` limits and orders runs by.
+"""The run queue: Dagster's own, which also says of each run what `dagster.yaml` limits and orders
+runs by.
 
-Runs come from schedules, sensors, backfills, the UI and GraphQL; here all of them pass, so a limit holds for all. Named
-in `dagster.yaml` as the run coordinator.
+Runs come from schedules, sensors, backfills, the UI and GraphQL; here all of them pass, so a limit
+holds for all. Named in `dagster.yaml` as the run coordinator.
 
 https://docs.dagster.io/deployment/execution/customizing-run-queue-priority
 """
@@ -32,13 +33,19 @@ from signalroom_dagster.reports.settings import report_settings
 from signalroom_dagster.reports.subscriptions import reports_reading
 
 REPORTS, MODELS, FOR_REPORTS, BACKFILLS = "20", "15", "10", "-10"
-"""Priorities; what has none counts as 0. Models are short, and what was loaded is seen by nobody without them."""
+"""Priorities; what has none counts as 0. Models are short, and what was loaded is seen by nobody
+without them.
+"""
 SENDING_MINUTES = 60
-"""How long a report may take beside waiting for its inputs: the warehouse and the channels may be away for a while."""
+"""How long a report may take beside waiting for its inputs: the warehouse and the channels may be
+away for a while.
+"""
 
 
 class SignalRoomRunCoordinator(dg.QueuedRunCoordinator):
-    """Queues runs; tells each one's vendor account, queue, priority and longest time by its tags."""
+    """Queues runs; tells each one's vendor account, queue, priority and longest time by its
+    tags.
+    """
 
     @override
     def submit_run(self, context: dg.SubmitRunContext) -> dg.DagsterRun:
@@ -51,27 +58,45 @@ class SignalRoomRunCoordinator(dg.QueuedRunCoordinator):
 
 
 def tags_of(run: dg.DagsterRun) -> Mapping[str, str]:
-    """What a run is, for the limits: `api` and `files` load one source each; reports have a queue of their own.
+    """What a run is, for the limits: `api` and `files` load one source each; reports have a queue
+    of their own.
 
-    A load may take `ingest.max_minutes`, one of many days that long for every week of them: what is ended then goes on
-    where it stopped. Runs of several sources belong to no account; the limiter in `limits` still keeps their pace.
+    A load may take `ingest.max_minutes`, one of many days that long for every week of them: what is
+    ended then goes on where it stopped. Runs of several sources belong to no account; the limiter
+    in `limits` still keeps their pace.
     """
     groups = {key.path[0] for key in run.asset_selection or ()} or {run.job_name}
     backfill = {PRIORITY_TAG: BACKFILLS} if BACKFILL_TAG in run.tags else {}
     steps = _asked(run)
-    reporting = _minutes_of_a_report(steps) if "reports" in groups or run.job_name.endswith(report_job("")) else 0
+    reporting = (
+        _minutes_of_a_report(steps)
+        if "reports" in groups or run.job_name.endswith(report_job(""))
+        else 0
+    )
     sources = groups & {*catalog.source_names(), DAILY_SYNC}
     if not sources and reporting:
-        return {QUEUE_TAG: "reports", MAX_RUNTIME_TAG: _seconds(reporting), PRIORITY_TAG: REPORTS, **backfill}
+        return {
+            QUEUE_TAG: "reports",
+            MAX_RUNTIME_TAG: _seconds(reporting),
+            PRIORITY_TAG: REPORTS,
+            **backfill,
+        }
     if not sources:
-        return {**({PRIORITY_TAG: MODELS} if groups <= {schema for schema, _ in models()} else {}), **backfill}
+        return {
+            **({PRIORITY_TAG: MODELS} if groups <= {schema for schema, _ in models()} else {}),
+            **backfill,
+        }
     tags = {
         QUEUE_TAG: "files" if sources <= {*catalog.file_sources()} else "api",
         MAX_RUNTIME_TAG: _seconds(_minutes_of_loads(steps, sources) + reporting),
     }
     if len(sources) == 1 and (client := run.tags.get(PARTITION_TAG)):
         tags[ACCOUNT_TAG] = account(min(sources), client)
-    return {**tags, **({PRIORITY_TAG: FOR_REPORTS} if sources & _feeding_reports(registry_state()) else {}), **backfill}
+    return {
+        **tags,
+        **({PRIORITY_TAG: FOR_REPORTS} if sources & _feeding_reports(registry_state()) else {}),
+        **backfill,
+    }
 
 
 def _asked(run: dg.DagsterRun) -> Sequence[Mapping[str, Any]]:
@@ -85,8 +110,12 @@ def _seconds(minutes: float) -> str:
 
 
 def _minutes_of_loads(steps: Sequence[Mapping[str, Any]], sources: Set[str]) -> float:
-    """For every source of the run, and every week that was asked for, as long as one load may take."""
-    asked = [step.get("lookback_days") or _days(step.get("since"), step.get("until")) for step in steps]
+    """For every source of the run, and every week that was asked for, as long as one load may
+    take.
+    """
+    asked = [
+        step.get("lookback_days") or _days(step.get("since"), step.get("until")) for step in steps
+    ]
     weeks = -(-max([1, *asked]) // 7)
     count = len(catalog.source_names()) if DAILY_SYNC in sources else len(sources)
     return ingest_settings().max_minutes * weeks * count
@@ -100,18 +129,24 @@ def _minutes_of_a_report(steps: Sequence[Mapping[str, Any]]) -> float:
 def _days(since: str | None, until: str | None) -> int:
     """How many days a run was asked for, roughly: zones do not matter here."""
     try:
-        return ((date.fromisoformat(until) if until else date.today()) - date.fromisoformat(since or "")).days + 1
+        return (
+            (date.fromisoformat(until) if until else date.today()) - date.fromisoformat(since or "")
+        ).days + 1
     except ValueError:
         return 1  # the load says what is wrong with it, if anything
 
 
 @functools.lru_cache(maxsize=1)
 def _feeding_reports(state: int) -> Set[str]:
-    """The sources that the clients' reports read, through models or directly; found out once as long as no client's
-    file changes."""
+    """The sources that the clients' reports read, through models or directly; found out once as
+    long as no client's file changes.
+    """
     try:
         return frozenset(
-            source for client in load_clients().values() for source in client.sources if reports_reading(client, source)
+            source
+            for client in load_clients().values()
+            for source in client.sources
+            if reports_reading(client, source)
         )
     except ConfigurationError:
         return frozenset()  # the definitions say what is wrong with it

@@ -1,4 +1,6 @@
-"""The run tags that two parts agree on: Dagster's own, and those by which `dagster.yaml` limits runs."""
+"""The run tags that two parts agree on: Dagster's own, and those by which `dagster.yaml` limits
+runs.
+"""
 
 PARTITION_TAG = "dagster/partition"
 BACKFILL_TAG = "dagster/backfill"

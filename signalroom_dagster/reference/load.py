@@ -1,7 +1,8 @@
-"""Makes a client's rows of a reference table those of its file, in one transaction, and tells what changed.
+"""Makes a client's rows of a reference table those of its file, in one transaction, and tells what
+changed.
 
-Only rows that differ are written: `created_at` stays, `updated_at` says when a row's values last changed. Rows that are
-gone from the file are deleted, the client's own only.
+Only rows that differ are written: `created_at` stays, `updated_at` says when a row's values last
+changed. Rows that are gone from the file are deleted, the client's own only.
 """
 
 import logging
@@ -21,7 +22,13 @@ from signalroom_dagster.reference.tables import (
     qualified,
     stored_columns,
 )
-from signalroom_dagster.reference_data import Change, Difference, ReferenceSchema, ReferenceTable, Row
+from signalroom_dagster.reference_data import (
+    Change,
+    Difference,
+    ReferenceSchema,
+    ReferenceTable,
+    Row,
+)
 from signalroom_dagster.registry import catalog
 from signalroom_dagster.registry.clients import Client
 from signalroom_dagster.warehouse.access import (
@@ -75,12 +82,17 @@ def _create(schema: ReferenceSchema) -> None:
 
 
 def load_reference(source: str, client: Client, dry_run: bool = False) -> list[Difference]:
-    """Load every table of a source for one client, or with `dry_run` only say what that would change.
+    """Load every table of a source for one client, or with `dry_run` only say what that would
+    change.
 
-    The caller holds `warehouse.exclusive()`. Raises ConfigurationError for files and tables that do not fit.
+    The caller holds `warehouse.exclusive()`. Raises ConfigurationError for files and tables that do
+    not fit.
     """
     tables = open_reference(source, client)
-    return [compare_table(client.id, table) if dry_run else load_table(client.id, table) for table in tables]
+    return [
+        compare_table(client.id, table) if dry_run else load_table(client.id, table)
+        for table in tables
+    ]
 
 
 def open_reference(source: str, client: Client) -> list[ReferenceTable]:
@@ -98,8 +110,8 @@ def open_reference(source: str, client: Client) -> list[ReferenceTable]:
 def load_table(client_id: str, table: ReferenceTable) -> Difference:
     """Make the client's rows those of the file. The caller holds `warehouse.exclusive()`.
 
-    Raises ConfigurationError for a table of another shape, and for a file without rows that would delete all of the
-    client's; what the warehouse raises otherwise.
+    Raises ConfigurationError for a table of another shape, and for a file without rows that would
+    delete all of the client's; what the warehouse raises otherwise.
     """
     name = table.schema.name
 
@@ -109,7 +121,14 @@ def load_table(client_id: str, table: ReferenceTable) -> Difference:
             lock(query, f"{SCHEMA}|{name}|{client_id}")
             stored = _stored(query, client_id, table.schema, columns)
             difference = _difference(client_id, table, stored)
-            _write(query, client_id, table.schema, stored, difference, tagged=columns["_client_id"].generated)
+            _write(
+                query,
+                client_id,
+                table.schema,
+                stored,
+                difference,
+                tagged=columns["_client_id"].generated,
+            )
         return difference
 
     difference = retried_while_in_use(SCHEMA, once)
@@ -129,26 +148,36 @@ def _module(source: str) -> ReferenceModule:
     return cast("ReferenceModule", catalog.source_module(source))
 
 
-def _stored(query: Query, client_id: str, schema: ReferenceSchema, columns: Mapping[str, StoredColumn]) -> Stored:
+def _stored(
+    query: Query, client_id: str, schema: ReferenceSchema, columns: Mapping[str, StoredColumn]
+) -> Stored:
     if not columns:
         return []
-    selected = ", ".join(f'"{name}"' if name in columns else "NULL" for name in ("id", *schema.columns))
-    rows = query(f'SELECT {selected} FROM {qualified(schema.name)} WHERE "client_id" = %s ORDER BY "id"', client_id)
+    selected = ", ".join(
+        f'"{name}"' if name in columns else "NULL" for name in ("id", *schema.columns)
+    )
+    rows = query(
+        f'SELECT {selected} FROM {qualified(schema.name)} WHERE "client_id" = %s ORDER BY "id"',
+        client_id,
+    )
     return [(number, dict(zip(schema.columns, values, strict=True))) for number, *values in rows]
 
 
 def _difference(client_id: str, table: ReferenceTable, stored: Stored) -> Difference:
     if stored and not table.rows and not table.allow_empty:
         raise ConfigurationError(
-            f"client {client_id} has {len(stored)} rows in {SCHEMA}.{table.schema.name}, but {_nothing_in(table)}. "
-            "If they should all go, leave a file with only its header and set allow_empty = true for the client"
+            f"client {client_id} has {len(stored)} rows in {SCHEMA}.{table.schema.name}, but"
+            f" {_nothing_in(table)}. If they should all go, leave a file with only its header and"
+            " set allow_empty = true for the client"
         )
-    emptied = sorted(name for name in table.empty if any(row[name] is not None for _, row in stored))
+    emptied = sorted(
+        name for name in table.empty if any(row[name] is not None for _, row in stored)
+    )
     if emptied and table.rows and not table.allow_empty:
         raise ConfigurationError(
-            f"client {client_id} has values in {SCHEMA}.{table.schema.name}, but {table.file} has none in the columns "
-            f"{', '.join(emptied)}: nothing was loaded. Where there should be none write n/a, or set allow_empty = "
-            "true for the client"
+            f"client {client_id} has values in {SCHEMA}.{table.schema.name}, but {table.file} has"
+            f" none in the columns {', '.join(emptied)}: nothing was loaded. Where there should be"
+            " none write n/a, or set allow_empty = true for the client"
         )
     key = table.schema.key
     wanted = {_key(key, row): row for row in table.rows}
@@ -159,14 +188,22 @@ def _difference(client_id: str, table: ReferenceTable, stored: Stored) -> Differ
         rows=len(wanted),
         added=[row for known, row in wanted.items() if known not in before],
         changed=[
-            Change(before[known], row) for known, row in wanted.items() if known in before and before[known] != row
+            Change(before[known], row)
+            for known, row in wanted.items()
+            if known in before and before[known] != row
         ],
         removed=[row for known, row in before.items() if known not in wanted],
     )
 
 
 def _write(
-    query: Query, client_id: str, schema: ReferenceSchema, stored: Stored, difference: Difference, *, tagged: bool
+    query: Query,
+    client_id: str,
+    schema: ReferenceSchema,
+    stored: Stored,
+    difference: Difference,
+    *,
+    tagged: bool,
 ) -> None:
     """Rows are addressed by their id, so that a key that stands there twice is cleared up too."""
     table = qualified(schema.name)
@@ -180,13 +217,22 @@ def _write(
         new = {name: value for name, value in change.after.items() if value != change.before[name]}
         setting = ", ".join(f'"{name}" = %s' for name in new)
         number = ids[_key(schema.key, change.after)][0]
-        query(f'UPDATE {table} SET {setting}, "updated_at" = now() WHERE "id" = %s', *new.values(), number)
+        query(
+            f'UPDATE {table} SET {setting}, "updated_at" = now() WHERE "id" = %s',
+            *new.values(),
+            number,
+        )
     if not tagged:
-        query(f'UPDATE {table} SET "_client_id" = "client_id" WHERE "client_id" = %s '
-              'AND "_client_id" IS DISTINCT FROM "client_id"', client_id)  # fmt: skip
+        query(
+            f'UPDATE {table} SET "_client_id" = "client_id" WHERE "client_id" = %s '
+            'AND "_client_id" IS DISTINCT FROM "client_id"',
+            client_id,
+        )
     columns = ("client_id", *(() if tagged else ("_client_id",)), *schema.columns)
     tags = (client_id,) * (len(columns) - len(schema.columns))
-    for some in _chunks([(*tags, *(row[name] for name in schema.columns)) for row in difference.added]):
+    for some in _chunks(
+        [(*tags, *(row[name] for name in schema.columns)) for row in difference.added]
+    ):
         one = f"({', '.join(['%s'] * len(columns))})"
         names = ", ".join(f'"{name}"' for name in columns)
         values = [value for row in some for value in row]

@@ -1,7 +1,9 @@
-"""The tables of reference data: made where they are missing, completed where an earlier system left them.
+"""The tables of reference data: made where they are missing, completed where an earlier system left
+them.
 
-A column that is there is never dropped or retyped; a table that cannot hold the rows is refused untouched. No dlt
-here: its tables and columns would stand in schema `public`, which belongs to the user's SQL.
+A column that is there is never dropped or retyped; a table that cannot hold the rows is refused
+untouched. No dlt here: its tables and columns would stand in schema `public`, which belongs to the
+user's SQL.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +38,9 @@ _HOLDS: Mapping[str, Sequence[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class StoredColumn:
-    """A column as it is: its type in the engine's words, whether an insert must name it, whether none may."""
+    """A column as it is: its type in the engine's words, whether an insert must name it, whether
+    none may.
+    """
 
     type: str
     required: bool
@@ -51,19 +55,22 @@ def qualified(table: str) -> str:
 def stored_columns(query: Query, table: str) -> Mapping[str, StoredColumn]:
     """The columns of a table by name; none when there is no such table."""
     rows = query(
-        "SELECT column_name, data_type, is_nullable = 'NO' AND column_default IS NULL "
-        "AND coalesce(is_identity, 'NO') = 'NO', is_generated = 'ALWAYS' "
-        "FROM information_schema.columns WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position",
+        "SELECT column_name, data_type, is_nullable = 'NO' AND column_default IS NULL AND"
+        " coalesce(is_identity, 'NO') = 'NO', is_generated = 'ALWAYS' FROM"
+        " information_schema.columns WHERE table_schema = %s AND table_name = %s ORDER BY"
+        " ordinal_position",
         SCHEMA,
         table,
     )
     return {
-        name: StoredColumn(kind.lower(), bool(required), bool(generated)) for name, kind, required, generated in rows
+        name: StoredColumn(kind.lower(), bool(required), bool(generated))
+        for name, kind, required, generated in rows
     }
 
 
 def make_ready(query: Query, schema: ReferenceSchema) -> Mapping[str, StoredColumn]:
-    """Create the table, or add the columns it lacks; its columns afterwards. Part of the caller's transaction.
+    """Create the table, or add the columns it lacks; its columns afterwards. Part of the caller's
+    transaction.
 
     Raises ConfigurationError, before anything is changed, for a table that is something else.
     """
@@ -78,7 +85,10 @@ def make_ready(query: Query, schema: ReferenceSchema) -> Mapping[str, StoredColu
     else:
         check_fits(schema, found)
         for name in missing_columns(schema, found):
-            query(f'ALTER TABLE {qualified(schema.name)} ADD COLUMN "{name}" {_definitions(schema)[name]}')
+            query(
+                f'ALTER TABLE {qualified(schema.name)} ADD COLUMN "{name}"'
+                f" {_definitions(schema)[name]}"
+            )
         if "_client_id" not in found and destination_name() == "duckdb":
             query(f'UPDATE {qualified(schema.name)} SET "_client_id" = "client_id"')
     secure_table(query, qualified(schema.name))
@@ -94,11 +104,24 @@ def check_fits(schema: ReferenceSchema, found: Mapping[str, StoredColumn]) -> No
     """Raises ConfigurationError when a table of this name is there, but not of this kind."""
     if not found:
         return
-    kinds: dict[str, str] = {**schema.columns, "client_id": "text", "_client_id": "text",
-                             "created_at": "moment", "updated_at": "moment"}  # fmt: skip
+    kinds: dict[str, str] = {
+        **schema.columns,
+        "client_id": "text",
+        "_client_id": "text",
+        "created_at": "moment",
+        "updated_at": "moment",
+    }
     lacks = [f"lacks {name}" for name in ("id", "client_id", *schema.key) if name not in found]
-    other = [f"{name} is {column.type}" for name, column in found.items() if not _holds(column, kinds.get(name))]
-    wants = [f"{name} needs a value" for name, column in found.items() if column.required and name not in kinds]
+    other = [
+        f"{name} is {column.type}"
+        for name, column in found.items()
+        if not _holds(column, kinds.get(name))
+    ]
+    wants = [
+        f"{name} needs a value"
+        for name, column in found.items()
+        if column.required and name not in kinds
+    ]
     if lacks or other or wants:
         raise ConfigurationError(
             f"{SCHEMA}.{schema.name} is there, but is not the table of this reference data: "
@@ -108,7 +131,9 @@ def check_fits(schema: ReferenceSchema, found: Mapping[str, StoredColumn]) -> No
 
 
 def _holds(column: StoredColumn, kind: str | None) -> bool:
-    return kind is None or column.type.partition("(")[0] in _HOLDS[kind] or column.type in _HOLDS[kind]
+    return (
+        kind is None or column.type.partition("(")[0] in _HOLDS[kind] or column.type in _HOLDS[kind]
+    )
 
 
 def _create(query: Query, schema: ReferenceSchema) -> None:
@@ -120,14 +145,21 @@ def _create(query: Query, schema: ReferenceSchema) -> None:
         for name, definition in _definitions(schema).items()
     ]
     key = ", ".join(f'"{name}"' for name in ("client_id", *schema.key))
-    query(f'CREATE TABLE {qualified(schema.name)} ({", ".join(columns)}, PRIMARY KEY ("id"), UNIQUE ({key}))')
+    query(
+        f'CREATE TABLE {qualified(schema.name)} ({", ".join(columns)}, PRIMARY KEY ("id"), UNIQUE'
+        f" ({key}))"
+    )
 
 
 def _definitions(schema: ReferenceSchema) -> Mapping[str, str]:
-    """Each column's type and default. DuckDB cannot add a generated column later, so there it is a plain one."""
+    """Each column's type and default. DuckDB cannot add a generated column later, so there it is a
+    plain one.
+    """
     in_duckdb = destination_name() == "duckdb"
     return {
-        "id": f"integer DEFAULT nextval('{SCHEMA}.{schema.name}_id_seq')" if in_duckdb else "serial",
+        "id": (
+            f"integer DEFAULT nextval('{SCHEMA}.{schema.name}_id_seq')" if in_duckdb else "serial"
+        ),
         "client_id": "text NOT NULL",
         "_client_id": "text" if in_duckdb else 'text GENERATED ALWAYS AS ("client_id") STORED',
         **{name: _TYPES[kind] for name, kind in schema.columns.items()},

@@ -18,7 +18,9 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 
 class Cadence(BaseModel):
-    """When a source is read: a cron line in the clients' time zone; and how many days again, today included."""
+    """When a source is read: a cron line in the clients' time zone; and how many days again, today
+    included.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -41,7 +43,10 @@ def _entries(source: str) -> Mapping[str, Cadence | str]:
     if not isinstance(section, Mapping):
         what = f"is {kind_of(section)}, but no table of names and their cron lines"
         return {"schedules": f"[sources.{source}] schedules {what}"}
-    return {name: _entry(source, name, item) for name, item in cast("Mapping[str, Any]", section).items()}
+    return {
+        name: _entry(source, name, item)
+        for name, item in cast("Mapping[str, Any]", section).items()
+    }
 
 
 def _entry(source: str, name: str, item: Any) -> Cadence | str:
@@ -52,5 +57,6 @@ def _entry(source: str, name: str, item: Any) -> Cadence | str:
     except ValidationError as error:
         section = ("sources", source, "schedules", name)
         return "; ".join(
-            worded(each, section) + named_variable(each, Cadence, section) for each in refusals(error, Cadence)
+            worded(each, section) + named_variable(each, Cadence, section)
+            for each in refusals(error, Cadence)
         )

@@ -1,7 +1,9 @@
-"""Which sources there are, and how one is opened: every folder below `signalroom_dagster.sources` is a source.
+"""Which sources there are, and how one is opened: every folder below `signalroom_dagster.sources`
+is a source.
 
-What a source package offers stands in `source_folders`. A client whose settings, or files, do not go together with the
-others' is left out of what a source's tables are made of: `left_out` says what is wrong.
+What a source package offers stands in `source_folders`. A client whose settings, or files, do not
+go together with the others' is left out of what a source's tables are made of: `left_out` says what
+is wrong.
 """
 
 import functools
@@ -17,7 +19,12 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel
 
-from signalroom_dagster.config import project_dir, settings_state, source_settings, unchecked_settings
+from signalroom_dagster.config import (
+    project_dir,
+    settings_state,
+    source_settings,
+    unchecked_settings,
+)
 from signalroom_dagster.errors import ConfigurationError, WrongRequestError
 from signalroom_dagster.registry.client_words import said_of_client
 from signalroom_dagster.registry.clients import Client, clients_of
@@ -40,8 +47,9 @@ Built = TypeVar("Built")
 
 @dataclass(frozen=True, slots=True)
 class TableFacts:
-    """What a load and its checks need to know of a table: see `sources.tables.Table`. `load` is "files" or "slices",
-    `columns` their kinds by name."""
+    """What a load and its checks need to know of a table: see `sources.tables.Table`. `load` is
+    "files" or "slices", `columns` their kinds by name.
+    """
 
     load: str | None
     key: tuple[str, ...]
@@ -74,12 +82,16 @@ def outline(name: str) -> "DltSource":
 
 
 def known_outline(name: str) -> "DltSource":
-    """`outline`, and every table that no client has and whose layout is known: models read those, too."""
+    """`outline`, and every table that no client has and whose layout is known: models read those,
+    too.
+    """
     return _outline_as(name, _clients(name), settings_state(), with_known=True)[0]
 
 
 def left_out(name: str) -> Mapping[str, str]:
-    """What is wrong with each client whose settings, or files, a source's tables are made without."""
+    """What is wrong with each client whose settings, or files, a source's tables are made
+    without.
+    """
     if is_reference(name):
         return _that_go_together(_clients(name), partial(_reference_tables, name))[1]
     return _outline_as(name, _clients(name), settings_state())[1]
@@ -94,17 +106,23 @@ def _reference_tables(name: str, clients: Sequence[str]) -> Mapping[str, Any]:
     tables = cast("Any", source_module(name)).tables_of(clients, project_dir())
     models = files("signalroom_dagster.models") / "public"
     if taken := sorted(table for table in tables if (models / f"{table}.sql").is_file()):
-        raise ConfigurationError(f"a model makes public.{taken[0]}: give the client's table another name")
+        raise ConfigurationError(
+            f"a model makes public.{taken[0]}: give the client's table another name"
+        )
     return tables
 
 
 def _that_go_together(
     clients: Sequence[str], build: Callable[[Sequence[str]], Built]
 ) -> tuple[Built, Mapping[str, str]]:
-    """What is made of all clients but those with which it cannot be made; and what is wrong with each of these."""
+    """What is made of all clients but those with which it cannot be made; and what is wrong with
+    each of these.
+    """
     try:
         return build(clients), {}
-    except Exception:  # whatever unchecked settings make of it: the next lines find out whose they are
+    except (
+        Exception
+    ):  # whatever unchecked settings make of it: the next lines find out whose they are
         kept: list[str] = []
     problems: dict[str, str] = {}
     for client in clients:
@@ -112,7 +130,9 @@ def _that_go_together(
             build([*kept, client])
         except Exception as error:
             is_ours = isinstance(error, ConfigurationError)
-            problems[client] = str(error) if is_ours else f"its settings cannot be read ({type(error).__name__})"
+            problems[client] = (
+                str(error) if is_ours else f"its settings cannot be read ({type(error).__name__})"
+            )
         else:
             kept.append(client)
     return build(kept), problems
@@ -125,7 +145,11 @@ def table_facts(name: str) -> Mapping[str, TableFacts]:
 
 def known_tables(name: str) -> Mapping[str, TableFacts]:
     """The tables of `table_facts`, and those that no client has and whose layout is known."""
-    return {} if is_reference(name) else _facts_as(name, _clients(name), settings_state(), with_known=True)
+    return (
+        {}
+        if is_reference(name)
+        else _facts_as(name, _clients(name), settings_state(), with_known=True)
+    )
 
 
 @functools.lru_cache(maxsize=64)
@@ -146,7 +170,9 @@ def _outline_of(name: str, clients: Sequence[str], *, with_known: bool) -> "DltS
 
 
 @functools.lru_cache(maxsize=64)
-def _facts_as(name: str, clients: Sequence[str], state: int, with_known: bool = False) -> Mapping[str, TableFacts]:
+def _facts_as(
+    name: str, clients: Sequence[str], state: int, with_known: bool = False
+) -> Mapping[str, TableFacts]:
     """Asked for again and again while definitions are made, and slow to make out."""
     source = known_outline(name) if with_known else outline(name)
     return {table: _facts(resource) for table, resource in source.resources.items()}
@@ -167,7 +193,9 @@ def _configured_as(name: str, clients: Sequence[str], state: int) -> Sequence[Ba
 
 
 def _clients(name: str) -> Sequence[str]:
-    """The clients that use a source, planned ones last: where two do not go together, the active one counts."""
+    """The clients that use a source, planned ones last: where two do not go together, the active
+    one counts.
+    """
     return tuple(client.id for client in sorted(clients_of(name), key=lambda client: client.status))
 
 
@@ -180,7 +208,9 @@ def tables_of(name: str) -> list[tuple[str, str]]:
 
 def tables_to_read(name: str) -> list[tuple[str, str]]:
     """Everything of a source that a model may read."""
-    return tables_of(name) if is_reference(name) else [(name, table) for table in known_tables(name)]
+    return (
+        tables_of(name) if is_reference(name) else [(name, table) for table in known_tables(name)]
+    )
 
 
 def tables_loaded_by(name: str, load: str) -> list[str]:
@@ -204,13 +234,18 @@ def schemas() -> list[str]:
 
 
 def check_span(name: str, span: "Span", client: Client | None = None) -> None:
-    """Raises WrongRequestError when days are asked for of a source that is not read by day, or for days that for the
-    client are all still to come: nothing would be read, and all look well."""
+    """Raises WrongRequestError when days are asked for of a source that is not read by day, or for
+    days that for the client are all still to come: nothing would be read, and all look well.
+    """
     if span.is_asked and not is_read_by_day(name):
-        raise WrongRequestError(f"{name} is not read by day: it always loads whatever is new, leave out the dates")
+        raise WrongRequestError(
+            f"{name} is not read by day: it always loads whatever is new, leave out the dates"
+        )
     today = datetime.now(client.zone).date() if client else None
     if client and span.since and today and span.since > today:
-        raise WrongRequestError(f"the days since {span.since} are still to come: client {client.id} is at {today}")
+        raise WrongRequestError(
+            f"the days since {span.since} are still to come: client {client.id} is at {today}"
+        )
 
 
 def listing_digests(name: str, client: Client) -> Mapping[str, str]:
@@ -222,7 +257,9 @@ def listing_digests(name: str, client: Client) -> Mapping[str, str]:
 
 
 def probe(name: str, client: Client) -> str:
-    """Ask a client's account whether it answers. Raises ConfigurationError and what the account's refusal raises."""
+    """Ask a client's account whether it answers. Raises ConfigurationError and what the account's
+    refusal raises.
+    """
     module, settings = source_module(name), settings_for(name, client)
     if not is_windowed(module):
         return module.probe(settings, client.id)
@@ -231,13 +268,17 @@ def probe(name: str, client: Client) -> str:
 
 
 def requests_per_minute(name: str, client: Client) -> int | None:
-    """How many requests a minute a client's account takes: the tightest of the limits in its settings."""
+    """How many requests a minute a client's account takes: the tightest of the limits in its
+    settings.
+    """
     limits = [value for key, value in settings_for(name, client) if key.endswith("_per_minute")]
     return min(limits, default=None)
 
 
 def describe(name: str, resource: "DltResource") -> str:
-    """What the asset page says of a resource: what it holds and the key of its rows, then its source's docstring."""
+    """What the asset page says of a resource: what it holds and the key of its rows, then its
+    source's docstring.
+    """
     facts = table_facts(name).get(resource.name)
     own = [facts.about] if facts else []
     if facts and facts.key:
@@ -258,11 +299,14 @@ def title(name: str) -> str:
 def settings_for(name: str, client: Client) -> BaseModel:
     """The validated settings of one source for one client.
 
-    Raises ConfigurationError when the client does not use the source, or when a key is missing or wrong.
+    Raises ConfigurationError when the client does not use the source, or when a key is missing or
+    wrong.
     """
     module = source_module(name)
     if name not in client.sources:
-        raise WrongRequestError(f"client {client.id} does not use {name}: add it to `sources` in its client.toml")
+        raise WrongRequestError(
+            f"client {client.id} does not use {name}: add it to `sources` in its client.toml"
+        )
     check_shared(name, client)
     return source_settings(module.Settings, name, client.id)
 
@@ -273,14 +317,27 @@ def check_shared(name: str, client: Client) -> None:
     What a planned client has never stops an active one.
     """
     if check := getattr(module := source_module(name), "check_shared", None):
-        others = [each for each in clients_of(name) if client.status == "planned" or each.status == "active"]
-        check(client.id, {each.id: unchecked_settings(module.Settings, name, each.id) for each in others})
+        others = [
+            each
+            for each in clients_of(name)
+            if client.status == "planned" or each.status == "active"
+        ]
+        check(
+            client.id,
+            {each.id: unchecked_settings(module.Settings, name, each.id) for each in others},
+        )
 
 
 def zone_of_days(name: str, client: Client) -> ZoneInfo:
-    """The time zone whose days a source counts for a client: the client's own, unless its settings say `timezone`."""
-    zone = getattr(unchecked_settings(source_module(name).Settings, name, client.id), "timezone", None)
-    return ZoneInfo(zone) if isinstance(zone, str) and zone in available_timezones() else client.zone
+    """The time zone whose days a source counts for a client: the client's own, unless its settings
+    say `timezone`.
+    """
+    zone = getattr(
+        unchecked_settings(source_module(name).Settings, name, client.id), "timezone", None
+    )
+    return (
+        ZoneInfo(zone) if isinstance(zone, str) and zone in available_timezones() else client.zone
+    )
 
 
 def _facts(resource: "DltResource") -> TableFacts:

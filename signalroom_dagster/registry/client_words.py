@@ -1,4 +1,6 @@
-"""What a source says of an account, said of a client: a source knows neither the client nor where its keys stand."""
+"""What a source says of an account, said of a client: a source knows neither the client nor where
+its keys stand.
+"""
 
 import re
 from collections.abc import Generator, Sequence
@@ -13,33 +15,46 @@ ADVICE = re.compile(r"(?<=; check )[^;:]+")
 
 @contextmanager
 def said_of_client(source: str, client_id: str, arguments: Sequence[str]) -> Generator[None]:
-    """Put the client before what a source raises of an account; name its arguments as the client's variables, or where
-    the client's settings stand."""
+    """Put the client before what a source raises of an account; name its arguments as the client's
+    variables, or where the client's settings stand.
+    """
     try:
         yield
     except (VendorAnswerError, VendorUnreachableError, ConfigurationError) as error:
         said = str(error)
         if said.startswith(f"source {source}: "):
-            ours = re.split(_any_of(getattr(error, "words", ())), said)  # every second part is the vendor's, to stay
+            ours = re.split(
+                _any_of(getattr(error, "words", ())), said
+            )  # every second part is the vendor's, to stay
             ours[::2] = [
                 ADVICE.sub(lambda advice: _of_client(advice[0], source, client_id, arguments), part)
                 for part in ours[::2]
             ]
             said = "".join(ours)
-            where = f" (in [sources.{source}.clients.{client_id}])" if isinstance(error, ConfigurationError) else ""
+            where = (
+                f" (in [sources.{source}.clients.{client_id}])"
+                if isinstance(error, ConfigurationError)
+                else ""
+            )
             error.args = (f"client {client_id}, {said}{where}",)
         raise
 
 
 def _any_of(words: Sequence[str]) -> str:
-    """A pattern for a vendor's words, which an alert leaves out: it must find them as they were said."""
+    """A pattern for a vendor's words, which an alert leaves out: it must find them as they were
+    said.
+    """
     return f"({'|'.join(map(re.escape, filter(None, words))) or '(?!)'})"
 
 
 def _of_client(advice: str, source: str, client_id: str, arguments: Sequence[str]) -> str:
-    """The client's section in the place of the source's, where it is named; else the arguments as variables."""
+    """The client's section in the place of the source's, where it is named; else the arguments as
+    variables.
+    """
     section = f"[sources.{source}]"
     if section in advice:
         return advice.replace(section, f"[sources.{source}.clients.{client_id}]")
     variable = f"SOURCES__{source}__CLIENTS__{client_id}__".upper()
-    return re.sub(rf"\b({'|'.join(arguments) or '(?!)'})\b", lambda name: variable + name[0].upper(), advice)
+    return re.sub(
+        rf"\b({'|'.join(arguments) or '(?!)'})\b", lambda name: variable + name[0].upper(), advice
+    )

@@ -1,7 +1,8 @@
 """The client registry: `data/clients/<id>/client.toml`, one file per client.
 
-What a client *is* belongs here. What a source needs to reach a client's accounts belongs in `.dlt/`. A client whose
-file cannot be read is none until it is mended: it is told of, and keeps nobody else from being loaded.
+What a client *is* belongs here. What a source needs to reach a client's accounts belongs in
+`.dlt/`. A client whose file cannot be read is none until it is mended: it is told of, and keeps
+nobody else from being loaded.
 """
 
 import functools
@@ -66,13 +67,24 @@ def load_clients(root: Path | None = None) -> dict[str, Client]:
 
 
 def unreadable_clients(root: Path | None = None) -> dict[str, str]:
-    """What is wrong with each client that `load_clients` leaves out, by folder; names the file and the key."""
-    return {name: str(client) for name, client in _read_all(root).items() if not isinstance(client, Client)}
+    """What is wrong with each client that `load_clients` leaves out, by folder; names the file and
+    the key.
+    """
+    return {
+        name: str(client)
+        for name, client in _read_all(root).items()
+        if not isinstance(client, Client)
+    }
 
 
 def _read_all(root: Path | None = None) -> Mapping[str, Client | ConfigurationError]:
-    folder = f"{root or project_dir()}/data/clients"  # asked for all the time: text is cheaper than paths
-    return {name: _read(f"{folder}/{name}/{FILE}", version) for name, version in _versions(folder).items()}
+    folder = (  # asked for all the time: text is cheaper than paths
+        f"{root or project_dir()}/data/clients"
+    )
+    return {
+        name: _read(f"{folder}/{name}/{FILE}", version)
+        for name, version in _versions(folder).items()
+    }
 
 
 def registry_state() -> int:
@@ -105,7 +117,9 @@ def _version(file: str) -> tuple[int, int, int] | None:
 
 
 def get_client(client_id: str) -> Client:
-    """The client of that id. Raises ConfigurationError: what is wrong with its file, or which clients there are."""
+    """The client of that id. Raises ConfigurationError: what is wrong with its file, or which
+    clients there are.
+    """
     client = _read_all().get(client_id)
     if isinstance(client, Client):
         return client
@@ -126,8 +140,8 @@ def _read(file: str, version: tuple[int, int, int]) -> Client | ConfigurationErr
     client_id, where = path.parent.name, shown(path)
     if not CLIENT_ID.match(client_id):
         return ConfigurationError(
-            f"{where}: the folder name {client_id!r} is the client's id; use lower-case letters, digits and single "
-            "underscores"
+            f"{where}: the folder name {client_id!r} is the client's id; use lower-case letters,"
+            " digits and single underscores"
         )
     try:
         return Client.model_validate({**read_toml(path), "id": client_id})
@@ -135,5 +149,8 @@ def _read(file: str, version: tuple[int, int, int]) -> Client | ConfigurationErr
         return ConfigurationError(f"{where}: {refused(error, Client)}")
     except OSError as error:
         return ConfigurationError(f"{where}: cannot be read: {error.strerror}")
-    except (ValueError, RecursionError) as error:  # TOML's own, text that is not UTF-8, numbers that are too long
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # TOML's own, text that is not UTF-8, numbers that are too long
         return ConfigurationError(f"{where}: not valid TOML: {error}")

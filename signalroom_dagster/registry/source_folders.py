@@ -1,14 +1,16 @@
 """The source packages: every folder below `signalroom_dagster.sources` is a source.
 
-A source package of an API offers a dlt source with the folder's name and plain arguments, `TABLES` (what its resources
-hold, see `sources.tables`), or `tables(configured)` where clients' settings say which there are, `Settings` (a pydantic
-model with a field for each argument that is a client's to say) and `probe(settings)` (whether the account answers).
-One with a way of its own offers `Settings`, `outline(configured)` (every resource, nothing loaded),
-`open_source(settings, context)` (the real thing for one client), `preview(settings, context)` (what a load would do)
-and `probe(settings, client_id)`; one that loads files also `listing_digests(settings, client_id)`.
-Optional is `check_shared(client_id, configured)` (what may not stand in two clients' settings at once). A source of
-reference data offers `Settings`, `probe` and what `reference.ReferenceModule` says instead. There is no list to keep.
-A folder that cannot be imported, or lacks any of that, is no source: `refused_sources` says why.
+A source package of an API offers a dlt source with the folder's name and plain arguments, `TABLES`
+(what its resources hold, see `sources.tables`), or `tables(configured)` where clients' settings say
+which there are, `Settings` (a pydantic model with a field for each argument that is a client's to
+say) and `probe(settings)` (whether the account answers). One with a way of its own offers
+`Settings`, `outline(configured)` (every resource, nothing loaded), `open_source(settings, context)`
+(the real thing for one client), `preview(settings, context)` (what a load would do) and
+`probe(settings, client_id)`; one that loads files also `listing_digests(settings, client_id)`.
+Optional is `check_shared(client_id, configured)` (what may not stand in two clients' settings at
+once). A source of reference data offers `Settings`, `probe` and what `reference.ReferenceModule`
+says instead. There is no list to keep. A folder that cannot be imported, or lacks any of that, is
+no source: `refused_sources` says why.
 """
 
 import functools
@@ -57,7 +59,9 @@ class SourceModule(Protocol):
         ...
 
     def probe(self, settings: BaseModel, client_id: str) -> str:
-        """Ask the account the cheapest thing that shows it answers; what it said, in a few words."""
+        """Ask the account the cheapest thing that shows it answers; what it said, in a few
+        words.
+        """
         ...
 
 
@@ -100,16 +104,22 @@ def _expected_of(module: ModuleType, name: str) -> Sequence[str]:
 
 def is_windowed(module: Any) -> bool:
     """Whether a source is a plain dlt source, whose windows `loading.windowed` loads."""
-    return (hasattr(module, "TABLES") or hasattr(module, "tables")) and not hasattr(module, "open_source")
+    return (hasattr(module, "TABLES") or hasattr(module, "tables")) and not hasattr(
+        module, "open_source"
+    )
 
 
 def described_tables(module: Any, configured: Iterable[BaseModel]) -> Mapping[str, "Table"]:
-    """The tables of a plain dlt source for clients with these settings, which need not be complete."""
+    """The tables of a plain dlt source for clients with these settings, which need not be
+    complete.
+    """
     return module.tables(configured) if hasattr(module, "tables") else module.TABLES
 
 
 def source_module(name: str) -> SourceModule:
-    """The package of one source. Raises ConfigurationError: what is wrong with it, or which sources there are."""
+    """The package of one source. Raises ConfigurationError: what is wrong with it, or which sources
+    there are.
+    """
     if name not in _folders():
         raise WrongRequestError(f"no source {name!r} (there are: {', '.join(_folders())})")
     if problem := _refusal(name):

@@ -1,8 +1,11 @@
-"""A report's chart as a PNG: one panel a figure, one column a day. A day that no source covers whole is hatched.
+"""A report's chart as a PNG: one panel a figure, one column a day. A day that no source covers
+whole is hatched.
 
-The latest figure stands beside a panel's name, where no mark can cover it; texts are measured before they are placed.
+The latest figure stands beside a panel's name, where no mark can cover it; texts are measured
+before they are placed.
 
-Imported only when something is drawn: matplotlib takes as long as a small load. https://matplotlib.org/
+Imported only when something is drawn: matplotlib takes as long as a small load.
+https://matplotlib.org/
 """
 
 import io
@@ -31,15 +34,21 @@ SHORT_FROM = 10_000
 SHORTENED = ((1_000_000_000, "B"), (1_000_000, "M"), (1_000, "K"))
 
 
-def draw(spec: ChartSpec, rows: Sequence[Row], last: date, whole: Set[date], currency: str) -> bytes:
-    """The chart of the days up to `last`; 1,200 pixels wide. A whole day without a row is a day of zeros."""
+def draw(
+    spec: ChartSpec, rows: Sequence[Row], last: date, whole: Set[date], currency: str
+) -> bytes:
+    """The chart of the days up to `last`; 1,200 pixels wide. A whole day without a row is a day of
+    zeros.
+    """
     content = io.BytesIO()
     figure = arranged(spec, rows, last, whole, currency)
     figure.savefig(content, format="png", facecolor="white", metadata={"Software": None})
     return content.getvalue()
 
 
-def arranged(spec: ChartSpec, rows: Sequence[Row], last: date, whole: Set[date], currency: str) -> Figure:
+def arranged(
+    spec: ChartSpec, rows: Sequence[Row], last: date, whole: Set[date], currency: str
+) -> Figure:
     """The chart with every mark and text in its place."""
     days = [last - timedelta(days=back) for back in reversed(range(spec.days))]
     height = PANEL_HEIGHT * len(spec.panels)
@@ -75,22 +84,30 @@ def _value(row: Row | None, on: date, panel: Panel, whole: Set[date]) -> float |
     return None if value is None else float(value)
 
 
-def _latest(panel: Panel, by_day: Mapping[date, Row], days: Sequence[date], whole: Set[date], currency: str) -> str:
+def _latest(
+    panel: Panel, by_day: Mapping[date, Row], days: Sequence[date], whole: Set[date], currency: str
+) -> str:
     """The last figure that there is, with its day when that is not the last one."""
     for each in reversed(days):
         value = _value(by_day.get(each), each, panel, whole)
         if value is not None:
-            return written(value, panel, currency) + (f" on {day(each)}" if each != days[-1] else "")
+            return written(value, panel, currency) + (
+                f" on {day(each)}" if each != days[-1] else ""
+            )
     return ""
 
 
-def _draw_panel(axis: Any, panel: Panel, values: Sequence[float | None], colour: str, currency: str) -> None:
+def _draw_panel(
+    axis: Any, panel: Panel, values: Sequence[float | None], colour: str, currency: str
+) -> None:
     places = range(len(values))
     marks = [float("nan") if value is None else value for value in values]
     if panel.kind == "bars":
         axis.bar(places, marks, width=0.72, color=colour)
     else:
-        axis.plot(places, marks, color=colour, linewidth=1.8, marker="o", markersize=3, clip_on=False)
+        axis.plot(
+            places, marks, color=colour, linewidth=1.8, marker="o", markersize=3, clip_on=False
+        )
     known = [value for value in values if value is not None]
     low, high = min(0.0, *known) if known else 0.0, max(0.0, *known) if known else 0.0
     room = 0.1 * ((high - low) or 1.0)
@@ -119,7 +136,12 @@ def _make_room_for_ticks(figure: Figure, axes: Sequence[Any]) -> None:
     """As far to the left as the longest figure of a scale needs."""
     renderer: Any = figure.canvas.get_renderer()  # pyright: ignore[reportAttributeAccessIssue]
     widest = max(
-        (text.get_window_extent(renderer).width for axis in axes for text in axis.get_yticklabels()), default=0
+        (
+            text.get_window_extent(renderer).width
+            for axis in axes
+            for text in axis.get_yticklabels()
+        ),
+        default=0,
     )
     figure.subplots_adjust(left=(widest / DOTS + BESIDE_TICKS + 0.05) / WIDTH)
 
@@ -132,14 +154,25 @@ def _keep_within(figure: Figure, axis: Any) -> None:
 
 
 def _hatch(axis: Any, missing: Sequence[int]) -> None:
-    """Says of each stretch of missing days that there are no data: across, upright, or by the hatching alone."""
+    """Says of each stretch of missing days that there are no data: across, upright, or by the
+    hatching alone.
+    """
     unit = axis.get_window_extent().width / (axis.get_xlim()[1] - axis.get_xlim()[0])
     for first, last in _stretches(missing):
-        axis.axvspan(first - 0.5, last + 0.5, facecolor=GAP, edgecolor=HATCH, hatch="////", linewidth=0)
+        axis.axvspan(
+            first - 0.5, last + 0.5, facecolor=GAP, edgecolor=HATCH, hatch="////", linewidth=0
+        )
         text = axis.text(
-            (first + last) / 2, 0.5, "no data", transform=axis.get_xaxis_transform(), ha="center", va="center",
-            fontsize=NO_DATA, color=FAINT, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
-        )  # fmt: skip
+            (first + last) / 2,
+            0.5,
+            "no data",
+            transform=axis.get_xaxis_transform(),
+            ha="center",
+            va="center",
+            fontsize=NO_DATA,
+            color=FAINT,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+        )
         size = text.get_window_extent()
         room = (last - first + 1) * unit
         if size.width > room:
@@ -183,7 +216,9 @@ def _sign(value: float, panel: Panel, currency: str) -> str:
 
 
 def written(value: float, panel: Panel, currency: str) -> str:
-    """A mark's figure as the texts write it: a float with the four places of a stored one, rounded half up."""
+    """A mark's figure as the texts write it: a float with the four places of a stored one, rounded
+    half up.
+    """
     if panel.unit == "count":
         return count(round(value))
     return money(Decimal(str(round(value, 4))), currency, 2 if 0 < abs(value) < 100 else 0)

@@ -1,4 +1,6 @@
-"""A day against the days before it, and weeks: only days that every source covers whole are added up."""
+"""A day against the days before it, and weeks: only days that every source covers whole are added
+up.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +18,9 @@ RATIOS = {"cpa": ("cost", "conversions"), "roas": ("revenue", "cost")}
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """What so many whole days add up to, and what a day of them has on average; None without such a day."""
+    """What so many whole days add up to, and what a day of them has on average; None without such a
+    day.
+    """
 
     days: int
     sum: Row | None = None

@@ -1,6 +1,8 @@
-"""What a report is made from: the rows of its queries, how far its sources reach, and what changed since the last one.
+"""What a report is made from: the rows of its queries, how far its sources reach, and what changed
+since the last one.
 
-Read in one go from one state of the warehouse; whatever is written from it is written without asking again.
+Read in one go from one state of the warehouse; whatever is written from it is written without
+asking again.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,17 +21,19 @@ from signalroom_dagster.warehouse.access import Query
 Row: TypeAlias = Mapping[str, Any]
 
 DAYS = "days"
-"""A query of this name has one row a day, by `date`, of the 14 days up to the reported one: what days are compared in,
-and what restatements are found in."""
+"""A query of this name has one row a day, by `date`, of the 14 days up to the reported one: what
+days are compared in, and what restatements are found in.
+"""
 DAYS_BACK = 14
 
 
 @dataclass(frozen=True, slots=True)
 class RestatedDay:
-    """A day that an earlier report told of and that has other figures now: before and after, by column.
+    """A day that an earlier report told of and that has other figures now: before and after, by
+    column.
 
-    `late`: it was not whole when that report was made, so it is news more than a change. A day without a row has no
-    figures: None.
+    `late`: it was not whole when that report was made, so it is news more than a change. A day
+    without a row has no figures: None.
     """
 
     day: date
@@ -39,7 +43,9 @@ class RestatedDay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """See the module's text. `day` is the reported one; `whole` are the days that every source covers."""
+    """See the module's text. `day` is the reported one; `whole` are the days that every source
+    covers.
+    """
 
     day: date
     rows: Mapping[str, Sequence[Row]]
@@ -74,8 +80,9 @@ def figures(
 ) -> Figures:
     """Everything that a report of one client says of a day.
 
-    `reach` is what the sources covered before the models were made, `last` the inputs of the report before this one.
-    The caller holds `warehouse.exclusive()`, and the tables that the template reads exist.
+    `reach` is what the sources covered before the models were made, `last` the inputs of the report
+    before this one. The caller holds `warehouse.exclusive()`, and the tables that the template
+    reads exist.
     """
     values = {**params, "date": day}
     rows: dict[str, Sequence[Row]] = {}
@@ -132,4 +139,7 @@ def _plain(value: Any) -> Any:
 
 
 def _as_json(row: Row) -> dict[str, Any]:
-    return {name: str(value) if isinstance(value, Decimal | date) else value for name, value in row.items()}
+    return {
+        name: str(value) if isinstance(value, Decimal | date) else value
+        for name, value in row.items()
+    }

@@ -1,6 +1,8 @@
-"""A report from its client and day to its texts, its place in the archive, its files and its recipients.
+"""A report from its client and day to its texts, its place in the archive, its files and its
+recipients.
 
-The warehouse is held only while it is read or written, never while something is drawn, sent or waited for.
+The warehouse is held only while it is read or written, never while something is drawn, sent or
+waited for.
 """
 
 import logging
@@ -15,7 +17,12 @@ from signalroom_dagster.freshness.coverage import Coverage, coverage
 from signalroom_dagster.loading.pipelines import create_tables
 from signalroom_dagster.modeling.runs import run_model, sources_of
 from signalroom_dagster.modeling.sql import behind, models
-from signalroom_dagster.notifications.message import Channel, PermanentDeliveryError, RetryableDeliveryError, Sender
+from signalroom_dagster.notifications.message import (
+    Channel,
+    PermanentDeliveryError,
+    RetryableDeliveryError,
+    Sender,
+)
 from signalroom_dagster.registry.catalog import is_reference
 from signalroom_dagster.registry.clients import Client
 from signalroom_dagster.reports.archive import last_inputs, store
@@ -60,7 +67,8 @@ def yesterday(client: Client, now: datetime | None = None) -> date:
 
 
 def make_report(client: Client, name: str, day: date) -> Report:
-    """A report from the warehouse as it is now, after the models behind it have been made anew for the client.
+    """A report from the warehouse as it is now, after the models behind it have been made anew for
+    the client.
 
     Raises ConfigurationError for a report that the client does not have, or has no source for.
     """
@@ -69,28 +77,45 @@ def make_report(client: Client, name: str, day: date) -> Report:
     needed = [each for each in sources_of(behind(template.reads)) if not is_reference(each)]
     if needed and not {*needed} & {*client.sources}:
         raise ConfigurationError(
-            f"client {client.id}, report {name}: it is made from {', '.join(needed)}, and the client uses none of them"
+            f"client {client.id}, report {name}: it is made from {', '.join(needed)}, and the"
+            " client uses none of them"
         )
     with exclusive():
         create_report_tables()
-        with connected() as query:  # before the models: what is loaded meanwhile must not count as told
+        with (
+            connected() as query
+        ):  # before the models: what is loaded meanwhile must not count as told
             reach = coverage(query, client, template.reads, day)
         _bring_up_to_date(client, template)
         with transaction(f"client {client.id}, report {name}") as query:
             if destination_name() == "postgres":
-                query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")  # all queries see one state
+                query(
+                    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+                )  # all queries see one state
             last = last_inputs(query, client.id, name, day)
             found = figures(query, client, template, day, wanted.params, reach, last)
     return Report(
-        client=client, subscription=wanted, day=day, figures=found, rendered=render(wanted, client, day, found)
+        client=client,
+        subscription=wanted,
+        day=day,
+        figures=found,
+        rendered=render(wanted, client, day, found),
     )
 
 
-def stale_sources(client: Client, name: str, day: date, lock_seconds: float = LOCK_WAIT_SECONDS) -> Sequence[Coverage]:
-    """The sources behind a report that do not cover a day whole; holds the warehouse for a moment."""
+def stale_sources(
+    client: Client, name: str, day: date, lock_seconds: float = LOCK_WAIT_SECONDS
+) -> Sequence[Coverage]:
+    """The sources behind a report that do not cover a day whole; holds the warehouse for a
+    moment.
+    """
     template = get_template(subscription(client, name).template)
     with exclusive(lock_seconds), connected() as query:
-        return [item for item in coverage(query, client, template.reads, day) if item.state(day) != "whole"]
+        return [
+            item
+            for item in coverage(query, client, template.reads, day)
+            if item.state(day) != "whole"
+        ]
 
 
 def wait_for_inputs(
@@ -102,10 +127,11 @@ def wait_for_inputs(
     say: Callable[[str], None],
     pause: Callable[[float], None] = time.sleep,
 ) -> Sequence[Coverage]:
-    """Return once every source covers the day whole, or after so many minutes; the sources that then still do not.
+    """Return once every source covers the day whole, or after so many minutes; the sources that
+    then still do not.
 
-    Holds nothing between two looks, so that what is waited for can be loaded. A warehouse that is away is waited for
-    beside that. Raises DestinationLostError when it stays away.
+    Holds nothing between two looks, so that what is waited for can be loaded. A warehouse that is
+    away is waited for beside that. Raises DestinationLostError when it stays away.
     """
     give_up = time.monotonic() + wait_minutes * 60
     while True:
@@ -120,7 +146,10 @@ def wait_for_inputs(
             continue
         if not stale or time.monotonic() >= give_up:
             return stale
-        say(f"{name} of client {client.id} waits for {', '.join(item.title for item in stale)} to cover {day}")
+        say(
+            f"{name} of client {client.id} waits for {', '.join(item.title for item in stale)} to"
+            f" cover {day}"
+        )
         pause(min(check_seconds, max(0.0, give_up - time.monotonic())))
 
 
@@ -131,9 +160,15 @@ def keep_report(report: Report, run_id: str) -> int:
         create_report_tables()
     with exclusive(), transaction(f"client {report.client.id}, report {name}") as query:
         return store(
-            query, report.client.id, name, report.subscription.template, report.day, report.rendered,
-            report.figures.inputs(), run_id,
-        )  # fmt: skip
+            query,
+            report.client.id,
+            name,
+            report.subscription.template,
+            report.day,
+            report.rendered,
+            report.figures.inputs(),
+            run_id,
+        )
 
 
 def send_report(
@@ -145,11 +180,12 @@ def send_report(
     channel: Channel | None = None,
     unsent: str = SHADOW,
 ) -> Sequence[Delivery]:
-    """Keep a report and bring it to everybody that gets it, or to one channel; what came of each delivery.
+    """Keep a report and bring it to everybody that gets it, or to one channel; what came of each
+    delivery.
 
-    `resend` sends again what nobody can tell has arrived; with a channel, whatever goes there. All are tried before an
-    error is raised: of those that may be retried the one that has to wait longest, before one that may not. Without a
-    sender nothing is sent, for the reason `unsent`.
+    `resend` sends again what nobody can tell has arrived; with a channel, whatever goes there. All
+    are tried before an error is raised: of those that may be retried the one that has to wait
+    longest, before one that may not. Without a sender nothing is sent, for the reason `unsent`.
     """
     version = keep_report(report, run_id)
     again = ("all" if channel else "unknown") if resend else None
@@ -158,13 +194,25 @@ def send_report(
     for via, recipient in report.subscription.recipients:
         if channel in (None, via):
             wanted = Delivery(
-                client_id=report.client.id, report=report.subscription.name, day=report.day, channel=via,
-                recipient=recipient, version=version,
-            )  # fmt: skip
+                client_id=report.client.id,
+                report=report.subscription.name,
+                day=report.day,
+                channel=via,
+                recipient=recipient,
+                version=version,
+            )
             try:
-                done.append(deliver(wanted, report.rendered, run_id, sender, resend=again, unsent=unsent))
+                done.append(
+                    deliver(wanted, report.rendered, run_id, sender, resend=again, unsent=unsent)
+                )
             except (PermanentDeliveryError, RetryableDeliveryError) as error:
-                log.warning("client %s, report %s, %s: %s", report.client.id, report.subscription.name, via, error)
+                log.warning(
+                    "client %s, report %s, %s: %s",
+                    report.client.id,
+                    report.subscription.name,
+                    via,
+                    error,
+                )
                 failed.append(error)
     if failed:
         passing = [error for error in failed if isinstance(error, RetryableDeliveryError)]
@@ -173,18 +221,27 @@ def send_report(
 
 
 def delivery_states(report: Report, channel: Channel | None = None) -> Sequence[Delivery]:
-    """What the outbox holds of a report: the newest delivery to each recipient, or to those of one channel."""
+    """What the outbox holds of a report: the newest delivery to each recipient, or to those of one
+    channel.
+    """
     with exclusive(), connected() as query:
         if not table_exists(query, SCHEMA, "deliveries"):
             return []
         kept = deliveries(query, report.client.id, report.subscription.name, report.day)
-    newest = {(item.channel, item.recipient): item for item in kept if channel in (None, item.channel)}
+    newest = {
+        (item.channel, item.recipient): item for item in kept if channel in (None, item.channel)
+    }
     return list(newest.values())
 
 
 def as_channel(name: str | None) -> Channel | None:
     """A channel as it is written on the command line. Raises ConfigurationError for others."""
-    known: Mapping[str | None, Channel | None] = {None: None, "slack": "slack", "email": "email", "sms": "sms"}
+    known: Mapping[str | None, Channel | None] = {
+        None: None,
+        "slack": "slack",
+        "email": "email",
+        "sms": "sms",
+    }
     if name not in known:
         raise ConfigurationError(f"no channel {name!r} (there are: slack, email, sms)")
     return known[name]
@@ -198,7 +255,9 @@ def channels() -> Sender:
 
 
 def write_files(report: Report, folder: Path | None = None) -> Sequence[Path]:
-    """A report as files in `<folder>/<client>/`: HTML, chart, and each channel's text; their paths."""
+    """A report as files in `<folder>/<client>/`: HTML, chart, and each channel's text; their
+    paths.
+    """
     place = (folder or reports_dir()) / report.client.id
     place.mkdir(parents=True, exist_ok=True)
     stem, rendered = f"{report.subscription.name}-{report.day}", report.rendered
@@ -218,7 +277,9 @@ def write_files(report: Report, folder: Path | None = None) -> Sequence[Path]:
     return written
 
 
-def write_report(client: Client, name: str, day: date | None = None, folder: Path | None = None) -> Sequence[Path]:
+def write_report(
+    client: Client, name: str, day: date | None = None, folder: Path | None = None
+) -> Sequence[Path]:
     """Make a report and write it as files, without keeping or sending it; their paths."""
     return write_files(make_report(client, name, day or yesterday(client)), folder)
 
@@ -241,7 +302,8 @@ def _bring_up_to_date(client: Client, template: Template) -> None:
         return
     if unknown := [read for read in missing if not sources_of([read])]:
         raise ConfigurationError(
-            f"report template {template.name} reads {'.'.join(unknown[0])}, which no client's sources bring"
+            f"report template {template.name} reads {'.'.join(unknown[0])}, which no client's"
+            " sources bring"
         )
     for source in sources_of(missing):
         create_tables(source)

@@ -1,4 +1,5 @@
-"""Whether reports can be made: each query planned with its subscription's parameters, each text of a template compiled.
+"""Whether reports can be made: each query planned with its subscription's parameters, each text of
+a template compiled.
 
 Needs no database and sends nothing.
 """
@@ -20,7 +21,8 @@ DAY = date(2026, 3, 1)
 
 
 def plan_reports(query: Query) -> Iterator[tuple[str, str, str]]:
-    """Client, report and problem of each subscription that cannot be made; of a template itself without a client.
+    """Client, report and problem of each subscription that cannot be made; of a template itself
+    without a client.
 
     `query` asks a warehouse that has every table of sources and models.
     """

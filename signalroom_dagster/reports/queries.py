@@ -1,8 +1,10 @@
-"""The SELECTs of a report: named sections of one `query.sql`, in Postgres' dialect, for both engines.
+"""The SELECTs of a report: named sections of one `query.sql`, in Postgres' dialect, for both
+engines.
 
-`-- name: days` begins a query; a file without sections is one query named `rows`. `:date` is the reported day, any
-other `:name` a parameter of the subscription, NULL where it gives none. Values are bound, never written into the text,
-and every table is limited to the client as in the SQL models.
+`-- name: days` begins a query; a file without sections is one query named `rows`. `:date` is the
+reported day, any other `:name` a parameter of the subscription, NULL where it gives none. Values
+are bound, never written into the text, and every table is limited to the client as in the SQL
+models.
 
 https://sqlglot.com/
 """
@@ -15,7 +17,14 @@ from typing import Any
 
 from sqlglot import exp
 
-from signalroom_dagster.modeling.sql import CLIENT, TableName, limited_to_client, parsed, select_of, tables_read
+from signalroom_dagster.modeling.sql import (
+    CLIENT,
+    TableName,
+    limited_to_client,
+    parsed,
+    select_of,
+    tables_read,
+)
 
 DATE = "date"
 """The parameter that every query has: the day that is reported."""
@@ -26,8 +35,9 @@ _PLACE = re.compile(rf"{CLIENT}|__bound_([a-z0-9_]+)__")
 
 @dataclass(frozen=True, slots=True)
 class ReportQuery:
-    """One SELECT of a report: the tables that it reads, the columns that it gives, the parameters that it takes;
-    and the line of its file on which its text begins."""
+    """One SELECT of a report: the tables that it reads, the columns that it gives, the parameters
+    that it takes; and the line of its file on which its text begins.
+    """
 
     name: str
     sql: str
@@ -36,7 +46,9 @@ class ReportQuery:
     parameters: frozenset[str]
     line: int
 
-    def statement(self, dialect: str, client_id: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    def statement(
+        self, dialect: str, client_id: str, values: Mapping[str, Any]
+    ) -> tuple[str, list[Any]]:
         """The text for an engine with `%s` for every value, and the values in their order."""
         text, bound = _with_places(self.sql, dialect), list[Any]()
 
@@ -62,7 +74,8 @@ def _with_places(sql: str, dialect: str) -> str:
 def read_queries(text: str, where: str = "query.sql") -> Mapping[str, ReportQuery]:
     """The queries of a file by name, in its order.
 
-    Raises ValueError for what is not a SELECT that can be run, with `where` it stands, line and column.
+    Raises ValueError for what is not a SELECT that can be run, with `where` it stands, line and
+    column.
     """
     sections = list(_SECTION.finditer(text))
     ends = [section.start() for section in sections[1:]] + [len(text)]
@@ -78,6 +91,8 @@ def read_queries(text: str, where: str = "query.sql") -> Mapping[str, ReportQuer
 def _query(name: str, sql: str, where: str, line: int) -> ReportQuery:
     tree = select_of(sql, f"{where}: query {name}", line)
     if "%s" in sql:
-        raise ValueError(f"{where}: query {name}: %s is what values are bound to; write the pattern otherwise")
+        raise ValueError(
+            f"{where}: query {name}: %s is what values are bound to; write the pattern otherwise"
+        )
     places = frozenset(place.name for place in tree.find_all(exp.Placeholder))
     return ReportQuery(name, sql, tables_read(tree), tree.named_selects, places, line)

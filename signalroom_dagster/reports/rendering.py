@@ -1,6 +1,8 @@
-"""A report as it is sent: Slack's mrkdwn, an e-mail's HTML and text, a text message, a chart. Pure: same in, same out.
+"""A report as it is sent: Slack's mrkdwn, an e-mail's HTML and text, a text message, a chart. Pure:
+same in, same out.
 
-https://jinja.palletsprojects.com/ and https://mjml.io/ (rendered by https://github.com/jdrouet/mrml)
+https://jinja.palletsprojects.com/ and https://mjml.io/ (rendered by
+https://github.com/jdrouet/mrml)
 """
 
 import base64
@@ -36,7 +38,8 @@ CHART_REFERENCE = f"cid:{CHART_NAME}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """One report for every channel; a channel that it has no template for, or nothing to say on, is None or empty.
+    """One report for every channel; a channel that it has no template for, or nothing to say on, is
+    None or empty.
 
     `html` shows the chart as `cid:chart.png`.
     """
@@ -62,7 +65,9 @@ class Rendered:
         return self.html.replace(CHART_REFERENCE, source or self.chart_data)
 
     def markdown(self) -> str:
-        """The report for a page that shows Markdown, with its chart in it: halved, as Markdown cannot say how wide."""
+        """The report for a page that shows Markdown, with its chart in it: halved, as Markdown
+        cannot say how wide.
+        """
         if not self.chart:
             return words.markdown(self.slack)
         from signalroom_dagster.reports.chart import halved
@@ -80,7 +85,9 @@ def _data(png: bytes) -> str:
 
 
 def render(subscription: Subscription, client: Client, day: date, figures: Figures) -> Rendered:
-    """A report of one client and day. Raises ConfigurationError for a template that is not there."""
+    """A report of one client and day. Raises ConfigurationError for a template that is not
+    there.
+    """
     template = get_template(subscription.template)
     known = _known(subscription, client, day, figures, template)
     slack = shortened(_slack(template, known))
@@ -152,18 +159,31 @@ def _write(
 
 
 def check_texts(template: Template) -> None:
-    """Raises ConfigurationError for a file of a template that is not Jinja, or uses a filter that there is not."""
+    """Raises ConfigurationError for a file of a template that is not Jinja, or uses a filter that
+    there is not.
+    """
     filters = words.filters("USD", ZoneInfo("UTC"), date(2026, 3, 1))
     with _explained(template):
-        for file in template.files & {templates.SLACK, templates.TEXT, templates.SMS, templates.EMAIL}:
+        for file in template.files & {
+            templates.SLACK,
+            templates.TEXT,
+            templates.SMS,
+            templates.EMAIL,
+        }:
             _environment(template, filters, None).get_template(f"{template.name}/{file}")
 
 
 def _environment(
-    template: Template, filters: Mapping[str, Any], finalize: Callable[[Any], Any] | None, *, autoescape: bool = False
+    template: Template,
+    filters: Mapping[str, Any],
+    finalize: Callable[[Any], Any] | None,
+    *,
+    autoescape: bool = False,
 ) -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([template.folder.parent, *templates.search_path()], encoding=ENCODING),
+        loader=jinja2.FileSystemLoader(
+            [template.folder.parent, *templates.search_path()], encoding=ENCODING
+        ),
         autoescape=autoescape,  # nosec B701  # off only where the words are no markup: text and text messages
         finalize=finalize,
         undefined=jinja2.StrictUndefined,
@@ -176,15 +196,25 @@ def _environment(
 
 @contextmanager
 def _explained(template: Template) -> Generator[None]:
-    """Raises ConfigurationError for what Jinja raises, with file and line: asking again would not help."""
+    """Raises ConfigurationError for what Jinja raises, with file and line: asking again would not
+    help.
+    """
     try:
         yield
     except jinja2.TemplateSyntaxError as error:
         place = shown(Path(error.filename or template.folder))
         raise ConfigurationError(f"{place}, line {error.lineno}: {error.message}") from None
     except jinja2.TemplateError as error:
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(_TEXTS)]
-        place = f"{shown(Path(frames[-1].filename))}, line {frames[-1].lineno}" if frames else shown(template.folder)
+        frames = [
+            frame
+            for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename.endswith(_TEXTS)
+        ]
+        place = (
+            f"{shown(Path(frames[-1].filename))}, line {frames[-1].lineno}"
+            if frames
+            else shown(template.folder)
+        )
         raise ConfigurationError(f"{place}: {error.message}") from None
 
 

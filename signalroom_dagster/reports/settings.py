@@ -6,8 +6,9 @@ from signalroom_dagster.config import section_settings
 
 
 class ReportSettings(BaseModel):
-    """`[reports]`: whether reports are sent at all (else everything but that is done), and how long one waits for its
-    inputs, asking again every so many seconds."""
+    """`[reports]`: whether reports are sent at all (else everything but that is done), and how long
+    one waits for its inputs, asking again every so many seconds.
+    """
 
     send: bool = True
     wait_minutes: float = Field(default=60, ge=0)
@@ -15,5 +16,7 @@ class ReportSettings(BaseModel):
 
 
 def report_settings() -> ReportSettings:
-    """The settings of reports: `REPORTS__SEND`, `REPORTS__WAIT_MINUTES`, `REPORTS__CHECK_SECONDS`."""
+    """The settings of reports: `REPORTS__SEND`, `REPORTS__WAIT_MINUTES`,
+    `REPORTS__CHECK_SECONDS`.
+    """
     return section_settings(ReportSettings, "reports")

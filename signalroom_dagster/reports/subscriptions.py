@@ -26,7 +26,9 @@ _CHANNEL = re.compile(r"#?[^\s#@,.A-Z]{1,80}|[CGDU][A-Z0-9]{5,}")
 
 
 class Subscription(BaseModel):
-    """One report of one client; `schedule` is a cron line in the client's time zone, None for one sent by hand."""
+    """One report of one client; `schedule` is a cron line in the client's time zone, None for one
+    sent by hand.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,7 +43,11 @@ class Subscription(BaseModel):
     @field_validator("slack")
     @classmethod
     def _channel(cls, value: str | None) -> str | None:
-        return None if value is None else _all_fit((value,), _CHANNEL, "a channel such as #reporting, or its id")[0]
+        return (
+            None
+            if value is None
+            else _all_fit((value,), _CHANNEL, "a channel such as #reporting, or its id")[0]
+        )
 
     @field_validator("email")
     @classmethod
@@ -68,15 +74,22 @@ def subscriptions(client: Client) -> Sequence[Subscription]:
 
 
 def refused_reports(client: Client) -> Mapping[str, str]:
-    """What is wrong with each report of a client that cannot be made: the client's file and the key, or its template.
+    """What is wrong with each report of a client that cannot be made: the client's file and the
+    key, or its template.
 
     By the report's name, or its place in the file where it has none of its own.
     """
-    return {name: str(item) for name, item in _entries(client).items() if not isinstance(item, Subscription)}
+    return {
+        name: str(item)
+        for name, item in _entries(client).items()
+        if not isinstance(item, Subscription)
+    }
 
 
 def subscription(client: Client, name: str) -> Subscription:
-    """One report of a client. Raises ConfigurationError: what is wrong with it, or which reports there are."""
+    """One report of a client. Raises ConfigurationError: what is wrong with it, or which reports
+    there are.
+    """
     item = _entries(client).get(name)
     if isinstance(item, Subscription):
         return item
@@ -112,7 +125,9 @@ def subscribers() -> Mapping[str, Mapping[str, Subscription]]:
 def reports_reading(client: Client, source: str) -> Sequence[str]:
     """A client's reports that read a source's tables, through models or directly."""
     return [
-        item.name for item in subscriptions(client) if source in sources_of(behind(get_template(item.template).reads))
+        item.name
+        for item in subscriptions(client)
+        if source in sources_of(behind(get_template(item.template).reads))
     ]
 
 
@@ -126,14 +141,25 @@ def _subscription(client: Client, number: int, entry: Mapping[str, object]) -> S
         template = get_template(found.template)
     except ConfigurationError as error:
         raise _error(client, number, "template", str(error)) from None
-    if stops := [f"{schema}.{table}" for schema, table in template.reads if (schema, table) in refused_models()]:
-        raise _error(client, number, "template", f"{template.name} reads {', '.join(stops)}, which is set aside")
+    if stops := [
+        f"{schema}.{table}"
+        for schema, table in template.reads
+        if (schema, table) in refused_models()
+    ]:
+        raise _error(
+            client,
+            number,
+            "template",
+            f"{template.name} reads {', '.join(stops)}, which is set aside",
+        )
     if unknown := sorted({*found.params} - template.parameters):
         takes = ", ".join(sorted(template.parameters)) or "no parameters"
         raise _error(client, number, f"params.{unknown[0]}", f"{template.name} takes {takes}")
     for channel, _ in found.recipients:
         if FILE_OF_CHANNEL[channel] not in template.files:
-            raise _error(client, number, channel, f"{template.name} has no {FILE_OF_CHANNEL[channel]}")
+            raise _error(
+                client, number, channel, f"{template.name} has no {FILE_OF_CHANNEL[channel]}"
+            )
     return found
 
 
@@ -144,4 +170,6 @@ def _all_fit(values: tuple[str, ...], pattern: re.Pattern[str], what: str) -> tu
 
 
 def _error(client: Client, number: int, key: str, said: str) -> ConfigurationError:
-    return ConfigurationError(f"data/clients/{client.id}/client.toml: reports.{number}.{key}: {said}")
+    return ConfigurationError(
+        f"data/clients/{client.id}/client.toml: reports.{number}.{key}: {said}"
+    )

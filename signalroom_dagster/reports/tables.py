@@ -1,6 +1,7 @@
 """The tables that reports are kept in, on both engines: what was said, and to whom it went.
 
-They change only in short transactions of their own, each committed before or after something was sent.
+They change only in short transactions of their own, each committed before or after something was
+sent.
 """
 
 from signalroom_dagster.warehouse.access import create_own_tables
@@ -29,8 +30,9 @@ REPORTS_COLUMNS = {
     "created_at": "timestamp with time zone NOT NULL",
     "run_id": "varchar NOT NULL",
 }
-"""One row per (client, report, date, version), its key: a report made again with other words is a new version. `chart`
-is a PNG as base64."""
+"""One row per (client, report, date, version), its key: a report made again with other words is a
+new version. `chart` is a PNG as base64.
+"""
 
 DELIVERIES_COLUMNS = {
     "_client_id": "varchar NOT NULL",
@@ -48,10 +50,11 @@ DELIVERIES_COLUMNS = {
     "settled_at": "timestamp with time zone",
     "run_id": "varchar NOT NULL",
 }
-"""One row per (client, report, date, channel, recipient, number), its key: 1 is the delivery, more are asked for.
+"""One row per (client, report, date, channel, recipient, number), its key: 1 is the delivery, more
+are asked for.
 
-`key` is the idempotency key. `status` is intended, sent, unknown, failed (certainly not sent, and tried again), refused
-(certainly not sent, and would be again) or skipped.
+`key` is the idempotency key. `status` is intended, sent, unknown, failed (certainly not sent, and
+tried again), refused (certainly not sent, and would be again) or skipped.
 """
 
 REPORTS_KEY = ("_client_id", "report", "date", "version")
@@ -68,5 +71,7 @@ TABLES = (
 
 
 def create_report_tables() -> None:
-    """Both tables, where they are not there yet or lack something. The caller holds `warehouse.exclusive()`."""
+    """Both tables, where they are not there yet or lack something. The caller holds
+    `warehouse.exclusive()`.
+    """
     create_own_tables(SCHEMA, TABLES)

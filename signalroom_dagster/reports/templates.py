@@ -1,8 +1,9 @@
-"""Report templates: a folder with `query.sql` and what is written from it. A folder is all it takes to exist.
+"""Report templates: a folder with `query.sql` and what is written from it. A folder is all it takes
+to exist.
 
-`query.sql` is needed, and `slack.j2`; `email.mjml`, `sms.j2`, `text.j2` and `chart.toml` are there when a report has
-them. A project's own `reports/` folder is looked through before the package, so a project adds templates, or replaces
-one, without touching the package.
+`query.sql` is needed, and `slack.j2`; `email.mjml`, `sms.j2`, `text.j2` and `chart.toml` are there
+when a report has them. A project's own `reports/` folder is looked through before the package, so a
+project adds templates, or replaces one, without touching the package.
 """
 
 import functools
@@ -21,7 +22,14 @@ from signalroom_dagster.refused_values import refused
 from signalroom_dagster.reports.queries import DATE, ReportQuery, read_queries
 from signalroom_dagster.settings_files import ENCODING
 
-QUERIES, SLACK, EMAIL, SMS, TEXT, CHART = "query.sql", "slack.j2", "email.mjml", "sms.j2", "text.j2", "chart.toml"
+QUERIES, SLACK, EMAIL, SMS, TEXT, CHART = (
+    "query.sql",
+    "slack.j2",
+    "email.mjml",
+    "sms.j2",
+    "text.j2",
+    "chart.toml",
+)
 FILE_OF_CHANNEL = {"slack": SLACK, "email": EMAIL, "sms": SMS}
 
 
@@ -37,7 +45,9 @@ class Panel(BaseModel):
 
 
 class ChartSpec(BaseModel):
-    """A chart: which query it draws, by which column of days, how many of them, and its panels from the top."""
+    """A chart: which query it draws, by which column of days, how many of them, and its panels from
+    the top.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,7 +60,9 @@ class ChartSpec(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One template: where it lies, what it says, its queries by name, its chart, and the files that it has."""
+    """One template: where it lies, what it says, its queries by name, its chart, and the files that
+    it has.
+    """
 
     name: str
     folder: Path
@@ -67,7 +79,9 @@ class Template:
     @property
     def parameters(self) -> frozenset[str]:
         """What a subscription may set."""
-        return frozenset(name for query in self.queries.values() for name in query.parameters) - {DATE}
+        return frozenset(name for query in self.queries.values() for name in query.parameters) - {
+            DATE
+        }
 
 
 def search_path() -> Sequence[Path]:
@@ -77,15 +91,21 @@ def search_path() -> Sequence[Path]:
 
 def template_names() -> Sequence[str]:
     """Every template there is."""
-    return sorted({file.parent.name for root in search_path() for file in root.glob(f"*/{QUERIES}")})
+    return sorted(
+        {file.parent.name for root in search_path() for file in root.glob(f"*/{QUERIES}")}
+    )
 
 
 def get_template(name: str) -> Template:
-    """The template of that name. Raises ConfigurationError that lists the known ones, or says what is wrong."""
+    """The template of that name. Raises ConfigurationError that lists the known ones, or says what
+    is wrong.
+    """
     for root in search_path():
         if Path(name).name == name and (root / name / QUERIES).is_file():
             return _read(root / name)
-    raise ConfigurationError(f"no report template {name!r} (there are: {', '.join(template_names())})")
+    raise ConfigurationError(
+        f"no report template {name!r} (there are: {', '.join(template_names())})"
+    )
 
 
 def _read(folder: Path) -> Template:
@@ -106,7 +126,14 @@ def _parsed(folder: Path, files: frozenset[str], queries: str, chart: str | None
         read = read_queries(queries, shown(folder / QUERIES))
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
-    return Template(folder.name, folder, _about(queries), read, _chart(folder, read, chart) if chart else None, files)
+    return Template(
+        folder.name,
+        folder,
+        _about(queries),
+        read,
+        _chart(folder, read, chart) if chart else None,
+        files,
+    )
 
 
 def _about(queries: str) -> str:
@@ -123,6 +150,12 @@ def _chart(folder: Path, queries: Mapping[str, ReportQuery], text: str) -> Chart
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{shown(folder / CHART)}: not valid TOML: {error}") from None
     columns = queries[chart.query].columns if chart.query in queries else ()
-    if missing := [name for name in (chart.day, *(panel.column for panel in chart.panels)) if name not in columns]:
-        raise ConfigurationError(f"{shown(folder / CHART)}: query {chart.query} has no column {', '.join(missing)}")
+    if missing := [
+        name
+        for name in (chart.day, *(panel.column for panel in chart.panels))
+        if name not in columns
+    ]:
+        raise ConfigurationError(
+            f"{shown(folder / CHART)}: query {chart.query} has no column {', '.join(missing)}"
+        )
     return chart

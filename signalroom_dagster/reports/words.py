@@ -81,8 +81,15 @@ def columns(rows: Sequence[Sequence[Any]], header: Sequence[str], width: int = 2
     """Rows as text in columns: the first to the left, cut at `width`, the others to the right."""
     cells = [[_cut(str(row[0]), width), *map(str, row[1:])] for row in (header, *rows)]
     widths = [max(len(row[place]) for row in cells) for place in range(len(header))]
-    lines = ["  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
-             for row in cells]  # fmt: skip
+    lines = [
+        "  ".join(
+            [
+                row[0].ljust(widths[0]),
+                *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)),
+            ]
+        )
+        for row in cells
+    ]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -103,8 +110,10 @@ def plain(mrkdwn: str) -> str:
 def markdown(mrkdwn: str) -> str:
     """Slack's text as Markdown."""
     parts = mrkdwn.split("```")
-    parts[::2] = [re.sub(r"(?<!\w)\*(\S(?:[^\n]*?\S)?)\*(?!\w)", r"**\1**", part).replace("\n", "  \n")
-                  for part in parts[::2]]  # fmt: skip
+    parts[::2] = [
+        re.sub(r"(?<!\w)\*(\S(?:[^\n]*?\S)?)\*(?!\w)", r"**\1**", part).replace("\n", "  \n")
+        for part in parts[::2]
+    ]
     return "\n```\n".join(part.strip("\n") for part in parts)
 
 
@@ -127,7 +136,9 @@ def _money(currency: str, value: Decimal | int | None, places: int = 2) -> str:
 
 
 def _rounded(value: Decimal | int, places: int) -> Decimal:
-    return Decimal(value).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP) + 0  # no negative zero
+    return (
+        Decimal(value).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP) + 0
+    )  # no negative zero
 
 
 def _cut(text: str, width: int) -> str:

@@ -1,4 +1,5 @@
-"""Stand-in vendors, channels and an S3 with invented data that fits together, for the demo and the tests.
+"""Stand-in vendors, channels and an S3 with invented data that fits together, for the demo and the
+tests.
 
 Production never imports it; the command does so for `--demo` alone.
 """

@@ -1,4 +1,5 @@
-"""Stand-ins for the channels' providers: they take messages as Slack, Resend and Twilio do, and only remember them.
+"""Stand-ins for the channels' providers: they take messages as Slack, Resend and Twilio do, and
+only remember them.
 
 What each refuses, and how, stands in a module of its own; here are the settings that lead to them.
 """

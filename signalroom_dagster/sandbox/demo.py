@@ -42,7 +42,10 @@ screen = Console()
 def main() -> None:
     """Load everything that the sandbox offers and print a summary; exits 1 when a load failed."""
     started = time.monotonic()
-    starting = "Starting the sandbox: a local S3 and stand-in vendors with the invented data of two clients ..."
+    starting = (
+        "Starting the sandbox: a local S3 and stand-in vendors with the invented data of two"
+        " clients ..."
+    )
     screen.print(starting, soft_wrap=True)
     _leave_another_week(project_dir() / ".demo")
     with in_the_sandbox():
@@ -62,7 +65,9 @@ def main() -> None:
 
 
 def _leave_another_week(folder: Path) -> None:
-    """The data end yesterday: what an earlier demo loaded of another week, or an older version did, goes."""
+    """The data end yesterday: what an earlier demo loaded of another week, or an older version did,
+    goes.
+    """
     noted = folder / "first_day"
     if folder.is_dir() and not (noted.is_file() and noted.read_text() == str(first_day())):
         shutil.rmtree(folder)
@@ -81,10 +86,22 @@ def _materialize(selection: str, client: Client) -> None:
     shown = f"dagster asset materialize --select '{selection}' --partition {client.id}"
     screen.print(f"\n[bold]{shown}[/]", highlight=False)
     command = [sys.executable, "-W", "ignore", "-m", "dagster", "asset", "materialize"]
-    command += ["-m", "signalroom_dagster.definitions", "--select", selection, "--partition", client.id]
+    command += [
+        "-m",
+        "signalroom_dagster.definitions",
+        "--select",
+        selection,
+        "--partition",
+        client.id,
+    ]
     command += ["--config-json", json.dumps(QUIET)]
     process = subprocess.Popen(
-        command, cwd=state_dir(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
+        command,
+        cwd=state_dir(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
     )
     for line in process.stdout or ():
         text, found = _NOISE.subn("  ", line.rstrip())
@@ -96,24 +113,42 @@ def _materialize(selection: str, client: Client) -> None:
 
 
 def _write_reports(client: Client) -> None:
-    """Each report of a client for the last day that the sandbox has: its text here, the rest as files."""
+    """Each report of a client for the last day that the sandbox has: its text here, the rest as
+    files.
+    """
     for subscription in subscriptions(client):
-        screen.print(f"\n[bold]signalroom report {subscription.name} --client {client.id}[/]", highlight=False)
+        screen.print(
+            f"\n[bold]signalroom report {subscription.name} --client {client.id}[/]",
+            highlight=False,
+        )
         made = make_report(client, subscription.name, last_day())
         screen.print(made.rendered.slack, markup=False, highlight=False, soft_wrap=True)
         for path in write_files(made):
-            screen.print(f"  {path.relative_to(project_dir())}", markup=False, highlight=False, soft_wrap=True)
+            screen.print(
+                f"  {path.relative_to(project_dir())}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def _summarize() -> None:
     """How many rows each table has of each client."""
     clients = _clients()
-    table = Table("table", *(f"rows of {client.id}" for client in clients), title="What is in the warehouse")
+    table = Table(
+        "table", *(f"rows of {client.id}" for client in clients), title="What is in the warehouse"
+    )
     with exclusive(), connected() as query:
-        tables = [*(each for source in source_names() for each in tables_of(source)), *models(), RESULTS]
+        tables = [
+            *(each for source in source_names() for each in tables_of(source)),
+            *models(),
+            RESULTS,
+        ]
         for schema, name in tables:
             counted = dict(query(f"SELECT _client_id, count(*) FROM {schema}.{name} GROUP BY 1"))
-            table.add_row(f"{schema}.{name}", *(f"{counted.get(client.id, 0):,}" for client in clients))
+            table.add_row(
+                f"{schema}.{name}", *(f"{counted.get(client.id, 0):,}" for client in clients)
+            )
     screen.print()
     screen.print(table)
 
@@ -121,11 +156,15 @@ def _summarize() -> None:
 def _show_results() -> None:
     """The best results of each client's jobs."""
     columns = ("_client_id", "job_id", "score", "best_campaign", "roas")
-    table = Table(*columns, title="The best of analysis.results, from events", box=SIMPLE, padding=(0, 1))
+    table = Table(
+        *columns, title="The best of analysis.results, from events", box=SIMPLE, padding=(0, 1)
+    )
     with exclusive(), connected() as query:
         for client in _clients():
             best = "WHERE _client_id = %s ORDER BY score DESC, job_id LIMIT 3"
-            for row in query(f"SELECT {', '.join(columns)} FROM analysis.results {best}", client.id):
+            for row in query(
+                f"SELECT {', '.join(columns)} FROM analysis.results {best}", client.id
+            ):
                 table.add_row(*map(str, row))
     screen.print()
     screen.print(table)

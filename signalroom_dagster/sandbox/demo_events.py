@@ -1,4 +1,6 @@
-"""The demo's events: a gateway for the length of a sending, on a port that is free, and the simulator before it."""
+"""The demo's events: a gateway for the length of a sending, on a port that is free, and the
+simulator before it.
+"""
 
 import socket
 import subprocess
@@ -20,7 +22,9 @@ COMMAND = [sys.executable, "-W", "ignore", "-m", "signalroom_dagster.cli", "even
 
 
 def send_events(clients: Sequence[str], screen: Console) -> None:
-    """Send the events of some jobs of each client through the gateway into the store; the same ones each time."""
+    """Send the events of some jobs of each client through the gateway into the store; the same ones
+    each time.
+    """
     with _gateway() as url:
         options = ["--url", url, "--jobs", str(JOBS), "--rate", str(RATE), "--seed", str(SEED)]
         options += [part for client in clients for part in ("--client", client)]
@@ -53,5 +57,7 @@ def _wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
         except httpx.HTTPError as error:
             if process.poll() is not None or time.monotonic() > give_up:
                 said = f"the gateway of events is not ready ({type(error).__name__})"
-                raise ConfigurationError(f"{said}: is .demo/ full, or not to be written to?") from None
+                raise ConfigurationError(
+                    f"{said}: is .demo/ full, or not to be written to?"
+                ) from None
             time.sleep(0.1)

@@ -10,7 +10,9 @@ HOST = "127.0.0.1"
 
 
 def main(port: str) -> int:
-    """Run `dagster dev` until it ends or Ctrl-C; how it ended. Raises ConfigurationError where the port is no use."""
+    """Run `dagster dev` until it ends or Ctrl-C; how it ended. Raises ConfigurationError where the
+    port is no use.
+    """
     _check_free(port)
     command = [sys.executable, "-W", "ignore", "-m", "dagster", "dev", "-h", HOST, "-p", port]
     with in_the_sandbox(SIGNALROOM_UI_URL=f"http://{HOST}:{port}") as settings:
@@ -19,15 +21,17 @@ def main(port: str) -> int:
 
 def _check_free(port: str) -> None:
     if not port.isdecimal() or not 0 < int(port) < 65_536:
-        raise ConfigurationError(f"PORT is {port!r}; give a number from 1 to 65535, as in: make dev PORT=3001")
+        raise ConfigurationError(
+            f"PORT is {port!r}; give a number from 1 to 65535, as in: make dev PORT=3001"
+        )
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, int(port)))
         except OSError as error:
             raise ConfigurationError(
-                f"port {port} cannot be used ({error.strerror}): end what listens there, or choose another one, as in: "
-                f"make dev PORT={int(port) + 1}"
+                f"port {port} cannot be used ({error.strerror}): end what listens there, or choose"
+                f" another one, as in: make dev PORT={int(port) + 1}"
             ) from None
 
 

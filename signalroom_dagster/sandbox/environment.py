@@ -1,7 +1,8 @@
 """The settings that point SignalRoom at the sandbox, and nothing at production.
 
-Each stand-in vendor is one function that runs it and yields the environment variables of its source; `STAND_INS`
-lists them. Where the warehouse and Dagster keep their files belongs here too; what the vendors answer does not.
+Each stand-in vendor is one function that runs it and yields the environment variables of its
+source; `STAND_INS` lists them. Where the warehouse and Dagster keep their files belongs here too;
+what the vendors answer does not.
 """
 
 import json
@@ -29,10 +30,11 @@ StandIn: TypeAlias = Callable[[], AbstractContextManager[Environment]]
 
 @contextmanager
 def sandbox_environment(folder: Path | None = None) -> Generator[Environment]:
-    """Run every stand-in vendor for the length of the block; yields the settings of a process that works with them.
+    """Run every stand-in vendor for the length of the block; yields the settings of a process that
+    works with them.
 
-    Everything that is written lies below `folder`, `.demo` in the project by default. Raises ConfigurationError
-    when the `sandbox` extra is not installed.
+    Everything that is written lies below `folder`, `.demo` in the project by default. Raises
+    ConfigurationError when the `sandbox` extra is not installed.
     """
     root = (folder or project_dir() / ".demo").resolve()
     root.mkdir(parents=True, exist_ok=True)
@@ -47,7 +49,9 @@ def sandbox_environment(folder: Path | None = None) -> Generator[Environment]:
 
 @contextmanager
 def in_the_sandbox(folder: Path | None = None, **more: str) -> Generator[Environment]:
-    """Run the sandbox and let this process, and those that it starts, work with that alone, to the block's end."""
+    """Run the sandbox and let this process, and those that it starts, work with that alone, to the
+    block's end.
+    """
     with sandbox_environment(folder) as settings:
         settings |= more
         before = dict(os.environ)
@@ -59,7 +63,9 @@ def in_the_sandbox(folder: Path | None = None, **more: str) -> Generator[Environ
 
 
 def run_there(command: Sequence[str], settings: Environment) -> int:
-    """Run a command where no `.env` is read, to its end; its exit code. Ctrl-C ends the command, which ends this."""
+    """Run a command where no `.env` is read, to its end; its exit code. Ctrl-C ends the command,
+    which ends this.
+    """
     with subprocess.Popen(command, cwd=settings["DAGSTER_HOME"]) as process:
         while True:
             try:
@@ -96,14 +102,18 @@ def _own_places(root: Path) -> Environment:
 def _invent_for(client_ids: Iterable[str]) -> None:
     """Give a client that is new in the registry what another one has, under ids of its own."""
     for number, client_id in enumerate(sorted({*client_ids} - SHOPS.keys()), 1):
-        SHOPS[client_id] = replace(SHOPS["cti"], client_id=client_id, first_order_id=20_000_001 + number * 1_000_000)
+        SHOPS[client_id] = replace(
+            SHOPS["cti"], client_id=client_id, first_order_id=20_000_001 + number * 1_000_000
+        )
         MARKETS[client_id] = replace(MARKETS["cti"], client_id=client_id)
         SHEETS[client_id] = SHEETS["cti"]
         PROJECTS[client_id] = PROJECTS["cti"] + number
 
 
 def _hold_on_to_the_week(root: Path) -> None:
-    """What was loaded from the sandbox is of one week: its stand-ins go on telling of that one until the next demo."""
+    """What was loaded from the sandbox is of one week: its stand-ins go on telling of that one
+    until the next demo.
+    """
     noted = root / "first_day"
     if not noted.is_file():
         noted.write_text(str(first_day()))
@@ -148,7 +158,9 @@ def _vendors() -> Generator[Environment]:
         environment: Environment = dict(channels.variables(server.url))
         for source, vendor in VENDORS.items():
             for client_id in SHOPS:
-                environment |= client_variables(source, client_id, **vendor.settings(client_id, server.url))
+                environment |= client_variables(
+                    source, client_id, **vendor.settings(client_id, server.url)
+                )
         yield environment
 
 

@@ -1,7 +1,8 @@
-"""A stand-in for Everflow's network API: the same answers, limits and traps, over the sandbox's own market.
+"""A stand-in for Everflow's network API: the same answers, limits and traps, over the sandbox's own
+market.
 
-Everything is answered from `EverflowNetwork`, which a test may change between two reads: rows appear, vanish and are
-repriced. https://developers.everflow.io/
+Everything is answered from `EverflowNetwork`, which a test may change between two reads: rows
+appear, vanish and are repriced. https://developers.everflow.io/
 """
 
 import asyncio
@@ -17,7 +18,12 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
 from signalroom_dagster.registry.clients import load_clients
-from signalroom_dagster.sandbox.everflow_data import FIGURES, EverflowNetwork, everflow_key, sandbox_network
+from signalroom_dagster.sandbox.everflow_data import (
+    FIGURES,
+    EverflowNetwork,
+    everflow_key,
+    sandbox_network,
+)
 from signalroom_dagster.sandbox.market import MARKETS, span
 
 ZONES = {80: "America/New_York", 67: "UTC", 90: "America/Los_Angeles", 55: "Europe/Berlin"}
@@ -33,12 +39,17 @@ class TooManyError(Exception):
 
 def settings(client_id: str, url: str) -> Mapping[str, str]:
     """What points a client at the stand-in."""
-    kept = {"conversions_kept_days": "10000", "clicks_kept_days": "10000"}  # the sandbox's week grows old
+    kept = {
+        "conversions_kept_days": "10000",
+        "clicks_kept_days": "10000",
+    }  # the sandbox's week grows old
     return {"api_key": everflow_key(client_id), "base_url": f"{url}/everflow", **span(), **kept}
 
 
 def routes(networks: Iterable[EverflowNetwork] | None = None) -> list[BaseRoute]:
-    """The vendor's paths, below `/everflow`; of the sandbox's clients when no networks are given."""
+    """The vendor's paths, below `/everflow`; of the sandbox's clients when no networks are
+    given.
+    """
     by_key = {network.key: network for network in networks or map(sandbox_network, MARKETS)}
     endpoints: list[tuple[str, str, Callable[..., Any]]] = [
         ("GET", "/v1/networks", _network),
@@ -50,10 +61,15 @@ def routes(networks: Iterable[EverflowNetwork] | None = None) -> list[BaseRoute]
         ("GET", "/v1/networks/offers", _offers),
         ("GET", "/v1/networks/advertisers", _advertisers),
     ]
-    return [Route(f"/everflow{path}", _endpoint(by_key, answer), methods=[how]) for how, path, answer in endpoints]
+    return [
+        Route(f"/everflow{path}", _endpoint(by_key, answer), methods=[how])
+        for how, path, answer in endpoints
+    ]
 
 
-def _endpoint(networks: Mapping[str, EverflowNetwork], answer: Callable[..., Any]) -> Callable[[Request], Any]:
+def _endpoint(
+    networks: Mapping[str, EverflowNetwork], answer: Callable[..., Any]
+) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> JSONResponse:
         key = request.headers.get("X-Eflow-API-Key", "")
         if key and any(network.affiliate_key == key for network in networks.values()):
@@ -70,7 +86,9 @@ def _endpoint(networks: Mapping[str, EverflowNetwork], answer: Callable[..., Any
             return JSONResponse({"error": str(error)}, 429)
         except ValueError as error:
             return JSONResponse({"error": str(error)}, 400)
-        return JSONResponse(answered, headers={"X-RateLimit-Limit": "50", "X-RateLimit-Remaining": "49"})
+        return JSONResponse(
+            answered, headers={"X-RateLimit-Limit": "50", "X-RateLimit-Remaining": "49"}
+        )
 
     return endpoint
 
@@ -91,11 +109,17 @@ def _network(network: EverflowNetwork, request: Request, body: Any) -> Any:
 
 
 def _timezones(network: EverflowNetwork, request: Request, body: Any) -> Any:
-    return {"timezones": [{"timezone_id": number, "timezone": name} for number, name in _zones().items()]}
+    return {
+        "timezones": [
+            {"timezone_id": number, "timezone": name} for number, name in _zones().items()
+        ]
+    }
 
 
 def _zones() -> Mapping[int, str]:
-    """Some time zones, and those of the registry's clients: one that is new there is tried in its own."""
+    """Some time zones, and those of the registry's clients: one that is new there is tried in its
+    own.
+    """
     own = sorted({client.timezone for client in load_clients().values()} - {*ZONES.values()})
     return {**ZONES, **dict(enumerate(own, start=max(ZONES) + 1))}
 
@@ -116,12 +140,20 @@ def _table(network: EverflowNetwork, request: Request, body: Any) -> Any:
                 group[name] += amount
     order = range(len(names))[:: -1 if network.columns_turned else 1]
     rows = [
-        {"columns": [_column(network, names[i], place[i]) for i in order],
-         "reporting": {**figures, "cvr": 16.667, "margin": 25}, "usm_columns": [], "custom_metric_columns": []}
+        {
+            "columns": [_column(network, names[i], place[i]) for i in order],
+            "reporting": {**figures, "cvr": 16.667, "margin": 25},
+            "usm_columns": [],
+            "custom_metric_columns": [],
+        }
         for place, figures in groups.items()
-    ]  # fmt: skip
+    ]
     shown = None if network.null_table and not rows else rows[: network.cut]
-    return {"table": shown, "incomplete_results": network.tell_cut and len(rows) > network.cut, "currency_id": "USD"}
+    return {
+        "table": shown,
+        "incomplete_results": network.tell_cut and len(rows) > network.cut,
+        "currency_id": "USD",
+    }
 
 
 def _column(network: EverflowNetwork, name: str, value: Any) -> dict[str, str]:
@@ -134,10 +166,18 @@ def _column(network: EverflowNetwork, name: str, value: Any) -> dict[str, str]:
 
 
 def _conversions(network: EverflowNetwork, request: Request, body: Any) -> Any:
-    first, last, zone = _span(body, ("from", "to", "timezone_id", "show_conversions", "show_events"))
-    if network.conversions_kept_days and first.date() <= _days_ago(network.conversions_kept_days, zone):
+    first, last, zone = _span(
+        body, ("from", "to", "timezone_id", "show_conversions", "show_events")
+    )
+    if network.conversions_kept_days and first.date() <= _days_ago(
+        network.conversions_kept_days, zone
+    ):
         raise ValueError(f"date range is limited to the prior {network.conversions_kept_days} days")
-    rows = [row for row in network.conversions if _inside(row["conversion_unix_timestamp"], first, last, zone)]
+    rows = [
+        row
+        for row in network.conversions
+        if _inside(row["conversion_unix_timestamp"], first, last, zone)
+    ]
     answer = _paged(network, request, "conversions", _filtered(network, rows, body))
     if network.arriving:
         network.conversions.insert(0, network.arriving.pop())
@@ -150,13 +190,19 @@ def _clicks(network: EverflowNetwork, request: Request, body: Any) -> Any:
         raise ValueError("date range is limited to 14 days")
     kept = network.clicks_kept_days
     oldest = datetime.combine(_days_ago(kept, zone), time.max) if kept else datetime.min
-    rows = [row for row in network.clicks if _inside(row["unix_timestamp"], max(first, oldest), last, zone)]
+    rows = [
+        row
+        for row in network.clicks
+        if _inside(row["unix_timestamp"], max(first, oldest), last, zone)
+    ]
     newest_first = sorted(rows, key=lambda row: row["unix_timestamp"], reverse=True)
     return {network.clicks_key: _filtered(network, newest_first, body)[: network.clicks_cut]}
 
 
 def _affiliates(network: EverflowNetwork, request: Request, body: Any) -> Any:
-    rows = [_entity("network_affiliate_id", number, name) for number, name in network.affiliates.items()]
+    rows = [
+        _entity("network_affiliate_id", number, name) for number, name in network.affiliates.items()
+    ]
     return _paged(network, request, "affiliates", rows)
 
 
@@ -175,19 +221,34 @@ def _offers(network: EverflowNetwork, request: Request, body: Any) -> Any:
 
 def _advertisers(network: EverflowNetwork, request: Request, body: Any) -> Any:
     rows = [
-        {**_entity("network_advertiser_id", number, name), "verification_token": "sandbox-secret-token"}
+        {
+            **_entity("network_advertiser_id", number, name),
+            "verification_token": "sandbox-secret-token",
+        }
         for number, name in network.advertisers.items()
     ]
     return _paged(network, request, "advertisers", rows)
 
 
 def _entity(id_key: str, number: int, name: str) -> dict[str, Any]:
-    return {id_key: number, "network_id": 1, "name": name, "account_status": "active", "network_employee_id": 2,
-            "default_currency_id": "USD", "time_created": 1_736_520_000, "time_saved": 1_764_000_000}  # fmt: skip
+    return {
+        id_key: number,
+        "network_id": 1,
+        "name": name,
+        "account_status": "active",
+        "network_employee_id": 2,
+        "default_currency_id": "USD",
+        "time_created": 1_736_520_000,
+        "time_saved": 1_764_000_000,
+    }
 
 
-def _paged(network: EverflowNetwork, request: Request, name: str, rows: list[dict[str, Any]]) -> Any:
-    """A page of a list; while `unstable` lasts, a row slips from one page to the one before it has been read."""
+def _paged(
+    network: EverflowNetwork, request: Request, name: str, rows: list[dict[str, Any]]
+) -> Any:
+    """A page of a list; while `unstable` lasts, a row slips from one page to the one before it has
+    been read.
+    """
     page = int(request.query_params.get("page", 1))
     asked = int(request.query_params.get("page_size", PAGE_SIZE))
     size = min(asked, network.largest_page)
@@ -199,20 +260,27 @@ def _paged(network: EverflowNetwork, request: Request, name: str, rows: list[dic
     return {name: shown, "paging": {"page": page, "page_size": told, "total_count": len(rows)}}
 
 
-def _filtered(network: EverflowNetwork, rows: list[dict[str, Any]], body: Any) -> list[dict[str, Any]]:
+def _filtered(
+    network: EverflowNetwork, rows: list[dict[str, Any]], body: Any
+) -> list[dict[str, Any]]:
     wanted = {} if network.ignore_filters else _wanted(body)
     ids = {"advertiser": "network_advertiser_id", "affiliate": "network_affiliate_id"}
     return [
-        row for row in rows
-        if all(str(row["relationship"][kind][ids[kind]]) in numbers for kind, numbers in wanted.items())
-    ]  # fmt: skip
+        row
+        for row in rows
+        if all(
+            str(row["relationship"][kind][ids[kind]]) in numbers for kind, numbers in wanted.items()
+        )
+    ]
 
 
 def _wanted(body: Any) -> Mapping[str, set[str]]:
     """The filters that are understood; others are ignored without a word."""
     wanted: dict[str, set[str]] = defaultdict(set)
     for entry in body.get("query", {}).get("filters", []):
-        if entry.get("resource_type") in ("advertiser", "affiliate") and isinstance(entry.get("filter_id_value"), str):
+        if entry.get("resource_type") in ("advertiser", "affiliate") and isinstance(
+            entry.get("filter_id_value"), str
+        ):
             wanted[entry["resource_type"]].add(entry["filter_id_value"])
     return wanted
 

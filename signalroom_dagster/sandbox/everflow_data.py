@@ -11,22 +11,37 @@ TABLE_CUT = 10_000
 CLICKS_CUT = 10_000
 LARGEST_PAGE = 2_000
 FIGURES = (
-    "imp", "total_click", "unique_click", "invalid_click", "duplicate_click", "gross_click", "cv", "invalid_cv_scrub",
-    "view_through_cv", "total_cv", "event", "payout", "revenue", "event_revenue", "gross_sales", "profit",
+    "imp",
+    "total_click",
+    "unique_click",
+    "invalid_click",
+    "duplicate_click",
+    "gross_click",
+    "cv",
+    "invalid_cv_scrub",
+    "view_through_cv",
+    "total_cv",
+    "event",
+    "payout",
+    "revenue",
+    "event_revenue",
+    "gross_sales",
+    "profit",
     "media_buying_cost",
-)  # fmt: skip
+)
 
 
 @dataclass
 class EverflowNetwork:
     """One client's network. `stats` maps (day, affiliate, advertiser) to figures; labels are by id.
 
-    The switches stand for what the vendor was seen to do. Lists: while `unstable` lasts, a row moves between two
-    pages; `arriving` conversions come in one by one while a list is read; a page is at most `largest_page` long, and
-    says so only with `echo_page_size`. Reports: `cut` and `clicks_cut` are where answers end, and only a table says so,
-    with `tell_cut`; `label_dates` puts the date in the label, `date_zone` is where a date's id is midnight,
-    `columns_turned` the order of the dimensions; `null_table` stands for an empty one. What is
-    older than the kept days is refused (conversions) or missing (clicks). `seconds` is how long a report takes, and
+    The switches stand for what the vendor was seen to do. Lists: while `unstable` lasts, a row
+    moves between two pages; `arriving` conversions come in one by one while a list is read; a page
+    is at most `largest_page` long, and says so only with `echo_page_size`. Reports: `cut` and
+    `clicks_cut` are where answers end, and only a table says so, with `tell_cut`; `label_dates`
+    puts the date in the label, `date_zone` is where a date's id is midnight, `columns_turned` the
+    order of the dimensions; `null_table` stands for an empty one. What is older than the kept days
+    is refused (conversions) or missing (clicks). `seconds` is how long a report takes, and
     `most_at_once` how many of them were under way.
     """
 
@@ -69,7 +84,9 @@ def sandbox_network(client_id: str) -> EverflowNetwork:
         offers={market.offer_id: market.offer_name},
         offer_advertisers={market.offer_id: market.advertiser_id},
     )
-    stats: dict[tuple[date, int, int], dict[str, Any]] = defaultdict(lambda: dict.fromkeys(FIGURES, 0))
+    stats: dict[tuple[date, int, int], dict[str, Any]] = defaultdict(
+        lambda: dict.fromkeys(FIGURES, 0)
+    )
     sold = {sale.click.id for sale in sales_of(client_id)}
     for click in clicks_of(client_id):
         figures = stats[local_day(click.at), click.affiliate.id, market.advertiser_id]
@@ -85,13 +102,18 @@ def sandbox_network(client_id: str) -> EverflowNetwork:
                 market.advertiser_label,
                 sub1=click.tracked_as,
                 has_conversion=click.id in sold,
-            )  # fmt: skip
+            )
         )
     for sale in sales_of(client_id):
         affiliate = sale.click.affiliate
         figures = stats[local_day(sale.at), affiliate.id, market.advertiser_id]
-        for name, amount in {"cv": 1, "total_cv": 1, "payout": float(sale.payout), "revenue": float(sale.revenue),
-                             "gross_sales": float(sale.amount)}.items():  # fmt: skip
+        for name, amount in {
+            "cv": 1,
+            "total_cv": 1,
+            "payout": float(sale.payout),
+            "revenue": float(sale.revenue),
+            "gross_sales": float(sale.amount),
+        }.items():
             figures[name] += amount
         figures["profit"] = figures["revenue"] - figures["payout"]
         network.conversions.append(
@@ -109,7 +131,7 @@ def sandbox_network(client_id: str) -> EverflowNetwork:
                 revenue=float(sale.revenue),
                 sale_amount=float(sale.amount),
                 order_id=sale.order_id,
-            )  # fmt: skip
+            )
         )
     network.stats.update(stats)
     return network
@@ -121,41 +143,96 @@ def everflow_key(client_id: str) -> str:
 
 
 def conversion_row(
-    number: str, at: datetime, affiliate: int, label: str, advertiser: int, advertiser_label: str, **values: Any
+    number: str,
+    at: datetime,
+    affiliate: int,
+    label: str,
+    advertiser: int,
+    advertiser_label: str,
+    **values: Any,
 ) -> dict[str, Any]:
-    """A conversion as the raw report tells it, with what the vendor sends and nobody should store."""
+    """A conversion as the raw report tells it, with what the vendor sends and nobody should
+    store.
+    """
     return {
-        "conversion_id": number, "conversion_unix_timestamp": int(at.timestamp()), "click_unix_timestamp": 0,
-        "transaction_id": "", "status": "approved", "is_event": False, "event": "Base", "is_scrub": False,
-        "is_view_through": False, **dict.fromkeys(("sub1", "sub2", "sub3", "sub4", "sub5", "source_id"), ""),
-        **dict.fromkeys(("adv1", "adv2", "adv3", "adv4", "adv5", "order_id", "coupon_code", "notes"), ""),
-        "email": "buyer@example.test", "payout_type": "cpa", "revenue_type": "rpa", "payout": 0, "revenue": 0,
-        "sale_amount": 0, "currency_id": "USD", "session_user_ip": "192.0.2.10", "conversion_user_ip": "192.0.2.10",
-        "country": "United States", "region": "Ohio", "city": "Testville", "platform": "Android",
-        "device_type": "Phone", "browser": "Chrome", "http_user_agent": "Mozilla/5.0 (test)",
-        "url": "https://example.test/", "error_code": 0, "error_message": "", **values,
+        "conversion_id": number,
+        "conversion_unix_timestamp": int(at.timestamp()),
+        "click_unix_timestamp": 0,
+        "transaction_id": "",
+        "status": "approved",
+        "is_event": False,
+        "event": "Base",
+        "is_scrub": False,
+        "is_view_through": False,
+        **dict.fromkeys(("sub1", "sub2", "sub3", "sub4", "sub5", "source_id"), ""),
+        **dict.fromkeys(
+            ("adv1", "adv2", "adv3", "adv4", "adv5", "order_id", "coupon_code", "notes"), ""
+        ),
+        "email": "buyer@example.test",
+        "payout_type": "cpa",
+        "revenue_type": "rpa",
+        "payout": 0,
+        "revenue": 0,
+        "sale_amount": 0,
+        "currency_id": "USD",
+        "session_user_ip": "192.0.2.10",
+        "conversion_user_ip": "192.0.2.10",
+        "country": "United States",
+        "region": "Ohio",
+        "city": "Testville",
+        "platform": "Android",
+        "device_type": "Phone",
+        "browser": "Chrome",
+        "http_user_agent": "Mozilla/5.0 (test)",
+        "url": "https://example.test/",
+        "error_code": 0,
+        "error_message": "",
+        **values,
         "relationship": _parties(affiliate, label, advertiser, advertiser_label),
-    }  # fmt: skip
+    }
 
 
 def click_row(
-    number: str, at: datetime, affiliate: int, label: str, advertiser: int, advertiser_label: str, **values: Any
+    number: str,
+    at: datetime,
+    affiliate: int,
+    label: str,
+    advertiser: int,
+    advertiser_label: str,
+    **values: Any,
 ) -> dict[str, Any]:
     """A click as the stream tells it."""
     return {
-        "transaction_id": number, "unix_timestamp": int(at.timestamp()), "is_unique": 1, "has_conversion": False,
-        "is_view_through": False, "is_test_mode": False, "tracking_url": "https://trk.example.test/ABC/",
-        **dict.fromkeys(("sub1", "sub2", "sub3", "sub4", "sub5", "source_id", "coupon_code", "error_message"), ""),
-        "payout": 0, "revenue": 0, "currency_id": "USD", "user_ip": "192.0.2.10", "creative_id": 0, "error_code": 0,
+        "transaction_id": number,
+        "unix_timestamp": int(at.timestamp()),
+        "is_unique": 1,
+        "has_conversion": False,
+        "is_view_through": False,
+        "is_test_mode": False,
+        "tracking_url": "https://trk.example.test/ABC/",
+        **dict.fromkeys(
+            ("sub1", "sub2", "sub3", "sub4", "sub5", "source_id", "coupon_code", "error_message"),
+            "",
+        ),
+        "payout": 0,
+        "revenue": 0,
+        "currency_id": "USD",
+        "user_ip": "192.0.2.10",
+        "creative_id": 0,
+        "error_code": 0,
         **values,
         "relationship": {
             **_parties(affiliate, label, advertiser, advertiser_label),
             "geolocation": {"country_code": "US", "region_code": "OH", "postal_code": "00000"},
-            "device_information": {"platform_name": "Android", "device_type": "Phone", "browser_name": "Chrome",
-                                   "is_robot": False},
+            "device_information": {
+                "platform_name": "Android",
+                "device_type": "Phone",
+                "browser_name": "Chrome",
+                "is_robot": False,
+            },
             "http_user_agent": "Mozilla/5.0 (test)",
         },
-    }  # fmt: skip
+    }
 
 
 def _parties(affiliate: int, label: str, advertiser: int, advertiser_label: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Sticky.io's daily exports of the sandbox's clients: but for their dates the same at every start.
 
-One week of orders made and orders changed, as a bucket holds them; `oddities` says which files are out of the
-ordinary. `prospects-create` is a prefix of every bucket and holds nothing.
+One week of orders made and orders changed, as a bucket holds them; `oddities` says which files are
+out of the ordinary. `prospects-create` is a prefix of every bucket and holds nothing.
 """
 
 import random
@@ -25,7 +25,9 @@ _SPECIAL = re.compile(r'[",\r\n]')
 
 
 def exports_of(client_id: str) -> Iterator[tuple[str, bytes]]:
-    """The key and the content of every object in one client's bucket. Raises KeyError for a client without a shop."""
+    """The key and the content of every object in one client's bucket. Raises KeyError for a client
+    without a shop.
+    """
     shop = SHOPS[client_id]
     recent: deque[list[Columns]] = deque(maxlen=DAYS_OF_CHANGES)
     for number in range(1 - DAYS_OF_CHANGES, DAYS + 1):

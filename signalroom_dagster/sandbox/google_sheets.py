@@ -1,7 +1,8 @@
 """A stand-in for Google's token endpoint and the Sheets API: the same answers, refusals and traps.
 
-Everything is answered from `Google`, which a test may change between two reads: cells, tabs, who shares what with whom.
-A service account's key is made when it is first needed, and lives as long as the process.
+Everything is answered from `Google`, which a test may change between two reads: cells, tabs, who
+shares what with whom. A service account's key is made when it is first needed, and lives as long as
+the process.
 
 https://developers.google.com/workspace/sheets/api/reference/rest
 """
@@ -37,7 +38,9 @@ SCOPE = "https://www.googleapis.com/auth/spreadsheets.readonly"
 
 @dataclass
 class Google:
-    """The vendor's side. `accounts` are the e-mails of the service accounts that exist, `tokens` whose a token is."""
+    """The vendor's side. `accounts` are the e-mails of the service accounts that exist, `tokens`
+    whose a token is.
+    """
 
     spreadsheets: dict[str, Spreadsheet] = field(default_factory=dict[str, Spreadsheet])
     accounts: set[str] = field(default_factory=set[str])
@@ -50,7 +53,11 @@ class RefusedError(Exception):
 
     def __init__(self, code: int, status: str, message: str, reason: str | None = None) -> None:
         super().__init__(message)
-        detail = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": "googleapis.com"}
+        detail = {
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": reason,
+            "domain": "googleapis.com",
+        }
         self.code = code
         error = {"code": code, "message": message, "status": status}
         self.body = {"error": {**error, "details": [detail]} if reason else error}
@@ -63,11 +70,17 @@ def settings(client_id: str, url: str) -> Mapping[str, str]:
         for name, described in SHEETS[client_id].items()
     }
     key = service_account_key(account_email(client_id), url)
-    return {"credentials": _env_json(key), "sheets": _env_json(sheets), "base_url": f"{url}/google_sheets"}
+    return {
+        "credentials": _env_json(key),
+        "sheets": _env_json(sheets),
+        "base_url": f"{url}/google_sheets",
+    }
 
 
 def routes(google: Google | None = None) -> list[BaseRoute]:
-    """The vendor's paths, below `/google_sheets`; of the sandbox's clients when nothing is given."""
+    """The vendor's paths, below `/google_sheets`; of the sandbox's clients when nothing is
+    given.
+    """
     google = google or sandbox_google()
 
     async def token(request: Request) -> JSONResponse:
@@ -93,7 +106,9 @@ def routes(google: Google | None = None) -> list[BaseRoute]:
 
 
 def sandbox_google() -> Google:
-    """Google with the spreadsheets of the sandbox's clients, each shared with its own service account."""
+    """Google with the spreadsheets of the sandbox's clients, each shared with its own service
+    account.
+    """
     google = Google(accounts={account_email(client_id) for client_id in MARKETS})
     for client_id in MARKETS:
         for found in sandbox_spreadsheets(client_id):
@@ -128,8 +143,13 @@ def _key_pair() -> tuple[str, str]:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
 
-    pem, key = serialization.Encoding.PEM, rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    pem, key = (
+        serialization.Encoding.PEM,
+        rsa.generate_private_key(public_exponent=65537, key_size=2048),
+    )
+    private = key.private_bytes(
+        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     public = key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
     return private.decode(), public.decode()
 
@@ -160,9 +180,13 @@ def _readable(google: Google, request: Request) -> Spreadsheet:
     """The spreadsheet that is asked for, when the token's account may read it."""
     email = google.tokens.get(request.headers.get("Authorization", "").removeprefix(f"{SCHEME} "))
     if email is None:
-        raise RefusedError(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
+        raise RefusedError(
+            401, "UNAUTHENTICATED", "Request had invalid authentication credentials."
+        )
     if not google.is_enabled:
-        said = "Google Sheets API has not been used in project 000000000000 before or it is disabled."
+        said = (
+            "Google Sheets API has not been used in project 000000000000 before or it is disabled."
+        )
         raise RefusedError(403, "PERMISSION_DENIED", said, "SERVICE_DISABLED")
     found = google.spreadsheets.get(request.path_params["book"])
     if found is None:
@@ -170,7 +194,9 @@ def _readable(google: Google, request: Request) -> Spreadsheet:
     if email not in found.shared_with:
         raise RefusedError(403, "PERMISSION_DENIED", "The caller does not have permission")
     if found.is_excel_file:
-        raise RefusedError(400, "FAILED_PRECONDITION", "This operation is not supported for this document")
+        raise RefusedError(
+            400, "FAILED_PRECONDITION", "This operation is not supported for this document"
+        )
     return found
 
 
@@ -191,7 +217,9 @@ def _values(found: Spreadsheet, request: Request) -> Any:
             raise RefusedError(400, "INVALID_ARGUMENT", str(error)) from None
         answer: dict[str, Any] = {"range": echoed, "majorDimension": "ROWS"}
         if rows:
-            answer["values"] = [list(map(_shown if is_formatted else _unformatted, row)) for row in rows]
+            answer["values"] = [
+                list(map(_shown if is_formatted else _unformatted, row)) for row in rows
+            ]
         answers.append(answer)
     return {"spreadsheetId": found.id, "valueRanges": answers}
 

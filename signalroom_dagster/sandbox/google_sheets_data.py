@@ -1,7 +1,9 @@
-"""What the spreadsheets of the sandbox's clients hold: spend that somebody types in by hand, and budgets.
+"""What the spreadsheets of the sandbox's clients hold: spend that somebody types in by hand, and
+budgets.
 
-The channels are those that belong to no affiliate (`market`). The spend sheet is as people leave one: blank rows, a
-date typed as text, a failed formula, a column for themselves. All of it is invented.
+The channels are those that belong to no affiliate (`market`). The spend sheet is as people leave
+one: blank rows, a date typed as text, a failed formula, a column for themselves. All of it is
+invented.
 """
 
 import random
@@ -15,7 +17,13 @@ from signalroom_dagster.sandbox.shops import last_day
 
 SPEND: Mapping[str, Any] = {
     "range": "'Spend 2026'!A1:Z",
-    "columns": {"date": "date", "source": "text", "cost": "decimal", "note": "text", "active": "bool"},
+    "columns": {
+        "date": "date",
+        "source": "text",
+        "cost": "decimal",
+        "note": "text",
+        "active": "bool",
+    },
 }
 BUDGETS: Mapping[str, Any] = {
     "range": "'Budgets'!A1:Z",
@@ -76,7 +84,9 @@ def _spend(client_id: str) -> list[list[Any]]:
 
 
 def _as_people_leave_it(rows: list[list[Any]]) -> list[list[Any]]:
-    """With a note, a channel switched off, a cell in a column of their own, a date as text, a formula that failed."""
+    """With a note, a channel switched off, a cell in a column of their own, a date as text, a
+    formula that failed.
+    """
     filled = [row for row in rows[1:] if row]
     filled[0] += ["Team A"]
     filled[0][3], filled[2][4] = "first day of the flight", False
@@ -91,5 +101,9 @@ def _budgets(client_id: str) -> list[list[Any]]:
     channels = sorted({source.alias for source in MARKETS[client_id].unmapped})
     return [
         ["Month", "Channel", "Budget"],
-        *([serial(month), channel, 5_000 + 750 * place] for month in months for place, channel in enumerate(channels)),
+        *(
+            [serial(month), channel, 5_000 + 750 * place]
+            for month in months
+            for place, channel in enumerate(channels)
+        ),
     ]

@@ -1,7 +1,9 @@
-"""What the sandbox's clients bought and sold: clicks, sales and spend that fit the shops' orders. All of it invented.
+"""What the sandbox's clients bought and sold: clicks, sales and spend that fit the shops' orders.
+All of it invented.
 
-A sale is a paid first order of an export; before it came a click, through an affiliate and, for the agency's own
-affiliates, through a traffic source that cost money. Every stand-in vendor tells its part of the same story.
+A sale is a paid first order of an export; before it came a click, through an affiliate and, for the
+agency's own affiliates, through a traffic source that cost money. Every stand-in vendor tells its
+part of the same story.
 """
 
 import functools
@@ -39,7 +41,9 @@ class Affiliate(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Market:
-    """One client's affiliates and channels. `unmapped` sources cost money and belong to no affiliate."""
+    """One client's affiliates and channels. `unmapped` sources cost money and belong to no
+    affiliate.
+    """
 
     client_id: str
     advertiser_id: int
@@ -144,11 +148,15 @@ def sales_of(client_id: str) -> Sequence[Sale]:
     found: list[Sale] = []
     for order in orders_made(client_id):
         if order["order_status"] == "NEW" and order["Click ID"] and order["is_test_cc"] != "YES":
-            at = datetime.strptime(f"{order['order_date']} {order['order_time']}", US_MOMENT).replace(tzinfo=ZONE)
+            at = datetime.strptime(
+                f"{order['order_date']} {order['order_time']}", US_MOMENT
+            ).replace(tzinfo=ZONE)
             affiliate, rng = by_id[order["affid"]], random.Random(order["Click ID"])
             source = rng.choice(affiliate.sources) if affiliate.sources else None
             clicked = at - timedelta(seconds=60 + rng.randrange(3_600))
-            click = Click(order["Click ID"], order["c1"], affiliate, source, clicked.astimezone(UTC))
+            click = Click(
+                order["Click ID"], order["c1"], affiliate, source, clicked.astimezone(UTC)
+            )
             found.append(
                 Sale(
                     order_id=order["orders_id"],
@@ -165,7 +173,9 @@ def sales_of(client_id: str) -> Sequence[Sale]:
 
 @functools.cache
 def clicks_of(client_id: str) -> Sequence[Click]:
-    """Every click of a client, newest first: those before its sales, and several times as many without one."""
+    """Every click of a client, newest first: those before its sales, and several times as many
+    without one.
+    """
     found: list[Click] = []
     for sale in sales_of(client_id):
         rng = random.Random(sale.conversion_id)
@@ -174,7 +184,15 @@ def clicks_of(client_id: str) -> Sequence[Click]:
             at = sale.click.at - timedelta(seconds=rng.randrange(7_200))
             affiliate = sale.click.affiliate
             source = rng.choice(affiliate.sources) if affiliate.sources else None
-            found.append(Click(f"{rng.getrandbits(128):032x}", f"{rng.getrandbits(96):024x}", affiliate, source, at))
+            found.append(
+                Click(
+                    f"{rng.getrandbits(128):032x}",
+                    f"{rng.getrandbits(96):024x}",
+                    affiliate,
+                    source,
+                    at,
+                )
+            )
     return sorted(found, key=lambda click: click.at, reverse=True)
 
 

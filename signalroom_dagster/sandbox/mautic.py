@@ -1,7 +1,8 @@
-"""A stand-in for Mautic's REST API: the same answers, forms and traps, over the sandbox's own market.
+"""A stand-in for Mautic's REST API: the same answers, forms and traps, over the sandbox's own
+market.
 
-Everything is answered from `MauticInstance`, which a test may change between two reads, or between two pages.
-https://devdocs.mautic.org/en/5.x/rest_api/
+Everything is answered from `MauticInstance`, which a test may change between two reads, or between
+two pages. https://devdocs.mautic.org/en/5.x/rest_api/
 """
 
 import re
@@ -16,13 +17,21 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
 from signalroom_dagster.sandbox.market import MARKETS
-from signalroom_dagster.sandbox.mautic_data import STAT_COLUMNS, MauticInstance, mautic_credentials, sandbox_instance
+from signalroom_dagster.sandbox.mautic_data import (
+    STAT_COLUMNS,
+    MauticInstance,
+    mautic_credentials,
+    sandbox_instance,
+)
 
 PAGE_LIMIT, STATS_LIMIT = 30, 100
 CONTACT_COLUMNS = {
-    "id": "id", "date_added": "dateAdded", "date_modified": "dateModified", "last_active": "lastActive",
+    "id": "id",
+    "date_added": "dateAdded",
+    "date_modified": "dateModified",
+    "last_active": "lastActive",
     "points": "points",
-}  # fmt: skip
+}
 """Contacts are ordered by SQL column; the property that each one comes from."""
 _CONDITION = re.compile(r"where\[(\d+)\]\[(col|expr|val)\]")
 
@@ -43,7 +52,9 @@ def settings(client_id: str, url: str) -> Mapping[str, str]:
 
 
 def routes(instances: Iterable[MauticInstance] | None = None) -> list[BaseRoute]:
-    """The vendor's paths, below `/mautic/<name>`; of the sandbox's clients when no instances are given."""
+    """The vendor's paths, below `/mautic/<name>`; of the sandbox's clients when no instances are
+    given.
+    """
     found: list[BaseRoute] = []
     for instance in instances or map(sandbox_instance, MARKETS):
         root = f"/mautic/{instance.name}"
@@ -55,26 +66,45 @@ def routes(instances: Iterable[MauticInstance] | None = None) -> list[BaseRoute]
             ("stats/{table:path}", _stats),
         ]
         found.append(Route(f"{root}/oauth/v2/token", _token(instance), methods=["POST"]))
-        found += [Route(f"{root}/api/{path}", _endpoint(instance, answer)) for path, answer in endpoints]
+        found += [
+            Route(f"{root}/api/{path}", _endpoint(instance, answer)) for path, answer in endpoints
+        ]
     return found
 
 
 def _token(instance: MauticInstance) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> JSONResponse:
         form = dict(parse_qsl((await request.body()).decode()))  # JSON is not understood
-        if (form.get("client_id"), form.get("client_secret")) != (instance.client_id, instance.client_secret):
-            said = {"message": "The client credentials are invalid", "code": 400, "type": "invalid_client"}
+        if (form.get("client_id"), form.get("client_secret")) != (
+            instance.client_id,
+            instance.client_secret,
+        ):
+            said = {
+                "message": "The client credentials are invalid",
+                "code": 400,
+                "type": "invalid_client",
+            }
             return JSONResponse({"errors": [said]}, 400)
         if form.get("grant_type") != "client_credentials":
-            return JSONResponse({"error": "invalid_request", "error_description": "Invalid grant_type parameter"}, 400)
+            return JSONResponse(
+                {"error": "invalid_request", "error_description": "Invalid grant_type parameter"},
+                400,
+            )
         life = instance.token_seconds
-        token = {"access_token": instance.new_token(), "expires_in": life, "token_type": "bearer", "scope": ""}
+        token = {
+            "access_token": instance.new_token(),
+            "expires_in": life,
+            "token_type": "bearer",
+            "scope": "",
+        }
         return JSONResponse(token)
 
     return endpoint
 
 
-def _endpoint(instance: MauticInstance, answer: Callable[[MauticInstance, Request], Any]) -> Callable[[Request], Any]:
+def _endpoint(
+    instance: MauticInstance, answer: Callable[[MauticInstance, Request], Any]
+) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> JSONResponse:
         try:
             _check_access(instance, request)
@@ -88,7 +118,9 @@ def _endpoint(instance: MauticInstance, answer: Callable[[MauticInstance, Reques
 
 def _check_access(instance: MauticInstance, request: Request) -> None:
     if not instance.enabled:
-        raise Refused(403, "API disabled. You need to enable the API in the API settings.", "api_disabled")
+        raise Refused(
+            403, "API disabled. You need to enable the API in the API settings.", "api_disabled"
+        )
     token = request.headers.get("Authorization", "").removeprefix("Bearer ")
     if token not in instance.tokens:
         raise Refused(401, f"The access token provided is invalid: {token}", "invalid_grant")
@@ -97,13 +129,24 @@ def _check_access(instance: MauticInstance, request: Request) -> None:
 
 
 def _contacts(instance: MauticInstance, request: Request) -> Any:
-    """Ordered by column, by last activity when not asked otherwise; the count is text, no rows are an object."""
+    """Ordered by column, by last activity when not asked otherwise; the count is text, no rows are
+    an object.
+    """
     query = request.query_params
     order = query.get("orderBy", "last_active")
     if order not in CONTACT_COLUMNS:
-        raise Refused(500, f"SQLSTATE[42S22]: Column not found: 1054 Unknown column 'l.{order}' in 'order clause'")
-    rows = [row for row in instance.contacts.values() if query.get("search", "").lower() in str(row["fields"]).lower()]
-    descending = query.get("orderByDir", "desc" if "orderBy" not in query else "asc").lower() == "desc"
+        raise Refused(
+            500,
+            f"SQLSTATE[42S22]: Column not found: 1054 Unknown column 'l.{order}' in 'order clause'",
+        )
+    rows = [
+        row
+        for row in instance.contacts.values()
+        if query.get("search", "").lower() in str(row["fields"]).lower()
+    ]
+    descending = (
+        query.get("orderByDir", "desc" if "orderBy" not in query else "asc").lower() == "desc"
+    )
     rows.sort(key=lambda row: row[CONTACT_COLUMNS[order]] or "", reverse=descending)
     rows = _where(instance, request, rows, _contact_property)
     shown = _shown(instance, request, rows, PAGE_LIMIT)
@@ -124,8 +167,12 @@ def _emails(instance: MauticInstance, request: Request) -> Any:
     for row in instance.emails.values():
         children.setdefault(row["variantParent"], []).append({"id": row["id"], "name": row["name"]})
     parents = [row for row in instance.emails.values() if row["variantParent"] is None]
-    return _entities(instance, request, "emails", [{**row, "variantChildren": children.get(row["id"], [])}
-                                                   for row in parents])  # fmt: skip
+    return _entities(
+        instance,
+        request,
+        "emails",
+        [{**row, "variantChildren": children.get(row["id"], [])} for row in parents],
+    )
 
 
 def _email(instance: MauticInstance, request: Request) -> Any:
@@ -139,12 +186,17 @@ def _campaigns(instance: MauticInstance, request: Request) -> Any:
     return _entities(instance, request, "campaigns", list(instance.campaigns.values()))
 
 
-def _entities(instance: MauticInstance, request: Request, name: str, rows: list[dict[str, Any]]) -> Any:
+def _entities(
+    instance: MauticInstance, request: Request, name: str, rows: list[dict[str, Any]]
+) -> Any:
     """Ordered by property; no rows are a list."""
     order = request.query_params.get("orderBy", "id")
     if rows and order not in rows[0]:
         raise Refused(500, f"[Semantical Error] no field named {order}")
-    rows.sort(key=lambda row: row[order] or "", reverse=request.query_params.get("orderByDir", "").lower() == "desc")
+    rows.sort(
+        key=lambda row: row[order] or "",
+        reverse=request.query_params.get("orderByDir", "").lower() == "desc",
+    )
     rows = _where(instance, request, rows, str)
     shown = _shown(instance, request, rows, PAGE_LIMIT)
     listed = shown if instance.as_lists or not shown else {str(row["id"]): row for row in shown}
@@ -154,13 +206,19 @@ def _entities(instance: MauticInstance, request: Request, name: str, rows: list[
 def _stats(instance: MauticInstance, request: Request) -> Any:
     """Whatever goes wrong is told with status 200."""
     if request.path_params["table"] != "email_stats" or not instance.stats_known:
-        return {"availableTables": ["email_stats", "page_hits"], "tableColumns": {"email_stats": STAT_COLUMNS}}
+        return {
+            "availableTables": ["email_stats", "page_hits"],
+            "tableColumns": {"email_stats": STAT_COLUMNS},
+        }
     if instance.stats_error:
         return {"errors": [instance.stats_error]}
     query = request.query_params
     order = query.get("order[0][col]", "id")
     try:
-        rows = sorted(instance.stats.values(), key=lambda row: int(row[order]) if order == "id" else row[order] or "")
+        rows = sorted(
+            instance.stats.values(),
+            key=lambda row: int(row[order]) if order == "id" else row[order] or "",
+        )
         rows = _where(instance, request, rows, str)
     except KeyError as error:
         return {"errors": [{"message": f"Unknown column {error}", "code": 500}]}
@@ -178,13 +236,19 @@ def _page(instance: MauticInstance, request: Request, body: dict[str, Any]) -> A
 
 def _shown(instance: MauticInstance, request: Request, rows: list[Any], usual: int) -> list[Any]:
     """A page by offset; a limit of 0 is none."""
-    start, limit = int(request.query_params.get("start") or 0), int(request.query_params.get("limit", usual) or 0)
+    start, limit = (
+        int(request.query_params.get("start") or 0),
+        int(request.query_params.get("limit", usual) or 0),
+    )
     shown = [row for row in rows if int(row["id"]) not in instance.unseen]
     return shown[start:][: min(limit or len(shown), instance.largest_page or len(shown))]
 
 
 def _where(
-    instance: MauticInstance, request: Request, rows: list[dict[str, Any]], property_of: Callable[[str], str]
+    instance: MauticInstance,
+    request: Request,
+    rows: list[dict[str, Any]],
+    property_of: Callable[[str], str],
 ) -> list[dict[str, Any]]:
     conditions: dict[str, dict[str, str]] = {}
     for name, value in request.query_params.items():
@@ -201,8 +265,16 @@ def _meets(value: Any, expr: str, wanted: str) -> bool:
     if value is None:
         return False
     numbers = str(value).isdigit()
-    one, other = (f"{int(value):020}", f"{int(wanted):020}") if numbers else (_in_utc(str(value)), wanted)
-    return {"gt": one > other, "gte": one >= other, "lt": one < other, "lte": one <= other, "eq": one == other}[expr]
+    one, other = (
+        (f"{int(value):020}", f"{int(wanted):020}") if numbers else (_in_utc(str(value)), wanted)
+    )
+    return {
+        "gt": one > other,
+        "gte": one >= other,
+        "lt": one < other,
+        "lte": one <= other,
+        "eq": one == other,
+    }[expr]
 
 
 def _in_utc(text: str) -> str:

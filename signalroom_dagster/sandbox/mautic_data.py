@@ -1,7 +1,8 @@
-"""What the Mautic stand-in tells of: one client's contacts, its e-mails and campaigns, and who got and opened what.
+"""What the Mautic stand-in tells of: one client's contacts, its e-mails and campaigns, and who got
+and opened what.
 
-Every buyer of the sandbox's market is a contact, welcomed by a campaign, and gets the weekly letter in one of its two
-variants. All of it invented; addresses are at example.test.
+Every buyer of the sandbox's market is a contact, welcomed by a campaign, and gets the weekly letter
+in one of its two variants. All of it invented; addresses are at example.test.
 """
 
 import random
@@ -17,21 +18,38 @@ from signalroom_dagster.sandbox.shops import SHOPS
 
 WELCOME, LETTER, LETTER_B = 1, 2, 3
 STAT_COLUMNS = (
-    "id", "email_id", "lead_id", "list_id", "ip_id", "email_address", "date_sent", "is_read", "is_failed",
-    "viewed_in_browser", "date_read", "tracking_hash", "retry_count", "source", "source_id", "open_count",
-    "last_opened", "open_details",
-)  # fmt: skip
+    "id",
+    "email_id",
+    "lead_id",
+    "list_id",
+    "ip_id",
+    "email_address",
+    "date_sent",
+    "is_read",
+    "is_failed",
+    "viewed_in_browser",
+    "date_read",
+    "tracking_hash",
+    "retry_count",
+    "source",
+    "source_id",
+    "open_count",
+    "last_opened",
+    "open_details",
+)
 
 
 @dataclass
 class MauticInstance:
-    """One client's Mautic: rows by id as the API tells them. `client_id` is the one of its credentials.
+    """One client's Mautic: rows by id as the API tells them. `client_id` is the one of its
+    credentials.
 
-    The switches stand for what can go wrong: `token_seconds` is a token's life, `enabled` whether there is an API,
-    `as_lists` the other form of collections, `largest_page` a limit nobody is told of, `unseen` ids that are counted
-    and not shown, `ignores_where` a filter that never arrives, `stats_known` an answer with the tables there are
-    instead of rows, `stats_error` what is reported with status 200. `after_page` is called with the path of each list
-    that has been answered.
+    The switches stand for what can go wrong: `token_seconds` is a token's life, `enabled` whether
+    there is an API, `as_lists` the other form of collections, `largest_page` a limit nobody is told
+    of, `unseen` ids that are counted and not shown, `ignores_where` a filter that never arrives,
+    `stats_known` an answer with the tables there are instead of rows, `stats_error` what is
+    reported with status 200. `after_page` is called with the path of each list that has been
+    answered.
     """
 
     name: str
@@ -65,7 +83,11 @@ def sandbox_instance(client_id: str) -> MauticInstance:
     category = SHOPS[client_id].category
     instance.emails = {
         WELCOME: email_row(WELCOME, f"{category} welcome", emailType="template"),
-        LETTER: email_row(LETTER, f"{category} weekly letter", lists=[{"id": 1, "name": "Buyers", "alias": "buyers"}]),
+        LETTER: email_row(
+            LETTER,
+            f"{category} weekly letter",
+            lists=[{"id": 1, "name": "Buyers", "alias": "buyers"}],
+        ),
         LETTER_B: email_row(LETTER_B, f"{category} weekly letter, variant B", variantParent=LETTER),
     }
     instance.campaigns = {1: campaign_row(1, f"{category} onboarding", WELCOME)}
@@ -85,13 +107,27 @@ def mautic_credentials(client_id: str) -> tuple[str, str]:
     return f"sandbox-mautic-{client_id}", f"sandbox-secret-{client_id}"
 
 
-def _add_buyer(instance: MauticInstance, number: int, sale: Sale, person: Person, offer: str) -> None:
-    rng, now = random.Random(sale.conversion_id), datetime.now(UTC)  # yesterday's letters are still to be sent
+def _add_buyer(
+    instance: MauticInstance, number: int, sale: Sale, person: Person, offer: str
+) -> None:
+    rng, now = (
+        random.Random(sale.conversion_id),
+        datetime.now(UTC),
+    )  # yesterday's letters are still to be sent
     address = f"buyer{number:05d}@example.test"
     contact = contact_row(
-        number, sale.at, email=address, firstname=person.first_name, lastname=person.last_name, phone=person.phone,
-        address1=person.street, city=person.city, state=person.state, zipcode=person.postcode, last_offer=offer,
-    )  # fmt: skip
+        number,
+        sale.at,
+        email=address,
+        firstname=person.first_name,
+        lastname=person.last_name,
+        phone=person.phone,
+        address1=person.street,
+        city=person.city,
+        state=person.state,
+        zipcode=person.postcode,
+        last_offer=offer,
+    )
     if rng.random() < 0.3 and (changed := sale.at + timedelta(minutes=rng.randrange(1, 600))) < now:
         contact["dateModified"] = _iso(changed)
     if rng.random() < 0.02:
@@ -100,13 +136,21 @@ def _add_buyer(instance: MauticInstance, number: int, sale: Sale, person: Person
         contact["utmtags"] = [utm_row(number, sale.at, source.alias)]
     instance.contacts[number] = contact
     letter = rng.choice((LETTER, LETTER_B))
-    for email, at in ((WELCOME, sale.at + timedelta(minutes=5)), (letter, sale.at + timedelta(days=1))):
+    for email, at in (
+        (WELCOME, sale.at + timedelta(minutes=5)),
+        (letter, sale.at + timedelta(days=1)),
+    ):
         stat = stat_row(len(instance.stats) + 1, email, number, at, email_address=address)
         if rng.random() < 0.4:
             opened = at + timedelta(minutes=rng.randrange(1, 2_000))
             again = opened + timedelta(hours=rng.randrange(0, 30))
             if again < now:
-                stat |= {"is_read": "1", "date_read": _sql(opened), "last_opened": _sql(again), "open_count": "2"}
+                stat |= {
+                    "is_read": "1",
+                    "date_read": _sql(opened),
+                    "last_opened": _sql(again),
+                    "open_count": "2",
+                }
                 contact["lastActive"], contact["points"] = _iso(again), contact["points"] + 5
         elif rng.random() < 0.03:
             stat |= {"is_failed": "1", "retry_count": "1"}
@@ -117,20 +161,47 @@ def _add_buyer(instance: MauticInstance, number: int, sale: Sale, person: Person
 def contact_row(number: int, added: datetime, **fields: Any) -> dict[str, Any]:
     """A contact nobody has changed yet, with what the API sends and nobody should store."""
     core = {
-        alias: {"id": str(at), "label": alias.title(), "alias": alias, "type": "text", "group": "core", "value": value}
+        alias: {
+            "id": str(at),
+            "label": alias.title(),
+            "alias": alias,
+            "type": "text",
+            "group": "core",
+            "value": value,
+        }
         for at, (alias, value) in enumerate(fields.items(), 1)
     }
     return {
-        "id": number, "isPublished": True, "dateAdded": _iso(added), "dateModified": None, "createdBy": 1,
-        "createdByUser": "Test Admin", "modifiedBy": None, "modifiedByUser": None, "points": 0, "color": None,
-        "lastActive": _iso(added), "dateIdentified": _iso(added), "preferredProfileImage": None,
+        "id": number,
+        "isPublished": True,
+        "dateAdded": _iso(added),
+        "dateModified": None,
+        "createdBy": 1,
+        "createdByUser": "Test Admin",
+        "modifiedBy": None,
+        "modifiedByUser": None,
+        "points": 0,
+        "color": None,
+        "lastActive": _iso(added),
+        "dateIdentified": _iso(added),
+        "preferredProfileImage": None,
         "owner": {"id": 1, "username": "admin", "firstName": "Test", "lastName": "Admin"},
-        "stage": {"id": 2, "name": "Customer"}, "tags": [{"tag": "buyer"}], "utmtags": [], "doNotContact": [],
-        "ipAddresses": {"192.0.2.7": {"id": 3, "ip": "192.0.2.7", "ipAddress": "192.0.2.7", "ipDetails": {}}},
+        "stage": {"id": 2, "name": "Customer"},
+        "tags": [{"tag": "buyer"}],
+        "utmtags": [],
+        "doNotContact": [],
+        "ipAddresses": {
+            "192.0.2.7": {"id": 3, "ip": "192.0.2.7", "ipAddress": "192.0.2.7", "ipDetails": {}}
+        },
         "frequencyRules": [],
-        "fields": {"core": core or [], "social": [], "personal": [], "professional": [],
-                   "all": {"id": number, **fields, "company": None} if fields else []},
-    }  # fmt: skip
+        "fields": {
+            "core": core or [],
+            "social": [],
+            "personal": [],
+            "professional": [],
+            "all": {"id": number, **fields, "company": None} if fields else [],
+        },
+    }
 
 
 def dnc_row(number: int) -> dict[str, Any]:
@@ -142,54 +213,149 @@ def dnc_row(number: int) -> dict[str, Any]:
 def utm_row(number: int, at: datetime, source: str) -> dict[str, Any]:
     """Where a contact came from."""
     return {
-        "id": number, "dateAdded": _iso(at), "utmCampaign": "spring", "utmContent": None, "utmMedium": "cpc",
-        "utmSource": source, "utmTerm": None, "query": {"email": "nobody@example.test"}, "remoteHost": "192.0.2.9",
-        "referer": "https://example.test/", "url": "https://example.test/?email=nobody", "userAgent": "Mozilla/5.0",
-    }  # fmt: skip
+        "id": number,
+        "dateAdded": _iso(at),
+        "utmCampaign": "spring",
+        "utmContent": None,
+        "utmMedium": "cpc",
+        "utmSource": source,
+        "utmTerm": None,
+        "query": {"email": "nobody@example.test"},
+        "remoteHost": "192.0.2.9",
+        "referer": "https://example.test/",
+        "url": "https://example.test/?email=nobody",
+        "userAgent": "Mozilla/5.0",
+    }
 
 
 def email_row(number: int, name: str, **values: Any) -> dict[str, Any]:
     """An e-mail; `variantParent` is the id of its A/B test's first one."""
     return {
-        "id": number, "name": name, "subject": name, "language": "en", "category": None, "isPublished": True,
-        "dateAdded": "2026-02-01T10:00:00+00:00", "dateModified": None, "createdBy": 1, "createdByUser": "Test Admin",
-        "fromAddress": "news@example.test", "fromName": "News", "replyToAddress": None, "bccAddress": None,
-        "utmTags": [], "preheaderText": None, "customHtml": "<p>Hello {contactfield=firstname}</p>" * 20,
-        "plainText": "Hello", "template": "blank", "emailType": "list", "publishUp": None, "publishDown": None,
-        "readCount": 0, "sentCount": 0, "revision": 1, "variantStartDate": None, "variantSentCount": 0,
-        "variantReadCount": 0, "variantParent": None, "variantChildren": [], "translationParent": None,
-        "translationChildren": [], "unsubscribeForm": None, "dynamicContent": [], "lists": [], "headers": [], **values,
-    }  # fmt: skip
+        "id": number,
+        "name": name,
+        "subject": name,
+        "language": "en",
+        "category": None,
+        "isPublished": True,
+        "dateAdded": "2026-02-01T10:00:00+00:00",
+        "dateModified": None,
+        "createdBy": 1,
+        "createdByUser": "Test Admin",
+        "fromAddress": "news@example.test",
+        "fromName": "News",
+        "replyToAddress": None,
+        "bccAddress": None,
+        "utmTags": [],
+        "preheaderText": None,
+        "customHtml": "<p>Hello {contactfield=firstname}</p>" * 20,
+        "plainText": "Hello",
+        "template": "blank",
+        "emailType": "list",
+        "publishUp": None,
+        "publishDown": None,
+        "readCount": 0,
+        "sentCount": 0,
+        "revision": 1,
+        "variantStartDate": None,
+        "variantSentCount": 0,
+        "variantReadCount": 0,
+        "variantParent": None,
+        "variantChildren": [],
+        "translationParent": None,
+        "translationChildren": [],
+        "unsubscribeForm": None,
+        "dynamicContent": [],
+        "lists": [],
+        "headers": [],
+        **values,
+    }
 
 
 def campaign_row(number: int, name: str, email: int) -> dict[str, Any]:
     """A campaign that sends an e-mail and tells another system of it."""
-    event = {"properties": [], "triggerMode": "immediate", "triggerDate": None, "triggerInterval": 0,
-             "triggerIntervalUnit": None, "decisionPath": None, "children": [], "description": None}  # fmt: skip
-    hook = {"url": "https://example.test/hook", "headers": {"Authorization": "Bearer sandbox-hook-secret"}}
+    event = {
+        "properties": [],
+        "triggerMode": "immediate",
+        "triggerDate": None,
+        "triggerInterval": 0,
+        "triggerIntervalUnit": None,
+        "decisionPath": None,
+        "children": [],
+        "description": None,
+    }
+    hook = {
+        "url": "https://example.test/hook",
+        "headers": {"Authorization": "Bearer sandbox-hook-secret"},
+    }
     return {
-        "id": number, "name": name, "description": None, "category": {"id": 4, "title": "Onboarding"},
-        "isPublished": True, "dateAdded": "2026-02-01T10:00:00+00:00", "dateModified": None, "allowRestart": False,
-        "publishUp": None, "publishDown": None, "forms": [], "lists": {"1": {"id": 1, "name": "Buyers"}},
+        "id": number,
+        "name": name,
+        "description": None,
+        "category": {"id": 4, "title": "Onboarding"},
+        "isPublished": True,
+        "dateAdded": "2026-02-01T10:00:00+00:00",
+        "dateModified": None,
+        "allowRestart": False,
+        "publishUp": None,
+        "publishDown": None,
+        "forms": [],
+        "lists": {"1": {"id": 1, "name": "Buyers"}},
         "events": {
-            "11": {**event, "id": 11, "type": "email.send", "eventType": "action", "name": "Welcome", "order": 1,
-                   "parent": None, "channel": "email", "channelId": email},
-            "12": {**event, "id": 12, "type": "campaign.sendwebhook", "eventType": "action", "name": "Tell the shop",
-                   "order": 2, "parent": {"id": 11}, "channel": None, "channelId": None, "properties": hook},
+            "11": {
+                **event,
+                "id": 11,
+                "type": "email.send",
+                "eventType": "action",
+                "name": "Welcome",
+                "order": 1,
+                "parent": None,
+                "channel": "email",
+                "channelId": email,
+            },
+            "12": {
+                **event,
+                "id": 12,
+                "type": "campaign.sendwebhook",
+                "eventType": "action",
+                "name": "Tell the shop",
+                "order": 2,
+                "parent": {"id": 11},
+                "channel": None,
+                "channelId": None,
+                "properties": hook,
+            },
         },
         "canvasSettings": {"nodes": []},
-    }  # fmt: skip
+    }
 
 
-def stat_row(number: int, email: int, contact: int, sent: datetime, **values: str | None) -> dict[str, Any]:
-    """An e-mail sent to a contact, not opened yet; every value is text, as the statistics tell it."""
+def stat_row(
+    number: int, email: int, contact: int, sent: datetime, **values: str | None
+) -> dict[str, Any]:
+    """An e-mail sent to a contact, not opened yet; every value is text, as the statistics tell
+    it.
+    """
     return {
-        "id": str(number), "email_id": str(email), "lead_id": str(contact), "list_id": None, "ip_id": "3",
-        "email_address": "nobody@example.test", "date_sent": _sql(sent), "is_read": "0", "is_failed": "0",
-        "viewed_in_browser": "0", "date_read": None, "tracking_hash": f"65f0{number:08x}", "retry_count": "0",
-        "source": "campaign.event", "source_id": "11", "open_count": "0", "last_opened": None,
-        "open_details": 'a:1:{i:0;a:1:{s:2:"ip";s:9:"192.0.2.7";}}', **values,
-    }  # fmt: skip
+        "id": str(number),
+        "email_id": str(email),
+        "lead_id": str(contact),
+        "list_id": None,
+        "ip_id": "3",
+        "email_address": "nobody@example.test",
+        "date_sent": _sql(sent),
+        "is_read": "0",
+        "is_failed": "0",
+        "viewed_in_browser": "0",
+        "date_read": None,
+        "tracking_hash": f"65f0{number:08x}",
+        "retry_count": "0",
+        "source": "campaign.event",
+        "source_id": "11",
+        "open_count": "0",
+        "last_opened": None,
+        "open_details": 'a:1:{i:0;a:1:{s:2:"ip";s:9:"192.0.2.7";}}',
+        **values,
+    }
 
 
 def _iso(moment: datetime) -> str:

@@ -1,6 +1,7 @@
 """A local S3 over HTTP, on loopback and in memory: one bucket per client, filled with its exports.
 
-It accepts any credentials and forgets everything when it stops. https://docs.getmoto.org/en/latest/docs/server_mode.html
+It accepts any credentials and forgets everything when it stops.
+https://docs.getmoto.org/en/latest/docs/server_mode.html
 """
 
 import logging
@@ -32,8 +33,8 @@ def access_key(client_id: str) -> str:
 def object_store() -> Generator[str]:
     """Run the store for the length of the block, with every client's bucket filled; yields its URL.
 
-    One at a time in a process, since its contents belong to the process. Raises ConfigurationError when the
-    `sandbox` extra is not installed.
+    One at a time in a process, since its contents belong to the process. Raises ConfigurationError
+    when the `sandbox` extra is not installed.
     """
     server = _new_server()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -54,8 +55,8 @@ def _new_server() -> "ThreadedMotoServer":
         from moto.server import ThreadedMotoServer
     except ImportError:
         raise ConfigurationError(
-            "the sandbox needs moto, which is not installed: install SignalRoom with its extra `sandbox` "
-            "(pip install 'signalroom[sandbox]')"
+            "the sandbox needs moto, which is not installed: install SignalRoom with its extra"
+            " `sandbox` (pip install 'signalroom[sandbox]')"
         ) from None
     return ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 
@@ -78,4 +79,6 @@ def _s3_client(url: str, client_id: str) -> Any:
     import boto3
 
     key = access_key(client_id)
-    return boto3.client("s3", endpoint_url=url, region_name=REGION, aws_access_key_id=key, aws_secret_access_key=key)
+    return boto3.client(
+        "s3", endpoint_url=url, region_name=REGION, aws_access_key_id=key, aws_secret_access_key=key
+    )

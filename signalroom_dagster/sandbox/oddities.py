@@ -1,4 +1,5 @@
-"""The ways in which real exports differ from the ordinary, and which of the sandbox's files show which.
+"""The ways in which real exports differ from the ordinary, and which of the sandbox's files show
+which.
 
 A file here is its records: the header first, each with its line end.
 """
@@ -36,7 +37,10 @@ class Oddity:
 def with_new_column(records: Records) -> Records:
     """A column that the layout does not know, after the last one."""
     cells = chain((NEW_COLUMN,), cycle(("bronze", "silver", "gold")))
-    return (f"{record.removesuffix(LINE_END)},{cell}{LINE_END}" for record, cell in zip(records, cells, strict=False))
+    return (
+        f"{record.removesuffix(LINE_END)},{cell}{LINE_END}"
+        for record, cell in zip(records, cells, strict=False)
+    )
 
 
 def with_bad_records(records: Records) -> Records:

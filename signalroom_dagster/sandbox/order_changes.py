@@ -1,4 +1,6 @@
-"""What happens to an order after it was made: the reason why it comes again in a later export of updates."""
+"""What happens to an order after it was made: the reason why it comes again in a later export of
+updates.
+"""
 
 import random
 from collections.abc import Callable
@@ -28,7 +30,11 @@ def change_order(order: Columns, day: date, rng: random.Random) -> Columns:
 
 
 def _shipped(order: Columns, today: str, rng: random.Random) -> Columns:
-    return {"shipping_method": "Ground", "shipped_date": today, "tracking_num": f"TEST{below(10**10, rng):010d}"}
+    return {
+        "shipping_method": "Ground",
+        "shipped_date": today,
+        "tracking_num": f"TEST{below(10**10, rng):010d}",
+    }
 
 
 def _refunded(order: Columns, today: str, rng: random.Random) -> Columns:
@@ -52,7 +58,12 @@ def _voided(order: Columns, today: str, rng: random.Random) -> Columns:
 
 
 def _charged_back(order: Columns, today: str, rng: random.Random) -> Columns:
-    return {"chargeback_flag": "YES", "chargeback_date": today, "chargeback_user": AGENT, "blacklisted_flag": "YES"}
+    return {
+        "chargeback_flag": "YES",
+        "chargeback_date": today,
+        "chargeback_user": AGENT,
+        "blacklisted_flag": "YES",
+    }
 
 
 def _returned(order: Columns, today: str, rng: random.Random) -> Columns:
@@ -67,7 +78,12 @@ def _returned(order: Columns, today: str, rng: random.Random) -> Columns:
 
 
 def _stopped(order: Columns, today: str, rng: random.Random) -> Columns:
-    return {"is_recurring": "NO", "recurring_date": "N/A", "hold_date": today, "cancelled_flag": "Yes"}
+    return {
+        "is_recurring": "NO",
+        "recurring_date": "N/A",
+        "hold_date": today,
+        "cancelled_flag": "Yes",
+    }
 
 
 def _noted(order: Columns, today: str, rng: random.Random) -> Columns:

@@ -1,4 +1,6 @@
-"""What customers, products and processor accounts are called in the columns of a Sticky.io export."""
+"""What customers, products and processor accounts are called in the columns of a Sticky.io
+export.
+"""
 
 import random
 import tomllib
@@ -19,12 +21,21 @@ COUNTRY = "United States of America"
 USUAL: Mapping[str, str] = {
     **dict.fromkeys(("shipping_method", "rma_number", "rma_reason"), "NA"),
     **dict.fromkeys(("recurring_date", "retry_date", "hold_date"), "N/A"),
-    **dict.fromkeys(("delivery_confirm", "signature_confirm", "cascade_flag", "fraud_flag", "chargeback_flag"), "NO"),
+    **dict.fromkeys(
+        ("delivery_confirm", "signature_confirm", "cascade_flag", "fraud_flag", "chargeback_flag"),
+        "NO",
+    ),
     **dict.fromkeys(("rma_flag", "return_flag", "is_recurring", "void_flag", "refund_flag"), "NO"),
     **dict.fromkeys(("blacklisted_flag", "decline_salvage_discount", "is_test_cc"), "NO"),
-    **dict.fromkeys(("shipping_weight", "taxable_amount", "tax_pct", "tax_amount", "refund_amount"), "0"),
-    **dict.fromkeys(("customers_id", "prospects_id", "transaction_id", "parent_order_id", "ancestor_id"), "0"),
-    **dict.fromkeys(("rebill_discount", "rebill_depth", "declared_value", "salvage_discount_pct"), "0"),
+    **dict.fromkeys(
+        ("shipping_weight", "taxable_amount", "tax_pct", "tax_amount", "refund_amount"), "0"
+    ),
+    **dict.fromkeys(
+        ("customers_id", "prospects_id", "transaction_id", "parent_order_id", "ancestor_id"), "0"
+    ),
+    **dict.fromkeys(
+        ("rebill_discount", "rebill_depth", "declared_value", "salvage_discount_pct"), "0"
+    ),
     **dict.fromkeys(("fulfillment_number", "Retries Left"), "0"),
     "cc_num_masked": "411111******1111",
     "retrying": "YES",
@@ -75,7 +86,11 @@ def _person_columns(person: Person) -> Columns:
         "phone": person.phone,
         "email": person.email,
     }
-    both = {f"{side}_{name}": value for side in ("billing", "delivery") for name, value in address.items()}
+    both = {
+        f"{side}_{name}": value
+        for side in ("billing", "delivery")
+        for name, value in address.items()
+    }
     return {**both, "ip_address": person.ip_address, "cc_expires": person.card_expires}
 
 

@@ -1,4 +1,5 @@
-"""Invented orders in Sticky.io's words: what the rows of one export say, every column in the export's order.
+"""Invented orders in Sticky.io's words: what the rows of one export say, every column in the
+export's order.
 
 How orders become a file belongs in `exports`, what happens to them later in `order_changes`.
 """
@@ -46,8 +47,8 @@ DECLINES = (
 def orders_of(shop: Shop, day: date, count: int) -> Iterator[Columns]:
     """The orders of one export, newest first; the same for the same arguments.
 
-    The window ends when the export was made, so it begins on the evening before. Raises ValueError for more rows
-    than a day has ids.
+    The window ends when the export was made, so it begins on the evening before. Raises ValueError
+    for more rows than a day has ids.
     """
     if count > IDS_A_DAY:
         raise ValueError(f"one day of a shop has {IDS_A_DAY} order ids, {count} were asked for")
@@ -123,7 +124,10 @@ def _decline(order: Columns, kind: Kind, rng: random.Random) -> None:
 
 def approval(rng: random.Random) -> Columns:
     """A processor's yes to a charge."""
-    return {"transaction_id": str(10**10 + below(9 * 10**10, rng)), "auth_id": f"{below(10**6, rng):06d}"}
+    return {
+        "transaction_id": str(10**10 + below(9 * 10**10, rng)),
+        "auth_id": f"{below(10**6, rng):06d}",
+    }
 
 
 def below(limit: int, rng: random.Random) -> int:

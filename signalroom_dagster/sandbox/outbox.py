@@ -10,7 +10,9 @@ ACCOUNT, TOKEN = "ACsandbox", "sandbox-token"
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A message that a provider took: its id there, who gets it, the text, and all that came with it."""
+    """A message that a provider took: its id there, who gets it, the text, and all that came with
+    it.
+    """
 
     id: str
     channel: str
@@ -22,7 +24,9 @@ class Sent:
 
 @dataclass(slots=True)
 class Outbox:
-    """Everything that was sent, in order; `files` are pictures by their id at Slack, `shown` where they were put."""
+    """Everything that was sent, in order; `files` are pictures by their id at Slack, `shown` where
+    they were put.
+    """
 
     sent: list[Sent] = field(default_factory=list[Sent])
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])

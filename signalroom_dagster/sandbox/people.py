@@ -1,7 +1,7 @@
 """Invented customers for the stand-in vendors: nobody here exists.
 
-Names come from short lists, mail addresses are at example.com, phone numbers are 555-01xx, internet addresses lie
-in 192.0.2.0/24, the block kept for documentation.
+Names come from short lists, mail addresses are at example.com, phone numbers are 555-01xx, internet
+addresses lie in 192.0.2.0/24, the block kept for documentation.
 """
 
 import random
@@ -9,15 +9,74 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 FIRST_NAMES = (
-    "Ada", "Ben", "Clara", "Daniel", "Elena", "Frank", "Grace", "Hugo", "Iris", "Jonas", "Karen", "Lukas", "Maria",
-    "Noah", "Olivia", "Peter", "Quinn", "Rosa", "Samuel", "Tara", "Victor", "Wendy", "Zoë",
-)  # fmt: skip
+    "Ada",
+    "Ben",
+    "Clara",
+    "Daniel",
+    "Elena",
+    "Frank",
+    "Grace",
+    "Hugo",
+    "Iris",
+    "Jonas",
+    "Karen",
+    "Lukas",
+    "Maria",
+    "Noah",
+    "Olivia",
+    "Peter",
+    "Quinn",
+    "Rosa",
+    "Samuel",
+    "Tara",
+    "Victor",
+    "Wendy",
+    "Zoë",
+)
 LAST_NAMES = (
-    "Abbott", "Baker", "Cole", "Dawson", "Ellis", "Foster", "Grant", "Hale", "Irwin", "Jensen", "Keller", "Lowe",
-    "Mason", "Müller", "Nash", "O'Neill", "Parker", "Quick", "Reed", "Stone", "Turner", "Vance", "Walsh", "York",
-)  # fmt: skip
-STREETS = ("Maple Street", "Oak Avenue", "Mill Road", "Harbor Lane", "Cedar Court", "Orchard Way", "Quarry Drive")
-CITIES = ("Fairhaven", "Millbrook", "Northfield", "Port Ames", "Red Hollow", "Stonebridge", "Willow Creek")
+    "Abbott",
+    "Baker",
+    "Cole",
+    "Dawson",
+    "Ellis",
+    "Foster",
+    "Grant",
+    "Hale",
+    "Irwin",
+    "Jensen",
+    "Keller",
+    "Lowe",
+    "Mason",
+    "Müller",
+    "Nash",
+    "O'Neill",
+    "Parker",
+    "Quick",
+    "Reed",
+    "Stone",
+    "Turner",
+    "Vance",
+    "Walsh",
+    "York",
+)
+STREETS = (
+    "Maple Street",
+    "Oak Avenue",
+    "Mill Road",
+    "Harbor Lane",
+    "Cedar Court",
+    "Orchard Way",
+    "Quarry Drive",
+)
+CITIES = (
+    "Fairhaven",
+    "Millbrook",
+    "Northfield",
+    "Port Ames",
+    "Red Hollow",
+    "Stonebridge",
+    "Willow Creek",
+)
 STATES = ("AZ", "CO", "FL", "GA", "MI", "NC", "OH", "PA", "TX", "WA")
 AREA_CODES = ("202", "303", "404", "512", "614", "919")
 SECOND_LINES = (

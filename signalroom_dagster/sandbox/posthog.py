@@ -1,6 +1,8 @@
-"""A stand-in for PostHog's private API: the same answers, limits and traps, over the sandbox's own market.
+"""A stand-in for PostHog's private API: the same answers, limits and traps, over the sandbox's own
+market.
 
-Everything is answered from `PosthogProject`, which a test may change between two reads. https://posthog.com/docs/api
+Everything is answered from `PosthogProject`, which a test may change between two reads.
+https://posthog.com/docs/api
 """
 
 import json
@@ -13,7 +15,12 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
 from signalroom_dagster.sandbox.market import MARKETS, span
-from signalroom_dagster.sandbox.posthog_data import PROJECTS, PosthogProject, posthog_key, sandbox_project
+from signalroom_dagster.sandbox.posthog_data import (
+    PROJECTS,
+    PosthogProject,
+    posthog_key,
+    sandbox_project,
+)
 from signalroom_dagster.sandbox.posthog_hogql import Table, run
 
 Answer: TypeAlias = Callable[[PosthogProject, Request, Any], JSONResponse]
@@ -21,9 +28,14 @@ Answer: TypeAlias = Callable[[PosthogProject, Request, Any], JSONResponse]
 INSIDE = "https://posthog-web.internal.example.test"
 """The host that `next` names: the one behind a proxy, which nobody outside can reach."""
 LEFT_OUT = (
-    "metrics", "metrics_secondary", "secondary_metrics", "exposure_criteria", "stats_config", "scheduling_config",
+    "metrics",
+    "metrics_secondary",
+    "secondary_metrics",
+    "exposure_criteria",
+    "stats_config",
+    "scheduling_config",
     "filters",
-)  # fmt: skip
+)
 
 
 def settings(client_id: str, url: str) -> Mapping[str, str]:
@@ -42,14 +54,19 @@ def routes(projects: Iterable[PosthogProject] | None = None) -> list[BaseRoute]:
         ("GET", "experiments/{number:int}/", _experiment),
     ]
     base = "/posthog/api/projects/{project:int}"
-    return [Route(f"{base}/{path}", _endpoint(by_key, answer), methods=[how]) for how, path, answer in endpoints]
+    return [
+        Route(f"{base}/{path}", _endpoint(by_key, answer), methods=[how])
+        for how, path, answer in endpoints
+    ]
 
 
 def _endpoint(projects: Mapping[str, PosthogProject], answer: Answer) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> JSONResponse:
         project = projects.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
         if project is None:
-            return _error(401, "authentication_error", "authentication_failed", "Invalid personal API key.")
+            return _error(
+                401, "authentication_error", "authentication_failed", "Invalid personal API key."
+            )
         if request.path_params["project"] != project.id:
             return _error(404, "invalid_request", "not_found", "Project not found.")
         body = await request.body()
@@ -62,7 +79,9 @@ def _endpoint(projects: Mapping[str, PosthogProject], answer: Answer) -> Callabl
 
 
 def _error(status: int, kind: str, code: str, detail: str, **headers: str) -> JSONResponse:
-    return JSONResponse({"type": kind, "code": code, "detail": detail, "attr": None}, status, headers)
+    return JSONResponse(
+        {"type": kind, "code": code, "detail": detail, "attr": None}, status, headers
+    )
 
 
 def _query(project: PosthogProject, request: Request, body: Any) -> JSONResponse:
@@ -90,9 +109,19 @@ def _answer(project: PosthogProject, table: Table) -> dict[str, Any]:
         rows = [[cell[:26] if at in times else cell for at, cell in enumerate(row)] for row in rows]
     if project.turned_columns:
         columns, types, rows = columns[::-1], types[::-1], [row[::-1] for row in rows]
-    pairs = types if project.flat_types else [list(pair) for pair in zip(columns, types, strict=True)]
-    return {"results": rows, "columns": columns, "types": pairs, "is_cached": False, "timings": [], "hogql": "",
-            "cache_key": "cache_sandbox", "last_refresh": "2026-01-05T10:00:00Z"}  # fmt: skip
+    pairs = (
+        types if project.flat_types else [list(pair) for pair in zip(columns, types, strict=True)]
+    )
+    return {
+        "results": rows,
+        "columns": columns,
+        "types": pairs,
+        "is_cached": False,
+        "timings": [],
+        "hogql": "",
+        "cache_key": "cache_sandbox",
+        "last_refresh": "2026-01-05T10:00:00Z",
+    }
 
 
 def _flags(project: PosthogProject, request: Request, body: Any) -> JSONResponse:
@@ -101,20 +130,33 @@ def _flags(project: PosthogProject, request: Request, body: Any) -> JSONResponse
 
 def _experiments(project: PosthogProject, request: Request, body: Any) -> JSONResponse:
     archived = request.query_params.get("archived") == "true"
-    shown = [row for row in project.experiments if row["archived"] == archived and not row["deleted"]]
-    return _paged(project, request, [{k: v for k, v in row.items() if k not in LEFT_OUT} for row in shown])
+    shown = [
+        row for row in project.experiments if row["archived"] == archived and not row["deleted"]
+    ]
+    return _paged(
+        project, request, [{k: v for k, v in row.items() if k not in LEFT_OUT} for row in shown]
+    )
 
 
 def _experiment(project: PosthogProject, request: Request, body: Any) -> JSONResponse:
     number = request.path_params["number"]
-    found = next((row for row in project.experiments if row["id"] == number and not row["deleted"]), None)
-    return JSONResponse(found) if found else _error(404, "invalid_request", "not_found", "Not found.")
+    found = next(
+        (row for row in project.experiments if row["id"] == number and not row["deleted"]), None
+    )
+    return (
+        JSONResponse(found) if found else _error(404, "invalid_request", "not_found", "Not found.")
+    )
 
 
 def _paged(project: PosthogProject, request: Request, rows: list[dict[str, Any]]) -> JSONResponse:
     asked = dict(request.query_params)
-    size, start = min(int(asked.get("limit", 100)), project.largest_page), int(asked.get("offset", 0))
+    size, start = (
+        min(int(asked.get("limit", 100)), project.largest_page),
+        int(asked.get("offset", 0)),
+    )
     more = start + size < len(rows)
-    following = f"{INSIDE}{request.url.path}?{urlencode({**asked, 'limit': size, 'offset': start + size})}"
+    following = (
+        f"{INSIDE}{request.url.path}?{urlencode({**asked, 'limit': size, 'offset': start + size})}"
+    )
     page = {"count": len(rows), "next": following if more else None, "previous": None}
     return JSONResponse({**page, "results": rows[start : start + size]})

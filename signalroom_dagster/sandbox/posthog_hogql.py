@@ -1,6 +1,8 @@
-"""As much of HogQL as SignalRoom asks for, over events in memory: pages behind a place, counts, and a constant.
+"""As much of HogQL as SignalRoom asks for, over events in memory: pages behind a place, counts, and
+a constant.
 
-What it does not know it refuses, like the vendor what it does not allow. https://posthog.com/docs/sql
+What it does not know it refuses, like the vendor what it does not allow.
+https://posthog.com/docs/sql
 """
 
 import json
@@ -19,7 +21,8 @@ _LITERAL = r"toDateTime64\('([^']+)', 6(?:, '([^']+)')?\)"
 _LIMIT = re.compile(r"^(.*?)(?: LIMIT (\d+))?$")
 _PAGE = re.compile(r"^SELECT (.+?) FROM events WHERE (.+?)(?: ORDER BY (.+))?$")
 _COUNT = re.compile(
-    r"^SELECT sum\(times\) AS places, (.+) FROM \(SELECT uuid, max\(created_at\) AS latest, uniqExact\(created_at\) "
+    r"^SELECT sum\(times\) AS places, (.+) FROM \(SELECT uuid, max\(created_at\) AS latest,"
+    r" uniqExact\(created_at\) "
     r"AS times FROM events WHERE (.+) GROUP BY uuid\)$"
 )
 _COMPARED = re.compile(rf"^(\w+) (>=|<=|<|>) {_LITERAL}$")
@@ -39,9 +42,13 @@ class Table:
 def run(hogql: str, events: Iterable[Event], zone: str, clamp: int) -> Table:
     """Answer a query. Raises ValueError for one that is not understood or not allowed."""
     if re.search(r"\bOFFSET\b", hogql):
-        raise ValueError("OFFSET is not supported in API queries: page with a WHERE condition on a cursor")
+        raise ValueError(
+            "OFFSET is not supported in API queries: page with a WHERE condition on a cursor"
+        )
     found = _LIMIT.match(hogql)
-    text, limit = (found[1], int(found[2] or LIMIT_WITHOUT_ONE)) if found else (hogql, LIMIT_WITHOUT_ONE)
+    text, limit = (
+        (found[1], int(found[2] or LIMIT_WITHOUT_ONE)) if found else (hogql, LIMIT_WITHOUT_ONE)
+    )
     if text == "SELECT 1 AS one":
         return Table(["one"], ["UInt8"], [[1]])
     if count := _COUNT.match(text):
@@ -74,11 +81,19 @@ def _cell(part: str, zone: str) -> tuple[str, str, Callable[[Event], Any]]:
     expression, _, alias = part.partition(" AS ")
     if expression.startswith("properties.$"):
         name = expression.removeprefix("properties.")
-        return alias or expression, "Nullable(String)", lambda event: json.loads(event["properties"]).get(name)
+        return (
+            alias or expression,
+            "Nullable(String)",
+            lambda event: json.loads(event["properties"]).get(name),
+        )
     if expression in ("timestamp", "created_at"):
         return expression, f"DateTime64(6, '{zone}')", lambda event: _shown(event[expression], zone)
     if expression in ("uuid", "event", "distinct_id", "person_id", "properties"):
-        return expression, "UUID" if expression == "uuid" else "String", lambda event: event[expression]
+        return (
+            expression,
+            "UUID" if expression == "uuid" else "String",
+            lambda event: event[expression],
+        )
     raise ValueError(f"Unable to resolve field: {expression}")
 
 

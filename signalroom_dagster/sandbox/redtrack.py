@@ -1,7 +1,7 @@
 """A stand-in for RedTrack's API: the same answers, limits and traps, over the sandbox's own market.
 
-Everything is answered from `RedTrackAccount`, which a test may change between two reads: costs move, conversions come
-late, are edited and vanish. https://api.redtrack.io/docs/index.html
+Everything is answered from `RedTrackAccount`, which a test may change between two reads: costs
+move, conversions come late, are edited and vanish. https://api.redtrack.io/docs/index.html
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -22,19 +22,44 @@ PER, MINUTE = 100, 60
 UNAUTHORIZED = "invalid token: unauthorized"
 DOCUMENTATION = "<!DOCTYPE html><html><head><title>Swagger UI</title></head><body></body></html>"
 FIGURES = (
-    "clicks", "unique_clicks", "impressions", "impressions_visible", "lp_views", "lp_clicks", "conversions",
-    "total_conversions", "approved", "pending", "declined", "other", "transactions", "revenue", "total_revenue",
-    "pub_revenue", "cost", "ok", "datacenter", "baddevice", "blacklist",
-)  # fmt: skip
+    "clicks",
+    "unique_clicks",
+    "impressions",
+    "impressions_visible",
+    "lp_views",
+    "lp_clicks",
+    "conversions",
+    "total_conversions",
+    "approved",
+    "pending",
+    "declined",
+    "other",
+    "transactions",
+    "revenue",
+    "total_revenue",
+    "pub_revenue",
+    "cost",
+    "ok",
+    "datacenter",
+    "baddevice",
+    "blacklist",
+)
 
 
 def settings(client_id: str, url: str) -> Mapping[str, str]:
     """What points a client at the stand-in."""
-    return {"api_key": redtrack_key(client_id), "base_url": f"{url}/redtrack", "account_timezone": ZONE.key, **span()}
+    return {
+        "api_key": redtrack_key(client_id),
+        "base_url": f"{url}/redtrack",
+        "account_timezone": ZONE.key,
+        **span(),
+    }
 
 
 def routes(accounts: Iterable[RedTrackAccount] | None = None) -> list[BaseRoute]:
-    """The vendor's paths, below `/redtrack`; of the sandbox's clients when no accounts are given."""
+    """The vendor's paths, below `/redtrack`; of the sandbox's clients when no accounts are
+    given.
+    """
     by_key = {account.key: account for account in accounts or map(sandbox_account, MARKETS)}
     endpoints: Mapping[str, Callable[[RedTrackAccount, Request], Any]] = {
         "/me/settings": lambda account, request: {"table_settings": []},
@@ -45,7 +70,8 @@ def routes(accounts: Iterable[RedTrackAccount] | None = None) -> list[BaseRoute]
         "/offers": lambda account, request: _paged(account, request, account.offers),
     }
     known = [
-        Route(f"/redtrack{path}", _endpoint(by_key, answer), methods=["GET"]) for path, answer in endpoints.items()
+        Route(f"/redtrack{path}", _endpoint(by_key, answer), methods=["GET"])
+        for path, answer in endpoints.items()
     ]
     return [
         Route("/redtrack/report", _no_such_method, methods=["POST"]),
@@ -91,35 +117,60 @@ def _is_too_fast(account: RedTrackAccount) -> bool:
 
 
 def _report(account: RedTrackAccount, request: Request) -> Any:
-    """Figures by what `group` names; `group_by` and other words are ignored, and everything is one row then."""
+    """Figures by what `group` names; `group_by` and other words are ignored, and everything is one
+    row then.
+    """
     asked = request.query_params
     first, last = date.fromisoformat(asked["date_from"]), date.fromisoformat(asked["date_to"])
     wanted = asked.get("group", "").split(",") if account.honours_groups else []
-    dimensions = [name for name in ("source", "date") if name in wanted and (name != "date" or account.honours_dates)]
+    dimensions = [
+        name
+        for name in ("source", "date")
+        if name in wanted and (name != "date" or account.honours_dates)
+    ]
     groups: dict[tuple[Any, ...], dict[str, Any]] = {}
     for day, source, figures in _figures(account, ZoneInfo(asked.get("timezone") or account.zone)):
         if first <= day <= last:
             place = {"source": source, "date": day.isoformat()}
-            group = groups.setdefault(tuple(place[name] for name in dimensions), dict.fromkeys(FIGURES, 0))
+            group = groups.setdefault(
+                tuple(place[name] for name in dimensions), dict.fromkeys(FIGURES, 0)
+            )
             for name, amount in figures.items():
                 group[name] += amount
     rows = [
-        {**_place(account, dict(zip(dimensions, place, strict=True))), **_numbers(figures), "roi": -56.87, "cpa": 173.9}
+        {
+            **_place(account, dict(zip(dimensions, place, strict=True))),
+            **_numbers(figures),
+            "roi": -56.87,
+            "cpa": 173.9,
+        }
         for place, figures in groups.items()
     ]
     return _paged(account, request, rows)
 
 
-def _figures(account: RedTrackAccount, zone: ZoneInfo) -> Iterable[tuple[date, tuple[str, str], dict[str, Any]]]:
+def _figures(
+    account: RedTrackAccount, zone: ZoneInfo
+) -> Iterable[tuple[date, tuple[str, str], dict[str, Any]]]:
     """What each hit and each conversion adds, to which day of the zone and which source."""
     for hit in account.traffic:
-        figures = {"clicks": hit.clicks, "unique_clicks": hit.clicks, "ok": hit.clicks, "cost": hit.cost}
+        figures = {
+            "clicks": hit.clicks,
+            "unique_clicks": hit.clicks,
+            "ok": hit.clicks,
+            "cost": hit.cost,
+        }
         yield hit.at.astimezone(zone).date(), (hit.source_id, hit.source_name), figures
     for row in account.conversions:
         paid = Decimal(str(row["payout"]))
         figures: dict[str, Any] = {"total_conversions": 1, "total_revenue": paid}
         if row["default_type"]:
-            figures |= {"conversions": 1, "revenue": paid, row["status"] or "other": 1, "transactions": 1}
+            figures |= {
+                "conversions": 1,
+                "revenue": paid,
+                row["status"] or "other": 1,
+                "transactions": 1,
+            }
         yield row["conv_time"].astimezone(zone).date(), (row["source_id"], ""), figures
 
 
@@ -127,22 +178,33 @@ def _place(account: RedTrackAccount, place: Mapping[str, Any]) -> dict[str, Any]
     if "source" not in place:
         return dict(place)
     number, name = place["source"]
-    known = next((source for source in account.sources if source["id"] == number), {"title": name, "alias": ""})
+    known = next(
+        (source for source in account.sources if source["id"] == number),
+        {"title": name, "alias": ""},
+    )
     return {**place, "source": known["title"], "source_id": number, "source_alias": known["alias"]}
 
 
 def _numbers(figures: Mapping[str, Any]) -> dict[str, int | float]:
     """Whole amounts without a fraction, as the vendor sends them."""
-    return {name: int(amount) if amount == int(amount) else float(amount) for name, amount in figures.items()}
+    return {
+        name: int(amount) if amount == int(amount) else float(amount)
+        for name, amount in figures.items()
+    }
 
 
 def _conversions(account: RedTrackAccount, request: Request) -> Any:
     """The log over days of the account's own zone, always wrapped."""
     asked, zone = request.query_params, ZoneInfo(account.zone)
     first, last = date.fromisoformat(asked["date_from"]), date.fromisoformat(asked["date_to"])
-    rows = [row for row in account.conversions if first <= row["conv_time"].astimezone(zone).date() <= last]
+    rows = [
+        row
+        for row in account.conversions
+        if first <= row["conv_time"].astimezone(zone).date() <= last
+    ]
     shown = [
-        {name: _told(account, value) for name, value in row.items()} for row in _page(account, request, rows, log=True)
+        {name: _told(account, value) for name, value in row.items()}
+        for row in _page(account, request, rows, log=True)
     ]
     return {"items": shown or account.nothing, "total": len(rows) + account.lost}
 
@@ -165,7 +227,9 @@ def _paged(account: RedTrackAccount, request: Request, rows: list[dict[str, Any]
     return {"items": shown, "total": len(rows) + account.lost if account.counts else {"clicks": 0}}
 
 
-def _page(account: RedTrackAccount, request: Request, rows: list[Any], *, log: bool = False) -> list[Any]:
+def _page(
+    account: RedTrackAccount, request: Request, rows: list[Any], *, log: bool = False
+) -> list[Any]:
     page, per = int(request.query_params.get("page", 1)), int(request.query_params.get("per", PER))
     size = min(per, account.longest_log if log else account.longest_page)
     if account.unstable and page > 1 and len(rows) > size:

@@ -1,4 +1,6 @@
-"""A stand-in for Resend: one e-mail per key, errors with its names. https://resend.com/docs/api-reference/errors"""
+"""A stand-in for Resend: one e-mail per key, errors with its names.
+https://resend.com/docs/api-reference/errors
+"""
 
 import json
 from typing import Any
@@ -21,7 +23,11 @@ def routes(outbox: Outbox) -> list[BaseRoute]:
         key = request.headers.get("Idempotency-Key", "")
         before = next((sent for sent in outbox.of("email") if key and sent.key == key), None)
         if before and before.fields != body:
-            return _error(409, "invalid_idempotent_request", "Same idempotency key used with a different payload")
+            return _error(
+                409,
+                "invalid_idempotent_request",
+                "Same idempotency key used with a different payload",
+            )
         if before:
             return JSONResponse({"id": before.id})
         number = f"49a3999c-0000-4000-8000-{len(outbox.sent) + 1:012}"

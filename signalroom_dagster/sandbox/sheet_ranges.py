@@ -16,8 +16,12 @@ class RangeError(Exception):
     """What Google says of a range that there is not."""
 
 
-def cells_of(tabs: Mapping[str, Sequence[Sequence[Any]]], wanted: str) -> tuple[str, list[list[Any]]]:
-    """The range as Google echoes it, clipped to the grid, and its rows without the empty ends. Raises RangeError."""
+def cells_of(
+    tabs: Mapping[str, Sequence[Sequence[Any]]], wanted: str
+) -> tuple[str, list[list[Any]]]:
+    """The range as Google echoes it, clipped to the grid, and its rows without the empty ends.
+    Raises RangeError.
+    """
     title, box = _split(wanted)
     found = _BOX.fullmatch(box)
     if title not in tabs or not found:
@@ -26,10 +30,18 @@ def cells_of(tabs: Mapping[str, Sequence[Sequence[Any]]], wanted: str) -> tuple[
     last_column = _column(found[3]) + 1 if found[3] else GRID_COLUMNS
     last_row = int(found[4]) if found[4] else GRID_ROWS
     if max(first_row + 1, last_row) > GRID_ROWS or last_column > GRID_COLUMNS:
-        raise RangeError(f"Range ({wanted}) exceeds grid limits. Max rows: {GRID_ROWS}, max columns: {GRID_COLUMNS}")
-    rows = [_trimmed(list(row[first_column:last_column])) for row in tabs[title][first_row:last_row]]
+        raise RangeError(
+            f"Range ({wanted}) exceeds grid limits. Max rows: {GRID_ROWS}, max columns:"
+            f" {GRID_COLUMNS}"
+        )
+    rows = [
+        _trimmed(list(row[first_column:last_column])) for row in tabs[title][first_row:last_row]
+    ]
     quoted = title.replace("'", "''")
-    return f"'{quoted}'!{_letter(first_column)}{first_row + 1}:{_letter(last_column - 1)}{last_row}", _trimmed(rows)
+    return (
+        f"'{quoted}'!{_letter(first_column)}{first_row + 1}:{_letter(last_column - 1)}{last_row}",
+        _trimmed(rows),
+    )
 
 
 def _split(wanted: str) -> tuple[str, str]:

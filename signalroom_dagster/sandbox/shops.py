@@ -1,6 +1,8 @@
-"""What the sandbox's clients sell, through whom, how much of it and when. Every name and figure is invented.
+"""What the sandbox's clients sell, through whom, how much of it and when. Every name and figure is
+invented.
 
-The sandbox has data of one week, which ends yesterday; but for its dates, the week is the same at every start.
+The sandbox has data of one week, which ends yesterday; but for its dates, the week is the same at
+every start.
 """
 
 import os
@@ -21,7 +23,9 @@ AFFILIATES = ("7", "12", "23", "41", "52", "68")
 
 
 class Product(NamedTuple):
-    """One product; `rebills_as` is the next product of its subscription, or empty. Prices in dollars."""
+    """One product; `rebills_as` is the next product of its subscription, or empty. Prices in
+    dollars.
+    """
 
     id: str
     name: str
@@ -49,7 +53,9 @@ class Gateway(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shop:
-    """One client's shop. `orders_a_day` is the usual size of an export; single days differ by a thirtieth."""
+    """One client's shop. `orders_a_day` is the usual size of an export; single days differ by a
+    thirtieth.
+    """
 
     client_id: str
     first_order_id: int
@@ -65,7 +71,9 @@ class Shop:
 
 
 def first_day() -> date:
-    """The first day of the sandbox's week, in its clients' zone: by default so that the last one is yesterday."""
+    """The first day of the sandbox's week, in its clients' zone: by default so that the last one is
+    yesterday.
+    """
     if chosen := os.environ.get(FIRST_DAY):
         return date.fromisoformat(chosen)
     return datetime.now(ZONE).date() - timedelta(days=DAYS)
@@ -77,33 +85,103 @@ def last_day() -> date:
 
 
 def as_invented(day: date) -> date:
-    """The day that stands for this one in every seed, so that a day of the week has the same data in any year."""
+    """The day that stands for this one in every seed, so that a day of the week has the same data
+    in any year.
+    """
     return _AS_INVENTED + (day - first_day())
 
 
 _GATEWAYS = (
-    Gateway("31", "Harbor Merchant 31 (US) - Primary", "3.50", "10.00", "0.25", "25.00", "ONLINECOURSE 2025550100",
-            "202-555-0100", "4"),
-    Gateway("32", "Harbor Merchant 32 (US) - Overflow", "3.75", "10.00", "0.30", "25.00", "ONLINECOURSE 2025550101",
-            "2025550101", "4"),
-    Gateway("47", "Stonebridge Payments 47 (US)", "4.10", "5.00", "0.20", "35.00", "LEARNRANGE 2025550102",
-            "202-555-0102", "9"),
-)  # fmt: skip
+    Gateway(
+        "31",
+        "Harbor Merchant 31 (US) - Primary",
+        "3.50",
+        "10.00",
+        "0.25",
+        "25.00",
+        "ONLINECOURSE 2025550100",
+        "202-555-0100",
+        "4",
+    ),
+    Gateway(
+        "32",
+        "Harbor Merchant 32 (US) - Overflow",
+        "3.75",
+        "10.00",
+        "0.30",
+        "25.00",
+        "ONLINECOURSE 2025550101",
+        "2025550101",
+        "4",
+    ),
+    Gateway(
+        "47",
+        "Stonebridge Payments 47 (US)",
+        "4.10",
+        "5.00",
+        "0.20",
+        "35.00",
+        "LEARNRANGE 2025550102",
+        "202-555-0102",
+        "9",
+    ),
+)
 
 _COURSES = (
-    Product("1201", "Home Safety Course", "HSC-1", "Online home safety course with certificate of completion",
-            "35", "0", "15", "1202"),
-    Product("1202", "Home Safety Membership", "HSC-M", "Monthly membership of the home safety course library",
-            "95", "0", "15", "1202"),
-    Product("1203", "Printed Field Guide", "FG-2", "Spiral-bound field guide of 120 pages with range diagrams",
-            "29", "6.95", "16", ""),
-)  # fmt: skip
+    Product(
+        "1201",
+        "Home Safety Course",
+        "HSC-1",
+        "Online home safety course with certificate of completion",
+        "35",
+        "0",
+        "15",
+        "1202",
+    ),
+    Product(
+        "1202",
+        "Home Safety Membership",
+        "HSC-M",
+        "Monthly membership of the home safety course library",
+        "95",
+        "0",
+        "15",
+        "1202",
+    ),
+    Product(
+        "1203",
+        "Printed Field Guide",
+        "FG-2",
+        "Spiral-bound field guide of 120 pages with range diagrams",
+        "29",
+        "6.95",
+        "16",
+        "",
+    ),
+)
 
 _LESSONS = (
-    Product("2301", "Clay Target Basics", "CTB-1", "Six video lessons on stance and follow-through",
-            "49", "0", "21", "2302"),
-    Product("2302", "Clay Target Club", "CTB-M", "Monthly lessons and a score log", "19.50", "0", "21", "2302"),
-)  # fmt: skip
+    Product(
+        "2301",
+        "Clay Target Basics",
+        "CTB-1",
+        "Six video lessons on stance and follow-through",
+        "49",
+        "0",
+        "21",
+        "2302",
+    ),
+    Product(
+        "2302",
+        "Clay Target Club",
+        "CTB-M",
+        "Monthly lessons and a score log",
+        "19.50",
+        "0",
+        "21",
+        "2302",
+    ),
+)
 
 SHOPS: dict[str, Shop] = {
     "713": Shop(

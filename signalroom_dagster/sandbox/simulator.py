@@ -1,5 +1,5 @@
-"""Sends invented events as a busy sender would: at a rate that does not wait for the answers, in disorder, some of them
-twice, some never, some broken. The same seed sends the same events.
+"""Sends invented events as a busy sender would: at a rate that does not wait for the answers, in
+disorder, some of them twice, some never, some broken. The same seed sends the same events.
 
 aiohttp, because a second of load costs httpx's asynchronous client several seconds of CPU.
 """
@@ -23,7 +23,13 @@ TIMEOUT_SECONDS = 30.0
 CONNECTIONS = 64
 AGAIN_SECONDS = 0.2
 LONGEST_AGAIN_SECONDS = 5.0
-_POISON = (b"{", b'{"tenant_id": 713}', b"\xff\xfe", b"[[[[", b'{"tenant_id": "x", "job_id": "", "result": {}}')
+_POISON = (
+    b"{",
+    b'{"tenant_id": 713}',
+    b"\xff\xfe",
+    b"[[[[",
+    b'{"tenant_id": "x", "job_id": "", "result": {}}',
+)
 _CAMPAIGNS = ("spring_sale", "retargeting", "brand_search", "lookalike_us", "newsletter")
 
 
@@ -37,7 +43,9 @@ class Message(NamedTuple):
 
 @dataclass(slots=True)
 class Sent:
-    """How a sending goes, or went. Latencies are seconds from when a message was due to its last answer."""
+    """How a sending goes, or went. Latencies are seconds from when a message was due to its last
+    answer.
+    """
 
     planned: int
     answers: Counter[str] = field(default_factory=Counter[str])
@@ -63,8 +71,9 @@ def planned(
     seed: int = 0,
     prefix: str = "job",
 ) -> list[Message]:
-    """The messages of so many jobs per tenant. `duplicates`, `drop` and `poison` are shares of the messages; events are
-    mixed up within windows of `shuffle` messages."""
+    """The messages of so many jobs per tenant. `duplicates`, `drop` and `poison` are shares of the
+    messages; events are mixed up within windows of `shuffle` messages.
+    """
     rng = random.Random(seed)
     messages: list[Message] = []
     for number in range(jobs):
@@ -73,7 +82,9 @@ def planned(
                 if rng.random() >= drop:
                     messages += [message] * (1 + (rng.random() < duplicates))
                 if rng.random() < poison:
-                    messages.append(Message(contract.tenant_id, None, _envelope(rng.choice(_POISON), rng)))
+                    messages.append(
+                        Message(contract.tenant_id, None, _envelope(rng.choice(_POISON), rng))
+                    )
     for start in range(0, len(messages), max(shuffle, 1)):
         window = messages[start : start + shuffle]
         rng.shuffle(window)
@@ -85,23 +96,35 @@ def _job(contract: Contract, job_id: str, rng: random.Random) -> Iterator[Messag
     for analysis_type in sorted(contract.required):
         event = {"tenant_id": contract.tenant_id, "job_id": job_id, "analysis_type": analysis_type}
         data = msgspec.json.encode({**event, "result": {"campaigns": _figures(analysis_type, rng)}})
-        yield Message(contract.tenant_id, (contract.tenant_id, job_id, analysis_type), _envelope(data, rng))
+        yield Message(
+            contract.tenant_id, (contract.tenant_id, job_id, analysis_type), _envelope(data, rng)
+        )
 
 
 def _figures(analysis_type: str, rng: random.Random) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for campaign in rng.sample(_CAMPAIGNS, 3):
-        cost, people, impressions = rng.randint(5_000, 90_000), rng.randint(1_000, 50_000), rng.randint(5_000, 900_000)
+        cost, people, impressions = (
+            rng.randint(5_000, 90_000),
+            rng.randint(1_000, 50_000),
+            rng.randint(5_000, 900_000),
+        )
         found.append(
             {"campaign": campaign}
             | {
-                "attribution": {"conversions": rng.randint(1, 90), "revenue": f"{cost * rng.uniform(0.5, 3) / 100:.2f}",
-                                "cost": f"{cost / 100:.2f}"},
+                "attribution": {
+                    "conversions": rng.randint(1, 90),
+                    "revenue": f"{cost * rng.uniform(0.5, 3) / 100:.2f}",
+                    "cost": f"{cost / 100:.2f}",
+                },
                 "audience": {"people": people, "reached": int(people * rng.random())},
-                "creative": {"creative": f"banner_{rng.randint(1, 9)}", "impressions": impressions,
-                             "clicks": int(impressions * rng.uniform(0.002, 0.05))},
+                "creative": {
+                    "creative": f"banner_{rng.randint(1, 9)}",
+                    "impressions": impressions,
+                    "clicks": int(impressions * rng.uniform(0.002, 0.05)),
+                },
             }.get(analysis_type, {"score": rng.randint(0, 100)})
-        )  # fmt: skip
+        )
     return found
 
 
@@ -112,7 +135,9 @@ def _envelope(data: bytes, rng: random.Random) -> bytes:
         "messageId": str(rng.randrange(10**15, 10**16)),
         "publishTime": "2026-01-01T00:00:00.000Z",
     }
-    return msgspec.json.encode({"message": message, "subscription": "projects/simulator/subscriptions/events"})
+    return msgspec.json.encode(
+        {"message": message, "subscription": "projects/simulator/subscriptions/events"}
+    )
 
 
 async def send(
@@ -126,12 +151,15 @@ async def send(
 ) -> Sent:
     """Send messages to a gateway, `rate` a second whatever it answers; None as fast as it answers.
 
-    What is refused with 429 or 5xx, or not answered at all, is sent again as Pub/Sub does, `attempts` times in all.
+    What is refused with 429 or 5xx, or not answered at all, is sent again as Pub/Sub does,
+    `attempts` times in all.
     """
     sent = Sent(len(messages))
     started = time.monotonic()
     client = aiohttp.ClientSession(
-        url, connector=aiohttp.TCPConnector(limit=CONNECTIONS), timeout=aiohttp.ClientTimeout(TIMEOUT_SECONDS)
+        url,
+        connector=aiohttp.TCPConnector(limit=CONNECTIONS),
+        timeout=aiohttp.ClientTimeout(TIMEOUT_SECONDS),
     )
     async with client:
         post = _poster(client, tokens or {}, attempts, sent)
@@ -149,7 +177,9 @@ async def send(
 Post = Callable[[Message, float], Any]
 
 
-def _poster(client: aiohttp.ClientSession, tokens: Mapping[str, str], attempts: int, sent: Sent) -> Post:
+def _poster(
+    client: aiohttp.ClientSession, tokens: Mapping[str, str], attempts: int, sent: Sent
+) -> Post:
     headers = {tenant: {"authorization": f"Bearer {token}"} for tenant, token in tokens.items()}
 
     async def post(message: Message, due: float) -> None:
@@ -170,7 +200,9 @@ def _poster(client: aiohttp.ClientSession, tokens: Mapping[str, str], attempts: 
     return post
 
 
-async def _answer(client: aiohttp.ClientSession, message: Message, headers: Mapping[str, str]) -> str:
+async def _answer(
+    client: aiohttp.ClientSession, message: Message, headers: Mapping[str, str]
+) -> str:
     try:
         async with client.post("/v1/events/pubsub", data=message.body, headers=headers) as answer:
             return str(answer.status)

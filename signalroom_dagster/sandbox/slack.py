@@ -1,5 +1,5 @@
-"""A stand-in for Slack's Web API: a logical error is HTTP 200 with ok:false, texts and blocks have limits, files go up
-in three steps. https://docs.slack.dev/apis/web-api
+"""A stand-in for Slack's Web API: a logical error is HTTP 200 with ok:false, texts and blocks have
+limits, files go up in three steps. https://docs.slack.dev/apis/web-api
 """
 
 import json
@@ -44,7 +44,8 @@ def routes(outbox: Outbox) -> list[BaseRoute]:
         return PlainTextResponse(f"OK - {len(content)}")
 
     found: list[BaseRoute] = [
-        Route(f"/slack/api/{name}", endpoint(answer), methods=["GET", "POST"]) for name, answer in methods.items()
+        Route(f"/slack/api/{name}", endpoint(answer), methods=["GET", "POST"])
+        for name, answer in methods.items()
     ]
     return [*found, Route("/slack/upload/{file}", upload, methods=["POST"])]
 
@@ -71,7 +72,11 @@ def _post(outbox: Outbox, given: Mapping[str, Any], request: Request) -> Mapping
     ts = f"{FIRST_TS + len(outbox.sent)}.000100"
     key = (given.get("metadata") or {}).get("event_payload", {}).get("key", "")
     outbox.sent.append(Sent(ts, "slack", given["channel"], given["text"], key, dict(given)))
-    return {"channel": channel_id(given["channel"]), "ts": ts, "message": {"text": given["text"], "ts": ts}}
+    return {
+        "channel": channel_id(given["channel"]),
+        "ts": ts,
+        "message": {"text": given["text"], "ts": ts},
+    }
 
 
 def _check_blocks(blocks: list[Any]) -> None:
@@ -84,22 +89,34 @@ def _check_blocks(blocks: list[Any]) -> None:
 
 
 def _channels(outbox: Outbox, given: Mapping[str, Any], request: Request) -> Mapping[str, Any]:
-    names = {"alerts", "reporting", *(sent.recipient.removeprefix("#") for sent in outbox.of("slack"))}
+    names = {
+        "alerts",
+        "reporting",
+        *(sent.recipient.removeprefix("#") for sent in outbox.of("slack")),
+    }
     return {"channels": [{"id": channel_id(name), "name": name} for name in sorted(names)]}
 
 
 def _history(outbox: Outbox, given: Mapping[str, Any], request: Request) -> Mapping[str, Any]:
     """Newest first, one page; only with metadata when it is asked for."""
-    found = [sent for sent in reversed(outbox.of("slack")) if channel_id(sent.recipient) == given["channel"]]
+    found = [
+        sent
+        for sent in reversed(outbox.of("slack"))
+        if channel_id(sent.recipient) == given["channel"]
+    ]
     with_metadata = given.get("include_all_metadata") in ("1", "true", True)
     threads = [shown["thread_ts"] for shown in outbox.shown]
     return {
         "messages": [
-            {"ts": sent.id, "text": sent.text, **({"metadata": sent.fields["metadata"]} if with_metadata else {}),
-             **({"reply_count": threads.count(sent.id)} if sent.id in threads else {})}
+            {
+                "ts": sent.id,
+                "text": sent.text,
+                **({"metadata": sent.fields["metadata"]} if with_metadata else {}),
+                **({"reply_count": threads.count(sent.id)} if sent.id in threads else {}),
+            }
             for sent in found
         ]
-    }  # fmt: skip
+    }
 
 
 def _place(outbox: Outbox, given: Mapping[str, Any], request: Request) -> Mapping[str, Any]:

@@ -39,10 +39,16 @@ def routes(outbox: Outbox) -> list[BaseRoute]:
             return _error(400, 21617 if body else 21602, "Message body")
         sid = f"SM{len(outbox.sent) + 1:032}"
         fields: dict[str, Any] = {
-            "sid": sid, "to": number, "from": form.get("From", ""), "body": body, "status": "queued",
-            "error_code": None, "num_segments": "1", "date_created": format_datetime(datetime.now(UTC)),
+            "sid": sid,
+            "to": number,
+            "from": form.get("From", ""),
+            "body": body,
+            "status": "queued",
+            "error_code": None,
+            "num_segments": "1",
+            "date_created": format_datetime(datetime.now(UTC)),
             "date_sent": None,
-        }  # fmt: skip
+        }
         outbox.sent.append(Sent(sid, "sms", number, body, fields=fields))
         return JSONResponse(fields, 201)
 
@@ -52,4 +58,6 @@ def routes(outbox: Outbox) -> list[BaseRoute]:
 
 def _error(status: int, code: int, message: str) -> JSONResponse:
     url = f"https://www.twilio.com/docs/errors/{code}"
-    return JSONResponse({"code": code, "message": message, "more_info": url, "status": status}, status)
+    return JSONResponse(
+        {"code": code, "message": message, "more_info": url, "status": status}, status
+    )

@@ -1,7 +1,9 @@
-"""The stand-in vendors' HTTP server: one Starlette application on loopback, a path per vendor, faults on demand.
+"""The stand-in vendors' HTTP server: one Starlette application on loopback, a path per vendor,
+faults on demand.
 
-Each request is remembered, and can be made to fail: in this process through `VendorServer.fail`, from outside with
-`POST /_faults` and the same words as JSON. What a vendor answers stands in a module of its own.
+Each request is remembered, and can be made to fail: in this process through `VendorServer.fail`,
+from outside with `POST /_faults` and the same words as JSON. What a vendor answers stands in a
+module of its own.
 
 https://www.starlette.io/ · https://www.uvicorn.org/
 """
@@ -46,8 +48,9 @@ class Asked:
 class Fault:
     """What happens to the next `times` requests whose path matches, after `skip` of them went well.
 
-    `cut` announces the whole body and breaks off in the middle of it; `delay` seconds come before the answer. `late`
-    lets the vendor do what it is asked, and holds its answer back for so many seconds.
+    `cut` announces the whole body and breaks off in the middle of it; `delay` seconds come before
+    the answer. `late` lets the vendor do what it is asked, and holds its answer back for so many
+    seconds.
     """
 
     path: str
@@ -104,7 +107,9 @@ class VendorServer:
             return
         query = dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-        self.requests.append(Asked(scope["method"], scope["path"], query, headers, body, time.monotonic()))
+        self.requests.append(
+            Asked(scope["method"], scope["path"], query, headers, body, time.monotonic())
+        )
         fault = next((fault for fault in self.faults if fault.strikes(scope["path"])), None)
         if fault and fault.delay:
             await asyncio.sleep(fault.delay)
@@ -114,7 +119,9 @@ class VendorServer:
         await self._vendors(scope, _replay(body), _held(send, fault.late) if fault else send)
 
 
-async def _answer(send: Any, status: int, body: bytes, headers: Mapping[str, str], *, cut: bool = False) -> None:
+async def _answer(
+    send: Any, status: int, body: bytes, headers: Mapping[str, str], *, cut: bool = False
+) -> None:
     length = len(body) + (100 if cut else 0)
     sent = {"content-length": str(length), "content-type": "application/json", **headers}
     raw = [(name.lower().encode(), value.encode()) for name, value in sent.items()]
@@ -140,13 +147,19 @@ def _replay(body: bytes) -> Callable[[], Any]:
 
 @contextmanager
 def serve(routes: "list[BaseRoute]") -> Generator[VendorServer]:
-    """Run the vendors for the length of the block. Raises ConfigurationError without the `sandbox` extra."""
+    """Run the vendors for the length of the block. Raises ConfigurationError without the `sandbox`
+    extra.
+    """
     try:
         import uvicorn
     except ImportError:
-        raise ConfigurationError("the sandbox needs uvicorn: install SignalRoom with its extra `sandbox`") from None
+        raise ConfigurationError(
+            "the sandbox needs uvicorn: install SignalRoom with its extra `sandbox`"
+        ) from None
     vendors = VendorServer(routes)
-    settings = uvicorn.Config(vendors, host="127.0.0.1", port=0, log_level="critical", lifespan="off")
+    settings = uvicorn.Config(
+        vendors, host="127.0.0.1", port=0, log_level="critical", lifespan="off"
+    )
     server = uvicorn.Server(settings)
     thread = threading.Thread(target=server.run, name="vendors", daemon=True)
     thread.start()

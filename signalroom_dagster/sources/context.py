@@ -1,4 +1,6 @@
-"""What every source is given when it is opened for one client and one run. No source-specific knowledge here."""
+"""What every source is given when it is opened for one client and one run. No source-specific
+knowledge here.
+"""
 
 import time
 from collections.abc import Mapping
@@ -14,18 +16,26 @@ from signalroom_dagster.slices import Window
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Which days a run was asked to read; what is None is the source's own choice. Days are the client's."""
+    """Which days a run was asked to read; what is None is the source's own choice. Days are the
+    client's.
+    """
 
     since: date | None = None
     until: date | None = None
     lookback_days: int | None = None
 
     def __post_init__(self) -> None:
-        """Raises WrongRequestError for a span that ends before it begins, and for a look back of no day."""
+        """Raises WrongRequestError for a span that ends before it begins, and for a look back of no
+        day.
+        """
         if self.lookback_days is not None and self.lookback_days < 1:
-            raise WrongRequestError(f"lookback_days is {self.lookback_days}: 1 reads today again, 2 yesterday, too")
+            raise WrongRequestError(
+                f"lookback_days is {self.lookback_days}: 1 reads today again, 2 yesterday, too"
+            )
         if self.since and self.until and self.since > self.until:
-            raise WrongRequestError(f"the days from {self.since} to {self.until} are none: the first is after the last")
+            raise WrongRequestError(
+                f"the days from {self.since} to {self.until} are none: the first is after the last"
+            )
 
     @property
     def is_asked(self) -> bool:
@@ -34,7 +44,9 @@ class Span:
 
 
 def as_day(text: str | None) -> date | None:
-    """A day as it is written in run configuration and on the command line. Raises WrongRequestError for others."""
+    """A day as it is written in run configuration and on the command line. Raises WrongRequestError
+    for others.
+    """
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
@@ -45,11 +57,12 @@ def as_day(text: str | None) -> date | None:
 class SourceContext:
     """One client's run of one source.
 
-    `ledger` holds what the warehouse already has of the client's files, by name, `tables` the columns of the tables
-    that they are loaded into, `windows` what it has of each resource, by day; `work_dir` is the run's own scratch
-    folder; `started_at` is UTC, by the warehouse's clock, and stamps every row as `_loaded_at`. `start_date` is where
-    the client's first loads begin. A source leaves what a person should know about a resource in `notes`, by resource
-    name: they become metadata of its asset. `failures` holds, by resource, what went wrong with one resource alone:
+    `ledger` holds what the warehouse already has of the client's files, by name, `tables` the
+    columns of the tables that they are loaded into, `windows` what it has of each resource, by day;
+    `work_dir` is the run's own scratch folder; `started_at` is UTC, by the warehouse's clock, and
+    stamps every row as `_loaded_at`. `start_date` is where the client's first loads begin. A source
+    leaves what a person should know about a resource in `notes`, by resource name: they become
+    metadata of its asset. `failures` holds, by resource, what went wrong with one resource alone:
     the others are loaded all the same, and the load fails at its end.
     """
 
@@ -80,14 +93,18 @@ class SourceContext:
 
     @property
     def loaded_at(self) -> str:
-        """The load's time stamp, to the second in UTC: it stands in every row, and databases read this form fastest."""
+        """The load's time stamp, to the second in UTC: it stands in every row, and databases read
+        this form fastest.
+        """
         return f"{self.started_at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One thing that a load would do: to which resource, with what (a file, a window), why, and how many bytes; and how
-    many requests that takes at least. What is not loaded stands there only to be told."""
+    """One thing that a load would do: to which resource, with what (a file, a window), why, and how
+    many bytes; and how many requests that takes at least. What is not loaded stands there only to
+    be told.
+    """
 
     resource: str
     what: str

@@ -1,4 +1,5 @@
-"""Which days of a resource to read: those never read, those that may have changed, and nothing twice in one run.
+"""Which days of a resource to read: those never read, those that may have changed, and nothing
+twice in one run.
 
 Days are the client's own, in its time zone.
 """
@@ -21,8 +22,9 @@ LOOKBACK_DAYS = 2
 class DaySettings(BaseModel):
     """What every source that is read by day lets its configuration say.
 
-    `lookback_days` are read again each time, today included: one number, or one by resource. `start_date` is where a
-    first load begins (the client's own by default), `end_date` the last day there is, for an account that was closed.
+    `lookback_days` are read again each time, today included: one number, or one by resource.
+    `start_date` is where a first load begins (the client's own by default), `end_date` the last day
+    there is, for an account that was closed.
     """
 
     lookback_days: PositiveInt | dict[str, PositiveInt] = 2
@@ -36,14 +38,20 @@ class DaySettings(BaseModel):
 
 
 def days_to_read(
-    context: SourceContext, resource: str, settings: DaySettings, *, oldest: date | None = None, deepens: bool = True
+    context: SourceContext,
+    resource: str,
+    settings: DaySettings,
+    *,
+    oldest: date | None = None,
+    deepens: bool = True,
 ) -> list[date]:
     """The days to read now, in order.
 
-    Without a span in the run's configuration: every day from the start that the warehouse does not have yet or read
-    before it was over, and the last `lookback_days`. Days that this run has committed already are left out; so is
-    what the vendor no longer keeps, before `oldest`; who asked for such days finds a note on the asset and in the log.
-    A run that looks back deeper than configured does so only where a resource `deepens`: where old rows change.
+    Without a span in the run's configuration: every day from the start that the warehouse does not
+    have yet or read before it was over, and the last `lookback_days`. Days that this run has
+    committed already are left out; so is what the vendor no longer keeps, before `oldest`; who
+    asked for such days finds a note on the asset and in the log. A run that looks back deeper than
+    configured does so only where a resource `deepens`: where old rows change.
     """
     known = context.windows.get(resource, {})
     last = min(context.today, settings.end_date or context.today)
@@ -54,7 +62,12 @@ def days_to_read(
     if since and oldest and since < oldest:
         said = f"the vendor keeps nothing from before {oldest}"
         context.notes.setdefault(resource, {})["not_kept"] = said
-        log.warning("client %s, %s: %s; what is loaded of those days stays", context.client_id, resource, said)
+        log.warning(
+            "client %s, %s: %s; what is loaded of those days stays",
+            context.client_id,
+            resource,
+            said,
+        )
     if since or until:
         wanted = set(each_day(max(since or first, oldest or date.min), min(until or last, last)))
     else:
@@ -64,8 +77,12 @@ def days_to_read(
 
 
 def is_read(context: SourceContext, resource: str) -> bool:
-    """Whether this run has committed something of a resource already: a list that is read whole is then done."""
-    return any(window.run_id == context.run_id for window in context.windows.get(resource, {}).values())
+    """Whether this run has committed something of a resource already: a list that is read whole is
+    then done.
+    """
+    return any(
+        window.run_id == context.run_id for window in context.windows.get(resource, {}).values()
+    )
 
 
 def each_day(first: date, last: date) -> Iterator[date]:
@@ -92,11 +109,17 @@ def day_of(moment: datetime, zone: tzinfo) -> date:
 
 
 def midnight(day: date, zone: ZoneInfo) -> datetime:
-    """When a day begins in a time zone, as an instant in UTC; days of a clock change have 23 or 25 hours."""
+    """When a day begins in a time zone, as an instant in UTC; days of a clock change have 23 or 25
+    hours.
+    """
     return datetime.combine(day, time.min, zone).astimezone(UTC)
 
 
 def finished(days: Iterable[date], context: SourceContext, resource: str) -> frozenset[date]:
-    """Those of the days that were over when the warehouse last read them: a change to one of them restates it."""
+    """Those of the days that were over when the warehouse last read them: a change to one of them
+    restates it.
+    """
     windows = context.windows.get(resource, {})
-    return frozenset(day for day in days if day in windows and day_of(windows[day].loaded_at, context.zone) > day)
+    return frozenset(
+        day for day in days if day in windows and day_of(windows[day].loaded_at, context.zone) > day
+    )

@@ -1,7 +1,9 @@
-"""Asking a vendor's HTTP API: one request at a time, within the account's pace, with errors that say what to do.
+"""Asking a vendor's HTTP API: one request at a time, within the account's pace, with errors that
+say what to do.
 
-No retries here: a step is the only thing that is tried again (`retries`). No URL, no header and no key ever gets into
-an error or a log, because some vendors take the key in the query; what a vendor says is scrubbed of it too.
+No retries here: a step is the only thing that is tried again (`retries`). No URL, no header and no
+key ever gets into an error or a log, because some vendors take the key in the query; what a vendor
+says is scrubbed of it too.
 
 https://www.python-httpx.org/
 """
@@ -32,7 +34,8 @@ for _logger in ("httpx", "httpcore"):  # they log every URL, and with it keys
 
 
 class VendorAnswerError(Exception):
-    """What is wrong with an answer; `words` are the parts of the message that the vendor said, as they stand in it.
+    """What is wrong with an answer; `words` are the parts of the message that the vendor said, as
+    they stand in it.
 
     Those of an error that is being handled belong to it as well: it may be told on in this one.
     """
@@ -51,10 +54,17 @@ class VendorAnswerError(Exception):
 
 
 class VendorError(VendorAnswerError):
-    """A vendor answered with an error: `status` is HTTP's, `retry_after` what the vendor asks to wait."""
+    """A vendor answered with an error: `status` is HTTP's, `retry_after` what the vendor asks to
+    wait.
+    """
 
     def __init__(
-        self, said: str, status: int | None = None, retry_after: str | None = None, *, words: Sequence[str] = ()
+        self,
+        said: str,
+        status: int | None = None,
+        retry_after: str | None = None,
+        *,
+        words: Sequence[str] = (),
     ) -> None:
         super().__init__(said, words=words)
         self.status = status
@@ -66,12 +76,15 @@ class VendorUnreachableError(ConnectionError):
 
 
 class VendorDataError(VendorAnswerError):
-    """An answer that cannot be what was asked for: not JSON, cut, rows of other days, a count that does not fit."""
+    """An answer that cannot be what was asked for: not JSON, cut, rows of other days, a count that
+    does not fit.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """One client's account at one vendor. `key_name` is the variable to set when the vendor refuses the key.
+    """One client's account at one vendor. `key_name` is the variable to set when the vendor refuses
+    the key.
 
     `secrets` are taken out of everything a vendor says; `sign` adds the credentials to a request.
     """
@@ -84,7 +97,9 @@ class Api:
     secrets: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     params: Mapping[str, str] = field(default_factory=dict[str, str])
-    words: Callable[[Any], str] = lambda body: str(body.get("error", "")) if isinstance(body, dict) else ""
+    words: Callable[[Any], str] = lambda body: (
+        str(body.get("error", "")) if isinstance(body, dict) else ""
+    )
     http: "httpx.Client" = field(default_factory=lambda: http_client(TIMEOUT_SECONDS))
 
     def get(self, path: str, limit: Limit | None = None, **params: Any) -> Any:
@@ -106,14 +121,18 @@ class Api:
         form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Any:
-        """The decoded answer, its decimal numbers as Decimal. What is sent is JSON (`body`) or a form (`form`).
+        """The decoded answer, its decimal numbers as Decimal. What is sent is JSON (`body`) or a
+        form (`form`).
 
-        Raises VendorError for an error status, VendorUnreachableError, VendorDataError for what is not JSON, and
-        ConfigurationError for a base_url or a key that cannot be sent.
+        Raises VendorError for an error status, VendorUnreachableError, VendorDataError for what is
+        not JSON, and ConfigurationError for a base_url or a key that cannot be sent.
         """
         import httpx
 
-        wanted = {**self.params, **{name: value for name, value in (params or {}).items() if value is not None}}
+        wanted = {
+            **self.params,
+            **{name: value for name, value in (params or {}).items() if value is not None},
+        }
         kind, content = _sent(body, form)
         try:
             with (limit or self.limit).turn():
@@ -122,19 +141,27 @@ class Api:
                     self.base_url.rstrip("/") + path,
                     params=wanted,
                     content=content,
-                    headers={"Content-Type": kind, "Accept": "application/json"} | {**self.headers, **(headers or {})},
+                    headers={"Content-Type": kind, "Accept": "application/json"}
+                    | {**self.headers, **(headers or {})},
                 )
         except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-            raise ConfigurationError(self.about(method, path, "cannot be asked: base_url is not a URL")) from None
+            raise ConfigurationError(
+                self.about(method, path, "cannot be asked: base_url is not a URL")
+            ) from None
         except (httpx.LocalProtocolError, UnicodeEncodeError):
-            what = f"cannot be asked; check {self.key_name}: it holds a line end, or a letter that no key has"
+            what = (
+                f"cannot be asked; check {self.key_name}: it holds a line end, or a letter that no"
+                " key has"
+            )
             raise ConfigurationError(self.about(method, path, what)) from None
         except httpx.RequestError as error:
             raise VendorUnreachableError(self.about(method, path, _failure(error))) from None
         return self._checked(method, path, answer)
 
     def about(self, method: str, path: str, what: str) -> str:
-        """One sentence on a request: for which client and source, what was asked, and what came of it."""
+        """One sentence on a request: for which client and source, what was asked, and what came of
+        it.
+        """
         client = f"client {self.client_id}, " if self.client_id else ""
         return f"{client}source {self.source}: {method} {path} {what}"
 
@@ -146,17 +173,26 @@ class Api:
             if answer.status_code in (401, 403):
                 what += f"; check {self.key_name}"
             elif answer.status_code < 400:
-                what += "; base_url has moved, such as from http to https: set the address that answers itself"
+                what += (
+                    "; base_url has moved, such as from http to https: set the address that answers"
+                    " itself"
+                )
             wait = answer.headers.get("Retry-After")
-            raise VendorError(self.about(method, path, what), answer.status_code, wait, words=[said])
+            raise VendorError(
+                self.about(method, path, what), answer.status_code, wait, words=[said]
+            )
         if body is _NOT_JSON:
-            kind = answer.headers.get("Content-Type", "nothing that says what it is").partition(";")[0]
+            kind = answer.headers.get("Content-Type", "nothing that says what it is").partition(
+                ";"
+            )[0]
             what = f"answered {kind} that is not JSON; is base_url right?"
             raise VendorDataError(self.about(method, path, what), words=[f" {kind}"])
         return body
 
     def _said_in(self, body: Any) -> str:
-        """What an error answer says; nothing where it has another shape than the vendor's errors have."""
+        """What an error answer says; nothing where it has another shape than the vendor's errors
+        have.
+        """
         try:
             return self.words(body)
         except (LookupError, TypeError, AttributeError, RecursionError):

@@ -9,8 +9,11 @@ Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
 
 
-def read_ahead(read: Callable[[Asked], Answered], wanted: Iterable[Asked], at_once: int) -> Iterator[Answered]:
-    """The answers in the order they are wanted in, with at most `at_once` requests under way and as many answers kept.
+def read_ahead(
+    read: Callable[[Asked], Answered], wanted: Iterable[Asked], at_once: int
+) -> Iterator[Answered]:
+    """The answers in the order they are wanted in, with at most `at_once` requests under way and as
+    many answers kept.
 
     Raises what the first failed request raises; requests that have not begun by then are not made.
     """
@@ -18,7 +21,9 @@ def read_ahead(read: Callable[[Asked], Answered], wanted: Iterable[Asked], at_on
         under_way: deque[Future[Answered]] = deque()
         try:
             for item in wanted:
-                if len(under_way) == 2 * at_once:  # the next can begin while the oldest is still waited for
+                if (
+                    len(under_way) == 2 * at_once
+                ):  # the next can begin while the oldest is still waited for
                     yield under_way.popleft().result()
                 under_way.append(pool.submit(read, item))
             while under_way:

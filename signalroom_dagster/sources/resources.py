@@ -1,8 +1,9 @@
-"""A vendor's tables as dlt resources: real ones, which yield pages of rows by column name to any destination.
+"""A vendor's tables as dlt resources: real ones, which yield pages of rows by column name to any
+destination.
 
-A source says how it reads days, a list, or what changed since a cursor; what is learnt on the way beside the rows (the
-vendor's own totals, what could not be read) stands in a `Reading` for whoever hands one in. Loads do: see
-`loading.windowed`.
+A source says how it reads days, a list, or what changed since a cursor; what is learnt on the way
+beside the rows (the vendor's own totals, what could not be read) stands in a `Reading` for whoever
+hands one in. Loads do: see `loading.windowed`.
 
 https://dlthub.com/docs/general-usage/resource
 """
@@ -34,11 +35,13 @@ LONGEST_KEY = 500  # characters: an index of Postgres takes entries of 2,704 byt
 
 @dataclass(slots=True)
 class Answer:
-    """What asking a vendor gives: rows in its own shape, and what is known once they all have been read.
+    """What asking a vendor gives: rows in its own shape, and what is known once they all have been
+    read.
 
-    `totals` is what the vendor itself says of each day, `counts` the same of further columns, `counted` how many rows a
-    list has by the vendor's own count, `cursor` up to where was read; a source may fill them while its rows are
-    consumed, `counts` apart. `notes` are for a person, by topic.
+    `totals` is what the vendor itself says of each day, `counts` the same of further columns,
+    `counted` how many rows a list has by the vendor's own count, `cursor` up to where was read; a
+    source may fill them while its rows are consumed, `counts` apart. `notes` are for a person, by
+    topic.
     """
 
     rows: Iterable[Row | LeftOut]
@@ -51,9 +54,10 @@ class Answer:
 
 @dataclass(slots=True)
 class Reading:
-    """What was learnt while a resource was read: each answer's totals and counts, its last cursor, and what could not
-    be read of it. Known when the last row has been taken; counts, when the first has. It `began` (UTC) by the clock of
-    whoever reads."""
+    """What was learnt while a resource was read: each answer's totals and counts, its last cursor,
+    and what could not be read of it. Known when the last row has been taken; counts, when the first
+    has. It `began` (UTC) by the clock of whoever reads.
+    """
 
     began: datetime = field(default_factory=partial(datetime.now, UTC))
     totals: dict[date, Figure] = field(default_factory=dict[date, Figure])
@@ -73,16 +77,23 @@ class Reading:
             self.counts.setdefault(column, {}).update(by_day)
 
 
-def days_resource(table: Table, read: Callable[[Sequence[date]], Answer], since: date, until: date) -> DltResource:
-    """Days of a table, both ends included, `table.longest` of them in one answer; a day takes its own place, or a row
-    that of its key."""
+def days_resource(
+    table: Table, read: Callable[[Sequence[date]], Answer], since: date, until: date
+) -> DltResource:
+    """Days of a table, both ends included, `table.longest` of them in one answer; a day takes its
+    own place, or a row that of its key.
+    """
 
-    def rows(since: date = since, until: date = until, reading: Reading | None = None) -> Iterator[list[Row]]:
+    def rows(
+        since: date = since, until: date = until, reading: Reading | None = None
+    ) -> Iterator[list[Row]]:
         first = since
         while first <= until:
             last = min(until, first + timedelta(days=table.longest - 1))
             days = [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
-            yield from _pages(table, read(days), reading, frozenset(days) if table.replaces == "days" else None)
+            yield from _pages(
+                table, read(days), reading, frozenset(days) if table.replaces == "days" else None
+            )
             first = last + timedelta(days=1)
 
     return _resource(table, rows)
@@ -98,16 +109,21 @@ def list_resource(table: Table, read: Callable[[], Answer]) -> DltResource:
 
 
 def compared_resource(table: Table, read: Callable[[int, str | None], Answer]) -> DltResource:
-    """A list that is read whole, and compared with what the last reading left: how many rows, and its cursor."""
+    """A list that is read whole, and compared with what the last reading left: how many rows, and
+    its cursor.
+    """
 
-    def rows(rows_before: int = 0, cursor: str | None = None, reading: Reading | None = None) -> Iterator[list[Row]]:
+    def rows(
+        rows_before: int = 0, cursor: str | None = None, reading: Reading | None = None
+    ) -> Iterator[list[Row]]:
         yield from _pages(table, read(rows_before, cursor), reading)
 
     return _resource(table, rows)
 
 
 def changes_resource(table: Table, read: Callable[[str | None, datetime], Answer]) -> DltResource:
-    """What changed since a cursor that an earlier reading left, or everything; each row takes the place of its key.
+    """What changed since a cursor that an earlier reading left, or everything; each row takes the
+    place of its key.
 
     `read` is given the cursor, and when this reading began (UTC), for the next one's.
     """
@@ -119,8 +135,12 @@ def changes_resource(table: Table, read: Callable[[str | None, datetime], Answer
     return _resource(table, rows)
 
 
-def asked_days(since: date | str | None, until: date | str | None, zone: ZoneInfo) -> tuple[date, date]:
-    """The first and the last day that a source is asked for; by default yesterday and today, in the zone."""
+def asked_days(
+    since: date | str | None, until: date | str | None, zone: ZoneInfo
+) -> tuple[date, date]:
+    """The first and the last day that a source is asked for; by default yesterday and today, in the
+    zone.
+    """
     last = _day(until) or datetime.now(zone).date()
     return _day(since) or last - timedelta(days=1), last
 
@@ -131,7 +151,9 @@ def _day(day: date | str | None) -> date | None:
 
 def _resource(table: Table, rows: Callable[..., Iterator[list[Row]]]) -> DltResource:
     is_list = table.replaces == "client"
-    columns: dict[str, Any] = {name: hint for name, hint in table.hints.items() if not name.startswith("_")}
+    columns: dict[str, Any] = {
+        name: hint for name, hint in table.hints.items() if not name.startswith("_")
+    }
     if table.latest:
         columns[table.latest] = {**columns[table.latest], "dedup_sort": "desc"}
     resource = dlt.resource(
@@ -141,7 +163,8 @@ def _resource(table: Table, rows: Callable[..., Iterator[list[Row]]]) -> DltReso
         merge_key=[table.day] if table.day and table.replaces == "days" else [],
         write_disposition="replace" if is_list else "merge",
         columns=columns,
-        spec=BaseConfiguration,  # what a resource is asked for is its caller's to say, not the configuration's
+        # what a resource is asked for is its caller's to say, not the configuration's
+        spec=BaseConfiguration,
     )
     return resource.apply_hints(additional_table_hints={"description": table.about})
 
@@ -157,11 +180,14 @@ def _pages(
         log.warning("%s: %s", table.name, learnt.aside)
 
 
-def typed_rows(table: Table, answer: Answer, reading: Reading, days: frozenset[date] | None = None) -> Iterator[Row]:
+def typed_rows(
+    table: Table, answer: Answer, reading: Reading, days: frozenset[date] | None = None
+) -> Iterator[Row]:
     """An answer's rows by column name, in the table's order, each cell as its column's kind has it.
 
-    A row without a key or a day that can be read is left out. Raises VendorDataError where that is most of them: then
-    it is not the rows that are odd. Raises it too for a row of another day than of `days`.
+    A row without a key or a day that can be read is left out. Raises VendorDataError where that is
+    most of them: then it is not the rows that are odd. Raises it too for a row of another day than
+    of `days`.
     """
     names = [column.name for column in table.columns]
     values = cells_of(table.columns)
@@ -183,14 +209,18 @@ def typed_rows(table: Table, answer: Answer, reading: Reading, days: frozenset[d
             aside.row(LeftOut(reason, key_of(table.key, key), day))
             continue
         if days is not None and day and day not in days:
-            raise VendorDataError(f"{table.name}: a row of {day} among those of {min(days)} to {max(days)}")
+            raise VendorDataError(
+                f"{table.name}: a row of {day} among those of {min(days)} to {max(days)}"
+            )
         odd += fit(table, cells)
         for column, what in odd:
             aside.cell(column, what, key_of(table.key, key), day)
         kept += 1
         yield dict(zip(names, cells, strict=True))
     if left_out > kept:
-        raise VendorDataError(f"{table.name}: only {kept} of {left_out + kept} rows can be read: {aside}")
+        raise VendorDataError(
+            f"{table.name}: only {kept} of {left_out + kept} rows can be read: {aside}"
+        )
     reading.learn(answer)
 
 

@@ -1,4 +1,6 @@
-"""How long a row may be: what both databases take in one piece. The longest cells of a longer one are given up."""
+"""How long a row may be: what both databases take in one piece. The longest cells of a longer one
+are given up.
+"""
 
 from typing import Any
 
@@ -13,18 +15,29 @@ LONGEST_TEXT = 10_000
 
 
 def fit(table: Table, cells: list[Any]) -> list[Oddity]:
-    """Shorten a row's cells, key and day apart, until it is short enough; what was done to which column."""
+    """Shorten a row's cells, key and day apart, until it is short enough; what was done to which
+    column.
+    """
     odd: list[Oddity] = []
     kept = {*table.key, table.day}
     while _length(cells) > LONGEST_ROW:
         given_up = {name for name, _ in odd}
-        places = [place for place, column in enumerate(table.columns) if column.name not in {*kept, *given_up}]
-        longest = max(places, key=lambda place: len(cells[place]) if isinstance(cells[place], str) else 0)
+        places = [
+            place
+            for place, column in enumerate(table.columns)
+            if column.name not in {*kept, *given_up}
+        ]
+        longest = max(
+            places, key=lambda place: len(cells[place]) if isinstance(cells[place], str) else 0
+        )
         column, text = table.columns[longest], cells[longest]
         cells[longest] = shortened(text, LONGEST_TEXT) if column.data_type == "json" else None
         what = f"texts of more than {LONGEST_TEXT:,} characters, which became null"
         if cells[longest] is None or len(cells[longest]) > LONGEST_ROW // 2:
-            cells[longest], what = None, f"more than a row of {LONGEST_ROW:,} characters can hold, which became NULL"
+            cells[longest], what = (
+                None,
+                f"more than a row of {LONGEST_ROW:,} characters can hold, which became NULL",
+            )
         odd.append((column.name, what))
     return odd
 

@@ -1,7 +1,8 @@
-"""Slices of a vendor's tables as dlt resources: what to read, in which pieces, and how a piece becomes a file to load.
+"""Slices of a vendor's tables as dlt resources: what to read, in which pieces, and how a piece
+becomes a file to load.
 
-A source plans slices for each of its tables; nothing is asked of the vendor until a load job redeems a slice's ticket.
-Rows are written as they come, so memory does not grow with a slice.
+A source plans slices for each of its tables; nothing is asked of the vendor until a load job
+redeems a slice's ticket. Rows are written as they come, so memory does not grow with a slice.
 """
 
 import csv
@@ -33,7 +34,10 @@ from signalroom_dagster.tickets import offer
 
 log = logging.getLogger(__name__)
 
-OF_THE_ACCOUNT = (401, 429)  # refusals that meet every table of an account alike: asking on would only be refused again
+OF_THE_ACCOUNT = (
+    401,
+    429,
+)  # refusals that meet every table of an account alike: asking on would only be refused again
 
 OTHER_SHAPE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """What reading raises that meets something else than it expects."""
@@ -41,8 +45,8 @@ OTHER_SHAPE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticErr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """One piece of work: the days it covers, which follow each other, what it replaces, how to read it, and how many
-    requests that takes at least; how many pages there are, only the vendor knows.
+    """One piece of work: the days it covers, which follow each other, what it replaces, how to read
+    it, and how many requests that takes at least; how many pages there are, only the vendor knows.
 
     `rows` reads it by column name, and fills a `Reading` on the way.
     """
@@ -69,15 +73,28 @@ Plan: TypeAlias = Callable[[], Iterable[Slice]]
 
 
 def table_resources(
-    tables: Mapping[str, Table], plans: Mapping[str, Plan] | None = None, context: SourceContext | None = None
+    tables: Mapping[str, Table],
+    plans: Mapping[str, Plan] | None = None,
+    context: SourceContext | None = None,
 ) -> Iterator[DltResource]:
-    """One resource per table, and the two that the load keeps beside them; without `plans` an outline."""
+    """One resource per table, and the two that the load keeps beside them; without `plans` an
+    outline.
+    """
     for name, table in tables.items():
-        resource = dlt.resource(_slices, name=name, columns=dict(table.hints), primary_key=("_client_id", *table.key))
-        hints = {"x-load": "slices", "x-total": table.total, "x-day": table.day, "description": table.about}
+        resource = dlt.resource(
+            _slices, name=name, columns=dict(table.hints), primary_key=("_client_id", *table.key)
+        )
+        hints = {
+            "x-load": "slices",
+            "x-total": table.total,
+            "x-day": table.day,
+            "description": table.about,
+        }
         hints |= {"x-renamed": dict(table.renamed)} if table.renamed else {}
         hints |= {"x-needed": list(table.needed)} if table.needed else {}
-        yield resource.apply_hints(additional_table_hints=hints)(table, (plans or {}).get(name), context)
+        yield resource.apply_hints(additional_table_hints=hints)(
+            table, (plans or {}).get(name), context
+        )
     yield windows
     yield restatements
 
@@ -91,7 +108,12 @@ def planned(plans: Mapping[str, Plan], context: SourceContext) -> Iterator[Plann
     """What a load would read, and why, for a preview."""
     for resource, plan in plans.items():
         for piece in plan():
-            yield Planned(resource, piece.what, piece.why or _why(resource, piece, context), requests=piece.requests)
+            yield Planned(
+                resource,
+                piece.what,
+                piece.why or _why(resource, piece, context),
+                requests=piece.requests,
+            )
 
 
 def _why(resource: str, piece: Slice, context: SourceContext) -> str:
@@ -102,18 +124,26 @@ def _why(resource: str, piece: Slice, context: SourceContext) -> str:
     known, whole = context.windows.get(resource, {}), finished(piece.days, context, resource)
     if any(day not in known for day in piece.days):
         return "never read"
-    return "within the look-back" if all(day in whole for day in piece.days) else "not over when it was read"
+    return (
+        "within the look-back"
+        if all(day in whole for day in piece.days)
+        else "not over when it was read"
+    )
 
 
 @dlt.resource
 def windows() -> Iterator[Any]:
-    """What was read when: one row per resource and day, with its rows and what the vendor itself says of them."""
+    """What was read when: one row per resource and day, with its rows and what the vendor itself
+    says of them.
+    """
     yield from ()  # written by the load, in the transaction that loads the slice
 
 
 @dlt.resource
 def restatements() -> Iterator[Any]:
-    """Figures of days that were over, and that the vendor has changed since: before, after, and when it was seen."""
+    """Figures of days that were over, and that the vendor has changed since: before, after, and
+    when it was seen.
+    """
     yield from ()  # written by the load, in the transaction that loads the slice
 
 
@@ -130,9 +160,11 @@ def _nothing() -> None:
 
 
 def _read_unless_failed(table: Table, piece: Slice, context: SourceContext) -> LoadSlice | None:
-    """Read a slice, or leave it for the next attempt when another one of its table has failed in this.
+    """Read a slice, or leave it for the next attempt when another one of its table has failed in
+    this.
 
-    What is wrong with one table does not keep the others from being loaded; what is wrong with the account does.
+    What is wrong with one table does not keep the others from being loaded; what is wrong with the
+    account does.
     """
     if table.name in context.failures:
         return None
@@ -141,15 +173,18 @@ def _read_unless_failed(table: Table, piece: Slice, context: SourceContext) -> L
     except (VendorDataError, VendorError, VendorUnreachableError) as error:
         if getattr(error, "status", None) in OF_THE_ACCOUNT:
             raise
-        if context.failures.setdefault(table.name, error) is error:  # the first of those that are read at once
+        if (
+            context.failures.setdefault(table.name, error) is error
+        ):  # the first of those that are read at once
             log.warning("%s; its other slices wait for the next attempt", error)
         return None
 
 
 @contextmanager
 def _in_our_words(table: Table, piece: Slice, context: SourceContext) -> Generator[None]:
-    """Say for which client and table what went wrong, and where an answer had another shape than its reader takes for
-    granted: Python's own words would quote it."""
+    """Say for which client and table what went wrong, and where an answer had another shape than
+    its reader takes for granted: Python's own words would quote it.
+    """
     try:
         yield
     except (VendorDataError, VendorError, VendorUnreachableError, ConfigurationError) as error:
@@ -165,10 +200,11 @@ def _in_our_words(table: Table, piece: Slice, context: SourceContext) -> Generat
 
 
 def read_slice(table: Table, piece: Slice, context: SourceContext) -> LoadSlice:
-    """Read one slice into a CSV file; once more where it does not add up to the vendor's own totals.
+    """Read one slice into a CSV file; once more where it does not add up to the vendor's own
+    totals.
 
-    Raises what reading raises, and VendorDataError for rows that cannot be meant, and for totals that disagree twice:
-    nothing is replaced then. See `totals` for what agrees.
+    Raises what reading raises, and VendorDataError for rows that cannot be meant, and for totals
+    that disagree twice: nothing is replaced then. See `totals` for what agrees.
     """
     for attempt in (1, 2):
         with _in_our_words(table, piece, context):
@@ -199,12 +235,19 @@ def _read_once(table: Table, piece: Slice, context: SourceContext) -> tuple[Load
             rows += 1
             at = date.fromisoformat(row[table.day]) if table.day else piece.days[-1]
             counted[at] += 1
-            measured[at] = measured.get(at, 0) + (1 if table.total == "rows" else row[table.total] or 0)
+            measured[at] = measured.get(at, 0) + (
+                1 if table.total == "rows" else row[table.total] or 0
+            )
             for name in reading.counts:
                 tally = tallies.setdefault(name, {})
                 tally[at] = tally.get(at, 0) + (row[name] or 0)
     aside = reading.aside
-    log.info("%s: %s rows in %.1f s", _subject(table, context, piece.what), f"{rows:,}", time.monotonic() - started)
+    log.info(
+        "%s: %s rows in %.1f s",
+        _subject(table, context, piece.what),
+        f"{rows:,}",
+        time.monotonic() - started,
+    )
     if str(aside):
         log.warning("%s", _subject(table, context, f"{piece.what}: {aside}"))
     loaded = LoadSlice(
@@ -236,8 +279,9 @@ def _read_once(table: Table, piece: Slice, context: SourceContext) -> tuple[Load
 
 
 class _Lines:
-    """Ends lines with a line feed. The csv writer only quotes a carriage return when its own lines end with one, and
-    an unquoted one is an error to both databases."""
+    """Ends lines with a line feed. The csv writer only quotes a carriage return when its own lines
+    end with one, and an unquoted one is an error to both databases.
+    """
 
     def __init__(self, file: TextIO) -> None:
         self._file = file

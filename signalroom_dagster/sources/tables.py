@@ -1,9 +1,11 @@
-"""What a table of an API source is made of, as data: `tables.toml` beside the source says it, this reads it.
+"""What a table of an API source is made of, as data: `tables.toml` beside the source says it, this
+reads it.
 
-A column is `name = "kind path | text"`: its kind, where in the vendor's row its value stands (dots go down; left out
-when it has the column's own name), and what it means, where its name does not say it. Kinds are dlt's data types,
-`epoch` (a timestamp from seconds since 1970, 0 for none) and `jsontext` (JSON that the vendor sends as text).
-Vendors' empty text is NULL everywhere. Money is decimal with four places, rounded half up.
+A column is `name = "kind path | text"`: its kind, where in the vendor's row its value stands (dots
+go down; left out when it has the column's own name), and what it means, where its name does not say
+it. Kinds are dlt's data types, `epoch` (a timestamp from seconds since 1970, 0 for none) and
+`jsontext` (JSON that the vendor sends as text). Vendors' empty text is NULL everywhere. Money is
+decimal with four places, rounded half up.
 """
 
 import tomllib
@@ -28,7 +30,10 @@ NUMBERED = ("_id", "_code")
 """How columns end whose numbers name something."""
 TAGS: Mapping[str, str] = {"_client_id": "text", "_loaded_at": "timestamp"}
 """The columns that lead every row of an API table, with their dlt types."""
-TAGS_ABOUT = {"_client_id": "the client whose row it is", "_loaded_at": "when this version of the row was loaded, UTC"}
+TAGS_ABOUT = {
+    "_client_id": "the client whose row it is",
+    "_loaded_at": "when this version of the row was loaded, UTC",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,9 @@ class Column:
 
     @property
     def value(self) -> Convert:
-        """A function from a vendor's row to this column's cell; raises ValueError for what the kind cannot hold."""
+        """A function from a vendor's row to this column's cell; raises ValueError for what the kind
+        cannot hold.
+        """
         convert, path = CONVERTERS[self.kind], self.path
         if len(path) == 1:
             only = path[0]
@@ -57,21 +64,24 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """One table. `key` names its rows within a client; `day` is the column that says which day a row belongs to.
+    """One table. `key` names its rows within a client; `day` is the column that says which day a
+    row belongs to.
 
-    `figures` are the columns whose change restates a day: all that are counted, unless a table says otherwise. `needed`
-    are those that the vendor always sends and models count on: a reading without them is not loaded. `total` is what
-    the vendor's own total counts: "rows", or the column to sum. `renamed` says what columns were called in earlier
-    releases, by their name of today: their tables are altered.
+    `figures` are the columns whose change restates a day: all that are counted, unless a table says
+    otherwise. `needed` are those that the vendor always sends and models count on: a reading
+    without them is not loaded. `total` is what the vendor's own total counts: "rows", or the column
+    to sum. `renamed` says what columns were called in earlier releases, by their name of today:
+    their tables are altered.
 
-    `replaces` says what a reading takes the place of: its days, all of the client's rows, or the rows with its keys.
-    One with `sweep` is read by change, and whole every so many days as the setting of this name says; `changes` says
-    what is read then, with settings, and `since`, in braces. `is_compared` is a list whose reading is given what the
-    last one left. `longest` is how many days are asked for at once, `requests` how many requests that takes at least.
-    Days that were over are read again, where a run is asked to look back deeper, only of a table that `deepens`: whose
-    rows change. The cursor of one that `settles` is the instant up to which a reading went: a day may end after it. Of
-    two rows with one key in one reading the later stands: the one that came last, or, where no order is kept, of the
-    latest `latest`.
+    `replaces` says what a reading takes the place of: its days, all of the client's rows, or the
+    rows with its keys. One with `sweep` is read by change, and whole every so many days as the
+    setting of this name says; `changes` says what is read then, with settings, and `since`, in
+    braces. `is_compared` is a list whose reading is given what the last one left. `longest` is how
+    many days are asked for at once, `requests` how many requests that takes at least. Days that
+    were over are read again, where a run is asked to look back deeper, only of a table that
+    `deepens`: whose rows change. The cursor of one that `settles` is the instant up to which a
+    reading went: a day may end after it. Of two rows with one key in one reading the later stands:
+    the one that came last, or, where no order is kept, of the latest `latest`.
     """
 
     name: str
@@ -98,7 +108,10 @@ class Table:
         """Say it in dlt's words once."""
         required = {"_client_id", *self.key}
         kinds = {**TAGS, **{column.name: column.data_type for column in self.columns}}
-        about = {**TAGS_ABOUT, **{column.name: column.about for column in self.columns if column.about}}
+        about = {
+            **TAGS_ABOUT,
+            **{column.name: column.about for column in self.columns if column.about},
+        }
         hints = {name: _hint(name, kind, name in required) for name, kind in kinds.items()}
         for name, text in about.items():
             hints[name]["description"] = text
@@ -122,12 +135,15 @@ def columns_of(described: Mapping[str, str]) -> tuple[Column, ...]:
 
 
 def cells_of(columns: Sequence[Column]) -> Callable[[Row, list[Oddity]], list[Any]]:
-    """A function from a vendor's row to all its cells, and, in the list it is given, what was odd with some of them.
+    """A function from a vendor's row to all its cells, and, in the list it is given, what was odd
+    with some of them.
 
     A cell that its kind cannot hold is None.
     """
     values = [column.value for column in columns]
-    plain = [(CONVERTERS[column.kind], column.path[0]) for column in columns if len(column.path) == 1]
+    plain = [
+        (CONVERTERS[column.kind], column.path[0]) for column in columns if len(column.path) == 1
+    ]
 
     def cells(row: Row) -> list[Any]:
         if len(plain) < len(values):
@@ -141,7 +157,11 @@ def cells_of(columns: Sequence[Column]) -> Callable[[Row, list[Oddity]], list[An
         except UNREADABLE:
             found = [_cell(column, row, odd) for column in columns]
         if Cleaned in map(type, found):
-            odd += [(c.name, UNSTORABLE) for c, cell in zip(columns, found, strict=True) if type(cell) is Cleaned]
+            odd += [
+                (c.name, UNSTORABLE)
+                for c, cell in zip(columns, found, strict=True)
+                if type(cell) is Cleaned
+            ]
         return found
 
     return careful
@@ -158,8 +178,19 @@ def _cell(column: Column, row: Row, odd: list[Oddity]) -> Any:
 
 def _table(name: str, described: dict[str, Any]) -> Table:
     columns, key = columns_of(described["columns"]), tuple(described["key"])
-    counted = [column.name for column in columns if _is_counted(column, key)] if "day" in described else []
-    optional = {each.name for each in fields(Table)} - {"name", "key", "columns", "figures", "needed", "hints"}
+    counted = (
+        [column.name for column in columns if _is_counted(column, key)]
+        if "day" in described
+        else []
+    )
+    optional = {each.name for each in fields(Table)} - {
+        "name",
+        "key",
+        "columns",
+        "figures",
+        "needed",
+        "hints",
+    }
     rest: dict[str, Any] = {"replaces": "days" if "day" in described else "client"}
     rest |= {name: described[name] for name in optional if name in described}
     figures, needed = tuple(described.get("figures", counted)), tuple(described.get("needed", ()))
@@ -168,7 +199,11 @@ def _table(name: str, described: dict[str, Any]) -> Table:
 
 def _is_counted(column: Column, key: Sequence[str]) -> bool:
     """Whether a column's numbers are counts or money, not names of something."""
-    return column.kind in ("bigint", "decimal") and column.name not in key and not column.name.endswith(NUMBERED)
+    return (
+        column.kind in ("bigint", "decimal")
+        and column.name not in key
+        and not column.name.endswith(NUMBERED)
+    )
 
 
 def _hint(name: str, kind: str, required: bool) -> dict[str, Any]:

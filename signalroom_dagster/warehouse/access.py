@@ -1,4 +1,6 @@
-"""SQL on the warehouse, the same way on both engines: ledger, counts, checks, and what is written without dlt."""
+"""SQL on the warehouse, the same way on both engines: ledger, counts, checks, and what is written
+without dlt.
+"""
 
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -6,7 +8,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-from signalroom_dagster.config import ConfigurationError, destination_name, duckdb_path, postgres_url, work_dir
+from signalroom_dagster.config import (
+    ConfigurationError,
+    destination_name,
+    duckdb_path,
+    postgres_url,
+    work_dir,
+)
 from signalroom_dagster.files import LedgerEntry
 from signalroom_dagster.warehouse.bookkeeping import LEDGER
 from signalroom_dagster.warehouse.errors import (
@@ -19,7 +27,14 @@ from signalroom_dagster.warehouse.locks import NOT_WRITABLE, writer_lock
 from signalroom_dagster.warehouse.locks import WAIT_SECONDS as LOCK_WAIT_SECONDS
 from signalroom_dagster.warehouse.migrations import OwnTable, is_current, migrate
 from signalroom_dagster.warehouse.row_security import POLICY, secure
-from signalroom_dagster.warehouse.transactions import Result, asking, ddl_limit, limits, take_lock, until_free
+from signalroom_dagster.warehouse.transactions import (
+    Result,
+    asking,
+    ddl_limit,
+    limits,
+    take_lock,
+    until_free,
+)
 
 Query: TypeAlias = Callable[..., Sequence[tuple[Any, ...]]]
 
@@ -28,13 +43,20 @@ LONGEST_PAUSE_SECONDS = 60.0
 
 
 def exclusive(wait_seconds: float = LOCK_WAIT_SECONDS) -> AbstractContextManager[None]:
-    """Whatever a writer must hold while it uses the warehouse: DuckDB's lock file; on Postgres nothing."""
-    return writer_lock(duckdb_path(), wait_seconds) if destination_name() == "duckdb" else nullcontext()
+    """Whatever a writer must hold while it uses the warehouse: DuckDB's lock file; on Postgres
+    nothing.
+    """
+    return (
+        writer_lock(duckdb_path(), wait_seconds)
+        if destination_name() == "duckdb"
+        else nullcontext()
+    )
 
 
 def kept_open() -> AbstractContextManager[object]:
-    """What a load holds beside dlt's own connections: on DuckDB one more, so that the file is not closed, and with it
-    checkpointed, after every load job; on Postgres nothing."""
+    """What a load holds beside dlt's own connections: on DuckDB one more, so that the file is not
+    closed, and with it checkpointed, after every load job; on Postgres nothing.
+    """
     return _duckdb() if destination_name() == "duckdb" else nullcontext()
 
 
@@ -42,7 +64,8 @@ def kept_open() -> AbstractContextManager[object]:
 def connected() -> Generator[Query]:
     """A function that runs one SQL statement with %s parameters and returns its rows.
 
-    On DuckDB the caller holds `exclusive()`. Raises DestinationUnreachableError when Postgres does not answer.
+    On DuckDB the caller holds `exclusive()`. Raises DestinationUnreachableError when Postgres does
+    not answer.
     """
     with _duckdb() if destination_name() == "duckdb" else _postgres() as query:
         yield query
@@ -50,7 +73,8 @@ def connected() -> Generator[Query]:
 
 @contextmanager
 def transaction(subject: str) -> Generator[Query]:
-    """Like `connected`, in one transaction: committed at the end of the block, undone when the block raises.
+    """Like `connected`, in one transaction: committed at the end of the block, undone when the
+    block raises.
 
     Raises the driver's errors as `explain` tells them, with the subject and without row content.
     """
@@ -64,7 +88,9 @@ def transaction(subject: str) -> Generator[Query]:
 
 
 def lock(query: Query, name: str) -> None:
-    """Hold other writers of the same thing off until the transaction ends; on DuckDB `exclusive` does already."""
+    """Hold other writers of the same thing off until the transaction ends; on DuckDB `exclusive`
+    does already.
+    """
     if destination_name() == "postgres":
         take_lock(query, name)
 
@@ -78,19 +104,28 @@ def secure_table(query: Query, table: str) -> None:
 def is_secured(query: Query, table: str) -> bool:
     """Whether a table has the policy that `secure_table` gives; DuckDB has none to give."""
     return destination_name() == "duckdb" or bool(
-        query("SELECT 1 FROM pg_policy WHERE polrelid = to_regclass(%s) AND polname = %s", table, POLICY)
+        query(
+            "SELECT 1 FROM pg_policy WHERE polrelid = to_regclass(%s) AND polname = %s",
+            table,
+            POLICY,
+        )
     )
 
 
 def create_own_tables(schema: str, tables: Sequence[OwnTable]) -> None:
-    """Give a schema the tables of ours that it lacks, and those of an earlier release what they lack.
+    """Give a schema the tables of ours that it lacks, and those of an earlier release what they
+    lack.
 
-    Looks first: nothing is locked where nothing is missing. On DuckDB the caller holds `exclusive()`, and has no
-    transaction open.
+    Looks first: nothing is locked where nothing is missing. On DuckDB the caller holds
+    `exclusive()`, and has no transaction open.
     """
     engine = destination_name()
     with connected() as query:
-        if not tables or is_current(query, engine, tables) and all(is_secured(query, table.name) for table in tables):
+        if (
+            not tables
+            or is_current(query, engine, tables)
+            and all(is_secured(query, table.name) for table in tables)
+        ):
             return
 
     def change(query: Query) -> None:
@@ -103,7 +138,8 @@ def create_own_tables(schema: str, tables: Sequence[OwnTable]) -> None:
 
 
 def alter(schema: str, change: Callable[[Query], None]) -> None:
-    """Create or alter tables of a schema in a transaction of its own, which is tried again while they are in use.
+    """Create or alter tables of a schema in a transaction of its own, which is tried again while
+    they are in use.
 
     Raises TableInUseError, and what `transaction` raises.
     """
@@ -117,14 +153,18 @@ def alter(schema: str, change: Callable[[Query], None]) -> None:
 
 
 def lock_for_ddl(query: Query, schema: str) -> None:
-    """Hold off who else alters tables of a schema. What follows does not wait for a table: others would behind it."""
+    """Hold off who else alters tables of a schema. What follows does not wait for a table: others
+    would behind it.
+    """
     lock(query, f"ddl|{schema}")
     if destination_name() == "postgres":
         query(ddl_limit())
 
 
 def retried_while_in_use(schema: str, once: Callable[[], Result]) -> Result:
-    """Do a transaction after `lock_for_ddl` again and again while somebody else uses its tables, and tell who."""
+    """Do a transaction after `lock_for_ddl` again and again while somebody else uses its tables,
+    and tell who.
+    """
 
     def ask(sql: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
         with connected() as query:
@@ -144,14 +184,19 @@ def comment_of(query: Query, table: str) -> str | None:
     """What `comment` has said of a table."""
     if destination_name() == "postgres":
         return query("SELECT obj_description(to_regclass(%s), 'pg_class')", table)[0][0]
-    found = query("SELECT comment FROM duckdb_tables() WHERE schema_name || '.' || table_name = %s", table)
+    found = query(
+        "SELECT comment FROM duckdb_tables() WHERE schema_name || '.' || table_name = %s", table
+    )
     return found[0][0] if found else None
 
 
 def wait_until_reachable(
-    say: Callable[[str], None], wait_seconds: float = WAIT_SECONDS, pause: Callable[[float], None] = time.sleep
+    say: Callable[[str], None],
+    wait_seconds: float = WAIT_SECONDS,
+    pause: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Return once the warehouse answers; asks again after 1, 2, 4 … at most 60 s and says so each time.
+    """Return once the warehouse answers; asks again after 1, 2, 4 … at most 60 s and says so each
+    time.
 
     Raises DestinationLostError after `wait_seconds`.
     """
@@ -164,7 +209,8 @@ def wait_until_reachable(
         except DestinationUnreachableError as error:
             if time.monotonic() + delay > give_up:
                 raise DestinationLostError(
-                    f"{error}; waited {wait_seconds:.0f} s. The next schedule or sensor tick asks again"
+                    f"{error}; waited {wait_seconds:.0f} s. The next schedule or sensor tick asks"
+                    " again"
                 ) from None
             say(f"{error}; asking again in {delay:.0f} s")
             pause(delay)
@@ -187,12 +233,16 @@ def table_exists(query: Query, dataset: str, table: str) -> bool:
 
 
 def read_ledger(query: Query, dataset: str, client_id: str) -> Mapping[str, LedgerEntry]:
-    """What the ledger of a schema holds of one client, by file name; empty before the first load."""
+    """What the ledger of a schema holds of one client, by file name; empty before the first
+    load.
+    """
     if not table_exists(query, dataset, LEDGER):
         return {}
     columns = "_file_name, etag, size, status, reason"
     rows = query(f"SELECT {columns} FROM {dataset}.{LEDGER} WHERE _client_id = %s", client_id)
-    return {name: LedgerEntry(etag, size, status, reason) for name, etag, size, status, reason in rows}
+    return {
+        name: LedgerEntry(etag, size, status, reason) for name, etag, size, status, reason in rows
+    }
 
 
 @contextmanager
@@ -205,9 +255,14 @@ def _postgres() -> Generator[Query]:
     ask, alone = asking(connection), limits("reading")
 
     def query(sql: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
-        is_alone = connection.info.transaction_status == TRANSACTION_STATUS_IDLE and not sql.startswith("BEGIN")
+        is_alone = (
+            connection.info.transaction_status == TRANSACTION_STATUS_IDLE
+            and not sql.startswith("BEGIN")
+        )
         try:
-            return ask(f"{alone}; {sql}" if is_alone else sql, *parameters)  # what is sent together is one transaction
+            return ask(
+                f"{alone}; {sql}" if is_alone else sql, *parameters
+            )  # what is sent together is one transaction
         except Exception as error:
             if is_alone and connection.closed:  # in a transaction, that tells what it is about
                 raise explain(error, "asking Postgres") from None

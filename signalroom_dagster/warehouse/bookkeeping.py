@@ -1,8 +1,8 @@
-"""The tables that the load itself keeps beside a source's data: of files the ledger and the rejected rows, of slices
-the windows and the restatements.
+"""The tables that the load itself keeps beside a source's data: of files the ledger and the
+rejected rows, of slices the windows and the restatements.
 
-Written once in SQL that Postgres and DuckDB both read; what a table of an earlier release lacks is added by
-`migrations`. Their rows change only inside the transaction that loads a file or a slice.
+Written once in SQL that Postgres and DuckDB both read; what a table of an earlier release lacks is
+added by `migrations`. Their rows change only inside the transaction that loads a file or a slice.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,9 @@ WINDOWS = "windows"
 RESTATEMENTS = "restatements"
 
 OURS = frozenset({"_client_id", "_loaded_at"})
-"""What every table of a source has from its creation on: one without them was made by another system."""
+"""What every table of a source has from its creation on: one without them was made by another
+system.
+"""
 
 LEDGER_COLUMNS = {
     "_client_id": "varchar NOT NULL",
@@ -47,7 +49,9 @@ REJECTED_COLUMNS = {
     "line": "bigint",
     "raw": "varchar",
 }
-"""Records that could not be read; `line` is the physical line in the file, `raw` only where policy allows it."""
+"""Records that could not be read; `line` is the physical line in the file, `raw` only where policy
+allows it.
+"""
 
 
 WINDOWS_COLUMNS = {
@@ -62,9 +66,10 @@ WINDOWS_COLUMNS = {
     "run_id": "varchar NOT NULL",
     "set_aside": "json",
 }
-"""What was read when; one row per (client, resource, day), its key. `day` is the client's; of what is not read by day,
-the day of the load. `set_aside` says which cells became NULL or were cleaned and which rows were left out; NULL when
-everything could be read."""
+"""What was read when; one row per (client, resource, day), its key. `day` is the client's; of what
+is not read by day, the day of the load. `set_aside` says which cells became NULL or were cleaned
+and which rows were left out; NULL when everything could be read.
+"""
 
 RESTATEMENTS_COLUMNS = {
     "_client_id": "varchar NOT NULL",
@@ -76,8 +81,9 @@ RESTATEMENTS_COLUMNS = {
     "seen_at": "timestamp with time zone NOT NULL",
     "run_id": "varchar NOT NULL",
 }
-"""What a vendor changed on a day that was over: the figures before (NULL: there was no such row) and after (NULL: it is
-gone)."""
+"""What a vendor changed on a day that was over: the figures before (NULL: there was no such row)
+and after (NULL: it is gone).
+"""
 
 
 def move_aside(schema: str, table: str) -> str:
@@ -86,22 +92,32 @@ def move_aside(schema: str, table: str) -> str:
 
 
 def kept_beside(loads: Iterable[str], schema: str) -> list[OwnTable]:
-    """The tables that some kinds of load ("files", "slices") keep in a schema; of any other load none."""
+    """The tables that some kinds of load ("files", "slices") keep in a schema; of any other load
+    none.
+    """
     kept = [table for load in sorted({*loads} & {*KEPT}) for table in KEPT[load]]
     return [replace(table, name=f"{schema}.{table.name}") for table in kept]
 
 
-def upsert(table: str, columns: Mapping[str, str], key: Sequence[str], kept: Sequence[str] = ()) -> str:
-    """INSERT … ON CONFLICT for one row, with %s for every column in order; NULL does not overwrite what is `kept`."""
+def upsert(
+    table: str, columns: Mapping[str, str], key: Sequence[str], kept: Sequence[str] = ()
+) -> str:
+    """INSERT … ON CONFLICT for one row, with %s for every column in order; NULL does not overwrite
+    what is `kept`.
+    """
     names = list(columns)
     updates = ", ".join(
-        f"{name} = coalesce(EXCLUDED.{name}, old.{name})" if name in kept else f"{name} = EXCLUDED.{name}"
+        (
+            f"{name} = coalesce(EXCLUDED.{name}, old.{name})"
+            if name in kept
+            else f"{name} = EXCLUDED.{name}"
+        )
         for name in names
         if name not in key
     )
     return (
-        f"INSERT INTO {table} AS old ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))}) "
-        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates}"
+        f"INSERT INTO {table} AS old ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})"
+        f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates}"
     )
 
 
@@ -111,11 +127,19 @@ WINDOWS_KEY = ("_client_id", "resource", "day")
 KEPT: Mapping[str, Sequence[OwnTable]] = {
     "files": (
         OwnTable(LEDGER, LEDGER_COLUMNS, LEDGER_KEY),
-        OwnTable(REJECTED, REJECTED_COLUMNS, indexes={"rejected_rows_file_idx": "(_client_id, _file_name)"}),
+        OwnTable(
+            REJECTED,
+            REJECTED_COLUMNS,
+            indexes={"rejected_rows_file_idx": "(_client_id, _file_name)"},
+        ),
     ),
     "slices": (
         OwnTable(WINDOWS, WINDOWS_COLUMNS, WINDOWS_KEY),
-        OwnTable(RESTATEMENTS, RESTATEMENTS_COLUMNS, indexes={"restatements_run_idx": "(_client_id, run_id)"}),
+        OwnTable(
+            RESTATEMENTS,
+            RESTATEMENTS_COLUMNS,
+            indexes={"restatements_run_idx": "(_client_id, run_id)"},
+        ),
     ),
 }
 """The tables that each kind of load keeps, without their schema."""

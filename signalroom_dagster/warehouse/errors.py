@@ -1,16 +1,20 @@
-"""What can go wrong between a load and its warehouse. Messages never hold row content, which may be personal."""
+"""What can go wrong between a load and its warehouse. Messages never hold row content, which may be
+personal.
+"""
 
 import errno
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 READ_ONLY = "25006"
 TABLE_FULL = (
-    "a table takes no more columns (1,600 of them, dropped ones counted, and 8 KB in a row), and all clients share it: "
-    "lower new_columns in [sources.s3_exports.clients.<id>], so that a client's unknown columns stand together in "
-    "_other_columns"
+    "a table takes no more columns (1,600 of them, dropped ones counted, and 8 KB in a row), and"
+    " all clients share it: lower new_columns in [sources.s3_exports.clients.<id>], so that a"
+    " client's unknown columns stand together in _other_columns"
 )
 MEANINGS = {
-    READ_ONLY: "it takes no writes now (its disk may be full, or it is a standby): let it take some again",
+    READ_ONLY: (
+        "it takes no writes now (its disk may be full, or it is a standby): let it take some again"
+    ),
     "53100": "its disk is full: free space there",
     "54000": TABLE_FULL,
     "54011": TABLE_FULL,
@@ -23,15 +27,21 @@ class DestinationUnreachableError(ConnectionError):
 
 
 class DestinationLostError(ConnectionError):
-    """The warehouse stayed unreachable for as long as a load waits; the next schedule or sensor tick asks again."""
+    """The warehouse stayed unreachable for as long as a load waits; the next schedule or sensor
+    tick asks again.
+    """
 
 
 class OvertakenError(Exception):
-    """Another load put another version of a file into the warehouse meanwhile: the next attempt compares anew."""
+    """Another load put another version of a file into the warehouse meanwhile: the next attempt
+    compares anew.
+    """
 
 
 class LoadError(Exception):
-    """The warehouse refused a load; says which client and file, and the database's own code (SQLSTATE)."""
+    """The warehouse refused a load; says which client and file, and the database's own code
+    (SQLSTATE).
+    """
 
     def __init__(self, said: str, sql_state: str = "") -> None:
         super().__init__(said)
@@ -39,8 +49,12 @@ class LoadError(Exception):
 
 
 class TableInUseError(LoadError):
-    """A table was to be altered, and somebody else used it all the time: the next attempt tries again."""
+    """A table was to be altered, and somebody else used it all the time: the next attempt tries
+    again.
+    """
 
 
 class WarehouseBusyError(TimeoutError):
-    """Another writer kept what it holds, such as the DuckDB file, for longer than a load may wait."""
+    """Another writer kept what it holds, such as the DuckDB file, for longer than a load may
+    wait.
+    """

@@ -1,4 +1,6 @@
-"""What the ledger of files says about a client's loads: for asset metadata, asset checks and the CLI."""
+"""What the ledger of files says about a client's loads: for asset metadata, asset checks and the
+CLI.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +11,9 @@ from signalroom_dagster.warehouse.bookkeeping import LEDGER
 
 @dataclass(frozen=True, slots=True)
 class LoadedFile:
-    """One ledger row; `loaded_at` is UTC-aware (None: no version was ever loaded), `size` in bytes."""
+    """One ledger row; `loaded_at` is UTC-aware (None: no version was ever loaded), `size` in
+    bytes.
+    """
 
     file_name: str
     size: int
@@ -22,22 +26,31 @@ class LoadedFile:
     loaded_at: datetime | None
 
 
-def files_of_run(query: Query, dataset: str, client_id: str, table: str, run_id: str) -> list[LoadedFile]:
-    """The files that one run loaded into one table, by name; earlier attempts of the same run included."""
+def files_of_run(
+    query: Query, dataset: str, client_id: str, table: str, run_id: str
+) -> list[LoadedFile]:
+    """The files that one run loaded into one table, by name; earlier attempts of the same run
+    included.
+    """
     return _files(query, dataset, client_id, table, "run_id", run_id)
 
 
 def unreadable_files(query: Query, dataset: str, client_id: str, table: str) -> list[LoadedFile]:
-    """The files of one table that could not be read when a load last tried, by name, whichever run that was."""
+    """The files of one table that could not be read when a load last tried, by name, whichever run
+    that was.
+    """
     return _files(query, dataset, client_id, table, "status", "unreadable")
 
 
-def _files(query: Query, dataset: str, client_id: str, table: str, column: str, value: str) -> list[LoadedFile]:
+def _files(
+    query: Query, dataset: str, client_id: str, table: str, column: str, value: str
+) -> list[LoadedFile]:
     if not table_exists(query, dataset, LEDGER):
         return []
     rows = query(
-        "SELECT _file_name, size, rows_in_file, rows_loaded, rows_rejected, rows_filtered, status, reason, _loaded_at "
-        f"FROM {dataset}.{LEDGER} WHERE _client_id = %s AND table_name = %s AND {column} = %s ORDER BY _file_name",
+        "SELECT _file_name, size, rows_in_file, rows_loaded, rows_rejected, rows_filtered, status,"
+        f" reason, _loaded_at FROM {dataset}.{LEDGER} WHERE _client_id = %s AND table_name = %s AND"
+        f" {column} = %s ORDER BY _file_name",
         client_id,
         table,
         value,
@@ -47,7 +60,9 @@ def _files(query: Query, dataset: str, client_id: str, table: str, column: str, 
 
 @dataclass(frozen=True, slots=True)
 class LeftOutFiles:
-    """How many of a client's files are not, or not whole, in the warehouse, by status; and rows rejected."""
+    """How many of a client's files are not, or not whole, in the warehouse, by status; and rows
+    rejected.
+    """
 
     client: str
     source: str
@@ -59,15 +74,18 @@ class LeftOutFiles:
     @property
     def words(self) -> str:
         """What they are, and where they are shown."""
-        counts = {"quarantined": self.quarantined, "unreadable": self.unreadable, "skipped": self.skipped}
+        counts = {
+            "quarantined": self.quarantined,
+            "unreadable": self.unreadable,
+            "skipped": self.skipped,
+        }
         files = ", ".join(f"{count:,} {status}" for status, count in counts.items() if count)
         parts = [f"files {files}"] if files else []
         parts += [f"rows rejected {self.rows_rejected:,}"] if self.rows_rejected else []
         return (
-            f"client {self.client}, {self.source}: {'; '.join(parts)}: "
-            f"SELECT _file_name, status, rows_rejected, reason FROM {self.source}.{LEDGER} "
-            f"WHERE _client_id = '{self.client}' AND (status IN ('quarantined', 'unreadable', 'skipped') "
-            "OR rows_rejected > 0)"
+            f"client {self.client}, {self.source}: {'; '.join(parts)}: SELECT _file_name, status,"
+            f" rows_rejected, reason FROM {self.source}.{LEDGER} WHERE _client_id = '{self.client}'"
+            " AND (status IN ('quarantined', 'unreadable', 'skipped') OR rows_rejected > 0)"
         )
 
 
@@ -76,7 +94,8 @@ def left_out_files(query: Query, source: str, client_id: str | None = None) -> l
     if not table_exists(query, source, LEDGER):
         return []
     counts = ", ".join(
-        f"sum(CASE WHEN status = '{status}' THEN 1 ELSE 0 END)" for status in ("quarantined", "unreadable", "skipped")
+        f"sum(CASE WHEN status = '{status}' THEN 1 ELSE 0 END)"
+        for status in ("quarantined", "unreadable", "skipped")
     )
     rows = query(
         f"SELECT _client_id, {counts}, coalesce(sum(rows_rejected), 0) FROM {source}.{LEDGER} "
@@ -84,13 +103,18 @@ def left_out_files(query: Query, source: str, client_id: str | None = None) -> l
         client_id,
     )
     found = [LeftOutFiles(str(client), source, *map(int, numbers)) for client, *numbers in rows]
-    return [each for each in found if each.quarantined + each.unreadable + each.skipped + each.rows_rejected]
+    return [
+        each
+        for each in found
+        if each.quarantined + each.unreadable + each.skipped + each.rows_rejected
+    ]
 
 
 def rows_of_client(query: Query, dataset: str, client_id: str, table: str) -> int:
     """How many rows the ledger vouches for in one table; no scan of the table itself."""
     found = query(
-        f"SELECT coalesce(sum(rows_loaded), 0) FROM {dataset}.{LEDGER} WHERE _client_id = %s AND table_name = %s",
+        f"SELECT coalesce(sum(rows_loaded), 0) FROM {dataset}.{LEDGER} WHERE _client_id = %s AND"
+        " table_name = %s",
         client_id,
         table,
     )

@@ -1,4 +1,5 @@
-"""DuckDB takes one writing process at a time: everybody else waits at a lock file beside the database.
+"""DuckDB takes one writing process at a time: everybody else waits at a lock file beside the
+database.
 
 The operating system frees the lock when its holder dies, kill -9 included.
 """
@@ -26,7 +27,8 @@ NOT_WRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR,
 def writer_lock(database: Path, wait_seconds: float = WAIT_SECONDS) -> Generator[None]:
     """Hold the database for one writer; says every half minute that it waits.
 
-    Raises WarehouseBusyError after `wait_seconds`, and ConfigurationError where nothing can be written.
+    Raises WarehouseBusyError after `wait_seconds`, and ConfigurationError where nothing can be
+    written.
     """
     lock = FileLock(f"{database}.lock", is_singleton=True)  # the same thread may ask again
     try:
@@ -36,8 +38,8 @@ def writer_lock(database: Path, wait_seconds: float = WAIT_SECONDS) -> Generator
         if error.errno not in NOT_WRITABLE:
             raise
         raise ConfigurationError(
-            f"{shown(database)} cannot be written ({error.strerror}): let this user write in its folder, or name "
-            "another file with DESTINATION__DUCKDB__CREDENTIALS"
+            f"{shown(database)} cannot be written ({error.strerror}): let this user write in its"
+            " folder, or name another file with DESTINATION__DUCKDB__CREDENTIALS"
         ) from None
     try:
         yield
@@ -54,6 +56,7 @@ def _wait_for(lock: BaseFileLock, database: Path, wait_seconds: float) -> None:
         except Timeout:
             if time.monotonic() >= give_up:
                 raise WarehouseBusyError(
-                    f"another writer held {database.name} for {wait_seconds:.0f} s; see who has {database.name}.lock"
+                    f"another writer held {database.name} for {wait_seconds:.0f} s; see who has"
+                    f" {database.name}.lock"
                 ) from None
             log.info("waiting for another writer of %s", database.name)

@@ -1,9 +1,11 @@
-"""What our own tables lack when they come from an earlier release, and how they get it: forward only, data kept.
+"""What our own tables lack when they come from an earlier release, and how they get it: forward
+only, data kept.
 
-A table is declared with all its columns. One that is there is looked at first; what it lacks is added: columns that may
-be empty, so that an earlier release goes on beside this one, and indexes. What is more than that is a numbered step.
-Nothing is ever dropped or retyped. Works alike on Postgres, DuckDB (without indexes: a DuckDB table that has one cannot
-be altered) and SQLite. A column that is declared after a table's first release may be empty or has a default.
+A table is declared with all its columns. One that is there is looked at first; what it lacks is
+added: columns that may be empty, so that an earlier release goes on beside this one, and indexes.
+What is more than that is a numbered step. Nothing is ever dropped or retyped. Works alike on
+Postgres, DuckDB (without indexes: a DuckDB table that has one cannot be altered) and SQLite. A
+column that is declared after a table's first release may be empty or has a default.
 """
 
 import logging
@@ -22,13 +24,20 @@ Query: TypeAlias = Callable[[str], Sequence[Sequence[Any]] | None]
 """Runs one statement without parameters; its rows, if it has any."""
 
 _LOOK: Mapping[Engine, str] = {
-    "postgres": "SELECT c.relname::text, a.attname::text FROM pg_catalog.pg_class AS c "
-    "JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
-    "WHERE c.relnamespace = to_regnamespace('{schema}') AND c.relname IN ({names})",
-    "duckdb": "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = current_database() "
-    "AND schema_name = '{schema}' AND table_name IN ({names})",
-    "sqlite": "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c "
-    "WHERE m.name IN ({names}) UNION ALL SELECT name, '' FROM sqlite_master WHERE name IN ({names})",
+    "postgres": (
+        "SELECT c.relname::text, a.attname::text FROM pg_catalog.pg_class AS c JOIN"
+        " pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT"
+        " a.attisdropped WHERE c.relnamespace = to_regnamespace('{schema}') AND c.relname IN"
+        " ({names})"
+    ),
+    "duckdb": (
+        "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name ="
+        " current_database() AND schema_name = '{schema}' AND table_name IN ({names})"
+    ),
+    "sqlite": (
+        "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.name"
+        " IN ({names}) UNION ALL SELECT name, '' FROM sqlite_master WHERE name IN ({names})"
+    ),
 }
 _TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\S+) \(\n(.*)\n\)([^\n]*)\Z", re.DOTALL)
 _INDEX = re.compile(r"CREATE (UNIQUE )?INDEX IF NOT EXISTS (\S+) ON (\S+) (.+)", re.DOTALL)
@@ -37,8 +46,10 @@ _KEY = re.compile(r"PRIMARY KEY \((.+)\)")
 
 @dataclass(frozen=True, slots=True)
 class OwnTable:
-    """A table that we keep: its name as in SQL, its columns' types with constraints, its key, what follows the columns
-    (`WITH (...)`), and its indexes by name: what follows ON the table, `UNIQUE` before it where it is one."""
+    """A table that we keep: its name as in SQL, its columns' types with constraints, its key, what
+    follows the columns (`WITH (...)`), and its indexes by name: what follows ON the table, `UNIQUE`
+    before it where it is one.
+    """
 
     name: str
     columns: Mapping[str, str]
@@ -55,19 +66,25 @@ class OwnTable:
         """CREATE TABLE IF NOT EXISTS, the same on every engine."""
         parts = [f"{name} {kind}" for name, kind in self.columns.items()]
         parts += [f"PRIMARY KEY ({', '.join(self.key)})"] if self.key else []
-        return f"CREATE TABLE IF NOT EXISTS {self.name} ({', '.join(parts)}) {self.options}".rstrip()
+        return (
+            f"CREATE TABLE IF NOT EXISTS {self.name} ({', '.join(parts)}) {self.options}".rstrip()
+        )
 
     def create_index(self, name: str, on: str) -> str:
         """CREATE INDEX IF NOT EXISTS on it."""
-        unique, columns = ("UNIQUE ", on.removeprefix("UNIQUE ")) if on.startswith("UNIQUE ") else ("", on)
+        unique, columns = (
+            ("UNIQUE ", on.removeprefix("UNIQUE ")) if on.startswith("UNIQUE ") else ("", on)
+        )
         return f"CREATE {unique}INDEX IF NOT EXISTS {name} ON {self.name} {columns}"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is more than an added column. It is due while `look` returns a row, and runs before columns are added.
+    """What is more than an added column. It is due while `look` returns a row, and runs before
+    columns are added.
 
-    `look` has to be cheap and to do on every earlier shape: it is asked at each load. Steps run in order of number.
+    `look` has to be cheap and to do on every earlier shape: it is asked at each load. Steps run in
+    order of number.
     """
 
     number: int
@@ -76,7 +93,9 @@ class Step:
 
 
 def tables_in(script: str) -> list[OwnTable]:
-    """The tables that a script of CREATE TABLE and CREATE INDEX statements declares, one column on each line."""
+    """The tables that a script of CREATE TABLE and CREATE INDEX statements declares, one column on
+    each line.
+    """
     tables: dict[str, OwnTable] = {}
     for statement in (part.strip() for part in re.sub(r"--.*", "", dedent(script)).split(";")):
         if table := _TABLE.match(statement):
@@ -90,15 +109,21 @@ def tables_in(script: str) -> list[OwnTable]:
     return list(tables.values())
 
 
-def is_current(query: Query, engine: Engine, tables: Sequence[OwnTable], steps: Sequence[Step] = ()) -> bool:
+def is_current(
+    query: Query, engine: Engine, tables: Sequence[OwnTable], steps: Sequence[Step] = ()
+) -> bool:
     """Whether tables, all of one schema, lack nothing. Changes and locks nothing."""
     return not any(query(step.look) for step in steps) and not any(_missing(query, engine, tables))
 
 
-def migrate(query: Query, engine: Engine, tables: Sequence[OwnTable], steps: Sequence[Step] = ()) -> None:
-    """Give tables, all of one schema, what they lack; within the caller's transaction, under its lock.
+def migrate(
+    query: Query, engine: Engine, tables: Sequence[OwnTable], steps: Sequence[Step] = ()
+) -> None:
+    """Give tables, all of one schema, what they lack; within the caller's transaction, under its
+    lock.
 
-    Raises ConfigurationError for a table of that name that is somebody else's, before anything is changed.
+    Raises ConfigurationError for a table of that name that is somebody else's, before anything is
+    changed.
     """
     for step in sorted(steps, key=lambda step: step.number):
         if query(step.look):
@@ -120,15 +145,20 @@ def _missing(query: Query, engine: Engine, tables: Sequence[OwnTable]) -> Iterat
         else:
             yield table.create()
         if engine != "duckdb":
-            yield from (table.create_index(name, on) for name, on in table.indexes.items() if name not in there)
+            yield from (
+                table.create_index(name, on)
+                for name, on in table.indexes.items()
+                if name not in there
+            )
 
 
 def _missing_columns(table: OwnTable, there: Collection[str]) -> Iterator[str]:
     missing = [name for name in table.columns if name not in there]
     if len(missing) > len(table.columns) / 2:
         raise ConfigurationError(
-            f"{table.name} is there, and another system made it (it has no {', '.join(missing)}): nothing was changed. "
-            f"Keep it under another name with ALTER TABLE {table.name} RENAME TO {table.own_name}_before"
+            f"{table.name} is there, and another system made it (it has no {', '.join(missing)}):"
+            f" nothing was changed. Keep it under another name with ALTER TABLE {table.name} RENAME"
+            f" TO {table.own_name}_before"
         )
     for name in missing:
         kind = re.sub(r" (NOT NULL|PRIMARY KEY)", "", table.columns[name])
@@ -140,7 +170,9 @@ def _missing_columns(table: OwnTable, there: Collection[str]) -> Iterator[str]:
 def _columns(query: Query, engine: Engine, tables: Sequence[OwnTable]) -> Mapping[str, set[str]]:
     """The columns of those tables and indexes that are there, by name."""
     names = [name for table in tables for name in (table.own_name, *table.indexes)]
-    sql = _LOOK[engine].format(schema=tables[0].name.rpartition(".")[0], names=", ".join(f"'{name}'" for name in names))
+    sql = _LOOK[engine].format(
+        schema=tables[0].name.rpartition(".")[0], names=", ".join(f"'{name}'" for name in names)
+    )
     there: dict[str, set[str]] = {}
     for name, column in query(sql) or ():
         there.setdefault(name, set()).add(column)

@@ -1,7 +1,7 @@
 """The Postgres engine: how it is connected to, and its errors in our words.
 
-Fit for a transaction pooler, which gives each transaction another server session: no startup options, no search path,
-no session locks.
+Fit for a transaction pooler, which gives each transaction another server session: no startup
+options, no search path, no session locks.
 
 https://supabase.com/docs/guides/database/connecting-to-postgres
 """
@@ -13,7 +13,12 @@ import psycopg2
 
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.retries import causes
-from signalroom_dagster.warehouse.errors import MEANINGS, DestinationUnreachableError, LoadError, TableInUseError
+from signalroom_dagster.warehouse.errors import (
+    MEANINGS,
+    DestinationUnreachableError,
+    LoadError,
+    TableInUseError,
+)
 
 CLOCK = "clock_timestamp()"
 CONNECT_SECONDS = 10
@@ -32,18 +37,26 @@ _SERVER = re.compile(r'server at "([^"]+)".*?, port (\d+)')
 def connect(url: str) -> "psycopg2.extensions.connection":
     """Open a connection in autocommit mode, with no session state.
 
-    Raises DestinationUnreachableError when the server does not answer, ConfigurationError when it refuses the login or
-    the URL is none. The driver quotes what it cannot read of a URL, and with it the password: so it is not quoted here.
+    Raises DestinationUnreachableError when the server does not answer, ConfigurationError when it
+    refuses the login or the URL is none. The driver quotes what it cannot read of a URL, and with
+    it the password: so it is not quoted here.
     """
     try:
         connection = psycopg2.connect(
-            url, connect_timeout=CONNECT_SECONDS, keepalives_idle=30, keepalives_interval=10, keepalives_count=3
+            url,
+            connect_timeout=CONNECT_SECONDS,
+            keepalives_idle=30,
+            keepalives_interval=10,
+            keepalives_count=3,
         )
     except psycopg2.Error as error:
-        if not isinstance(error, psycopg2.OperationalError) or any(part in str(error) for part in _NO_URL):
+        if not isinstance(error, psycopg2.OperationalError) or any(
+            part in str(error) for part in _NO_URL
+        ):
             raise ConfigurationError(
-                "connecting to Postgres: DESTINATION__POSTGRES__CREDENTIALS is not a URL that can be read (as in "
-                "postgresql://user:password@host:port/database; write special characters of the password as %XX)"
+                "connecting to Postgres: DESTINATION__POSTGRES__CREDENTIALS is not a URL that can"
+                " be read (as in postgresql://user:password@host:port/database; write special"
+                " characters of the password as %XX)"
             ) from None
         raise explain(error, "connecting to Postgres") from None
     connection.autocommit = True
@@ -51,7 +64,9 @@ def connect(url: str) -> "psycopg2.extensions.connection":
 
 
 def explain(error: Exception, what: str) -> Exception:
-    """A driver's error as one of ours: reachable or not, without the row content that Postgres quotes."""
+    """A driver's error as one of ours: reachable or not, without the row content that Postgres
+    quotes.
+    """
     found = next((cause for cause in causes(error) if isinstance(cause, psycopg2.Error)), None)
     if found is None:
         return error
@@ -59,12 +74,16 @@ def explain(error: Exception, what: str) -> Exception:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if error.pgcode is None and any(refusal in text for refusal in _REFUSALS):
         return ConfigurationError(
-            f"{what}: Postgres refused the login, or has no such database; check user, password and database in "
-            "DESTINATION__POSTGRES__CREDENTIALS (or SUPABASE_DB_USER, _PASSWORD and _NAME)"
+            f"{what}: Postgres refused the login, or has no such database; check user, password and"
+            " database in DESTINATION__POSTGRES__CREDENTIALS (or SUPABASE_DB_USER, _PASSWORD and"
+            " _NAME)"
         )
     code = error.pgcode or ""
     if code == CANCELLED:
-        return LoadError(f"{what}: Postgres cancelled a statement: it ran into statement_timeout, or somebody ended it")
+        return LoadError(
+            f"{what}: Postgres cancelled a statement: it ran into statement_timeout, or somebody"
+            " ended it"
+        )
     if code == IN_USE:
         return TableInUseError(f"{what}: a table is to be altered, and somebody else uses it")
     if (
@@ -75,11 +94,15 @@ def explain(error: Exception, what: str) -> Exception:
         server = f" at {place[1]}:{place[2]}" if (place := _SERVER.search(text)) else ""
         why = code or text.rpartition(": ")[2]
         return DestinationUnreachableError(f"{what}: Postgres{server} is not reachable ({why})")
-    return LoadError(f"{what}: Postgres refused it: {MEANINGS.get(code, f'{type(error).__name__} {code}')}", code)
+    return LoadError(
+        f"{what}: Postgres refused it: {MEANINGS.get(code, f'{type(error).__name__} {code}')}", code
+    )
 
 
 class IdleConnections:
-    """Connections that a load job is done with, kept for the next one: a new session costs a twentieth of a load."""
+    """Connections that a load job is done with, kept for the next one: a new session costs a
+    twentieth of a load.
+    """
 
     def __init__(self) -> None:
         self._idle: deque[psycopg2.extensions.connection] = deque()

@@ -1,8 +1,8 @@
 """The columns of the tables that files are loaded into, and whose files brought them.
 
-A column that a file brings is marked with a comment as it is added, in the same transaction: so the client's share of
-the table's width is known, whatever becomes of the file and its rows. The mark is a digest, since every client's reader
-may see a table's comments.
+A column that a file brings is marked with a comment as it is added, in the same transaction: so the
+client's share of the table's width is known, whatever becomes of the file and its rows. The mark is
+a digest, since every client's reader may see a table's comments.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,9 +14,9 @@ from signalroom_dagster.files import BROUGHT_BY, TableColumns
 from signalroom_dagster.warehouse.access import Query
 
 _POSTGRES = (
-    "SELECT c.relname, a.attname, col_description(a.attrelid, a.attnum), a.attisdropped FROM pg_attribute a "
-    "JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
-    "WHERE n.nspname = %s AND c.relname = ANY(%s) AND a.attnum > 0"
+    "SELECT c.relname, a.attname, col_description(a.attrelid, a.attnum), a.attisdropped FROM"
+    " pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid ="
+    " c.relnamespace WHERE n.nspname = %s AND c.relname = ANY(%s) AND a.attnum > 0"
 )
 _DUCKDB = (
     "SELECT table_name, column_name, comment, false FROM duckdb_columns() "
@@ -24,7 +24,9 @@ _DUCKDB = (
 )
 
 
-def read_table_columns(query: Query, dataset: str, client_id: str, tables: Iterable[str]) -> Mapping[str, TableColumns]:
+def read_table_columns(
+    query: Query, dataset: str, client_id: str, tables: Iterable[str]
+) -> Mapping[str, TableColumns]:
     """What tables of a schema have, by name; those that do not exist are left out."""
     if not (names := [*tables]):
         return {}
@@ -32,7 +34,9 @@ def read_table_columns(query: Query, dataset: str, client_id: str, tables: Itera
     own = _mark(client_id)
     return {
         table: TableColumns(
-            columns=frozenset(name for of, name, _, is_dropped in rows if of == table and not is_dropped),
+            columns=frozenset(
+                name for of, name, _, is_dropped in rows if of == table and not is_dropped
+            ),
             brought=frozenset(name for of, name, mark, _ in rows if of == table and mark == own),
             width=sum(of == table for of, *_ in rows),
         )

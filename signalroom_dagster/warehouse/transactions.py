@@ -1,8 +1,9 @@
-"""How every transaction on Postgres begins, and how it waits for others: this is the one place that says so.
+"""How every transaction on Postgres begins, and how it waits for others: this is the one place that
+says so.
 
-Whatever is said here ends with its transaction, so that a transaction pooler may stand in between. A process that is
-stopped or lost in the middle of a transaction is noticed by the server, which undoes it and frees what it held. Who
-waits says for whom.
+Whatever is said here ends with its transaction, so that a transaction pooler may stand in between.
+A process that is stopped or lost in the middle of a transaction is noticed by the server, which
+undoes it and frees what it held. Who waits says for whom.
 
 https://www.postgresql.org/docs/current/runtime-config-client.html
 """
@@ -27,15 +28,23 @@ Query: TypeAlias = Callable[..., Sequence[Sequence[Any]] | None]
 Result = TypeVar("Result")
 
 IDLE_SECONDS = 120
-"""After so long without a word in the middle of a transaction a process counts as stopped, and its work is undone."""
+"""After so long without a word in the middle of a transaction a process counts as stopped, and its
+work is undone.
+"""
 SILENT_SECONDS = 60
 """After so long without an answer to what the server sent, a machine counts as lost."""
 STATEMENT_SECONDS = 3_600
-"""How long a statement may take. The server's own limit (two minutes on Supabase) is for people's queries."""
+"""How long a statement may take. The server's own limit (two minutes on Supabase) is for people's
+queries.
+"""
 COPY_BYTES_PER_SECOND = 100_000
-"""Slower than that a copy counts as stopped: while it lasts, the server does not see its process as idle."""
+"""Slower than that a copy counts as stopped: while it lasts, the server does not see its process as
+idle.
+"""
 DDL_WAIT_SECONDS = 1
-"""How long a statement that alters a table waits for it: as long, everybody else waits behind that statement."""
+"""How long a statement that alters a table waits for it: as long, everybody else waits behind that
+statement.
+"""
 DDL_PATIENCE_SECONDS = 15 * 60.0
 LONGEST_PAUSE_SECONDS = 30.0
 LONGEST_WAIT_SECONDS = 3_600.0
@@ -43,18 +52,23 @@ REMINDER_SECONDS = 30.0
 _LOCK_NOT_AVAILABLE = "55P03"
 
 _HOLDERS = """
-SELECT string_agg(coalesce(nullif(application_name, ''), usename, 'somebody') || ' (server process ' || pid
+SELECT string_agg(coalesce(nullif(application_name, ''), usename, 'somebody') || ' (server process
+' || pid
     || coalesce(' for ' || client_addr, '') || coalesce(', ' || state, '')
-    || coalesce(', for ' || round(extract(epoch FROM clock_timestamp() - xact_start)) || ' s', '') || ')', ', ')
-FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND pid IN (SELECT pid FROM pg_locks WHERE granted AND """
+    || coalesce(', for ' || round(extract(epoch FROM clock_timestamp() - xact_start)) || ' s', '')
+      || ')', ', ')
+FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND pid IN (SELECT pid FROM pg_locks WHERE
+granted AND """
 _OF_LOCK = (
-    "locktype = 'advisory' AND objsubid = 1 AND (classid::bigint << 32) | objid::bigint = hashtextextended(%s, 0))"
+    "locktype = 'advisory' AND objsubid = 1 AND (classid::bigint << 32) | objid::bigint ="
+    " hashtextextended(%s, 0))"
 )
 _OF_SCHEMA = "relation IN (SELECT oid FROM pg_class WHERE relnamespace = to_regnamespace(%s)))"
 
 
 def limits(subject: str) -> str:
-    """The statements that a transaction begins with; `subject` is what others are told who wait for it.
+    """The statements that a transaction begins with; `subject` is what others are told who wait for
+    it.
 
     No query is among them, so that the transaction's isolation can still be chosen.
     """
@@ -83,12 +97,18 @@ def statement_limit() -> str:
 
 
 def ddl_limit() -> str:
-    """The statement before others that alter tables: rather than make everybody wait behind them, they fail."""
+    """The statement before others that alter tables: rather than make everybody wait behind them,
+    they fail.
+    """
     return f"SET LOCAL lock_timeout = '{DDL_WAIT_SECONDS}s'"
 
 
-def asking(connection: "psycopg2.extensions.connection") -> Callable[..., Sequence[tuple[Any, ...]]]:
-    """What runs a statement on a connection; after an error, unlike dlt, it leaves the transaction to its caller."""
+def asking(
+    connection: "psycopg2.extensions.connection",
+) -> Callable[..., Sequence[tuple[Any, ...]]]:
+    """What runs a statement on a connection; after an error, unlike dlt, it leaves the transaction
+    to its caller.
+    """
 
     def query(sql: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
         with connection.cursor() as cursor:
@@ -107,10 +127,15 @@ def take_lock(query: Query, name: str) -> None:
         return
     started = time.monotonic()
     while not _locked(query, name):
-        waited, holder = time.monotonic() - started, _first(query(_HOLDERS + _OF_LOCK, name)) or "somebody"
+        waited, holder = (
+            time.monotonic() - started,
+            _first(query(_HOLDERS + _OF_LOCK, name)) or "somebody",
+        )
         log.info("waiting for %s of %s", name, holder)
         if waited > LONGEST_WAIT_SECONDS:
-            raise WarehouseBusyError(f"{holder} held {name} for {waited:.0f} s: end it if it is stuck")
+            raise WarehouseBusyError(
+                f"{holder} held {name} for {waited:.0f} s: end it if it is stuck"
+            )
 
 
 def _locked(query: Query, name: str) -> bool:
@@ -128,11 +153,15 @@ def _locked(query: Query, name: str) -> bool:
 
 
 def until_free(
-    change: Callable[[], Result], schema: str, query: Query, pause: Callable[[float], None] = time.sleep
+    change: Callable[[], Result],
+    schema: str,
+    query: Query,
+    pause: Callable[[float], None] = time.sleep,
 ) -> Result:
     """Do a transaction that alters tables of a schema, again and again while somebody uses them.
 
-    Between two tries it holds nothing; `query` then tells for whom it waits. Raises TableInUseError after 15 minutes.
+    Between two tries it holds nothing; `query` then tells for whom it waits. Raises TableInUseError
+    after 15 minutes.
     """
     started, delay = time.monotonic(), 1.0
     while True:
@@ -144,10 +173,16 @@ def until_free(
         holders = _first(query(_HOLDERS + _OF_SCHEMA, schema)) or "somebody who has just gone"
         if time.monotonic() - started + delay > DDL_PATIENCE_SECONDS:
             raise TableInUseError(
-                f"tables of schema {schema} are to be altered, and were in use for {DDL_PATIENCE_SECONDS / 60:.0f} "
-                f"minutes by {holders}: the next attempt tries again"
+                f"tables of schema {schema} are to be altered, and were in use for"
+                f" {DDL_PATIENCE_SECONDS / 60:.0f} minutes by {holders}: the next attempt tries"
+                " again"
             )
-        log.warning("a table of schema %s is to be altered: waiting for %s; again in %.0f s", schema, holders, delay)
+        log.warning(
+            "a table of schema %s is to be altered: waiting for %s; again in %.0f s",
+            schema,
+            holders,
+            delay,
+        )
         pause(delay)
         delay = min(delay * 2, LONGEST_PAUSE_SECONDS)
 

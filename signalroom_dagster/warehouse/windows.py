@@ -1,4 +1,6 @@
-"""What the windows and restatements of a schema say: for planning a load, for asset metadata, checks and the CLI."""
+"""What the windows and restatements of a schema say: for planning a load, for asset metadata,
+checks and the CLI.
+"""
 
 import json
 import logging
@@ -40,7 +42,9 @@ class ReadDay:
 
 @dataclass(frozen=True, slots=True)
 class Restated:
-    """One row of a day that was over, with the figures that the vendor changed; None: there was or is no such row."""
+    """One row of a day that was over, with the figures that the vendor changed; None: there was or
+    is no such row.
+    """
 
     day: date
     key: str
@@ -58,8 +62,8 @@ def read_windows(query: Query, dataset: str, client_id: str) -> Mapping[str, Map
     found: dict[str, dict[date, Window]] = {}
     present, to_come = now(query), list[str]()
     rows = query(
-        f"SELECT resource, day, loaded_at, run_id, coalesce(rows, 0), read_cursor, swept_at FROM {dataset}.{WINDOWS} "
-        "WHERE _client_id = %s AND loaded_at IS NOT NULL AND day IS NOT NULL",
+        "SELECT resource, day, loaded_at, run_id, coalesce(rows, 0), read_cursor, swept_at FROM"
+        f" {dataset}.{WINDOWS} WHERE _client_id = %s AND loaded_at IS NOT NULL AND day IS NOT NULL",
         client_id,
     )
     for resource, day, loaded_at, run_id, count, cursor, swept_at in rows:
@@ -70,14 +74,22 @@ def read_windows(query: Query, dataset: str, client_id: str) -> Mapping[str, Map
         found.setdefault(resource, {})[day] = Window(loaded_at, run_id, count, cursor, swept)
     if to_come:
         log.warning(
-            "client %s, %s: %d days were read by a machine whose clock was ahead (%s): they count as not read",
-            client_id, dataset, len(to_come), to_come[0],
-        )  # fmt: skip
+            "client %s, %s: %d days were read by a machine whose clock was ahead (%s): they count"
+            " as not read",
+            client_id,
+            dataset,
+            len(to_come),
+            to_come[0],
+        )
     return found
 
 
-def days_of_run(query: Query, dataset: str, client_id: str, resource: str, run_id: str) -> list[ReadDay]:
-    """The days that one run read of a resource, in order; earlier attempts of the same run included."""
+def days_of_run(
+    query: Query, dataset: str, client_id: str, resource: str, run_id: str
+) -> list[ReadDay]:
+    """The days that one run read of a resource, in order; earlier attempts of the same run
+    included.
+    """
     if not table_exists(query, dataset, WINDOWS):
         return []
     rows = query(
@@ -87,34 +99,57 @@ def days_of_run(query: Query, dataset: str, client_id: str, resource: str, run_i
         resource,
         run_id,
     )
-    return [ReadDay(day, count, total, read_at, _json(aside) or ()) for day, count, total, read_at, aside in rows]
+    return [
+        ReadDay(day, count, total, read_at, _json(aside) or ())
+        for day, count, total, read_at, aside in rows
+    ]
 
 
-def set_aside_days(query: Query, dataset: str, client_id: str, resource: str, first: date, last: date) -> list[ReadDay]:
+def set_aside_days(
+    query: Query, dataset: str, client_id: str, resource: str, first: date, last: date
+) -> list[ReadDay]:
     """Those days of a stretch of which something could not be read, in order."""
     rows = query(
-        f"SELECT day, rows, vendor_total, loaded_at, set_aside FROM {dataset}.{WINDOWS} WHERE _client_id = %s "
-        "AND resource = %s AND day BETWEEN %s AND %s AND set_aside IS NOT NULL ORDER BY day",
-        client_id, resource, first, last,
-    )  # fmt: skip
-    return [ReadDay(day, count, total, read_at, _json(aside) or ()) for day, count, total, read_at, aside in rows]
+        f"SELECT day, rows, vendor_total, loaded_at, set_aside FROM {dataset}.{WINDOWS} WHERE"
+        " _client_id = %s AND resource = %s AND day BETWEEN %s AND %s AND set_aside IS NOT NULL"
+        " ORDER BY day",
+        client_id,
+        resource,
+        first,
+        last,
+    )
+    return [
+        ReadDay(day, count, total, read_at, _json(aside) or ())
+        for day, count, total, read_at, aside in rows
+    ]
 
 
 def figures_by_day(
-    query: Query, dataset: str, table: str, day: str, client_id: str, figures: Sequence[str], days: Sequence[date]
+    query: Query,
+    dataset: str,
+    table: str,
+    day: str,
+    client_id: str,
+    figures: Sequence[str],
+    days: Sequence[date],
 ) -> Mapping[date, Mapping[str, Any]]:
     """What a table's figures add up to on some days: whole numbers as int, money as Decimal."""
     sums = ", ".join(f"sum({name})" for name in figures)
     rows = query(
-        f"SELECT {day}, {sums} FROM {dataset}.{table} WHERE _client_id = %s AND {day} BETWEEN %s AND %s GROUP BY 1",
+        f"SELECT {day}, {sums} FROM {dataset}.{table} WHERE _client_id = %s AND {day} BETWEEN %s"
+        " AND %s GROUP BY 1",
         client_id,
         min(days),
         max(days),
     )
-    return {found: dict(zip(figures, map(_number, amounts), strict=True)) for found, *amounts in rows}
+    return {
+        found: dict(zip(figures, map(_number, amounts), strict=True)) for found, *amounts in rows
+    }
 
 
-def restated_in_run(query: Query, dataset: str, client_id: str, resource: str, run_id: str) -> list[Restated]:
+def restated_in_run(
+    query: Query, dataset: str, client_id: str, resource: str, run_id: str
+) -> list[Restated]:
     """What one run saw restated of a resource, by day and key."""
     rows = query(
         f"SELECT day, key, before, after FROM {dataset}.{RESTATEMENTS} "
@@ -137,18 +172,26 @@ def told(restated: Sequence[Restated], totals: Mapping[date, Mapping[str, Any]])
         for figure in {**(row.before or {}), **(row.after or {})}:
             change = _amount(row.after, figure) - _amount(row.before, figure)
             day[figure] = day.get(figure, Decimal(0)) + change
-    return [f"{day:%d %b}: {_said(change, totals.get(day, {}))}" for day, change in sorted(changes.items())]
+    return [
+        f"{day:%d %b}: {_said(change, totals.get(day, {}))}"
+        for day, change in sorted(changes.items())
+    ]
 
 
 def _said(changes: Mapping[str, Decimal], now: Mapping[str, Any]) -> str:
     parts: list[str] = []
     for figure, change in changes.items():
-        if change.as_tuple().exponent == 0:  # a count: money has places, also where no row of the day is left
+        if (
+            change.as_tuple().exponent == 0
+        ):  # a count: money has places, also where no row of the day is left
             after = int(now.get(figure) or 0)
             parts.append(f"{figure} {after - int(change):,} → {after:,}")
         else:
             parts.append(f"{figure} {'+' if change >= 0 else '−'}{abs(change):,.2f}")
-    return ", ".join(part for part, change in zip(parts, changes.values(), strict=True) if change) or "other rows"
+    return (
+        ", ".join(part for part, change in zip(parts, changes.values(), strict=True) if change)
+        or "other rows"
+    )
 
 
 def _number(amount: Any) -> Any:

@@ -1,4 +1,6 @@
-"""One message per incident, a summary of what repeats, and the recovery: also through storms, crashes and no Slack."""
+"""One message per incident, a summary of what repeats, and the recovery: also through storms,
+crashes and no Slack.
+"""
 
 import json
 import sqlite3
@@ -19,9 +21,14 @@ from signalroom_dagster_tests.providers import Providers
 
 MINUTE = 60.0
 DOWN = Failure(
-    kind="source", subject="everflow", client="713", error="VendorError", run="run-1", attempts=5,
+    kind="source",
+    subject="everflow",
+    client="713",
+    error="VendorError",
+    run="run-1",
+    attempts=5,
     said="client 713, source everflow: POST /v1/x answered 503: <unavailable>",
-)  # fmt: skip
+)
 
 
 class Clock:
@@ -37,7 +44,9 @@ class Clock:
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch, project: Project) -> Clock:
     made = Clock()
-    monkeypatch.setattr(telling, "incidents", lambda: Incidents(state_dir() / "incidents.sqlite", made))
+    monkeypatch.setattr(
+        telling, "incidents", lambda: Incidents(state_dir() / "incidents.sqlite", made)
+    )
     monkeypatch.setattr(telling, "_unbooked", {})
     project.add_client("713")
     project.add_client("cti")
@@ -50,7 +59,9 @@ def texts(providers: Providers) -> list[str]:
 
 def report_to(project: Project, client: str, name: str) -> None:
     path = project.root / "data" / "clients" / client / "client.toml"
-    path.write_text(path.read_text() + f'\n[[reports]]\nname = "{name}"\ntemplate = "daily_performance"\n')
+    path.write_text(
+        path.read_text() + f'\n[[reports]]\nname = "{name}"\ntemplate = "daily_performance"\n'
+    )
 
 
 def test_an_alert_says_what_broke_whom_it_touches_where_to_look_and_what_to_run(
@@ -61,12 +72,10 @@ def test_an_alert_says_what_broke_whom_it_touches_where_to_look_and_what_to_run(
     run = "0b1c2d3e-0000-4000-8000-000000000001"
     telling.failed(replace(DOWN, run=run))
     assert texts(providers) == [
-        "🔴 everflow does not load (client 713)\n"
-        "VendorError after 5 attempts: client 713, source everflow: POST /v1/x answered 503: &lt;unavailable&gt;\n"
-        "At 05 Mar 03:40 EST.\n"
-        "Reports that may be incomplete: daily_ccw.\n"
-        f"<https://signalroom.example.test/runs/{run}|Open the run>\n"
-        "Next: `signalroom run everflow --client 713`"
+        "🔴 everflow does not load (client 713)\nVendorError after 5 attempts: client 713, source"
+        " everflow: POST /v1/x answered 503: &lt;unavailable&gt;\nAt 05 Mar 03:40 EST.\nReports"
+        f" that may be incomplete: daily_ccw.\n<https://signalroom.example.test/runs/{run}|Open the"
+        " run>\nNext: `signalroom run everflow --client 713`"
     ]
     assert providers.outbox.sent[0].recipient == "#alerts"
 
@@ -85,7 +94,9 @@ def test_a_storm_of_500_failures_is_one_message_then_one_summary_then_one_recove
     telling.recovered("source", "everflow", "713")
     telling.recovered("source", "everflow", "713")
     assert len(texts(providers)) == 3
-    assert texts(providers)[2].startswith("🟢 everflow loads again (client 713)\nVendorError, seen 500 times from")
+    assert texts(providers)[2].startswith(
+        "🟢 everflow loads again (client 713)\nVendorError, seen 500 times from"
+    )
     clock.now += 48 * 60 * MINUTE
     assert telling.tell() == 0
 
@@ -104,7 +115,9 @@ def test_a_storm_from_many_processes_at_once_is_still_one_message(providers: Pro
     assert [incident.failures for incident in telling.incidents().open()] == [200]
 
 
-def test_summaries_come_after_pauses_that_double_up_to_a_day(providers: Providers, clock: Clock) -> None:
+def test_summaries_come_after_pauses_that_double_up_to_a_day(
+    providers: Providers, clock: Clock
+) -> None:
     began = clock.now
     told_at: list[float] = []
     for number in range(2 * 24 * 4):
@@ -115,7 +128,9 @@ def test_summaries_come_after_pauses_that_double_up_to_a_day(providers: Provider
     assert told_at == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5, 55.5, 79.5]
 
 
-def test_a_recovery_before_the_summary_says_how_often_it_failed(providers: Providers, clock: Clock) -> None:
+def test_a_recovery_before_the_summary_says_how_often_it_failed(
+    providers: Providers, clock: Clock
+) -> None:
     for number in range(3):
         telling.failed(replace(DOWN, run=f"run-{number}"))
     clock.now += 5 * MINUTE
@@ -131,7 +146,9 @@ def test_a_run_counts_once_whoever_notices_it(providers: Providers) -> None:
     assert [incident.failures for incident in telling.incidents().open()] == [1]
 
 
-def test_another_client_source_or_error_is_another_incident_and_recovers_on_its_own(providers: Providers) -> None:
+def test_another_client_source_or_error_is_another_incident_and_recovers_on_its_own(
+    providers: Providers,
+) -> None:
     telling.failed(DOWN)
     telling.failed(replace(DOWN, client="cti", run="run-2"))
     telling.failed(replace(DOWN, subject="redtrack", run="run-3"))
@@ -140,8 +157,9 @@ def test_another_client_source_or_error_is_another_incident_and_recovers_on_its_
     telling.recovered("source", "everflow", "713")
     assert len(texts(providers)) == 6
     assert [(each.subject, each.client) for each in telling.incidents().open()] == [
-        ("everflow", "cti"), ("redtrack", "713")
-    ]  # fmt: skip
+        ("everflow", "cti"),
+        ("redtrack", "713"),
+    ]
 
 
 def test_what_breaks_again_after_a_recovery_is_a_new_incident(providers: Providers) -> None:
@@ -157,17 +175,28 @@ def test_nothing_is_said_of_a_success_when_nothing_was_broken(providers: Provide
     assert not (state_dir() / "incidents.sqlite").exists()
 
 
-def test_a_warehouse_that_is_down_is_one_incident_for_all_that_need_it(providers: Providers, clock: Clock) -> None:
+def test_a_warehouse_that_is_down_is_one_incident_for_all_that_need_it(
+    providers: Providers, clock: Clock
+) -> None:
     for client in ("713", "cti"):
         for source in ("everflow", "s3_exports"):
-            lost = replace(DOWN, client=client, subject=source, error="DestinationLostError", run=f"{client}-{source}")
+            lost = replace(
+                DOWN,
+                client=client,
+                subject=source,
+                error="DestinationLostError",
+                run=f"{client}-{source}",
+            )
             telling.failed(lost)
     assert len(texts(providers)) == 1
     assert texts(providers)[0].startswith("🔴 The warehouse cannot be used\n")
     assert texts(providers)[0].endswith("Next: `signalroom doctor`")
     clock.now += 30 * MINUTE
     telling.tell()
-    assert "Touches: 713 everflow, 713 s3_exports, cti everflow, cti s3_exports." in texts(providers)[1]
+    assert (
+        "Touches: 713 everflow, 713 s3_exports, cti everflow, cti s3_exports."
+        in texts(providers)[1]
+    )
     telling.recovered("table", "public/orders", "cti")
     assert texts(providers)[2].startswith("🟢 The warehouse works again\n")
 
@@ -200,7 +229,11 @@ def test_an_alert_names_the_reports_that_are_made_from_what_broke(
     report_to(project, "713", "daily_ccw")
     telling.failed(replace(DOWN, kind=kind, subject=subject))
     said = texts(providers)[0]
-    assert (f"Reports that may be incomplete: {touched}.\n" in said) if touched else ("Reports" not in said)
+    assert (
+        (f"Reports that may be incomplete: {touched}.\n" in said)
+        if touched
+        else ("Reports" not in said)
+    )
 
 
 @pytest.mark.parametrize(
@@ -212,7 +245,11 @@ def test_an_alert_names_the_reports_that_are_made_from_what_broke(
             "signalroom report daily_ccw --client 713 --date 2026-03-02 --send --resend",
         ),
         ("table", "public/orders", "--select public/orders --partition 713"),
-        ("check", "everflow/daily_stats: reconciled", "--select everflow/daily_stats --partition 713"),
+        (
+            "check",
+            "everflow/daily_stats: reconciled",
+            "--select everflow/daily_stats --partition 713",
+        ),
         (
             "report",
             "daily_ccw of 2026-03-02",
@@ -230,8 +267,16 @@ def test_each_kind_of_incident_names_the_command_that_helps(
 
 
 def test_a_persons_data_in_the_words_of_an_error_is_masked(providers: Providers) -> None:
-    telling.failed(replace(DOWN, said="pat@example.test, +15550100001, card 4111111111111111, day 2026-03-05, 1,523"))
-    assert "VendorError after 5 attempts: ***, ***, card ***, day 2026-03-05, 1,523\n" in texts(providers)[0]
+    telling.failed(
+        replace(
+            DOWN,
+            said="pat@example.test, +15550100001, card 4111111111111111, day 2026-03-05, 1,523",
+        )
+    )
+    assert (
+        "VendorError after 5 attempts: ***, ***, card ***, day 2026-03-05, 1,523\n"
+        in texts(providers)[0]
+    )
 
 
 def test_without_slack_incidents_are_counted_and_told_once_there_is_one(
@@ -251,7 +296,14 @@ def test_without_slack_incidents_are_counted_and_told_once_there_is_one(
 @pytest.mark.parametrize(
     ("fault", "wait"),
     [
-        ({"status": 429, "headers": {"Retry-After": "90"}, "body": '{"ok": false, "error": "ratelimited"}'}, 90),
+        (
+            {
+                "status": 429,
+                "headers": {"Retry-After": "90"},
+                "body": '{"ok": false, "error": "ratelimited"}',
+            },
+            90,
+        ),
         ({"status": 200, "body": '{"ok": false, "error": "channel_not_found"}'}, 900),
         ({"status": 503}, 60),
     ],
@@ -283,7 +335,9 @@ def test_an_alert_whose_outcome_is_unknown_is_looked_up_and_not_repeated(
     assert [text[0] for text in texts(providers)] == ["🔴", "🟢"]
 
 
-def test_an_alert_that_cannot_be_looked_up_is_rather_sent_twice_than_never(providers: Providers, clock: Clock) -> None:
+def test_an_alert_that_cannot_be_looked_up_is_rather_sent_twice_than_never(
+    providers: Providers, clock: Clock
+) -> None:
     providers.fail("chat.postMessage", status=503)
     providers.fail("conversations.list", status=200, body='{"ok": false, "error": "missing_scope"}')
     telling.failed(DOWN)
@@ -341,7 +395,9 @@ def test_a_broken_client_registry_does_not_keep_an_alert_from_being_sent(
     assert "Next: `signalroom run everflow --client 713`" in texts(providers)[0]
 
 
-def test_a_success_is_told_where_the_client_asks_for_it(providers: Providers, project: Project) -> None:
+def test_a_success_is_told_where_the_client_asks_for_it(
+    providers: Providers, project: Project
+) -> None:
     path = project.root / "data" / "clients" / "713" / "client.toml"
     path.write_text('notify_on_success = ["s3_exports"]\n' + path.read_text())
     telling.loaded("s3_exports", "713", 1_523, "run-1")
@@ -355,7 +411,10 @@ def test_asking_to_hear_of_a_source_that_the_client_does_not_use_is_told(project
     path = project.root / "data" / "clients" / "713" / "client.toml"
     path.write_text('notify_on_success = ["s3_export"]\n' + path.read_text())
     [aside] = set_aside()
-    assert aside.problem == "data/clients/713/client.toml: notify_on_success: 's3_export' is not in `sources`"
+    assert (
+        aside.problem
+        == "data/clients/713/client.toml: notify_on_success: 's3_export' is not in `sources`"
+    )
 
 
 def test_a_notice_that_cannot_be_sent_is_a_warning(
@@ -363,7 +422,9 @@ def test_a_notice_that_cannot_be_sent_is_a_warning(
 ) -> None:
     path = project.root / "data" / "clients" / "713" / "client.toml"
     path.write_text('notify_on_success = ["s3_exports"]\n' + path.read_text())
-    providers.fail("chat.postMessage", status=200, body=json.dumps({"ok": False, "error": "not_in_channel"}))
+    providers.fail(
+        "chat.postMessage", status=200, body=json.dumps({"ok": False, "error": "not_in_channel"})
+    )
     telling.loaded("s3_exports", "713", 1_523, "run-1")
     assert "not_in_channel" in caplog.text
 
@@ -377,7 +438,9 @@ def spoil(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["no database", "broken pages"])
-def test_a_damaged_file_of_incidents_is_set_aside_and_begun_anew(how: str, providers: Providers) -> None:
+def test_a_damaged_file_of_incidents_is_set_aside_and_begun_anew(
+    how: str, providers: Providers
+) -> None:
     telling.failed(replace(DOWN, run="run-0"))
     spoil(state_dir() / "incidents.sqlite", how)
     telling.failed(DOWN)
@@ -404,14 +467,17 @@ def test_an_alert_that_cannot_be_booked_is_sent_and_says_so(
         telling.recovered("source", "everflow", "cti")
         assert [telling.tell(), telling.open_incidents()] == [0, []]
     assert [text.splitlines()[0] for text in texts(providers)] == [
-        "🔴 everflow does not load (client 713)", "🔴 everflow does not load (client cti)"
-    ]  # fmt: skip
+        "🔴 everflow does not load (client 713)",
+        "🔴 everflow does not load (client cti)",
+    ]
     assert all(text.endswith(telling.UNBOOKED) for text in texts(providers))
     telling.failed(DOWN)
     assert telling.UNBOOKED not in texts(providers)[2]
 
 
-def test_a_state_folder_that_cannot_be_written_silences_nothing(providers: Providers, project: Project) -> None:
+def test_a_state_folder_that_cannot_be_written_silences_nothing(
+    providers: Providers, project: Project
+) -> None:
     (project.root / "full").write_text("a file where a folder should be")
     project.set(SIGNALROOM_STATE_DIR=str(project.root / "full" / "state"))
     telling.failed(DOWN)

@@ -30,14 +30,21 @@ def scraped() -> str:
 
 def test_rows_age_and_open_incidents_are_told_and_a_dagster_that_is_away(project: Project) -> None:
     project.set(SIGNALROOM_WEBSERVER_URL="http://127.0.0.1:9")
-    write_export(project.add_client("713") / "orders-create/report_2026-03-01.csv", orders([1, 2, 3]))
+    write_export(
+        project.add_client("713") / "orders-create/report_2026-03-01.csv", orders([1, 2, 3])
+    )
     run_load("s3_exports", get_client("713"), "run")
     for run in ("r1", "r2"):
-        telling.incidents().note(Failure(kind="source", subject="redtrack", client="713", error="VendorError", run=run))
+        telling.incidents().note(
+            Failure(kind="source", subject="redtrack", client="713", error="VendorError", run=run)
+        )
     text = scraped()
     assert 'signalroom_source_rows{client="713",source="s3_exports"} 3.0' in text
     assert 'signalroom_source_stale{client="713",source="s3_exports"} 0.0' in text
-    assert 'signalroom_open_incident_failures{client="713",kind="source",subject="redtrack"} 2.0' in text
+    assert (
+        'signalroom_open_incident_failures{client="713",kind="source",subject="redtrack"} 2.0'
+        in text
+    )
     assert "signalroom_warehouse_up 1.0" in text and "signalroom_dagster_up 0.0" in text
 
 
@@ -56,8 +63,11 @@ def test_of_runs_the_last_ones_time_counts_and_how_the_latest_ended(project: Pro
     ]
     seconds, ended = metrics._of_finished(runs)
     assert {tuple(sample.labels.values()): sample.value for sample in seconds.samples} == {
-        ("713", "everflow"): 12.5, ("cti", "everflow"): 3.0
-    }  # fmt: skip
+        ("713", "everflow"): 12.5,
+        ("cti", "everflow"): 3.0,
+    }
     assert {tuple(sample.labels.values()): sample.value for sample in ended.samples} == {
-        ("713", "everflow", "success"): 1, ("713", "everflow", "failure"): 1, ("cti", "everflow", "success"): 1
-    }  # fmt: skip
+        ("713", "everflow", "success"): 1,
+        ("713", "everflow", "failure"): 1,
+        ("cti", "everflow", "success"): 1,
+    }

@@ -25,15 +25,28 @@ def payload(kind: str, number: int = 1) -> bytes:
 
 
 def event(
-    job: str, kind: str, body: bytes | None = None, *, contract: Contract = CONTRACT, at: datetime | None = None
+    job: str,
+    kind: str,
+    body: bytes | None = None,
+    *,
+    contract: Contract = CONTRACT,
+    at: datetime | None = None,
 ) -> Received:
     """One event of the job `j<number>`."""
     number = int("".join(filter(str.isdigit, job)) or 1)
     return Received(
-        contract.tenant_id, job, kind, body or payload(kind, number), f"{job}-{kind}", at or datetime.now(UTC), contract
+        contract.tenant_id,
+        job,
+        kind,
+        body or payload(kind, number),
+        f"{job}-{kind}",
+        at or datetime.now(UTC),
+        contract,
     )
 
 
-def whole(jobs: Iterable[str], *, contract: Contract = CONTRACT, at: datetime | None = None) -> list[Received]:
+def whole(
+    jobs: Iterable[str], *, contract: Contract = CONTRACT, at: datetime | None = None
+) -> list[Received]:
     """All events of some jobs."""
     return [event(job, kind, contract=contract, at=at) for job in jobs for kind in KINDS]

@@ -1,4 +1,6 @@
-"""Consumers in processes of their own, on real databases: killed at any point, two at once, and each job once."""
+"""Consumers in processes of their own, on real databases: killed at any point, two at once, and
+each job once.
+"""
 
 import functools
 import signal
@@ -87,7 +89,9 @@ store = opened_store()
 drain.drain_once(store)
 publishing.publish_all(store)
 """
-WRITTEN = "from signalroom_dagster.events.stores import claims; claims.job_letter = claims.bury = die"
+WRITTEN = (
+    "from signalroom_dagster.events.stores import claims; claims.job_letter = claims.bury = die"
+)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +102,12 @@ WRITTEN = "from signalroom_dagster.events.stores import claims; claims.job_lette
         ("beside_duckdb", "publishing.publish_all = die", 0),
         ("beside_duckdb", "type(store).published = die", 20),
     ],
-    ids=["written, not committed", "kept, not committed", "committed, not published", "published, not marked"],
+    ids=[
+        "written, not committed",
+        "kept, not committed",
+        "committed, not published",
+        "published, not marked",
+    ],
 )
 def test_a_kill_at_any_point_loses_nothing_and_writes_nothing_twice(
     host: str, death: str, rows: int, project: Project, request: pytest.FixtureRequest
@@ -117,7 +126,14 @@ def test_one_bad_job_stops_no_other_and_is_a_dead_letter_after_five_attempts(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = [f"j{number}" for number in range(499)]
-    store.append([*whole(jobs), event("bad", "attribution"), event("bad", "audience", BAD), event("bad", "creative")])
+    store.append(
+        [
+            *whole(jobs),
+            event("bad", "attribution"),
+            event("bad", "audience", BAD),
+            event("bad", "creative"),
+        ]
+    )
     counts = drain.drain_once(store)["713"]
     assert (counts.jobs, counts.events, counts.failed) == (499, 1_497, 1)
     publishing.publish_all(store)
@@ -148,7 +164,9 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drain, "CLAIM_SECONDS", 0.1)
 
 
-def test_a_claim_ends_when_its_time_is_over_and_the_rest_stays_ready(slow: None, store: Store) -> None:
+def test_a_claim_ends_when_its_time_is_over_and_the_rest_stays_ready(
+    slow: None, store: Store
+) -> None:
     store.append(whole([f"j{number}" for number in range(20)]))
     first = drain.drain_once(store)["713"].jobs
     assert 1 <= first <= 8
@@ -195,16 +213,25 @@ def test_the_log_does_not_grow_with_the_jobs_that_fail_or_expire(
     Consumer(beside_duckdb, "one", reports.append).run(0.5, resident=False)
     (report,) = reports
     assert report["713"].failed >= 30
-    lines = [record.getMessage() for record in caplog.records if record.name.startswith("signalroom_dagster")]
+    lines = [
+        record.getMessage()
+        for record in caplog.records
+        if record.name.startswith("signalroom_dagster")
+    ]
     assert [line.split(", such as")[0] for line in lines] == [
         "tenant 713: 30 jobs expired incomplete",
         f"tenant 713: {report['713'].failed} attempts to analyse a job failed",
     ]
-    assert "reached is more than people (job bad" in lines[1] and "(without attribution, creative)" in lines[0]
+    assert (
+        "reached is more than people (job bad" in lines[1]
+        and "(without attribution, creative)" in lines[0]
+    )
 
 
 @pytest.mark.slow
-def test_a_consumer_that_gets_a_few_percent_of_a_core_comes_to_an_end(in_postgres: Store, project: Project) -> None:
+def test_a_consumer_that_gets_a_few_percent_of_a_core_comes_to_an_end(
+    in_postgres: Store, project: Project
+) -> None:
     process = consuming(project)
     in_postgres.append(whole([f"j{number}" for number in range(300)]))
     give_up = time.monotonic() + 90
@@ -224,15 +251,27 @@ def test_a_store_whose_user_may_not_write_results_brings_them_on_through_the_out
 ) -> None:
     ask_there = functools.partial(execute, postgres_url)
     ask_there("DROP ROLE IF EXISTS events_user")
-    ask_there(f"CREATE ROLE events_user LOGIN PASSWORD '{PASSWORD}'; GRANT CREATE ON DATABASE test TO events_user")
+    ask_there(
+        f"CREATE ROLE events_user LOGIN PASSWORD '{PASSWORD}'; GRANT CREATE ON DATABASE test TO"
+        " events_user"
+    )
     try:
         project.use_postgres(postgres_url)
         project.set(EVENTS__STORE=postgres_url.replace("//postgres:", "//events_user:"))
         store = ready_store()
         assert is_direct(store)
-        for number, grant in enumerate(["", "GRANT USAGE ON SCHEMA analysis TO events_user; GRANT SELECT, INSERT, "
-                                        "UPDATE ON analysis.results TO events_user"]):  # fmt: skip
-            ask_there(grant or "SELECT 1")  # with the grant alone, row level security would refuse the rows
+        for number, grant in enumerate(
+            [
+                "",
+                (
+                    "GRANT USAGE ON SCHEMA analysis TO events_user; GRANT SELECT, INSERT, "
+                    "UPDATE ON analysis.results TO events_user"
+                ),
+            ]
+        ):
+            ask_there(
+                grant or "SELECT 1"
+            )  # with the grant alone, row level security would refuse the rows
             store.append(whole([f"j{number}"]))
             assert drain.drain_once(store)["713"].jobs == 1
             assert store.stats()["713"].unpublished == 1
@@ -249,11 +288,20 @@ def execute(url: str, statement: str) -> None:
         cursor.execute(statement)
 
 
-def test_a_row_that_postgres_refuses_fails_its_job_alone(in_postgres: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_postgres_refuses_fails_its_job_alone(
+    in_postgres: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("signalroom_dagster.analysis.steps.MOST_ROWS_HOLD", 10**30)
-    tiny = b'{"campaigns": [{"campaign": "a", "conversions": "0.0001", "revenue": 1, "cost": 1000000000}]}'
-    bad = tiny.replace(b"}]}", b"}, " + b", ".join([tiny[15:-2].replace(b"0.0001", b"0")] * 999) + b"]}")
-    in_postgres.append([*whole(["j1", "j2"]), event("bad", "attribution", bad), *whole(["bad"])[1:]])
+    tiny = (
+        b'{"campaigns": [{"campaign": "a", "conversions": "0.0001", "revenue": 1, "cost":'
+        b" 1000000000}]}"
+    )
+    bad = tiny.replace(
+        b"}]}", b"}, " + b", ".join([tiny[15:-2].replace(b"0.0001", b"0")] * 999) + b"]}"
+    )
+    in_postgres.append(
+        [*whole(["j1", "j2"]), event("bad", "attribution", bad), *whole(["bad"])[1:]]
+    )
     counts = drain.drain_once(in_postgres)["713"]
     assert (counts.jobs, counts.failed) == (2, 1)
     assert ask(COUNT) == [(2, 2)]
@@ -261,10 +309,14 @@ def test_a_row_that_postgres_refuses_fails_its_job_alone(in_postgres: Store, mon
 
 
 def feed(store: Store, jobs: Sequence[str]) -> Iterator[None]:
-    """Events of these jobs in batches, with about 15 % of them again later; pauses after each batch."""
+    """Events of these jobs in batches, with about 15 % of them again later; pauses after each
+    batch.
+    """
     events = whole(jobs)
     again = events[::7]
-    mixed = sorted([*events, *again], key=lambda each: hash((each.job_id[-1], each.analysis_type, each.job_id)))
+    mixed = sorted(
+        [*events, *again], key=lambda each: hash((each.job_id[-1], each.analysis_type, each.job_id))
+    )
     for start in range(0, len(mixed), 60):
         store.append(mixed[start : start + 60])
         yield
@@ -281,12 +333,14 @@ def wait_for(store: Store, jobs: int, seconds: float = 60) -> None:
     raise AssertionError(f"after {seconds} s: {store.stats()}")
 
 
-def test_two_consumers_on_one_postgres_analyse_every_job_once(in_postgres: Store, project: Project) -> None:
+def test_two_consumers_on_one_postgres_analyse_every_job_once(
+    in_postgres: Store, project: Project
+) -> None:
     ask(
-        "CREATE TABLE written AS SELECT job_id FROM analysis.results WHERE false; "
-        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN INSERT INTO written VALUES (NEW.job_id); RETURN NULL; END $$; CREATE TRIGGER note "
-        "AFTER INSERT OR UPDATE ON analysis.results FOR EACH ROW EXECUTE FUNCTION note()"
+        "CREATE TABLE written AS SELECT job_id FROM analysis.results WHERE false; CREATE FUNCTION"
+        " note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO written VALUES"
+        " (NEW.job_id); RETURN NULL; END $$; CREATE TRIGGER note AFTER INSERT OR UPDATE ON"
+        " analysis.results FOR EACH ROW EXECUTE FUNCTION note()"
     )
     consumers = [consuming(project), consuming(project)]
     for _ in feed(in_postgres, [f"j{number}" for number in range(600)]):
@@ -301,7 +355,9 @@ def test_two_consumers_on_one_postgres_analyse_every_job_once(in_postgres: Store
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kills", [5])
-def test_a_consumer_that_is_killed_again_and_again_under_load(kills: int, store: Store, project: Project) -> None:
+def test_a_consumer_that_is_killed_again_and_again_under_load(
+    kills: int, store: Store, project: Project
+) -> None:
     jobs = [f"j{number}" for number in range(2_000)]
     process = consuming(project)
     for number, _ in enumerate(feed(store, jobs)):
@@ -354,11 +410,15 @@ def append_again(store: Store, events: Sequence[Received]) -> None:
     raise AssertionError("the store does not come back")
 
 
-def test_once_analyses_what_is_ready_tells_dagster_and_ends(beside_duckdb: Store, project: Project) -> None:
+def test_once_analyses_what_is_ready_tells_dagster_and_ends(
+    beside_duckdb: Store, project: Project
+) -> None:
     home = project.root / "dagster"
     home.mkdir()
     project.set(DAGSTER_HOME=str(home))
-    beside_duckdb.append([*whole(["j1", "j2"]), event("j3", "audience"), event("bad", "audience", BAD)])
+    beside_duckdb.append(
+        [*whole(["j1", "j2"]), event("j3", "audience"), event("bad", "audience", BAD)]
+    )
     assert consumer(project, "--once").wait(60) == 0
     assert ask(COUNT) == [(2, 2)]
     assert beside_duckdb.stats()["713"].open == 2
@@ -369,7 +429,9 @@ def test_once_analyses_what_is_ready_tells_dagster_and_ends(beside_duckdb: Store
 
 
 def test_a_resident_consumer_ends_when_another_holds_the_lease(beside_duckdb: Store) -> None:
-    first, second = (Consumer(beside_duckdb, name, lambda counts: None) for name in ("first", "second"))
+    first, second = (
+        Consumer(beside_duckdb, name, lambda counts: None) for name in ("first", "second")
+    )
     assert first.wait_for_lease(0)
     assert not second.wait_for_lease(0)
     beside_duckdb.release(LEASE, "first")
@@ -410,7 +472,9 @@ def test_a_job_that_kills_its_consumer_again_and_again_is_a_dead_letter_and_the_
     ]
 
 
-def test_a_store_that_is_away_for_a_moment_is_waited_for(in_postgres: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_is_away_for_a_moment_is_waited_for(
+    in_postgres: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("signalroom_dagster.analysis.consumer.Outage.pause", lambda *_: 0.05)
     in_postgres.append(whole(["j1"]))
     gone = iter([psycopg2.OperationalError("gone"), psycopg2.OperationalError("gone"), None])

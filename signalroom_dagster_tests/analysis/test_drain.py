@@ -1,4 +1,6 @@
-"""Draining: what it takes from the store, what it gives, and what it does with jobs that cannot be analysed."""
+"""Draining: what it takes from the store, what it gives, and what it does with jobs that cannot be
+analysed.
+"""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +25,11 @@ def results(store: Store) -> dict[str, Any]:
     return {kept.job_id: from_kept(kept) for kept in store.unpublished(10_000)}
 
 
-EVENTS = [*whole(f"j{number}" for number in range(6)), event("j7", "audience"), event("j7", "creative")]
+EVENTS = [
+    *whole(f"j{number}" for number in range(6)),
+    event("j7", "audience"),
+    event("j7", "creative"),
+]
 STRAIGHT = MemoryStore()
 STRAIGHT.append(EVENTS)
 drain_once(STRAIGHT)
@@ -34,14 +40,20 @@ HASHES = {job: result.summary.hash for job, result in results(STRAIGHT).items()}
 @given(
     order=st.permutations(EVENTS),
     again=st.lists(st.sampled_from(EVENTS), max_size=20),
-    batches=st.lists(st.tuples(st.integers(1, 8), st.booleans(), st.integers(1, 4)), min_size=4, max_size=12),
+    batches=st.lists(
+        st.tuples(st.integers(1, 8), st.booleans(), st.integers(1, 4)), min_size=4, max_size=12
+    ),
 )
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])  # of a busy machine
+@settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
+)  # of a busy machine
 def test_any_order_any_duplication_and_any_split_into_batches_give_the_same_rows(
     kind: str, order: list[Received], again: list[Received], batches: list[tuple[int, bool, int]]
 ) -> None:
     with TemporaryDirectory() as folder:
-        store: Store = MemoryStore() if kind == "memory" else SqliteStore(Path(folder) / "events.db")
+        store: Store = (
+            MemoryStore() if kind == "memory" else SqliteStore(Path(folder) / "events.db")
+        )
         store.create()
         play(store, [*order, *again], batches)
         assert {job: result.summary.hash for job, result in results(store).items()} == HASHES
@@ -49,7 +61,9 @@ def test_any_order_any_duplication_and_any_split_into_batches_give_the_same_rows
 
 
 def play(store: Store, waiting: list[Received], batches: list[tuple[int, bool, int]]) -> None:
-    """Send events in batches of these sizes, with or without a drain of so many jobs after each, then the rest."""
+    """Send events in batches of these sizes, with or without a drain of so many jobs after each,
+    then the rest.
+    """
     for size, drains, limit in batches:
         store.append(waiting[:size])
         del waiting[:size]
@@ -82,7 +96,10 @@ def test_a_job_that_is_completed_after_its_deadline_is_analysed_and_marked_late(
     store.append(events[:2])
     assert [job.missing for job in store.expire(datetime.now(UTC))] == [("creative",)]
     found = examine(store, ["713"])["713"]["incomplete_jobs"]
-    assert (found.passed, found.said) == (False, "1 jobs expired incomplete, such as j1 (without creative)")
+    assert (found.passed, found.said) == (
+        False,
+        "1 jobs expired incomplete, such as j1 (without creative)",
+    )
     store.append([event("j1", "creative")])
     assert drain_once(store)["713"].late == 1
     assert results(store)["j1"].late
@@ -115,5 +132,7 @@ def test_a_fault_of_the_analysis_fails_its_job_alone_and_logs_nothing_that_was_s
     monkeypatch.setattr(drain, "result_of", result_of)
     with store.claim(9) as batch:
         found, reasons = drain.analyse_jobs(batch.jobs)
-    assert [result.job_id for result in found] == ["good"] and list(reasons.values()) == ["ValueError"]
+    assert [result.job_id for result in found] == ["good"] and list(reasons.values()) == [
+        "ValueError"
+    ]
     assert "in result_of" in caplog.text and "ann@example.com" not in caplog.text

@@ -1,4 +1,6 @@
-"""From the store's outbox to the warehouse and to files: once, whatever is killed when, and never in anybody's way."""
+"""From the store's outbox to the warehouse and to files: once, whatever is killed when, and never
+in anybody's way.
+"""
 
 import json
 import threading
@@ -12,7 +14,11 @@ import msgspec
 import pytest
 
 from signalroom_dagster.analysis.drain import drain_once
-from signalroom_dagster.analysis.publishing import create_table_of_results, publish_all, publish_once
+from signalroom_dagster.analysis.publishing import (
+    create_table_of_results,
+    publish_all,
+    publish_once,
+)
 from signalroom_dagster.analysis.results import as_kept, from_kept
 from signalroom_dagster.events.stores.contract import Kept
 from signalroom_dagster.warehouse import access
@@ -34,17 +40,27 @@ def store() -> MemoryStore:
     return made
 
 
-def test_a_result_is_a_typed_row_on_both_engines(any_warehouse: Project, store: MemoryStore) -> None:
+def test_a_result_is_a_typed_row_on_both_engines(
+    any_warehouse: Project, store: MemoryStore
+) -> None:
     create_table_of_results()
     assert publish_once(store) == 3
     assert publish_once(store) == 0
-    columns = "conversions, revenue, cost, cpa, roas, people, click_rate, late, campaigns, _client_id"
+    columns = (
+        "conversions, revenue, cost, cpa, roas, people, click_rate, late, campaigns, _client_id"
+    )
     (row,) = ask(f"SELECT {columns} FROM analysis.results WHERE job_id = 'j2'")
     *figures, campaigns, client = row
     assert figures == [
-        Decimal("2.0000"), Decimal("2.5000"), Decimal("2.0000"), Decimal("1.0000"), Decimal("1.2500"), 102,
-        Decimal("0.0020"), False,
-    ]  # fmt: skip
+        Decimal("2.0000"),
+        Decimal("2.5000"),
+        Decimal("2.0000"),
+        Decimal("1.0000"),
+        Decimal("1.2500"),
+        102,
+        Decimal("0.0020"),
+        False,
+    ]
     found = json.loads(campaigns) if isinstance(campaigns, str) else campaigns
     assert (found[0]["campaign"], found[0]["people"], client) == ("spring", 102, "713")
 
@@ -69,7 +85,9 @@ def killed(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def test_a_result_that_is_made_anew_replaces_its_row(any_warehouse: Project, store: MemoryStore) -> None:
+def test_a_result_that_is_made_anew_replaces_its_row(
+    any_warehouse: Project, store: MemoryStore
+) -> None:
     create_table_of_results()
     publish_all(store)
     before = ask(ROWS)
@@ -81,15 +99,22 @@ def test_a_result_that_is_made_anew_replaces_its_row(any_warehouse: Project, sto
 
 def test_whatever_is_valid_fits_both_engines(any_warehouse: Project) -> None:
     most = {"campaign": "Frühling 🌱 \x7f", "conversions": 10**9, "revenue": 10**9, "cost": 10**9}
-    least = {"campaign": "o'Neill \\ %s ?", "conversions": "0.00004", "revenue": "1e-30", "cost": 10**9}
+    least = {
+        "campaign": "o'Neill \\ %s ?",
+        "conversions": "0.00004",
+        "revenue": "1e-30",
+        "cost": 10**9,
+    }
     many = {"campaign": "x" * 200, "people": 10**12, "reached": 10**12}
     store = MemoryStore()
     for job, money in {"j1": [most] * 1_000, "j2": [least]}.items():
-        store.append([
-            event(job, "attribution", json.dumps({"campaigns": money}).encode()),
-            event(job, "audience", json.dumps({"campaigns": [many] * 1_000}).encode()),
-            event(job, "creative"),
-        ])  # fmt: skip
+        store.append(
+            [
+                event(job, "attribution", json.dumps({"campaigns": money}).encode()),
+                event(job, "audience", json.dumps({"campaigns": [many] * 1_000}).encode()),
+                event(job, "creative"),
+            ]
+        )
     create_table_of_results()
     assert drain_once(store)["713"].jobs == 2
     assert publish_all(store) == 2
@@ -114,7 +139,9 @@ def test_a_row_that_the_warehouse_refuses_keeps_no_other_from_it(
     assert [kept.job_id for kept in store.unpublished(9)] == ["j0"]
 
 
-def test_a_warehouse_in_use_is_not_waited_for_and_nothing_is_lost(project: Project, store: MemoryStore) -> None:
+def test_a_warehouse_in_use_is_not_waited_for_and_nothing_is_lost(
+    project: Project, store: MemoryStore
+) -> None:
     create_table_of_results()
     with somebody_writing():
         with pytest.raises(WarehouseBusyError):
@@ -145,7 +172,9 @@ def somebody_writing() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("kind", ["json", "parquet"])
-def test_results_are_also_files_where_a_folder_is_configured(kind: str, project: Project, store: MemoryStore) -> None:
+def test_results_are_also_files_where_a_folder_is_configured(
+    kind: str, project: Project, store: MemoryStore
+) -> None:
     project.set(EVENTS__EXPORT__FOLDER="exported", EVENTS__EXPORT__FORMAT=kind)
     create_table_of_results()
     publish_all(store)
@@ -153,7 +182,11 @@ def test_results_are_also_files_where_a_folder_is_configured(kind: str, project:
     assert [file.name for file in files] == [f"j1.{kind}", f"j2.{kind}", f"j3.{kind}"]
     before = [file.read_bytes() for file in files]
     found = fields(files[1], kind)
-    assert (found["job_id"], found["people"], Decimal(found["roas"])) == ("j2", 102, Decimal("1.25"))
+    assert (found["job_id"], found["people"], Decimal(found["roas"])) == (
+        "j2",
+        102,
+        Decimal("1.25"),
+    )
     assert found["campaigns"][0]["campaign"] == "spring"
     assert datetime.fromisoformat(str(found["last_event_at"])) <= datetime.now(UTC)
     store.replay("713")

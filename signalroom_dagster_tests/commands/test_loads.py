@@ -20,7 +20,9 @@ def test_models_are_made_again_when_the_server_ends_their_connection(
     project: Project, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.use_postgres(postgres_url)
-    bucket = project.add_client("713", prefixes=("orders-create", "orders-update", "prospects-create"))
+    bucket = project.add_client(
+        "713", prefixes=("orders-create", "orders-update", "prospects-create")
+    )
     write_export(bucket / "orders-create/one.csv", orders([1, 2]))
     make, calls = runs.run_model, itertools.count()
 
@@ -40,5 +42,8 @@ def test_a_connection_that_the_server_ends_is_told_as_a_warehouse_that_cannot_be
     project: Project, postgres_url: str
 ) -> None:
     project.use_postgres(postgres_url)
-    with access.connected() as query, pytest.raises(DestinationUnreachableError, match="asking Postgres"):
+    with (
+        access.connected() as query,
+        pytest.raises(DestinationUnreachableError, match="asking Postgres"),
+    ):
         query(END_MYSELF)

@@ -57,10 +57,17 @@ def daemons_instance() -> Iterator[dg.DagsterInstance]:
 @pytest.fixture
 def vendor(project: Project) -> Iterator[VendorServer]:
     figures = {**dict.fromkeys(FIGURES, 0), "cv": 45, "payout": 3375}
-    network = EverflowNetwork(key=KEY, affiliates={41: "N"}, advertisers={1: "A"}, stats={(DAY, 41, 1): figures})
+    network = EverflowNetwork(
+        key=KEY, affiliates={41: "N"}, advertisers={1: "A"}, stats={(DAY, 41, 1): figures}
+    )
     with serve(everflow.routes([network])) as server:
         project.add_api_client(
-            "713", "everflow", api_key=KEY, base_url=f"{server.url}/everflow", start_date=str(DAY), end_date=str(DAY)
+            "713",
+            "everflow",
+            api_key=KEY,
+            base_url=f"{server.url}/everflow",
+            start_date=str(DAY),
+            end_date=str(DAY),
         )
         yield server
 
@@ -69,7 +76,9 @@ def texts(providers: Providers) -> list[str]:
     return [sent.text for sent in providers.outbox.of("slack")]
 
 
-def load(instance: dg.DagsterInstance, source: str = "everflow", *keys: dg.AssetKey) -> dg.ExecuteInProcessResult:
+def load(
+    instance: dg.DagsterInstance, source: str = "everflow", *keys: dg.AssetKey
+) -> dg.ExecuteInProcessResult:
     defs = dg.Definitions(
         assets=with_alerts([build_ingest_assets(source)]),
         asset_checks=with_alerts(build_load_checks(source)),
@@ -78,7 +87,10 @@ def load(instance: dg.DagsterInstance, source: str = "everflow", *keys: dg.Asset
     )
     job = defs.resolve_implicit_global_asset_job_def()
     return job.execute_in_process(
-        instance=instance, partition_key="713", asset_selection=list(keys) or None, raise_on_error=False
+        instance=instance,
+        partition_key="713",
+        asset_selection=list(keys) or None,
+        raise_on_error=False,
     )
 
 
@@ -97,23 +109,35 @@ def test_every_asset_and_check_of_the_project_tells_what_came_of_it() -> None:
 def test_a_plain_run_that_fails_for_good_alerts_once_and_its_success_is_the_recovery(
     vendor: VendorServer, providers: Providers, instance: dg.DagsterInstance
 ) -> None:
-    vendor.fail("/v1/networks/reporting/entity", status=503, times=5, body=f'{{"error": "no {KEY} for a@b.example"}}')
+    vendor.fail(
+        "/v1/networks/reporting/entity",
+        status=503,
+        times=5,
+        body=f'{{"error": "no {KEY} for a@b.example"}}',
+    )
     failed = load(instance, "everflow", STATS)
     assert not failed.success
     assert len(texts(providers)) == 1
     said = texts(providers)[0]
-    assert said.startswith("🔴 everflow does not load (client 713)\nVendorError after 5 attempts: client 713, source")
+    assert said.startswith(
+        "🔴 everflow does not load (client 713)\nVendorError after 5 attempts: client 713, source"
+    )
     assert f"/runs/{failed.run_id}|Open the run>" in said
     assert (KEY in said, "a@b.example" in said) == (False, False)
     assert load(instance, "everflow", STATS).success
     assert len(texts(providers)) == 2
-    assert texts(providers)[1].startswith("🟢 everflow loads again (client 713)\nVendorError, seen 1 time from")
+    assert texts(providers)[1].startswith(
+        "🟢 everflow loads again (client 713)\nVendorError, seen 1 time from"
+    )
 
 
 def test_an_alert_and_its_incident_repeat_nothing_that_a_vendor_said(
     vendor: VendorServer, providers: Providers, instance: dg.DagsterInstance
 ) -> None:
-    words = "Pat Example (pat@example.test, +15550100001, token 9f8e7d6c5b4a3928) of 12 Main Street may not"
+    words = (
+        "Pat Example (pat@example.test, +15550100001, token 9f8e7d6c5b4a3928) of 12 Main Street"
+        " may not"
+    )
     vendor.fail("/v1/networks/reporting/entity", status=400, body=json.dumps({"error": words}))
     result = load(instance, "everflow", STATS)
     kept = (state_dir() / "incidents.sqlite").read_bytes().decode("latin-1")
@@ -121,7 +145,9 @@ def test_an_alert_and_its_incident_repeat_nothing_that_a_vendor_said(
         assert "POST /v1/networks/reporting/entity/table answered 400" in told
         assert not any(part in told for part in ("Pat", "pat@", "1555", "9f8e", "Main Street"))
     [failure] = [event for event in result.all_events if event.is_step_failure]
-    assert "Pat Example (***, ***, token ***)" in str(failure.step_failure_data.error_display_string)
+    assert "Pat Example (***, ***, token ***)" in str(
+        failure.step_failure_data.error_display_string
+    )
 
 
 @pytest.mark.parametrize("asked", ["2026-03-02", None])
@@ -133,19 +159,29 @@ def test_what_happens_to_a_report_is_about_its_day(
 
     @dg.multi_asset(
         name="report_daily",
-        specs=[dg.AssetSpec(["reports", "daily"], partitions_def=dg.StaticPartitionsDefinition(["713"]))],
+        specs=[
+            dg.AssetSpec(
+                ["reports", "daily"], partitions_def=dg.StaticPartitionsDefinition(["713"])
+            )
+        ],
         check_specs=[dg.AssetCheckSpec("delivered", asset=["reports", "daily"])],
     )
     def report(config: ReportConfig) -> Iterator[Any]:
         if fails.pop(0):
             raise LookupError("no warehouse")
         passed = config.date != "2026-03-03"
-        yield dg.MaterializeResult(check_results=[dg.AssetCheckResult(check_name="delivered", passed=passed)])
+        yield dg.MaterializeResult(
+            check_results=[dg.AssetCheckResult(check_name="delivered", passed=passed)]
+        )
 
     for day in (asked, "2026-03-03", asked):
         config = {"ops": {"report_daily": {"config": {"date": day} if day else {}}}}
         dg.materialize(
-            with_alerts([report]), instance=instance, partition_key="713", run_config=config, raise_on_error=False
+            with_alerts([report]),
+            instance=instance,
+            partition_key="713",
+            run_config=config,
+            raise_on_error=False,
         )
     yesterday = datetime.now(get_client("713").zone).date() - timedelta(days=1)
     day = asked or str(yesterday)
@@ -156,15 +192,23 @@ def test_what_happens_to_a_report_is_about_its_day(
     ]
     assert f"`signalroom report daily --client 713 --date {day} --send`" in texts(providers)[0]
     assert "It is not known whether the report arrived" in texts(providers)[1]
-    assert "`signalroom report daily --client 713 --date 2026-03-03 --send --resend`" in texts(providers)[1]
+    assert (
+        "`signalroom report daily --client 713 --date 2026-03-03 --send --resend`"
+        in texts(providers)[1]
+    )
 
 
 def test_what_was_wrong_with_a_report_is_let_go_after_a_week(
-    project: Project, providers: Providers, daemons_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    project: Project,
+    providers: Providers,
+    daemons_instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     project.add_client("713")
     for kind, subject in (("report", "daily of 2026-03-02"), ("source", "s3_exports")):
-        telling.failed(Failure(kind=kind, subject=subject, client="713", error="Refused", run=subject))  # pyright: ignore
+        telling.failed(
+            Failure(kind=kind, subject=subject, client="713", error="Refused", run=subject)
+        )  # pyright: ignore
     now = time.time()
     monkeypatch.setattr(alert_sensors, "time", SimpleNamespace(time=lambda: now + 8 * 24 * 3_600))
     look(daemons_instance, "alert_watch")
@@ -206,8 +250,13 @@ def test_an_error_that_is_not_ours_is_told_by_its_class_alone(
         raise LookupError("pat@example.test is 44")
 
     for asset in (orders_of_pat, no_attempt):
-        dg.materialize(with_alerts([asset]), instance=instance, partition_key="713", raise_on_error=False)
-    assert ["ValueError\n" in texts(providers)[0], "LookupError\n" in texts(providers)[1]] == [True, True]
+        dg.materialize(
+            with_alerts([asset]), instance=instance, partition_key="713", raise_on_error=False
+        )
+    assert ["ValueError\n" in texts(providers)[0], "LookupError\n" in texts(providers)[1]] == [
+        True,
+        True,
+    ]
     assert not any("pat" in text.replace("orders_of_pat", "") for text in texts(providers))
 
 
@@ -237,16 +286,21 @@ def test_a_check_that_fails_alerts_and_passes_again(
         ]
     )
     def checked() -> Iterator[dg.AssetCheckResult]:
-        yield dg.AssetCheckResult(passed=passes.pop(0), check_name="casts", description="pat@example.test is 44")
-        yield dg.AssetCheckResult(passed=False, check_name="volume", severity=dg.AssetCheckSeverity.WARN)
+        yield dg.AssetCheckResult(
+            passed=passes.pop(0), check_name="casts", description="pat@example.test is 44"
+        )
+        yield dg.AssetCheckResult(
+            passed=False, check_name="volume", severity=dg.AssetCheckSeverity.WARN
+        )
 
     defs = dg.Definitions(assets=with_alerts([made]), asset_checks=with_alerts([checked]))
     for _ in range(2):
         job = defs.resolve_implicit_global_asset_job_def()
         assert job.execute_in_process(instance=instance, partition_key="713").success
     assert [text.split("\n")[0] for text in texts(providers)] == [
-        "🔴 Check failed: public/orders: casts (client 713)", "🟢 Check passes again: public/orders: casts (client 713)"
-    ]  # fmt: skip
+        "🔴 Check failed: public/orders: casts (client 713)",
+        "🟢 Check passes again: public/orders: casts (client 713)",
+    ]
     assert "pat" not in texts(providers)[0]
 
 
@@ -265,11 +319,15 @@ def test_a_load_is_told_with_its_rows_where_the_client_asks_for_it(
 def notice_failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     """What the run-failure sensor does with a failed run."""
     run = instance.get_run_by_id(run.run_id) or run
-    records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
+    records = instance.get_records_for_run(
+        run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE
+    ).records
     event = records[-1].event_log_entry.dagster_event
     assert event
     SENSORS["alert_on_run_failure"](
-        dg.build_run_status_sensor_context("alert_on_run_failure", event, instance, run).for_run_failure()
+        dg.build_run_status_sensor_context(
+            "alert_on_run_failure", event, instance, run
+        ).for_run_failure()
     )
 
 
@@ -284,7 +342,9 @@ def lost_run(instance: dg.DagsterInstance, *, remote: bool = False, **tags: str)
         )
         from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
-        location = ManagedGrpcPythonEnvCodeLocationOrigin(LoadableTargetOrigin(module_name="x"), "x")
+        location = ManagedGrpcPythonEnvCodeLocationOrigin(
+            LoadableTargetOrigin(module_name="x"), "x"
+        )
         origin = RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), "everflow")
     run = create_run_for_test(
         instance,
@@ -337,18 +397,28 @@ def test_a_lost_run_that_is_started_again_is_passed_over_except_where_nobody_can
 
 def tick(instance: dg.DagsterInstance, status: TickStatus, at: float, error: str = "") -> None:
     state = InstigatorState(
-        SENSOR_ORIGIN, InstigatorType.SENSOR, InstigatorStatus.RUNNING, SensorInstigatorData(min_interval=60)
+        SENSOR_ORIGIN,
+        InstigatorType.SENSOR,
+        InstigatorStatus.RUNNING,
+        SensorInstigatorData(min_interval=60),
     )
     if not instance.get_instigator_state(state.instigator_origin_id, state.selector_id):
         instance.add_instigator_state(state)
     made = instance.create_tick(
         TickData(
-            state.instigator_origin_id, "s3_exports_new_files", InstigatorType.SENSOR, TickStatus.STARTED, at,
+            state.instigator_origin_id,
+            "s3_exports_new_files",
+            InstigatorType.SENSOR,
+            TickStatus.STARTED,
+            at,
             selector_id=state.selector_id,
         )
-    )  # fmt: skip
+    )
     told = SerializableErrorInfo(
-        "secret", [], "SensorExecutionError", cause=SerializableErrorInfo(f"{error}: secret", [], error)
+        "secret",
+        [],
+        "SensorExecutionError",
+        cause=SerializableErrorInfo(f"{error}: secret", [], error),
     )
     instance.update_tick(made.with_status(status, **({"error": told} if error else {})))
 
@@ -362,7 +432,9 @@ def sensor_origin() -> Any:
     from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
     location = ManagedGrpcPythonEnvCodeLocationOrigin(LoadableTargetOrigin(module_name="x"), "x")
-    return RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "__repository__"), "s3_exports_new_files")
+    return RemoteInstigatorOrigin(
+        RemoteRepositoryOrigin(location, "__repository__"), "s3_exports_new_files"
+    )
 
 
 SENSOR_ORIGIN = sensor_origin()
@@ -405,7 +477,9 @@ def test_what_was_wrong_with_a_client_that_is_no_longer_active_is_let_go_without
 ) -> None:
     for client in ("713", "cti"):
         project.add_client(client)
-        telling.failed(Failure(kind="source", subject="s3_exports", client=client, error="Refused", run=client))
+        telling.failed(
+            Failure(kind="source", subject="s3_exports", client=client, error="Refused", run=client)
+        )
     project.register("cti", sources=["s3_exports"], status="planned")
     look(daemons_instance, "alert_watch")
     assert [incident.client for incident in telling.incidents().open()] == ["713"]
@@ -451,7 +525,11 @@ def test_files_that_stop_coming_make_their_source_stale_however_often_it_is_load
 
 
 def test_days_are_fresh_up_to_their_end_or_when_they_were_read(
-    vendor: VendorServer, providers: Providers, instance: dg.DagsterInstance, project: Project, now: list[datetime]
+    vendor: VendorServer,
+    providers: Providers,
+    instance: dg.DagsterInstance,
+    project: Project,
+    now: list[datetime],
 ) -> None:
     assert load(instance, "everflow", STATS).success
     project.set(SOURCES__EVERFLOW__CLIENTS__713__END_DATE="2026-03-31")
@@ -471,9 +549,12 @@ def test_days_are_fresh_up_to_their_end_or_when_they_were_read(
 
 
 def test_a_warehouse_that_does_not_answer_is_told_once_by_whoever_looks(
-    project: Project, providers: Providers, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch,
+    project: Project,
+    providers: Providers,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
     now: list[datetime],
-) -> None:  # fmt: skip
+) -> None:
     project.add_client("713")
     with monkeypatch.context() as down:
         down.setattr(access, "connected", refuse)
@@ -481,7 +562,9 @@ def test_a_warehouse_that_does_not_answer_is_told_once_by_whoever_looks(
             now[0] = NEWEST + timedelta(hours=hours)
             look(instance, "alert_on_stale_sources")
     assert len(texts(providers)) == 1
-    assert texts(providers)[0].startswith("🔴 The warehouse cannot be used\nDestinationUnreachableError: no answer\n")
+    assert texts(providers)[0].startswith(
+        "🔴 The warehouse cannot be used\nDestinationUnreachableError: no answer\n"
+    )
     look(instance, "alert_on_stale_sources")
     assert texts(providers)[1].startswith("🟢 The warehouse works again")
 
@@ -491,9 +574,13 @@ def refuse() -> None:
 
 
 def test_alert_sensors_stay_off_in_development_and_run_in_production(project: Project) -> None:
-    assert {sensor.default_status for sensor in build_alert_sensors()} == {dg.DefaultSensorStatus.STOPPED}
+    assert {sensor.default_status for sensor in build_alert_sensors()} == {
+        dg.DefaultSensorStatus.STOPPED
+    }
     project.set(SIGNALROOM_ENV="production")
-    assert {sensor.default_status for sensor in build_alert_sensors()} == {dg.DefaultSensorStatus.RUNNING}
+    assert {sensor.default_status for sensor in build_alert_sensors()} == {
+        dg.DefaultSensorStatus.RUNNING
+    }
 
 
 def test_what_is_set_aside_is_one_incident_a_red_check_and_a_recovery(
@@ -507,15 +594,23 @@ def test_what_is_set_aside_is_one_incident_a_red_check_and_a_recovery(
     sensor: Any = SENSORS["alert_on_definitions"]
     first = sensor(dg.build_sensor_context(instance=daemons_instance))
     again = sensor(dg.build_sensor_context(instance=daemons_instance, cursor=first.cursor))
-    assert [event.passed for event in first.asset_events if isinstance(event, dg.AssetCheckEvaluation)] == [False]
+    assert [
+        event.passed for event in first.asset_events if isinstance(event, dg.AssetCheckEvaluation)
+    ] == [False]
     assert again.asset_events == []
-    look(daemons_instance, "alert_watch")  # which closes what is broken of clients that are not active
+    look(
+        daemons_instance, "alert_watch"
+    )  # which closes what is broken of clients that are not active
     result = dg.materialize(with_alerts([build_declared_asset()]), instance=daemons_instance)
     [evaluation] = result.get_asset_check_evaluations()
     assert not evaluation.passed and "timezone" in (evaluation.description or "")
-    assert [text.splitlines()[0] for text in texts(providers)] == ["🔴 client cti is set aside (client cti)"]
+    assert [text.splitlines()[0] for text in texts(providers)] == [
+        "🔴 client cti is set aside (client cti)"
+    ]
     assert "cti/client.toml: timezone: " in texts(providers)[0]
     file.write_text(sound)
     mended = sensor(dg.build_sensor_context(instance=daemons_instance, cursor=first.cursor))
-    assert [event.passed for event in mended.asset_events if isinstance(event, dg.AssetCheckEvaluation)] == [True]
+    assert [
+        event.passed for event in mended.asset_events if isinstance(event, dg.AssetCheckEvaluation)
+    ] == [True]
     assert texts(providers)[1].startswith("🟢 client cti is read again (client cti)")

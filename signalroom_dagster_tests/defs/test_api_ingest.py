@@ -1,4 +1,6 @@
-"""An API source through Dagster itself: what a person sees, what is tried again, and what is never shown."""
+"""An API source through Dagster itself: what a person sees, what is tried again, and what is never
+shown.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -18,7 +20,10 @@ from signalroom_dagster_tests.projects import Project
 
 KEY = "key-that-nobody-may-see"
 FIRST, LAST = date(2026, 3, 1), date(2026, 3, 4)
-STATS, CONVERSIONS = dg.AssetKey(["everflow", "daily_stats"]), dg.AssetKey(["everflow", "conversions"])
+STATS, CONVERSIONS = (
+    dg.AssetKey(["everflow", "daily_stats"]),
+    dg.AssetKey(["everflow", "conversions"]),
+)
 
 
 @pytest.fixture
@@ -28,9 +33,18 @@ def network() -> EverflowNetwork:
         key=KEY,
         affiliates={41: "Northwind Media "},
         advertisers={1: "ACME"},
-        stats={(day, 41, 1): {**dict.fromkeys(FIGURES, 0), "cv": 45, "payout": 3375} for day in days},
+        stats={
+            (day, 41, 1): {**dict.fromkeys(FIGURES, 0), "cv": 45, "payout": 3375} for day in days
+        },
         conversions=[
-            conversion_row(f"c{day}", datetime(day.year, day.month, day.day, 17, tzinfo=UTC), 41, "N", 1, "ACME")
+            conversion_row(
+                f"c{day}",
+                datetime(day.year, day.month, day.day, 17, tzinfo=UTC),
+                41,
+                "N",
+                1,
+                "ACME",
+            )
             for day in days
         ],
     )
@@ -40,9 +54,14 @@ def network() -> EverflowNetwork:
 def vendor(project: Project, network: EverflowNetwork) -> Iterator[VendorServer]:
     with serve(everflow.routes([network])) as server:
         project.add_api_client(
-            "713", "everflow", api_key=KEY, base_url=f"{server.url}/everflow", start_date=str(FIRST),
-            end_date=str(LAST), conversions_kept_days="10000",
-        )  # fmt: skip
+            "713",
+            "everflow",
+            api_key=KEY,
+            base_url=f"{server.url}/everflow",
+            start_date=str(FIRST),
+            end_date=str(LAST),
+            conversions_kept_days="10000",
+        )
         yield server
 
 
@@ -58,7 +77,11 @@ def materialize(
     job = defs.resolve_implicit_global_asset_job_def()
     run_config = {"ops": {"load_everflow": {"config": config}}} if config else None
     return job.execute_in_process(
-        instance=instance, partition_key="713", asset_selection=list(keys), raise_on_error=False, run_config=run_config
+        instance=instance,
+        partition_key="713",
+        asset_selection=list(keys),
+        raise_on_error=False,
+        run_config=run_config,
     )
 
 
@@ -71,7 +94,8 @@ def told(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, Any]:
 def attempts(result: dg.ExecuteInProcessResult) -> int:
     starts = ("STEP_START", "STEP_RESTARTED")
     return sum(
-        event.event_type_value in starts and event.step_key == "load_everflow" for event in result.all_node_events
+        event.event_type_value in starts and event.step_key == "load_everflow"
+        for event in result.all_node_events
     )
 
 
@@ -80,7 +104,11 @@ def test_a_materialization_tells_its_days_and_the_vendors_totals(
 ) -> None:
     assert materialize(instance, STATS).success
     seen = told(instance, STATS)
-    assert (seen["rows_loaded"], seen["days_read"], seen["dagster/partition_row_count"]) == (4, 4, 4)
+    assert (seen["rows_loaded"], seen["days_read"], seen["dagster/partition_row_count"]) == (
+        4,
+        4,
+        4,
+    )
     assert (seen["first_day"], seen["last_day"]) == (str(FIRST), str(LAST))
     assert seen["days"].records[0].data == {"day": str(FIRST), "rows": 1, "vendor's total": "3375"}
     assert "restated" not in seen
@@ -111,9 +139,15 @@ def test_a_span_in_the_run_configuration_reads_those_days_again(
 ) -> None:
     assert materialize(instance, CONVERSIONS).success
     before = len(vendor.requests)
-    again = materialize(instance, CONVERSIONS, config={"since": "2026-03-01", "until": "2026-03-02"})
+    again = materialize(
+        instance, CONVERSIONS, config={"since": "2026-03-01", "until": "2026-03-02"}
+    )
     assert again.success
-    asked = [request.json["from"][:10] for request in vendor.requests[before:] if "conversions" in request.path]
+    asked = [
+        request.json["from"][:10]
+        for request in vendor.requests[before:]
+        if "conversions" in request.path
+    ]
     assert sorted(asked) == ["2026-03-01", "2026-03-02"]
 
 
@@ -145,7 +179,9 @@ def test_a_refused_key_is_one_attempt_and_names_what_to_set(
     assert "another-secret" not in said
 
 
-def test_a_vendors_retry_after_is_waited_for(instance: dg.DagsterInstance, vendor: VendorServer) -> None:
+def test_a_vendors_retry_after_is_waited_for(
+    instance: dg.DagsterInstance, vendor: VendorServer
+) -> None:
     vendor.fail("/entity/table", status=429, headers={"Retry-After": "1"})
     assert materialize(instance, STATS).success
     first, second, *_ = [request.at for request in vendor.asked("/entity/table")]
@@ -163,7 +199,10 @@ def test_a_vendors_retry_after_is_waited_for(instance: dg.DagsterInstance, vendo
     ],
 )
 def test_no_failure_shows_the_key_or_a_person(
-    instance: dg.DagsterInstance, vendor: VendorServer, fault: dict[str, Any], capfd: pytest.CaptureFixture[str]
+    instance: dg.DagsterInstance,
+    vendor: VendorServer,
+    fault: dict[str, Any],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     vendor.fail("/entity/table", times=9, **fault)
     result = materialize(instance, STATS)
@@ -183,7 +222,9 @@ def test_the_check_compares_with_the_vendors_own_total(
     found = {check.check_name: check for check in result.get_asset_check_evaluations()}
     assert found["reconciled"].passed
     assert (
-        found["reconciled"].metadata["vendor"].value == found["reconciled"].metadata["warehouse"].value == "13500.0000"
+        found["reconciled"].metadata["vendor"].value
+        == found["reconciled"].metadata["warehouse"].value
+        == "13500.0000"
     )
     assert found["key_unique"].passed
     assert found["not_capped"].passed
@@ -192,11 +233,7 @@ def test_the_check_compares_with_the_vendors_own_total(
 
 @pytest.mark.parametrize(
     ("fault", "tries"),
-    [
-        ({"status": 403}, 1),
-        ({"status": 404}, 1),
-        ({"status": 200, "body": "{", "cut": True}, 5),
-    ],
+    [({"status": 403}, 1), ({"status": 404}, 1), ({"status": 200, "body": "{", "cut": True}, 5)],
 )
 def test_a_table_that_is_refused_or_breaks_off_leaves_the_others_alone(
     instance: dg.DagsterInstance, vendor: VendorServer, fault: dict[str, Any], tries: int
@@ -205,7 +242,13 @@ def test_a_table_that_is_refused_or_breaks_off_leaves_the_others_alone(
     result = materialize(instance)
     assert not result.success
     assert attempts(result) == tries
-    for table, rows in {"daily_stats": 4, "conversions": 4, "affiliates": 1, "advertisers": 1, "offers": 0}.items():
+    for table, rows in {
+        "daily_stats": 4,
+        "conversions": 4,
+        "affiliates": 1,
+        "advertisers": 1,
+        "offers": 0,
+    }.items():
         assert ask(f"SELECT count(*) FROM everflow.{table}") == [(rows,)]
     assert instance.get_latest_materialization_event(STATS)
 

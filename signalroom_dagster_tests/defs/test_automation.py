@@ -10,7 +10,10 @@ from signalroom_dagster.defs.automation import build_automation_sensor
 from signalroom_dagster.defs.resources import RESOURCES
 from signalroom_dagster_tests.projects import Project
 
-PERFORMANCE, ORDERS = dg.AssetKey(["public", "daily_performance"]), dg.AssetKey(["public", "orders"])
+PERFORMANCE, ORDERS = (
+    dg.AssetKey(["public", "daily_performance"]),
+    dg.AssetKey(["public", "orders"]),
+)
 
 
 @pytest.fixture
@@ -30,7 +33,9 @@ def defs(project: Project) -> dg.Definitions:
     )
 
 
-def test_a_model_is_made_when_one_of_its_sources_was_loaded_for_an_active_client(defs: dg.Definitions) -> None:
+def test_a_model_is_made_when_one_of_its_sources_was_loaded_for_an_active_client(
+    defs: dg.Definitions,
+) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         before = dg.evaluate_automation_conditions(defs, instance)
         assert before.total_requested == 0
@@ -45,5 +50,7 @@ def test_a_model_is_made_when_one_of_its_sources_was_loaded_for_an_active_client
         assert settled.total_requested == 0
 
 
-def test_models_of_several_clients_are_runs_and_no_backfill_that_comes_last_in_the_queue(project: Project) -> None:
+def test_models_of_several_clients_are_runs_and_no_backfill_that_comes_last_in_the_queue(
+    project: Project,
+) -> None:
     assert build_automation_sensor().emit_backfills is False

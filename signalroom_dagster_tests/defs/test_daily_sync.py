@@ -26,13 +26,17 @@ def definitions() -> dg.Definitions:
 
 def sync(instance: dg.DagsterInstance) -> tuple[bool, Sequence[dg.DagsterRun]]:
     """Whether the job succeeded, and the runs it started, in order."""
-    job = ReconstructableRepository.for_module(__name__, "definitions").get_reconstructable_job("daily_sync")
+    job = ReconstructableRepository.for_module(__name__, "definitions").get_reconstructable_job(
+        "daily_sync"
+    )
     done = dg.execute_job(job, instance, tags={"dagster/partition": "713"})
     started = instance.get_runs(dg.RunsFilter(tags={"signalroom/started_by": done.run_id}))
     return done.success, list(reversed(started))
 
 
-def test_all_sources_are_loaded_in_sequence_and_one_that_fails_does_not_stop_the_next(project: Project) -> None:
+def test_all_sources_are_loaded_in_sequence_and_one_that_fails_does_not_stop_the_next(
+    project: Project,
+) -> None:
     assert destination_name() == "duckdb"
     bucket = project.add_client("713")
     write_export(bucket / "orders-create/report_2026-03-01.csv", orders([1, 2]))
@@ -40,11 +44,12 @@ def test_all_sources_are_loaded_in_sequence_and_one_that_fails_does_not_stop_the
     with dg.instance_for_test() as instance:
         succeeded, runs = sync(instance)
         assert not succeeded
-        assert [(run.job_name, run.status.value, run.tags["signalroom/account"]) for run in runs] == [
-            ("everflow", "FAILURE", "everflow:713"),
-            ("s3_exports", "SUCCESS", "s3_exports:713"),
-        ]
-        loaded = instance.get_latest_materialization_event(dg.AssetKey(["s3_exports", "orders_create"]))
+        assert [
+            (run.job_name, run.status.value, run.tags["signalroom/account"]) for run in runs
+        ] == [("everflow", "FAILURE", "everflow:713"), ("s3_exports", "SUCCESS", "s3_exports:713")]
+        loaded = instance.get_latest_materialization_event(
+            dg.AssetKey(["s3_exports", "orders_create"])
+        )
         assert loaded and loaded.asset_materialization
         assert loaded.asset_materialization.metadata["rows_loaded"].value == 2
 

@@ -1,4 +1,6 @@
-"""What Dagster is shown: without network, without secrets, and without a line of Python for a new client."""
+"""What Dagster is shown: without network, without secrets, and without a line of Python for a new
+client.
+"""
 
 import json
 import os
@@ -22,8 +24,13 @@ from dagster import AssetKey
 graph = defs.resolve_asset_graph()
 print(json.dumps({
     "assets": sorted(key.to_user_string() for key in graph.get_all_asset_keys()),
-    "partitions": graph.get(AssetKey(["s3_exports", "orders_create"])).partitions_def.get_partition_keys(),
-    "heavy": sorted({"pandas", "pyarrow", "matplotlib", "s3fs", "botocore", "duckdb", "psycopg2"} & set(sys.modules)),
+    "partitions": graph.get(
+        AssetKey(["s3_exports", "orders_create"])
+    ).partitions_def.get_partition_keys(),
+    "heavy": sorted(
+        {"pandas", "pyarrow", "matplotlib", "s3fs", "botocore", "duckdb", "psycopg2"}
+        & set(sys.modules)
+    ),
 }))
 """
 
@@ -31,13 +38,22 @@ print(json.dumps({
 TABLES = {
     "s3_exports": ("orders_create", "orders_update", "prospects_create", "files", "rejected_rows"),
     "everflow": (
-        "daily_stats", "conversions", "clicks", "affiliates", "offers", "advertisers", "windows", "restatements"
+        "daily_stats",
+        "conversions",
+        "clicks",
+        "affiliates",
+        "offers",
+        "advertisers",
+        "windows",
+        "restatements",
     ),
-}  # fmt: skip
+}
 
 
 def definitions_in(folder: Path, **environment: str) -> dict[str, list[str]]:
-    """What a fresh process sees of the definitions, with an otherwise empty environment and no sockets."""
+    """What a fresh process sees of the definitions, with an otherwise empty environment and no
+    sockets.
+    """
     done = subprocess.run(
         [sys.executable, "-W", "default", "-c", OFFLINE],
         env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), **environment},
@@ -51,9 +67,13 @@ def definitions_in(folder: Path, **environment: str) -> dict[str, list[str]]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_definitions_load_in_an_empty_environment_without_sockets_and_heavy_imports(tmp_path: Path) -> None:
+def test_definitions_load_in_an_empty_environment_without_sockets_and_heavy_imports(
+    tmp_path: Path,
+) -> None:
     seen = definitions_in(tmp_path)
-    assert set(seen["assets"]) >= {f"{source}/{table}" for source, tables in TABLES.items() for table in tables}
+    assert set(seen["assets"]) >= {
+        f"{source}/{table}" for source, tables in TABLES.items() for table in tables
+    }
     assert seen["partitions"] == ["713", "cti"]
     assert seen["heavy"] == []
 
@@ -65,7 +85,8 @@ def test_a_new_client_is_a_folder_and_gets_its_partition(tmp_path: Path) -> None
         (folder / "client.toml").write_text(client_toml(client_id))
     (tmp_path / ".dlt").mkdir()
     (tmp_path / ".dlt" / "config.toml").write_text(
-        '[sources.s3_exports.clients.acme]\nbucket_url = "s3://acme"\nprefixes = ["orders-create", "refunds"]\n'
+        '[sources.s3_exports.clients.acme]\nbucket_url = "s3://acme"\nprefixes = ["orders-create",'
+        ' "refunds"]\n'
     )
     seen = definitions_in(tmp_path, SIGNALROOM_PROJECT_DIR=str(tmp_path))
     assert seen["partitions"] == ["713", "acme"]
@@ -75,7 +96,12 @@ def test_a_new_client_is_a_folder_and_gets_its_partition(tmp_path: Path) -> None
 def validated(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "ignore", "-m", *command],
-        env={"PATH": os.defpath, "HOME": str(ROOT), "DAGSTER_DISABLE_TELEMETRY": "1", **environment},
+        env={
+            "PATH": os.defpath,
+            "HOME": str(ROOT),
+            "DAGSTER_DISABLE_TELEMETRY": "1",
+            **environment,
+        },
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -84,7 +110,10 @@ def validated(*command: str, **environment: str) -> subprocess.CompletedProcess[
 
 
 def test_a_clients_typo_leaves_the_code_location_and_fails_its_validation(tmp_path: Path) -> None:
-    for client_id, text in {"713": client_toml("713"), "cti": client_toml("cti", status="planed")}.items():
+    for client_id, text in {
+        "713": client_toml("713"),
+        "cti": client_toml("cti", status="planed"),
+    }.items():
         folder = tmp_path / "data" / "clients" / client_id
         folder.mkdir(parents=True)
         (folder / "client.toml").write_text(text)
@@ -96,11 +125,18 @@ def test_a_clients_typo_leaves_the_code_location_and_fails_its_validation(tmp_pa
     seen = definitions_in(tmp_path, SIGNALROOM_PROJECT_DIR=str(tmp_path))
     assert "status/definitions" in seen["assets"] and seen["heavy"] == []
     done = validated(
-        "dagster", "definitions", "validate", "-m", "signalroom_dagster.definitions",
+        "dagster",
+        "definitions",
+        "validate",
+        "-m",
+        "signalroom_dagster.definitions",
         SIGNALROOM_PROJECT_DIR=str(tmp_path),
-    )  # fmt: skip
+    )
     assert done.returncode == 1
-    assert "cti client cti: " in done.stdout and "status: it has to be 'active' or 'planned'" in done.stdout
+    assert (
+        "cti client cti: " in done.stdout
+        and "status: it has to be 'active' or 'planned'" in done.stdout
+    )
     assert "file secrets.toml: secrets.toml is not valid TOML" in done.stdout
 
 
@@ -111,7 +147,9 @@ def test_every_asset_says_what_it_is_whose_it_is_and_where_it_belongs() -> None:
         assert spec.group_name in (spec.key.path[0], "affiliate_mapping", "models", "bookkeeping")
         assert spec.owners == ["team:data"]
         assert spec.kinds > {"duckdb"}
-        assert spec.description and ("https://" in spec.description or "Grain: client" in spec.description)
+        assert spec.description and (
+            "https://" in spec.description or "Grain: client" in spec.description
+        )
         assert bool(list(spec.deps)) == (spec.group_name in ("models", "reports"))
 
 
@@ -128,7 +166,8 @@ def test_sensors_stay_off_in_development_and_run_in_production() -> None:
 
 def test_every_file_keeps_its_size_budget() -> None:
     lengths = {
-        path: len(path.read_text().splitlines()) for path in (project_dir() / "signalroom_dagster").rglob("*.py")
+        path: len(path.read_text().splitlines())
+        for path in (project_dir() / "signalroom_dagster").rglob("*.py")
     }
     assert {path.name: length for path, length in lengths.items() if length > 300} == {}
     written = sorted(length for length in lengths.values() if length)
@@ -142,10 +181,19 @@ def test_an_asset_s_page_says_what_its_columns_mean_and_where_its_code_stands() 
         for key in ("everflow/daily_stats", "everflow/windows", "public/daily_performance")
     )
     columns = {column.name: column for column in stats.metadata["dagster/column_schema"].columns}
-    assert columns["payout"].description == "what the network owes the affiliate: an external affiliate's cost"
-    assert (columns["payout"].type, columns["date"].constraints.nullable) == ("decimal(18,4)", False)
+    assert (
+        columns["payout"].description
+        == "what the network owes the affiliate: an external affiliate's cost"
+    )
+    assert (columns["payout"].type, columns["date"].constraints.nullable) == (
+        "decimal(18,4)",
+        False,
+    )
     assert (stats.group_name, windows.group_name) == ("everflow", "bookkeeping")
-    for node, file in ((stats, "sources/everflow/__init__.py"), (model, "models/public/daily_performance.sql")):
+    for node, file in (
+        (stats, "sources/everflow/__init__.py"),
+        (model, "models/public/daily_performance.sql"),
+    ):
         (reference,) = node.metadata["dagster/code_references"].code_references
         assert reference.file_path.endswith(file) and Path(reference.file_path).is_file()
 

@@ -1,4 +1,6 @@
-"""Due reports: each is asked for once its inputs are whole or its wait is over, and none waits in a run."""
+"""Due reports: each is asked for once its inputs are whole or its wait is over, and none waits in a
+run.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -59,17 +61,27 @@ def morning(any_warehouse: Project) -> Project:
 
 
 def tick(instance: dg.DagsterInstance, client: str, at: datetime = SEVEN) -> dg.RunRequest | None:
-    """Let the schedule of a client's report tick, as the daemon does it; the run that it asks for."""
+    """Let the schedule of a client's report tick, as the daemon does it; the run that it asks
+    for.
+    """
     [schedule] = [each for each in build_schedules() if each.name == f"daily_ccw_report_{client}"]
-    origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(LOCATION, "__repository__"), schedule.name)
+    origin = RemoteInstigatorOrigin(
+        RemoteRepositoryOrigin(LOCATION, "__repository__"), schedule.name
+    )
     data = ScheduleInstigatorData(str(schedule.cron_schedule))
-    state = InstigatorState(origin, InstigatorType.SCHEDULE, InstigatorStatus.DECLARED_IN_CODE, data)
+    state = InstigatorState(
+        origin, InstigatorType.SCHEDULE, InstigatorStatus.DECLARED_IN_CODE, data
+    )
     if not instance.get_instigator_state(state.instigator_origin_id, state.selector_id):
         instance.add_instigator_state(state)
     given = TickData(
-        state.instigator_origin_id, schedule.name, InstigatorType.SCHEDULE, TickStatus.STARTED, at.timestamp(),
+        state.instigator_origin_id,
+        schedule.name,
+        InstigatorType.SCHEDULE,
+        TickStatus.STARTED,
+        at.timestamp(),
         selector_id=state.selector_id,
-    )  # fmt: skip
+    )
     begun = instance.create_tick(given)
     found: Any = schedule(dg.build_schedule_context(instance=instance, scheduled_execution_time=at))
     asked = isinstance(found, dg.RunRequest)
@@ -89,7 +101,10 @@ class Daemon:
         """What is asked for."""
         [sensor] = build_due_reports_sensor()
         found: Any = sensor(dg.build_sensor_context(instance=self.instance, cursor=self.cursor))
-        self.why = getattr(found, "skip_reason", found) and getattr(found, "skip_reason", found).skip_message
+        self.why = (
+            getattr(found, "skip_reason", found)
+            and getattr(found, "skip_reason", found).skip_message
+        )
         if isinstance(found, dg.SkipReason):
             return []
         self.cursor = found.cursor
@@ -129,7 +144,10 @@ def test_a_report_waits_in_no_run_and_keeps_no_other_waiting(
     run(instance, asked)
     daemon = Daemon(instance)
     clock[0] = SEVEN + timedelta(minutes=1)
-    assert daemon.look() == [] and daemon.why == "daily_ccw of 713 waits for Everflow, RedTrack to cover 2026-03-02"
+    assert (
+        daemon.look() == []
+        and daemon.why == "daily_ccw of 713 waits for Everflow, RedTrack to cover 2026-03-02"
+    )
     load("713")
     clock[0] = SEVEN + timedelta(minutes=2)
     [late] = daemon.look()
@@ -155,7 +173,10 @@ def test_a_report_whose_wait_is_over_is_asked_for_all_the_same_and_waits_no_more
 
 
 def test_a_warehouse_that_is_away_is_not_yet_and_its_absence_is_no_waiting(
-    morning: Project, instance: dg.DagsterInstance, clock: list[datetime], monkeypatch: pytest.MonkeyPatch
+    morning: Project,
+    instance: dg.DagsterInstance,
+    clock: list[datetime],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     daemon = Daemon(instance)
     assert daemon.look() == [] and daemon.why == "no report is due"
@@ -165,7 +186,10 @@ def test_a_warehouse_that_is_away_is_not_yet_and_its_absence_is_no_waiting(
         assert tick(instance, "713") is None
         for hour in (1, 2, 3):
             clock[0] = SEVEN + timedelta(hours=hour)
-            assert daemon.look() == [] and daemon.why == "not yet: the warehouse cannot be asked (no answer)"
+            assert (
+                daemon.look() == []
+                and daemon.why == "not yet: the warehouse cannot be asked (no answer)"
+            )
     for minute in range(0, 61, 2):
         clock[0] = SEVEN + timedelta(hours=3, minutes=minute)
         assert clients(daemon.look()) == (["713"] if minute == 60 else [])

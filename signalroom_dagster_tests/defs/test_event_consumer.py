@@ -1,4 +1,6 @@
-"""The resident run and its supervisor: lease held, free and lost; hand-over; what is told of each tenant; alerts."""
+"""The resident run and its supervisor: lease held, free and lost; hand-over; what is told of each
+tenant; alerts.
+"""
 
 import signal
 import subprocess
@@ -18,7 +20,11 @@ from signalroom_dagster.analysis import consumer as consuming
 from signalroom_dagster.analysis.consumer import LEASE
 from signalroom_dagster.analysis.store import opened_store
 from signalroom_dagster.defs import consumer_watch, event_consumer
-from signalroom_dagster.defs.assets.analysis import RESULTS_KEY, build_analysis_assets, build_analysis_checks
+from signalroom_dagster.defs.assets.analysis import (
+    RESULTS_KEY,
+    build_analysis_assets,
+    build_analysis_checks,
+)
 from signalroom_dagster.defs.consumer_watch import ResidentRun, Watch, next_step
 from signalroom_dagster.defs.resident_run import build_consumer_jobs
 from signalroom_dagster.events.contracts import Contract
@@ -72,17 +78,41 @@ def test_an_idle_sensor_ticks_twice_a_minute(store: Store) -> None:
         (lease(), [run()], Watch(started=2), "works", ()),
         (lease("host:1"), [], Watch(), "works", ()),
         (lease(), [run(NOW - consumer_watch.RUN_SECONDS + 30)], Watch(), "start", ()),
-        (lease(), [run(NOW - consumer_watch.RUN_SECONDS + 30), ResidentRun("two", None)], Watch(), "works", ()),
+        (
+            lease(),
+            [run(NOW - consumer_watch.RUN_SECONDS + 30), ResidentRun("two", None)],
+            Watch(),
+            "works",
+            (),
+        ),
         (None, [run(None)], Watch(free_since=NOW - 50), "wait", ()),
         (None, [run(NOW - 5)], Watch(free_since=NOW - 50), "wait", ()),
         (lease(expired=True), [run()], Watch(), "wait", ()),
         (lease(expired=True), [run()], Watch(free_since=NOW - 20), "start", ("one",)),
-        (lease(expired=True), [run()], Watch(free_since=NOW - 20, not_before=NOW + 1), "wait", ("one",)),
+        (
+            lease(expired=True),
+            [run()],
+            Watch(free_since=NOW - 20, not_before=NOW + 1),
+            "wait",
+            ("one",),
+        ),
     ],
-    ids=["nothing", "held", "held elsewhere", "hand-over", "handing over", "queued", "just begun", "just free", "dead",
-         "dead and pausing"],
-)  # fmt: skip
-def test_what_the_supervisor_does(held: Any, runs: Any, watch: Watch, what: str, dead: tuple[str, ...]) -> None:
+    ids=[
+        "nothing",
+        "held",
+        "held elsewhere",
+        "hand-over",
+        "handing over",
+        "queued",
+        "just begun",
+        "just free",
+        "dead",
+        "dead and pausing",
+    ],
+)
+def test_what_the_supervisor_does(
+    held: Any, runs: Any, watch: Watch, what: str, dead: tuple[str, ...]
+) -> None:
     step = next_step(watch, held, runs, NOW)
     assert (step.what, step.dead) == (what, dead)
 
@@ -100,7 +130,9 @@ def test_runs_that_do_not_last_are_started_again_with_growing_pauses_until_one_l
 
 
 class Ticks:
-    """The supervisor and its cursor, tick by tick; pauses within a tick are noted, and made only if it `waits`."""
+    """The supervisor and its cursor, tick by tick; pauses within a tick are noted, and made only if
+    it `waits`.
+    """
 
     def __init__(self, instance: dg.DagsterInstance, *, waits: bool = False) -> None:
         self.instance = instance
@@ -130,7 +162,9 @@ def test_a_run_that_is_gone_is_called_failed_and_replaced_without_an_alert(
     (request,) = ticks.tick().run_requests or ()
     assert request.tags["dagster/max_retries"] == "0"
     (job,) = build_consumer_jobs()
-    lost = create_run_for_test(instance, job_name=job.name, tags=dict(request.tags), status=dg.DagsterRunStatus.STARTED)
+    lost = create_run_for_test(
+        instance, job_name=job.name, tags=dict(request.tags), status=dg.DagsterRunStatus.STARTED
+    )
     store.lease(LEASE, lost.run_id, 30)
     assert not ticks.tick(40).run_requests
     store.release(LEASE, lost.run_id)
@@ -160,13 +194,17 @@ def test_somebody_is_told_once_when_no_run_lasts_and_when_one_does(
 def test_dead_letters_and_incomplete_jobs_are_told_of_active_clients_and_recorded(
     store: Store, instance: dg.DagsterInstance, providers: Providers
 ) -> None:
-    run = create_run_for_test(instance, job_name=build_consumer_jobs()[0].name, status=dg.DagsterRunStatus.STARTED)
+    run = create_run_for_test(
+        instance, job_name=build_consumer_jobs()[0].name, status=dg.DagsterRunStatus.STARTED
+    )
     ticks = Ticks(instance)
     store.lease(LEASE, "host:1", 600)
     ticks.tick()
     assert [(check, found.passed) for check, found in latest(instance).items()] == [
-        ("lag", True), ("dead_letters", True), ("incomplete_jobs", True)
-    ]  # fmt: skip
+        ("lag", True),
+        ("dead_letters", True),
+        ("incomplete_jobs", True),
+    ]
     long_ago = datetime.now(UTC) - timedelta(hours=2)
     for contract in (None, CTI):
         more: Mapping[str, Any] = {"contract": contract} if contract else {}
@@ -227,7 +265,7 @@ def test_the_resident_run_reports_each_client_in_sums_and_hands_over(
     assert job.execute_in_process(instance=instance).success
     assert store.leased(LEASE) is None
     assert ask(COUNT + " WHERE _client_id = '713'") == [(50, 50)]
-    ((ours,), (theirs,)) = told(instance, "713"), told(instance, "cti")
+    (ours,), (theirs,) = told(instance, "713"), told(instance, "cti")
     assert (ours["jobs"], ours["events"], theirs["jobs"]) == (50, 150, 2)
     assert 0 < ours["lag_seconds"] < 60
     store.append(whole(["j50"]))
@@ -235,26 +273,36 @@ def test_the_resident_run_reports_each_client_in_sums_and_hands_over(
     assert [each["jobs"] for each in told(instance, "713")] == [1, 50]
 
 
-def materialize(instance: dg.DagsterInstance, client: str, **config: Any) -> dg.ExecuteInProcessResult:
+def materialize(
+    instance: dg.DagsterInstance, client: str, **config: Any
+) -> dg.ExecuteInProcessResult:
     defs = dg.Definitions(
-        assets=build_analysis_assets(), asset_checks=build_analysis_checks(), executor=dg.in_process_executor
+        assets=build_analysis_assets(),
+        asset_checks=build_analysis_checks(),
+        executor=dg.in_process_executor,
     )
     return defs.resolve_implicit_global_asset_job_def().execute_in_process(
-        instance=instance, partition_key=client, run_config={"ops": {"analysis_results": {"config": config}}},
+        instance=instance,
+        partition_key=client,
+        run_config={"ops": {"analysis_results": {"config": config}}},
         raise_on_error=False,
-    )  # fmt: skip
+    )
 
 
 def test_the_asset_is_a_run_that_ends_with_what_is_ready_of_its_client(
     any_warehouse: Project, instance: dg.DagsterInstance, request: pytest.FixtureRequest
 ) -> None:
     store: Store = request.getfixturevalue("store")
-    store.append([*whole(["j1", "j2", "j3"]), *whole(["j1"], contract=CTI), event("j9", "audience")])
+    store.append(
+        [*whole(["j1", "j2", "j3"]), *whole(["j1"], contract=CTI), event("j9", "audience")]
+    )
     result = materialize(instance, "713")
     assert result.success
     assert {check.check_name: check.passed for check in result.get_asset_check_evaluations()} == {
-        "lag": True, "dead_letters": True, "incomplete_jobs": True
-    }  # fmt: skip
+        "lag": True,
+        "dead_letters": True,
+        "incomplete_jobs": True,
+    }
     (ours,) = told(instance, "713")
     assert (ours["jobs"], ours["dagster/partition_row_count"], told(instance, "cti")) == (3, 3, [])
     assert store.stats()["cti"].ready == 1
@@ -262,7 +310,9 @@ def test_the_asset_is_a_run_that_ends_with_what_is_ready_of_its_client(
     assert [each["jobs"] for each in told(instance, "cti")] == [1]
 
 
-def test_a_replay_is_a_run_that_gives_the_same_results(store: Store, instance: dg.DagsterInstance) -> None:
+def test_a_replay_is_a_run_that_gives_the_same_results(
+    store: Store, instance: dg.DagsterInstance
+) -> None:
     store.append(whole(["j1", "j2", "j3"]))
     materialize(instance, "713")
     hashes = "SELECT _client_id, job_id, hash, _loaded_at FROM analysis.results ORDER BY 1, 2"
@@ -282,7 +332,8 @@ RESIDENT = """
 import dagster as dg
 from signalroom_dagster.defs.resident_run import build_consumer_jobs
 with dg.DagsterInstance.get() as instance:
-    build_consumer_jobs()[0].execute_in_process(instance=instance, tags={"signalroom/supervised": "true"})
+    tags = {"signalroom/supervised": "true"}
+    build_consumer_jobs()[0].execute_in_process(instance=instance, tags=tags)
 """
 
 
@@ -307,7 +358,9 @@ def test_a_resident_run_that_is_killed_under_load_is_replaced_and_no_job_is_lost
             if fed < len(jobs):
                 store.append(whole(jobs[fed : fed + 25]))
                 fed += 25
-            is_registered = len(instance.get_runs()) == len(workers)  # the daemon registers a run when it is asked for
+            is_registered = len(instance.get_runs()) == len(
+                workers
+            )  # the daemon registers a run when it is asked for
             if is_registered and ticks.tick().run_requests:
                 workers.append(resident(project))
             done = store.stats()["713"].done

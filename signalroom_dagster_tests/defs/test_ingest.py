@@ -1,4 +1,6 @@
-"""A source's assets through Dagster itself: materializations, checks, retries, and what a person sees of them."""
+"""A source's assets through Dagster itself: materializations, checks, retries, and what a person
+sees of them.
+"""
 
 import io
 from datetime import UTC, datetime
@@ -34,12 +36,18 @@ def materialize(
         executor=dg.in_process_executor,
     )
     job = defs.resolve_implicit_global_asset_job_def()
-    return job.execute_in_process(instance=instance, partition_key=client, asset_selection=only, raise_on_error=False)
+    return job.execute_in_process(
+        instance=instance, partition_key=client, asset_selection=only, raise_on_error=False
+    )
 
 
-def test_a_materialization_tells_what_was_loaded(instance: dg.DagsterInstance, bucket: Path) -> None:
+def test_a_materialization_tells_what_was_loaded(
+    instance: dg.DagsterInstance, bucket: Path
+) -> None:
     write_export(bucket / DAY_1, orders([1, 2, 3]))
-    (bucket / "orders-create/report_2026-03-02.csv").write_bytes((bucket / DAY_1).read_bytes() + b"4,ragged\r\n")
+    (bucket / "orders-create/report_2026-03-02.csv").write_bytes(
+        (bucket / DAY_1).read_bytes() + b"4,ragged\r\n"
+    )
     assert materialize(instance).success
     record = instance.get_latest_materialization_event(ORDERS)
     assert record and record.asset_materialization
@@ -55,13 +63,21 @@ def test_a_materialization_tells_what_was_loaded(instance: dg.DagsterInstance, b
     assert {"_client_id", "_row_id", "click_id"} <= {column.name for column in columns.columns}  # type: ignore[union-attr]
 
 
-def test_a_client_without_a_resource_yields_none_of_it(instance: dg.DagsterInstance, bucket: Path) -> None:
+def test_a_client_without_a_resource_yields_none_of_it(
+    instance: dg.DagsterInstance, bucket: Path
+) -> None:
     result = materialize(instance, "713")
-    yielded = {event.asset_key.path[-1] for event in result.get_asset_materialization_events() if event.asset_key}
+    yielded = {
+        event.asset_key.path[-1]
+        for event in result.get_asset_materialization_events()
+        if event.asset_key
+    }
     assert result.success
     assert yielded == {"orders_create", "files", "rejected_rows"}
     assert materialize(instance, "cti").success
-    assert instance.get_latest_materialization_event(dg.AssetKey(["s3_exports", "prospects_create"]))
+    assert instance.get_latest_materialization_event(
+        dg.AssetKey(["s3_exports", "prospects_create"])
+    )
 
 
 def test_one_asset_can_be_materialized_alone(instance: dg.DagsterInstance, bucket: Path) -> None:
@@ -71,7 +87,9 @@ def test_one_asset_can_be_materialized_alone(instance: dg.DagsterInstance, bucke
     assert {event.asset_key for event in result.get_asset_materialization_events()} == {ORDERS}
 
 
-def test_the_ledger_alone_can_be_materialized_too(instance: dg.DagsterInstance, bucket: Path) -> None:
+def test_the_ledger_alone_can_be_materialized_too(
+    instance: dg.DagsterInstance, bucket: Path
+) -> None:
     result = materialize(instance, only=[dg.AssetKey(["s3_exports", "files"])])
     assert result.success
 
@@ -80,7 +98,9 @@ def test_checks_are_recorded_for_the_client_and_see_lost_rows(
     instance: dg.DagsterInstance, bucket: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_export(bucket / DAY_1, orders([1, 2, 3]))
-    evaluations = {item.check_name: item for item in materialize(instance).get_asset_check_evaluations()}
+    evaluations = {
+        item.check_name: item for item in materialize(instance).get_asset_check_evaluations()
+    }
     assert {name: item.passed for name, item in evaluations.items()} == {
         "row_balance": True,
         "all_rows_read": True,
@@ -96,10 +116,14 @@ def test_checks_are_recorded_for_the_client_and_see_lost_rows(
     found = {item.check_name: item for item in materialize(instance).get_asset_check_evaluations()}
     assert {name for name, item in found.items() if not item.passed} == {"row_balance", "fresh"}
     assert found["fresh"].severity == dg.AssetCheckSeverity.WARN
-    assert "orders_create has data up to 31 Mar 20:00 EDT, and should be no older than 26 h" in str(found["fresh"])
+    assert "orders_create has data up to 31 Mar 20:00 EDT, and should be no older than 26 h" in str(
+        found["fresh"]
+    )
 
 
-def test_rejected_rows_are_a_warning_on_the_asset(instance: dg.DagsterInstance, bucket: Path) -> None:
+def test_rejected_rows_are_a_warning_on_the_asset(
+    instance: dg.DagsterInstance, bucket: Path
+) -> None:
     write_export(bucket / DAY_1, [{"x": "1"}], header=["x"])
     found = {item.check_name: item for item in materialize(instance).get_asset_check_evaluations()}
     assert found["row_balance"].passed

@@ -23,7 +23,9 @@ def instance(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.D
 
 
 def failures(instance: dg.DagsterInstance, run: dg.DagsterRun) -> int:
-    return len(instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records)
+    return len(
+        instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
+    )
 
 
 def look(instance: dg.DagsterInstance) -> str:
@@ -31,7 +33,9 @@ def look(instance: dg.DagsterInstance) -> str:
     return found.skip_message
 
 
-def test_a_lost_run_that_nobody_started_again_is_reported_once_more(instance: dg.DagsterInstance) -> None:
+def test_a_lost_run_that_nobody_started_again_is_reported_once_more(
+    instance: dg.DagsterInstance,
+) -> None:
     run = lost_run(instance, remote=True, **{"dagster/will_retry": "true"})
     assert look(instance) == f"reported once more: {run.run_id}"
     assert failures(instance, run) == 2
@@ -65,7 +69,9 @@ def test_the_daemon_is_given_time_to_start_it_again(
     assert look(instance) == "reported once more: nothing"
 
 
-def test_a_run_that_crashed_in_its_fifth_attempt_is_not_tried_a_sixth_time(instance: dg.DagsterInstance) -> None:
+def test_a_run_that_crashed_in_its_fifth_attempt_is_not_tried_a_sixth_time(
+    instance: dg.DagsterInstance,
+) -> None:
     tried: list[int] = []
 
     @dg.op

@@ -15,8 +15,9 @@ from signalroom_dagster_tests.projects import Project
 
 ROW = "INSERT INTO everflow.restatements (_client_id, resource, day, key, seen_at, run_id) VALUES "
 SENT = (
-    "INSERT INTO reports.deliveries (_client_id, report, date, channel, recipient, number, key, version, intent_at, "
-    "status, run_id) VALUES ('713', 'daily', '2025-03-02', 'sms', %s, 1, 'k', 1, %s, 'sent', 'r')"
+    "INSERT INTO reports.deliveries (_client_id, report, date, channel, recipient, number, key,"
+    " version, intent_at, status, run_id) VALUES ('713', 'daily', '2025-03-02', 'sms', %s, 1, 'k',"
+    " 1, %s, 'sent', 'r')"
 )
 TWO = dg.StaticPartitionsDefinition(["713", "cti"])
 

@@ -44,7 +44,9 @@ def materialize(
         executor=dg.in_process_executor,
     )
     job = defs.resolve_implicit_global_asset_job_def()
-    return job.execute_in_process(instance=instance, partition_key=client, asset_selection=only, raise_on_error=False)
+    return job.execute_in_process(
+        instance=instance, partition_key=client, asset_selection=only, raise_on_error=False
+    )
 
 
 def told(instance: dg.DagsterInstance, key: dg.AssetKey = MAPPING) -> dict[str, Any]:
@@ -53,10 +55,14 @@ def told(instance: dg.DagsterInstance, key: dg.AssetKey = MAPPING) -> dict[str, 
     return {name: value.value for name, value in record.asset_materialization.metadata.items()}
 
 
-def test_a_materialization_tells_what_it_changed(instance: dg.DagsterInstance, any_warehouse: Project) -> None:
+def test_a_materialization_tells_what_it_changed(
+    instance: dg.DagsterInstance, any_warehouse: Project
+) -> None:
     files = with_files(any_warehouse)
     assert materialize(instance).success
-    assert {name: told(instance)[name] for name in ("rows_added", "dagster/partition_row_count", "file")} == {
+    assert {
+        name: told(instance)[name] for name in ("rows_added", "dagster/partition_row_count", "file")
+    } == {
         "rows_added": 3,
         "dagster/partition_row_count": 3,
         "file": "data/clients/713/mappings/internal-affiliates.csv",
@@ -65,16 +71,19 @@ def test_a_materialization_tells_what_it_changed(instance: dg.DagsterInstance, a
     result = materialize(instance)
     assert {event.partition for event in result.get_asset_materialization_events()} == {"713"}
     now = told(instance)
-    assert (now["rows_added"], now["rows_changed"], now["rows_removed"], now["dagster/partition_row_count"]) == (
-        0,
-        1,
-        1,
-        2,
-    )
+    assert (
+        now["rows_added"],
+        now["rows_changed"],
+        now["rows_removed"],
+        now["dagster/partition_row_count"],
+    ) == (0, 1, 1, 2)
     assert now["difference"].splitlines() == [
         "- `~ src-1` everflow_affiliate_label 'G2 - Meta' → 'G2 | Native'",
-        "- `- src-2` redtrack_source 'Test Google', redtrack_source_alias 'google', everflow_affiliate_id 1, "
-        "everflow_affiliate_label 'G2 - Google', everflow_advertiser_id 1, everflow_advertiser_label 'ACME'",
+        (
+            "- `- src-2` redtrack_source 'Test Google', redtrack_source_alias 'google',"
+            " everflow_affiliate_id 1, everflow_affiliate_label 'G2 - Google',"
+            " everflow_advertiser_id 1, everflow_advertiser_label 'ACME'"
+        ),
     ]
     assert materialize(instance).success
     assert "difference" not in told(instance)
@@ -91,7 +100,9 @@ def test_one_table_can_be_materialized_alone(instance: dg.DagsterInstance, files
     assert materialize(instance, only=[PRICES]).success
     assert instance.get_latest_materialization_event(MAPPING) is None
     assert ask("SELECT count(*) FROM public.price_list") == [(1,)]
-    assert ask("SELECT 1 FROM information_schema.tables WHERE table_name = 'affiliate_mapping'") == []
+    assert (
+        ask("SELECT 1 FROM information_schema.tables WHERE table_name = 'affiliate_mapping'") == []
+    )
 
 
 def test_every_asset_says_what_it_is_and_whose_it_is(files: Project) -> None:
@@ -105,9 +116,14 @@ def test_every_asset_says_what_it_is_and_whose_it_is(files: Project) -> None:
     assert "What each course costs." in (specs[PRICES].description or "")
 
 
-def test_checks_run_with_the_load_for_the_client(instance: dg.DagsterInstance, files: Project) -> None:
+def test_checks_run_with_the_load_for_the_client(
+    instance: dg.DagsterInstance, files: Project
+) -> None:
     write_mapping(files.root, META, "Meta B,facebook,src-4,1,G2 - Meta,2,BETA")
-    found = {(item.asset_key, item.check_name): item for item in materialize(instance).get_asset_check_evaluations()}
+    found = {
+        (item.asset_key, item.check_name): item
+        for item in materialize(instance).get_asset_check_evaluations()
+    }
     assert {key: item.passed for key, item in found.items()} == {
         (MAPPING, "key_unique"): True,
         (MAPPING, "single_values"): False,
@@ -117,7 +133,9 @@ def test_checks_run_with_the_load_for_the_client(instance: dg.DagsterInstance, f
     assert {item.partition for item in found.values()} == {"713"}
 
 
-def test_a_mistake_in_a_file_fails_at_once_and_is_named(instance: dg.DagsterInstance, files: Project) -> None:
+def test_a_mistake_in_a_file_fails_at_once_and_is_named(
+    instance: dg.DagsterInstance, files: Project
+) -> None:
     write_mapping(files.root, META, META)
     result = materialize(instance)
     failure = next(event for event in result.all_events if event.is_step_failure)

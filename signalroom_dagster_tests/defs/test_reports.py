@@ -1,4 +1,6 @@
-"""Reports as assets: one per subscription, what they depend on, what a materialization shows, and when it sends."""
+"""Reports as assets: one per subscription, what they depend on, what a materialization shows, and
+when it sends.
+"""
 
 import time
 from base64 import b64decode
@@ -10,14 +12,26 @@ import dagster as dg
 import pytest
 
 from signalroom_dagster.defs.assets.reports import build_report_assets, minutes_left, reported_day
-from signalroom_dagster.notifications.message import PermanentDeliveryError, RetryableDeliveryError, UnknownOutcomeError
+from signalroom_dagster.notifications.message import (
+    PermanentDeliveryError,
+    RetryableDeliveryError,
+    UnknownOutcomeError,
+)
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.reports import making, outbox
 from signalroom_dagster.reports.templates import get_template
 from signalroom_dagster.warehouse.errors import DestinationUnreachableError
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
-from signalroom_dagster_tests.reports.morning import DAY, READ_AT, FileSender, create_tables, earned, read, subscribe
+from signalroom_dagster_tests.reports.morning import (
+    DAY,
+    READ_AT,
+    FileSender,
+    create_tables,
+    earned,
+    read,
+    subscribe,
+)
 
 REPORT = dg.AssetKey(["reports", "daily_ccw"])
 
@@ -51,7 +65,9 @@ def materialize(instance: dg.DagsterInstance, **config: Any) -> dg.ExecuteInProc
         assets=[assets[REPORT]], executor=dg.in_process_executor
     ).resolve_implicit_global_asset_job_def()
     ops = {"report_daily_ccw": {"config": {"date": str(DAY), **config}}}
-    return job.execute_in_process(instance=instance, partition_key="713", run_config={"ops": ops}, raise_on_error=False)
+    return job.execute_in_process(
+        instance=instance, partition_key="713", run_config={"ops": ops}, raise_on_error=False
+    )
 
 
 def told(instance: dg.DagsterInstance) -> dict[str, Any]:
@@ -63,12 +79,15 @@ def told(instance: dg.DagsterInstance) -> dict[str, Any]:
 @pytest.mark.usefixtures("morning")
 def test_a_report_is_one_asset_of_those_that_get_it_and_depends_on_what_its_queries_name() -> None:
     specs = {spec.key.path[-1]: spec for asset in build_report_assets() for spec in asset.specs}
-    assert {name: spec.partitions_def.get_partition_keys() for name, spec in specs.items() if spec.partitions_def} == {
-        "daily_ccw": ["713", "cti"],
-        "places": ["cti"],
-    }
+    assert {
+        name: spec.partitions_def.get_partition_keys()
+        for name, spec in specs.items()
+        if spec.partitions_def
+    } == {"daily_ccw": ["713", "cti"], "places": ["cti"]}
     for name, template in (("daily_ccw", "daily_performance"), ("places", "affiliate_leaderboard")):
-        assert {tuple(dep.asset_key.path) for dep in specs[name].deps} == {*get_template(template).reads}
+        assert {tuple(dep.asset_key.path) for dep in specs[name].deps} == {
+            *get_template(template).reads
+        }
         assert specs[name].group_name == "reports" and specs[name].owners == ["team:data"]
 
 
@@ -80,11 +99,19 @@ def test_a_materialization_sends_once_and_shows_what_it_sent(
     assert sorted(item["channel"] for item in sender.sent) == ["email", "slack", "sms"]
     found = told(instance)
     assert found["date"] == str(DAY) and found["stale_sources"] == "none"
-    assert "**713: daily performance**" in found["preview"] and "data:image/png;base64," in found["preview"]
+    assert (
+        "**713: daily performance**" in found["preview"]
+        and "data:image/png;base64," in found["preview"]
+    )
     chart = b64decode(found["preview"].partition("data:image/png;base64,")[2].rstrip(")\n"))
-    assert int.from_bytes(chart[16:20]) == 600  # as wide as the UI shows it: it does not scale pictures
+    assert (
+        int.from_bytes(chart[16:20]) == 600
+    )  # as wide as the UI shows it: it does not scale pictures
     assert found["deliveries"].count("| sent |") == 3
-    assert "| email | o…@example.com |" in found["deliveries"] and "| sms | …0001 |" in found["deliveries"]
+    assert (
+        "| email | o…@example.com |" in found["deliveries"]
+        and "| sms | …0001 |" in found["deliveries"]
+    )
     assert not any(person in str(found) for person in ("ops@example.com", "+15550100001"))
     assert (morning.root / "written" / "713" / f"daily_ccw-{DAY}.html").is_file()
     assert materialize(instance).success
@@ -138,24 +165,32 @@ def test_a_delivery_whose_outcome_is_unknown_fails_a_check_until_it_is_known(
         materialize(instance, resend=True).get_asset_check_evaluations(),
     ]
     assert [[(check.check_name, check.passed) for check in each] for each in checks] == [
-        [("delivered", False)], [("delivered", True)]
-    ]  # fmt: skip
+        [("delivered", False)],
+        [("delivered", True)],
+    ]
     assert checks[0][0].severity == dg.AssetCheckSeverity.ERROR
 
 
 @pytest.mark.usefixtures("morning")
-def test_a_refused_message_fails_the_report_at_once(instance: dg.DagsterInstance, sender: FileSender) -> None:
+def test_a_refused_message_fails_the_report_at_once(
+    instance: dg.DagsterInstance, sender: FileSender
+) -> None:
     sender.errors = [PermanentDeliveryError("channel_not_found")]
     result = materialize(instance)
     assert not result.success
     failure = next(event for event in result.all_events if event.is_step_failure)
-    assert "client 713, report daily_ccw: PermanentDeliveryError" in failure.step_failure_data.error_display_string
+    assert (
+        "client 713, report daily_ccw: PermanentDeliveryError"
+        in failure.step_failure_data.error_display_string
+    )
     assert not [event for event in result.all_events if event.is_step_up_for_retry]
     assert len(sender.sent) == 2
 
 
 @pytest.mark.usefixtures("morning", "sender")
-def test_inputs_that_do_not_come_are_waited_for_and_then_named(instance: dg.DagsterInstance, morning: Project) -> None:
+def test_inputs_that_do_not_come_are_waited_for_and_then_named(
+    instance: dg.DagsterInstance, morning: Project
+) -> None:
     morning.set(REPORTS__CHECK_SECONDS="0.1")
     later = str(DAY + timedelta(days=1))
     assert materialize(instance, date=later, wait_minutes=0.01).success
@@ -174,7 +209,7 @@ def test_what_a_report_stood_in_the_queue_counts_as_waiting(
 
 
 @pytest.mark.usefixtures("morning")
-def test_a_report_made_by_hand_before_its_inputs_are_whole_is_shown_and_sent_only_when_that_is_asked_for(
+def test_a_report_made_by_hand_before_its_inputs_are_whole_is_shown_and_sent_only_when_asked(
     instance: dg.DagsterInstance, sender: FileSender, morning: Project
 ) -> None:
     morning.set(REPORTS__WAIT_MINUTES="60")
@@ -182,7 +217,10 @@ def test_a_report_made_by_hand_before_its_inputs_are_whole_is_shown_and_sent_onl
     began = time.monotonic()
     assert materialize(instance, date=later).success
     assert time.monotonic() - began < 60
-    assert sender.sent == [] and f"Everflow, RedTrack: {later} is not whole yet" in told(instance)["deliveries"]
+    assert (
+        sender.sent == []
+        and f"Everflow, RedTrack: {later} is not whole yet" in told(instance)["deliveries"]
+    )
     assert materialize(instance, date=later, send=True).success
     assert len(sender.sent) == 3
 

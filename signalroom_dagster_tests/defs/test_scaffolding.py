@@ -28,11 +28,21 @@ KEYS = (
 def test_an_asset_and_a_component_that_dg_scaffolds_stand_beside_ours(tmp_path: Path) -> None:
     for name in ("signalroom_dagster", "data", ".dlt"):
         shutil.copytree(
-            project_dir() / name, tmp_path / name, ignore=shutil.ignore_patterns("secrets.toml", "__pycache__")
+            project_dir() / name,
+            tmp_path / name,
+            ignore=shutil.ignore_patterns("secrets.toml", "__pycache__"),
         )
     shutil.copy(project_dir() / "pyproject.toml", tmp_path)
     run(tmp_path, "-m", "dagster_dg_cli.cli", "scaffold", "defs", "dagster.asset", "regions.py")
-    run(tmp_path, "-m", "dagster_dg_cli.cli", "scaffold", "defs", "dagster.PythonScriptComponent", "forecast")
+    run(
+        tmp_path,
+        "-m",
+        "dagster_dg_cli.cli",
+        "scaffold",
+        "defs",
+        "dagster.PythonScriptComponent",
+        "forecast",
+    )
     folder = tmp_path / "signalroom_dagster/defs/scaffolded/forecast"
     (folder / "defs.yaml").write_text(SCRIPT)
     (folder / "weather.py").write_text("print('sunny')\n")
@@ -45,7 +55,13 @@ def run(folder: Path, *arguments: str) -> str:
     environment = {**os.environ, "PYTHONPATH": str(folder), "SIGNALROOM_PROJECT_DIR": str(folder)}
     command = [sys.executable, *arguments]
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

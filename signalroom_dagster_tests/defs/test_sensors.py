@@ -1,4 +1,6 @@
-"""The sensor for new files: wakes a client's load while bucket and last load disagree, and never too often."""
+"""The sensor for new files: wakes a client's load while bucket and last load disagree, and never
+too often.
+"""
 
 import socket
 import threading
@@ -42,7 +44,9 @@ class Ticks:
 
     def tick(self) -> list[str]:
         """The clients that are asked for."""
-        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, definitions=definitions())
+        context = dg.build_sensor_context(
+            instance=self.instance, cursor=self.cursor, definitions=definitions()
+        )
         result = self._sensor(context)
         assert isinstance(result, dg.SensorResult)
         self.cursor = result.cursor
@@ -57,7 +61,9 @@ class Ticks:
 
 def definitions() -> dg.Definitions:
     return dg.Definitions(
-        assets=[build_ingest_assets("s3_exports")], jobs=[build_source_job("s3_exports")], resources=RESOURCES
+        assets=[build_ingest_assets("s3_exports")],
+        jobs=[build_source_job("s3_exports")],
+        resources=RESOURCES,
     )
 
 
@@ -116,7 +122,9 @@ def test_buckets_are_listed_side_by_side(
     both = threading.Barrier(2, timeout=60)
     for client in ("713", "cti"):
         project.add_client(client)
-    monkeypatch.setattr(catalog, "listing_digests", lambda *_: {"orders_create": f"{both.wait() < 2}"})
+    monkeypatch.setattr(
+        catalog, "listing_digests", lambda *_: {"orders_create": f"{both.wait() < 2}"}
+    )
     assert ticks.tick() == ["713", "cti"]
 
 
@@ -136,12 +144,20 @@ def test_a_bucket_that_accepts_and_never_answers_costs_its_own_client_alone(
     write_export(project.add_client("cti") / FILE, orders([1]))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        hanging = {"bucket_url": "s3://exports", "endpoint_url": address, "listing_seconds": "0.5", **KEYS}
+        hanging = {
+            "bucket_url": "s3://exports",
+            "endpoint_url": address,
+            "listing_seconds": "0.5",
+            **KEYS,
+        }
         project.configure("713", **hanging)
         assert ticks.tick() == ["cti"]
         ticks.load("cti")
         assert ticks.tick() == []
-    assert f"client 713, s3_exports: s3://exports at {address}: it does not answer in time" in ticks.skip_reason
+    assert (
+        f"client 713, s3_exports: s3://exports at {address}: it does not answer in time"
+        in ticks.skip_reason
+    )
 
 
 def test_an_object_that_cannot_be_read_is_asked_for_once_and_loads_with_a_later_load(
@@ -185,7 +201,9 @@ def test_storage_that_does_not_answer_is_not_waited_for_and_not_asked_twice(
     assert asked.count("713") == 1, "its late answer counts"
 
 
-def test_a_run_on_its_way_is_waited_for(project: Project, ticks: Ticks, clock: Clock, tmp_path: Path) -> None:
+def test_a_run_on_its_way_is_waited_for(
+    project: Project, ticks: Ticks, clock: Clock, tmp_path: Path
+) -> None:
     write_export(project.add_client("713") / FILE, orders([1]))
     run = ticks.instance.create_run_for_job(
         definitions().resolve_job_def("s3_exports"),

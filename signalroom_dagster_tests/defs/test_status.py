@@ -21,12 +21,21 @@ def rows(metadata: Any) -> dict[tuple[Any, Any], Any]:
     return {(record["client"], record["source"]): record for record in records}
 
 
-def test_every_source_of_every_client_stands_on_one_page_with_its_freshness(any_warehouse: Project) -> None:
-    for client, status in (("713", "active"), ("cti", "active"), ("new", "active"), ("next", "planned")):
+def test_every_source_of_every_client_stands_on_one_page_with_its_freshness(
+    any_warehouse: Project,
+) -> None:
+    for client, status in (
+        ("713", "active"),
+        ("cti", "active"),
+        ("new", "active"),
+        ("next", "planned"),
+    ):
         bucket = any_warehouse.add_client(client, status=status)
         if client != "new":
             modified = OLD if client == "cti" else datetime.now(UTC)
-            write_export(bucket / "orders-create/report_2026-03-01.csv", orders([1, 2]), modified=modified)
+            write_export(
+                bucket / "orders-create/report_2026-03-01.csv", orders([1, 2]), modified=modified
+            )
             load("s3_exports", client)
     with dg.instance_for_test() as instance:
         assert dg.materialize([build_status_asset()], instance=instance).success
@@ -37,9 +46,16 @@ def test_every_source_of_every_client_stands_on_one_page_with_its_freshness(any_
     metadata = record.asset_materialization.metadata
     found = rows(metadata)
     assert [(client, found[client, source]["state"]) for client, source in found] == [
-        ("cti", "stale"), ("713", "fresh"), ("new", "never loaded"), ("next", "planned")
-    ]  # fmt: skip
-    assert (metadata["stale"].value, metadata["fresh"].value, metadata["never_loaded"].value) == (1, 1, 1)
+        ("cti", "stale"),
+        ("713", "fresh"),
+        ("new", "never loaded"),
+        ("next", "planned"),
+    ]
+    assert (metadata["stale"].value, metadata["fresh"].value, metadata["never_loaded"].value) == (
+        1,
+        1,
+        1,
+    )
     told = found["cti", "s3_exports"]
     assert (told["rows"], told["within"]) == (2, "26h")
     assert told["data up to"].startswith(f"{OLD.astimezone(ZONE):%d\N{NO-BREAK SPACE}%b}")

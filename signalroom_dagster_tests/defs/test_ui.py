@@ -1,7 +1,8 @@
-"""The real UI in a real browser: what a person clicks and sees. `make test-ui`; its pictures are documentation.
+"""The real UI in a real browser: what a person clicks and sees. `make test-ui`; its pictures are
+documentation.
 
-Slow and tied to Dagster's own pages, so out of the default suite. What was done is asked of GraphQL; the browser only
-has to have clicked it, and to show it.
+Slow and tied to Dagster's own pages, so out of the default suite. What was done is asked of
+GraphQL; the browser only has to have clicked it, and to show it.
 """
 
 import contextlib
@@ -36,7 +37,8 @@ ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 WAIT_MS = 60_000
 LARGEST_PICTURE = 300_000
 
-_LATEST = """query ($key: AssetKeyInput!, $partition: [String!]) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
+_LATEST = """query ($key: AssetKeyInput!, $partition: [String!]) {
+  assetNodeOrError(assetKey: $key) { ... on AssetNode {
   assetMaterializations(partitions: $partition, limit: 1) { runId metadataEntries { label __typename
     ... on IntMetadataEntry { intValue }
     ... on TableSchemaMetadataEntry { schema { columns { name type } } } } }
@@ -62,13 +64,17 @@ class Ui:
 
     def ask(self, query: str, **variables: Any) -> Any:
         """The data that GraphQL answers."""
-        answer = httpx.post(f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=30).json()
+        answer = httpx.post(
+            f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=30
+        ).json()
         assert "errors" not in answer, answer
         return answer["data"]
 
     def latest(self, asset: str, client: str) -> Any:
         """The newest materialization of a client's partition, with the asset's checks."""
-        found = self.ask(_LATEST, key={"path": asset.split("/")}, partition=[client] if client else None)
+        found = self.ask(
+            _LATEST, key={"path": asset.split("/")}, partition=[client] if client else None
+        )
         return found["assetNodeOrError"]
 
     def last_run(self) -> str | None:
@@ -79,17 +85,37 @@ class Ui:
 
 @pytest.fixture(scope="module")
 def instance_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`dagster dev` on the sandbox's data, both clients loaded, as after `make demo` and `make dev`."""
+    """`dagster dev` on the sandbox's data, both clients loaded, as after `make demo` and `make
+    dev`.
+    """
     folder = tmp_path_factory.mktemp("demo")
     with sandbox_environment(folder) as sandbox:
         environment = {**sandboxed.only(sandbox, os.environ), "DAGSTER_DISABLE_TELEMETRY": "1"}
         for client in ("713", "cti"):
-            subprocess.run([*dagster("asset", "materialize", "-m", LOCATION), "--select", "not group:reports",
-                            "--partition", client, "--config-json", QUIET],
-                           cwd=folder, env=environment, check=True, capture_output=True)  # fmt: skip
+            subprocess.run(
+                [
+                    *dagster("asset", "materialize", "-m", LOCATION),
+                    "--select",
+                    "not group:reports",
+                    "--partition",
+                    client,
+                    "--config-json",
+                    QUIET,
+                ],
+                cwd=folder,
+                env=environment,
+                check=True,
+                capture_output=True,
+            )
         port = free_port()
         with (folder / "dagster-dev.log").open("w") as log:
-            command = [*dagster("dev", "-h", "127.0.0.1"), "-p", str(port), "-w", str(ROOT / "workspace.yaml")]
+            command = [
+                *dagster("dev", "-h", "127.0.0.1"),
+                "-p",
+                str(port),
+                "-w",
+                str(ROOT / "workspace.yaml"),
+            ]
             server = subprocess.Popen(
                 command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
             )
@@ -103,9 +129,13 @@ def instance_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """The system's Chromium; playwright's own needs a download."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="`make test-ui` installs playwright")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="`make test-ui` installs playwright"
+    )
     with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        found = driver.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
         yield found
         found.close()
 
@@ -130,7 +160,10 @@ def wait_until_up(url: str, server: subprocess.Popen[bytes]) -> None:
     while server.poll() is None:
         with contextlib.suppress(httpx.HTTPError, KeyError, TypeError):
             found = httpx.post(f"{url}/graphql", json={"query": _LOCATION}, timeout=10).json()
-            if [entry["loadStatus"] for entry in found["data"]["workspaceOrError"]["locationEntries"]] == ["LOADED"]:
+            if [
+                entry["loadStatus"]
+                for entry in found["data"]["workspaceOrError"]["locationEntries"]
+            ] == ["LOADED"]:
                 return
         time.sleep(1)
     raise AssertionError(f"dagster dev ended with {server.returncode}")
@@ -153,7 +186,9 @@ def finish(run_id: str) -> str:
 
 
 def see(page: Any, *texts: str) -> None:
-    """Wait until each text stands on the page; some stand there several times, and not all of them are shown."""
+    """Wait until each text stands on the page; some stand there several times, and not all of them
+    are shown.
+    """
     for text in texts:
         page.get_by_text(text).locator("visible=true").first.wait_for()
 
@@ -173,7 +208,9 @@ def click_partition(page: Any, client: str) -> None:
     page.get_by_role("button", name="Launch 1 run").click()
 
 
-def test_a_partition_that_is_materialized_by_clicking_shows_its_figures_columns_and_checks(ui: Ui) -> None:
+def test_a_partition_that_is_materialized_by_clicking_shows_its_figures_columns_and_checks(
+    ui: Ui,
+) -> None:
     before = ui.last_run()
     page = ui.open("/asset-groups")
     see(page, "everflow", "models", "reports")
@@ -189,14 +226,23 @@ def test_a_partition_that_is_materialized_by_clicking_shows_its_figures_columns_
     made = found["assetMaterializations"][0]
     entries = {entry["label"]: entry for entry in made["metadataEntries"]}
     assert made["runId"] == run_id
-    assert entries["rows_loaded"]["intValue"] == 12 and entries["dagster/partition_row_count"]["intValue"] == 42
-    columns = {column["name"]: column["type"] for column in entries["dagster/column_schema"]["schema"]["columns"]}
+    assert (
+        entries["rows_loaded"]["intValue"] == 12
+        and entries["dagster/partition_row_count"]["intValue"] == 42
+    )
+    columns = {
+        column["name"]: column["type"]
+        for column in entries["dagster/column_schema"]["schema"]["columns"]
+    }
     assert columns["_client_id"] == "text" and columns["payout"] == "decimal(18,4)"
     checks = {
-        check["name"]: check["executionForLatestMaterialization"] for check in found["assetChecksOrError"]["checks"]
+        check["name"]: check["executionForLatestMaterialization"]
+        for check in found["assetChecksOrError"]["checks"]
     }
     assert {"reconciled", "key_unique", "not_capped"} <= set(checks)
-    assert {(check["runId"], check["status"]) for check in checks.values()} == {(run_id, "SUCCEEDED")}
+    assert {(check["runId"], check["status"]) for check in checks.values()} == {
+        (run_id, "SUCCEEDED")
+    }
 
     page.goto(f"{ui.url}/assets/everflow/daily_stats")
     see(page, "What each affiliate brought", "decimal(18,4)", "rows_loaded", "2026-03-07")
@@ -207,7 +253,9 @@ def test_a_partition_that_is_materialized_by_clicking_shows_its_figures_columns_
 
 
 def test_a_partition_shows_which_files_were_loaded_and_what_was_odd_about_them(ui: Ui) -> None:
-    page = ui.open("/assets/s3_exports/orders_create?view=partitions&partition=713", width=1500, height=1100)
+    page = ui.open(
+        "/assets/s3_exports/orders_create?view=partitions&partition=713", width=1500, height=1100
+    )
     see(page, "Materialized", "rows_rejected", "rows_per_second", "new columns: loyalty_tier")
     keep(page, "asset.png")
 
@@ -231,7 +279,9 @@ def test_the_freshness_of_every_source_and_client_stands_on_one_page(ui: Ui) -> 
     before = ui.latest("status/freshness", "")["assetMaterializations"][0]["runId"]
     page = ui.open("/assets/status/freshness", width=1640, height=1080)
     page.get_by_role("button", name="Materialize").first.click()
-    while (run_id := ui.latest("status/freshness", "")["assetMaterializations"][0]["runId"]) == before:
+    while (
+        run_id := ui.latest("status/freshness", "")["assetMaterializations"][0]["runId"]
+    ) == before:
         time.sleep(1)
     assert finish(run_id) == "SUCCESS"
     page.reload()
@@ -241,10 +291,17 @@ def test_the_freshness_of_every_source_and_client_stands_on_one_page(ui: Ui) -> 
 
 def test_schedules_and_sensors_stand_on_one_page_and_can_be_switched(ui: Ui) -> None:
     page = ui.open("/automation", height=1000)
-    see(page, "everflow_hourly_america_new_york", "daily_ccw_report_713", "s3_exports_new_files", "alert_watch")
+    see(
+        page,
+        "everflow_hourly_america_new_york",
+        "daily_ccw_report_713",
+        "s3_exports_new_files",
+        "alert_watch",
+    )
     keep(page, "schedules.png")
     page.locator("[data-index]", has_text="alert_watch").locator("label").last.click()
-    query = """{ sensorsOrError(repositorySelector: {repositoryName: "__repository__", repositoryLocationName: "%s"}) {
+    query = """{ sensorsOrError(repositorySelector: {
+      repositoryName: "__repository__", repositoryLocationName: "%s"}) {
       ... on Sensors { results { name sensorState { status } } } } }"""
     states: dict[str, str] = {}
     while states.get("alert_watch") != "RUNNING":

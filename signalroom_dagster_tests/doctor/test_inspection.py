@@ -1,4 +1,6 @@
-"""A warehouse that another system filled: what is told of it, and that no load touches what is not ours."""
+"""A warehouse that another system filled: what is told of it, and that no load touches what is not
+ours.
+"""
 
 import re
 from pathlib import Path
@@ -21,11 +23,14 @@ from signalroom_dagster_tests.sources.contexts import march
 (MON,) = march([2])
 MAPPING = """
 CREATE TABLE public.affiliate_mapping (
-    id SERIAL PRIMARY KEY, client_id TEXT NOT NULL, redtrack_source TEXT, redtrack_source_id TEXT NOT NULL,
+    id SERIAL PRIMARY KEY, client_id TEXT NOT NULL, redtrack_source TEXT, redtrack_source_id TEXT
+      NOT NULL,
     everflow_affiliate_id INTEGER, everflow_affiliate_label TEXT, everflow_advertiser_id INTEGER,
-    everflow_advertiser_label TEXT, created_at TIMESTAMPTZ DEFAULT NOW(), updated_at TIMESTAMPTZ DEFAULT NOW(),
+    everflow_advertiser_label TEXT, created_at TIMESTAMPTZ DEFAULT NOW(), updated_at TIMESTAMPTZ
+      DEFAULT NOW(),
     UNIQUE (client_id, redtrack_source_id));
-INSERT INTO public.affiliate_mapping (client_id, redtrack_source_id) VALUES ('713', 'aaa'), ('other', 'bbb')
+INSERT INTO public.affiliate_mapping (client_id, redtrack_source_id) VALUES ('713', 'aaa'),
+('other', 'bbb')
 """
 
 
@@ -38,9 +43,11 @@ def old_system(project: Project, postgres_url: str) -> Project:
     for schema, table in (("everflow", "daily_stats"), ("shop", "spend")):
         rows = [{"date": "2025-11-01", "affiliate_id": 1, "revenue": 1.5, "_client_id": "713"}]
         pipeline = dlt.pipeline(
-            schema, pipelines_dir=str(project.root / "old"), destination=dlt.destinations.postgres(postgres_url),
+            schema,
+            pipelines_dir=str(project.root / "old"),
+            destination=dlt.destinations.postgres(postgres_url),
             dataset_name=schema,
-        )  # fmt: skip
+        )
         pipeline.run(rows, table_name=table, write_disposition="append")
         pipeline.deactivate()
     ask(MAPPING)
@@ -64,22 +71,34 @@ def follow(advice: str) -> None:
 @pytest.mark.usefixtures("old_system")
 def test_what_another_system_left_is_named_with_what_will_become_of_it() -> None:
     told = found()
-    assert set(told) == {"schema everflow", "public.affiliate_mapping", "public.orders", "public.daily_performance",
-                         "row level security", "warehouse server"}  # fmt: skip
+    assert set(told) == {
+        "schema everflow",
+        "public.affiliate_mapping",
+        "public.orders",
+        "public.daily_performance",
+        "row level security",
+        "warehouse server",
+    }
     assert "daily_stats of another system: a load refuses" in told["schema everflow"]
-    assert "it is kept and gets redtrack_source_alias, _client_id" in told["public.affiliate_mapping"] or (
+    assert "it is kept and gets redtrack_source_alias, _client_id" in told[
+        "public.affiliate_mapping"
+    ] or (
         "it is kept and gets _client_id, redtrack_source_alias" in told["public.affiliate_mapping"]
     )
     assert "everflow.daily_stats" in told["row level security"]
 
 
-def test_a_load_refuses_a_table_of_another_system_until_it_is_moved_aside(old_system: Project, tmp_path: Path) -> None:
+def test_a_load_refuses_a_table_of_another_system_until_it_is_moved_aside(
+    old_system: Project, tmp_path: Path
+) -> None:
     before = ask("SELECT * FROM shop.spend")
     with pytest.raises(Exception, match="another system made it") as refused:
         put(tmp_path, SPEND, [MON], [row(MON, "a", 1)])
     error = root_error(refused.value)
     assert isinstance(error, ConfigurationError)
-    assert str(error).startswith("shop.spend is there, and another system made it: nothing was changed")
+    assert str(error).startswith(
+        "shop.spend is there, and another system made it: nothing was changed"
+    )
     assert decide(refused.value, 1).wait is None
     assert ask("SELECT * FROM shop.spend") == before
     follow(str(error))
@@ -106,7 +125,9 @@ def test_a_model_replaces_neither_a_table_nor_a_view_of_the_same_name() -> None:
     assert ask("SELECT one FROM public.daily_performance_before") == [(1,)]
 
 
-def test_the_affiliate_mapping_of_before_is_completed_secured_and_keeps_other_clients_rows(old_system: Project) -> None:
+def test_the_affiliate_mapping_of_before_is_completed_secured_and_keeps_other_clients_rows(
+    old_system: Project,
+) -> None:
     file = old_system.root / "data" / "clients" / "713" / "mappings" / "internal-affiliates.csv"
     file.parent.mkdir()
     file.write_text(
@@ -114,10 +135,9 @@ def test_the_affiliate_mapping_of_before_is_completed_secured_and_keeps_other_cl
         "Meta,aaa,1,Meta,1\n"
     )
     load("affiliate_mapping")
-    assert ask("SELECT id, _client_id, everflow_affiliate_label FROM public.affiliate_mapping ORDER BY 1") == [
-        (1, "713", "Meta"),
-        (2, "other", None),
-    ]
+    assert ask(
+        "SELECT id, _client_id, everflow_affiliate_label FROM public.affiliate_mapping ORDER BY 1"
+    ) == [(1, "713", "Meta"), (2, "other", None)]
     told = found()
     assert "public.affiliate_mapping" not in told
     assert "public.affiliate_mapping" not in told["row level security"]
@@ -128,7 +148,9 @@ def test_a_duckdb_file_is_our_own(project: Project) -> None:
     assert found() == {}
 
 
-def test_a_database_that_takes_no_writes_is_no_matter_of_rights(project: Project, postgres_url: str) -> None:
+def test_a_database_that_takes_no_writes_is_no_matter_of_rights(
+    project: Project, postgres_url: str
+) -> None:
     project.use_postgres(postgres_url)
     project.add_client("713")
     load("s3_exports")

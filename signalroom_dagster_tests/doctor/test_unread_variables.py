@@ -1,4 +1,6 @@
-"""Settings in the environment that nothing reads are named, and those that are read stand in .env.example."""
+"""Settings in the environment that nothing reads are named, and those that are read stand in
+.env.example.
+"""
 
 import re
 
@@ -23,7 +25,7 @@ NOT_SET_BY_A_PERSON = {MARK, "SIGNALROOM_SITE"}
         ("REPORTS__SENT", "did you mean REPORTS__SEND?"),
         ("DESTINATION__POSTGRESQL__CREDENTIALS", "no setting has this name"),
     ],
-)  # fmt: skip
+)
 def test_a_misspelled_variable_is_told_with_the_right_name_and_never_its_value(
     variable: str, expected: str, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -35,7 +37,9 @@ def test_a_misspelled_variable_is_told_with_the_right_name_and_never_its_value(
 
 def test_a_variable_that_is_read_is_not_told(project: Project) -> None:
     project.add_client("cti")
-    project.set(EVENTS__TENANTS__CTI__TOKEN="x", NOTIFICATIONS__EMAIL__API_KEY="x", SUPABASE_DB_HOST="x")
+    project.set(
+        EVENTS__TENANTS__CTI__TOKEN="x", NOTIFICATIONS__EMAIL__API_KEY="x", SUPABASE_DB_HOST="x"
+    )
     assert list(unread_variables()) == []
 
 
@@ -43,5 +47,7 @@ def test_the_example_names_every_variable_that_is_read(project: Project) -> None
     project.add_client("713")
     example = (ROOT / ".env.example").read_text()
     assert [
-        name for name in sorted(known_variables() - NOT_SET_BY_A_PERSON) if not re.search(rf"\b{name}\b", example)
+        name
+        for name in sorted(known_variables() - NOT_SET_BY_A_PERSON)
+        if not re.search(rf"\b{name}\b", example)
     ] == []

@@ -15,9 +15,13 @@ EMPTY = "TRUNCATE events.inbox, events.job, events.dead_letter, events.result, e
 
 
 @pytest.fixture(scope="module")
-def events_url(postgres_server: PostgresServer, request: pytest.FixtureRequest, worker_id: str) -> str:
+def events_url(
+    postgres_server: PostgresServer, request: pytest.FixtureRequest, worker_id: str
+) -> str:
     """A database of this module's, which a worker may come back to."""
-    return postgres_server.empty_database(f"{request.module.__name__.rpartition('.')[2]}_{worker_id}")
+    return postgres_server.empty_database(
+        f"{request.module.__name__.rpartition('.')[2]}_{worker_id}"
+    )
 
 
 def emptied(url: str) -> PostgresStore:

@@ -8,7 +8,9 @@ from signalroom_dagster_tests.events.memory import MemoryStore
 
 
 class GatedStore(MemoryStore):
-    """Waits at a gate before each append; `entered` counts those that came to it. Closed gates open with `open`."""
+    """Waits at a gate before each append; `entered` counts those that came to it. Closed gates open
+    with `open`.
+    """
 
     def __init__(self) -> None:
         super().__init__()

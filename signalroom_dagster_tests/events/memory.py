@@ -80,13 +80,24 @@ class MemoryStore:
 
     @contextmanager
     def claim(
-        self, limit: int, now: datetime | None = None, *, counted: bool = False, tenant_id: str | None = None
-    ) -> Generator[Batch]:  # fmt: skip
+        self,
+        limit: int,
+        now: datetime | None = None,
+        *,
+        counted: bool = False,
+        tenant_id: str | None = None,
+    ) -> Generator[Batch]:
         """See Store."""
         now = now or datetime.now(UTC)
         with self._lock:
-            due = [job for job in self._jobs.values() if job.status == "ready" and job.due_at <= now]
-            free = [job for job in due if job.key not in self._claimed and tenant_id in (None, job.tenant_id)]
+            due = [
+                job for job in self._jobs.values() if job.status == "ready" and job.due_at <= now
+            ]
+            free = [
+                job
+                for job in due
+                if job.key not in self._claimed and tenant_id in (None, job.tenant_id)
+            ]
             taken = sorted(free, key=attrgetter("due_at"))[:limit]
             batch = Batch([self._ready(job) for job in taken])
             held = {job.key for job in taken}
@@ -132,7 +143,11 @@ class MemoryStore:
     def expire(self, now: datetime) -> Sequence[Incomplete]:
         """See Store."""
         with self._lock:
-            over = [job for job in self._jobs.values() if job.status == "open" and job.deadline_at <= now]
+            over = [
+                job
+                for job in self._jobs.values()
+                if job.status == "open" and job.deadline_at <= now
+            ]
             for job in over:
                 job.status = "expired"
             return [jobs.incomplete(job) for job in over]
@@ -142,28 +157,42 @@ class MemoryStore:
         with self._lock:
             found = [job for job in self._jobs.values() if job.status == "expired"]
             found = [job for job in found if tenant_id in (None, job.tenant_id)]
-            return [jobs.incomplete(job) for job in sorted(found, key=attrgetter("deadline_at"), reverse=True)[:limit]]
+            return [
+                jobs.incomplete(job)
+                for job in sorted(found, key=attrgetter("deadline_at"), reverse=True)[:limit]
+            ]
 
     def stats(self) -> Mapping[str, TenantStats]:
         """See Store."""
         now = datetime.now(UTC)
         with self._lock:
-            open_letters = [letter for letter in self._letters.values() if letter.id not in self._replayed]
-            tenants = {job.tenant_id for job in self._jobs.values()} | {letter.tenant_id for letter in open_letters}
+            open_letters = [
+                letter for letter in self._letters.values() if letter.id not in self._replayed
+            ]
+            tenants = {job.tenant_id for job in self._jobs.values()} | {
+                letter.tenant_id for letter in open_letters
+            }
             return {tenant: self._stats(tenant, now, open_letters) for tenant in sorted(tenants)}
 
     def _stats(self, tenant: str, now: datetime, open_letters: Sequence[DeadLetter]) -> TenantStats:
         own = [
-            job for job in self._jobs.values()
+            job
+            for job in self._jobs.values()
             if job.tenant_id == tenant and (job.status != "done" or job.last_at > now - DONE_WITHIN)
-        ]  # fmt: skip
-        count = {status: sum(job.status == status for job in own) for status in ("open", "ready", "done")}
-        count |= {status: sum(job.status == status for job in own) for status in ("failed", "expired")}
+        ]
+        count = {
+            status: sum(job.status == status for job in own) for status in ("open", "ready", "done")
+        }
+        count |= {
+            status: sum(job.status == status for job in own) for status in ("failed", "expired")
+        }
         oldest = min((job.due_at for job in own if job.status == "ready"), default=now)
         return TenantStats(
             **count,
             dead_letters=sum(letter.tenant_id == tenant for letter in open_letters),
-            unpublished=sum(key.tenant_id == tenant for key in self._kept if key not in self._published),
+            unpublished=sum(
+                key.tenant_id == tenant for key in self._kept if key not in self._published
+            ),
             lag_seconds=max(0.0, (now - oldest).total_seconds()),
         )
 
@@ -181,7 +210,11 @@ class MemoryStore:
             own = [job for job in self._jobs.values() if job.tenant_id == tenant_id]
             asked = [job for job in own if _is_asked(job, job_ids, since, until)]
             statuses = ("failed",) if dead_letters else ("done", "failed")
-            named = {job.job_id: job.pruned_at is not None for job in own if job_ids and job.job_id in job_ids}
+            named = {
+                job.job_id: job.pruned_at is not None
+                for job in own
+                if job_ids and job.job_id in job_ids
+            }
             replays.check_jobs(tenant_id, job_ids, named)
             found = [job for job in asked if job.status in statuses and not job.pruned_at]
             now = datetime.now(UTC)
@@ -189,15 +222,20 @@ class MemoryStore:
                 job.status, job.attempts, job.due_at, job.last_error = "ready", 0, now, None
             again = {job.key for job in found}
             self._replayed |= {
-                letter.id for letter in self._letters.values()
+                letter.id
+                for letter in self._letters.values()
                 if letter.stage == "analysis" and (letter.tenant_id, letter.job_id) in again
-            }  # fmt: skip
+            }
             return len(found)
 
-    def letters(self, tenant_id: str | None = None, limit: int = 100, skip: int = 0) -> Sequence[DeadLetter]:
+    def letters(
+        self, tenant_id: str | None = None, limit: int = 100, skip: int = 0
+    ) -> Sequence[DeadLetter]:
         """See Store."""
         with self._lock:
-            found = [letter for letter in self._letters.values() if tenant_id in (None, letter.tenant_id)]
+            found = [
+                letter for letter in self._letters.values() if tenant_id in (None, letter.tenant_id)
+            ]
             found = [letter for letter in found if letter.id not in self._replayed]
             return sorted(found, key=attrgetter("received_at", "job_id", "id"))[skip : skip + limit]
 
@@ -222,19 +260,27 @@ class MemoryStore:
     def prune(self, now: datetime) -> int:
         """See Store."""
         with self._lock:
-            over = [job for job in self._jobs.values() if _is_over(job, now - self.retention.payloads)]
+            over = [
+                job for job in self._jobs.values() if _is_over(job, now - self.retention.payloads)
+            ]
             for job in over:
                 job.pruned_at = now
                 for name in job.arrived:
                     self._inbox.pop((job.tenant_id, job.job_id, name), None)
             gone = [
-                job.key for job in self._jobs.values() if job.pruned_at and job.last_at <= now - self.retention.jobs
+                job.key
+                for job in self._jobs.values()
+                if job.pruned_at and job.last_at <= now - self.retention.jobs
             ]
             for key in gone:
                 del self._jobs[key]
             old = now - self.retention.dead_letters
-            self._letters = {id_: letter for id_, letter in self._letters.items() if letter.received_at > old}
-            for key in [key for key, at in self._published.items() if at <= now - self.retention.payloads]:
+            self._letters = {
+                id_: letter for id_, letter in self._letters.items() if letter.received_at > old
+            }
+            for key in [
+                key for key, at in self._published.items() if at <= now - self.retention.payloads
+            ]:
                 del self._published[key], self._kept[key]
             return len(over)
 
@@ -265,16 +311,20 @@ class MemoryStore:
         with self._lock:
             if not (held := self._leases.get(name)):
                 return None
-            return Lease(held.holder, held.renewed_at, held.expires_at, held.expires_at <= datetime.now(UTC))
+            return Lease(
+                held.holder, held.renewed_at, held.expires_at, held.expires_at <= datetime.now(UTC)
+            )
 
 
 def _is_asked(
     job: Job, job_ids: Collection[str] | None, since: datetime | None, until: datetime | None
-) -> bool:  # fmt: skip
+) -> bool:
     if job_ids is not None and job.job_id not in job_ids:
         return False
     return (since is None or since <= job.last_at) and (until is None or job.last_at < until)
 
 
 def _is_over(job: Job, before: datetime) -> bool:
-    return job.status in ("done", "failed", "expired") and not job.pruned_at and job.last_at <= before
+    return (
+        job.status in ("done", "failed", "expired") and not job.pruned_at and job.last_at <= before
+    )

@@ -22,7 +22,9 @@ from signalroom_dagster_tests.postgres import free_port
 from signalroom_dagster_tests.projects import Project
 
 TYPES = ("attribution", "audience", "creative")
-CONTRACTS = {name: Contract(name, frozenset(TYPES), timedelta(minutes=60)) for name in ("713", "cti")}
+CONTRACTS = {
+    name: Contract(name, frozenset(TYPES), timedelta(minutes=60)) for name in ("713", "cti")
+}
 ANALYSIS = '\n[analysis]\nrequired = ["attribution", "audience", "creative"]\n'
 TOKENS = {name: f"token-of-{name}-0123456789" for name in CONTRACTS}
 READY_SECONDS = 40
@@ -50,7 +52,15 @@ class GatewayProcess:
 
     def start(self, wait: bool = True) -> "GatewayProcess":
         """Start; wait until it is ready."""
-        command = [sys.executable, "-m", "signalroom_dagster.cli", "events", "serve", "--port", str(self.port)]
+        command = [
+            sys.executable,
+            "-m",
+            "signalroom_dagster.cli",
+            "events",
+            "serve",
+            "--port",
+            str(self.port),
+        ]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
         if wait:
@@ -58,7 +68,9 @@ class GatewayProcess:
         return self
 
     def wait_until(self, *, ready: bool) -> None:
-        """Wait until it says so; it asks its store once a second at most, so its word can be a second old."""
+        """Wait until it says so; it asks its store once a second at most, so its word can be a
+        second old.
+        """
         give_up = monotonic() + READY_SECONDS
         while self.is_ready() != ready:
             assert self.process and self.process.poll() is None and monotonic() < give_up, self.log
@@ -98,7 +110,9 @@ def running_gateway(project: Project) -> Generator[GatewayProcess]:
 class Load(threading.Thread):
     """A sending under way; `sent` shows how far it is, `join` waits for its end."""
 
-    def __init__(self, url: str, messages: Sequence[Message], rate: float | None, attempts: int = 60) -> None:
+    def __init__(
+        self, url: str, messages: Sequence[Message], rate: float | None, attempts: int = 60
+    ) -> None:
         super().__init__(daemon=True)
         self._work = (url, messages, rate, attempts)
         self.sent = Sent(len(messages))
@@ -107,7 +121,9 @@ class Load(threading.Thread):
         import asyncio
 
         url, messages, rate, attempts = self._work
-        sending = simulator.send(url, messages, rate, tokens=TOKENS, attempts=attempts, tell=self._keep)
+        sending = simulator.send(
+            url, messages, rate, tokens=TOKENS, attempts=attempts, tell=self._keep
+        )
         self.sent = asyncio.run(sending)
 
     def _keep(self, sent: Sent) -> None:

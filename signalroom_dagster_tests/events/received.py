@@ -24,7 +24,11 @@ def received(
 
 def whole(*job_ids: str, at: datetime = NOW, contract: Contract = CONTRACT) -> list[Received]:
     """Everything that these jobs need."""
-    return [received(job, name, at=at, contract=contract) for job in job_ids for name in sorted(contract.required)]
+    return [
+        received(job, name, at=at, contract=contract)
+        for job in job_ids
+        for name in sorted(contract.required)
+    ]
 
 
 def keys(*job_ids: str, tenant_id: str = "713") -> Sequence[JobKey]:

@@ -20,10 +20,15 @@ def certificate(name: str) -> str:
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
     made = (
-        x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(_key(name).public_key())
-        .serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(_key(name).public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
         .sign(_key(name), hashes.SHA256())
-    )  # fmt: skip
+    )
     return made.public_bytes(serialization.Encoding.PEM).decode()
 
 
@@ -31,11 +36,15 @@ def certificate(name: str) -> str:
 def google_signer(name: str) -> crypt.RSASigner:
     """What signs tokens as Google does; the key's name is its id."""
     pem = _key(name).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
     )
     return crypt.RSASigner.from_string(pem, name)
 
 
 def signature(name: str, text: bytes, version: str) -> bytes:
     """What SNS puts under a message: SHA1 in version 1, SHA256 in version 2."""
-    return _key(name).sign(text, padding.PKCS1v15(), hashes.SHA1() if version == "1" else hashes.SHA256())
+    return _key(name).sign(
+        text, padding.PKCS1v15(), hashes.SHA1() if version == "1" else hashes.SHA256()
+    )

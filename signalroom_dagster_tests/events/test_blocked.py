@@ -1,5 +1,6 @@
-"""What somebody else holds, a reader, a backup, a writer or a stopped server, delays nobody for longer than a second or
-two, and nothing that was acknowledged afterwards is there twice."""
+"""What somebody else holds, a reader, a backup, a writer or a stopped server, delays nobody for
+longer than a second or two, and nothing that was acknowledged afterwards is there twice.
+"""
 
 import os
 import signal
@@ -40,7 +41,9 @@ def in_postgres(events_url: str) -> Iterator[PostgresStore]:
 def locking(url: str, mode: str, tables: Sequence[str]) -> Generator[None]:
     """Another connection that holds these tables."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
-        cursor.execute(f"LOCK TABLE {', '.join(f'events.{table}' for table in tables)} IN {mode} MODE")
+        cursor.execute(
+            f"LOCK TABLE {', '.join(f'events.{table}' for table in tables)} IN {mode} MODE"
+        )
         yield
 
 
@@ -54,10 +57,13 @@ def writing(path: Path) -> Generator[None]:
 
 @contextmanager
 def stopped(url: str) -> Generator[None]:
-    """All that serve this database's connections stand still: they answer nothing, and refuse nothing."""
+    """All that serve this database's connections stand still: they answer nothing, and refuse
+    nothing.
+    """
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <>"
+            " pg_backend_pid()"
         )
         pids = [pid for (pid,) in cursor.fetchall()]
     for pid in pids:
@@ -97,7 +103,10 @@ def test_what_is_missing_is_made_once_nobody_is_in_the_way_and_events_go_on_mean
     in_postgres.create()
     assert in_postgres.leased("consumer") is None
     with in_postgres.transaction() as session:
-        lacking = "SELECT to_regclass('events.job_ready') IS NULL, (SELECT count(*) FROM pg_class WHERE relkind = 'r' "
+        lacking = (
+            "SELECT to_regclass('events.job_ready') IS NULL, (SELECT count(*) FROM pg_class WHERE"
+            " relkind = 'r' "
+        )
         lacking += "AND relnamespace = 'events'::regnamespace AND NOT relrowsecurity)"
         assert session.rows(lacking) == [(False, 0)]
 
@@ -112,7 +121,10 @@ def store_and_hold(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[t
         store.close()
     else:
         url = request.getfixturevalue("events_url")
-        held = {"locked": lambda: locking(url, "ACCESS EXCLUSIVE", ["inbox"]), "stopped": lambda: stopped(url)}
+        held = {
+            "locked": lambda: locking(url, "ACCESS EXCLUSIVE", ["inbox"]),
+            "stopped": lambda: stopped(url),
+        }
         yield emptied(url), held[request.param]
 
 

@@ -1,4 +1,6 @@
-"""Requests are committed together, and each is answered for its own part of the batch, after the commit."""
+"""Requests are committed together, and each is answered for its own part of the batch, after the
+commit.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -20,7 +22,9 @@ Scenario = Callable[[GroupCommit, GatedStore], Coroutine[Any, Any, None]]
 def run(scenario: Scenario, **limits: int) -> None:
     async def main() -> None:
         store = GatedStore()
-        commits = GroupCommit(store, Metrics(store), **{"max_batch": 100, "max_queue": 100, **limits})
+        commits = GroupCommit(
+            store, Metrics(store), **{"max_batch": 100, "max_queue": 100, **limits}
+        )
         try:
             await asyncio.wait_for(scenario(commits, store), 20)
         finally:
@@ -38,7 +42,7 @@ async def at_the_gate(store: GatedStore) -> None:
     await asyncio.to_thread(store.entered.acquire)
 
 
-def test_a_request_is_answered_only_after_the_commit_of_its_batch_and_those_that_waited_share_one() -> None:
+def test_a_request_is_answered_after_the_commit_of_its_batch_and_waiting_ones_share_one() -> None:
     async def scenario(commits: GroupCommit, store: GatedStore) -> None:
         first = submitted(commits, "a")
         await at_the_gate(store)
@@ -47,7 +51,11 @@ def test_a_request_is_answered_only_after_the_commit_of_its_batch_and_those_that
         assert not first.done()
         store.gate.set()
         assert await first == [Outcome.STORED]
-        assert await asyncio.gather(*rest) == [[Outcome.STORED], [Outcome.STORED], [Outcome.DUPLICATE]]
+        assert await asyncio.gather(*rest) == [
+            [Outcome.STORED],
+            [Outcome.STORED],
+            [Outcome.DUPLICATE],
+        ]
         assert store.batches == [["a"], ["b", "c", "a"]]
 
     run(scenario)
@@ -85,7 +93,9 @@ def test_a_full_queue_refuses_at_once_and_takes_again_when_it_is_empty() -> None
     run(scenario, max_queue=2)
 
 
-def test_what_waits_is_bounded_in_bytes_too_but_a_single_request_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_waits_is_bounded_in_bytes_too_but_a_single_request_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("signalroom_dagster.events.group_commit.QUEUE_BYTES", 5)
 
     async def scenario(commits: GroupCommit, store: GatedStore) -> None:
@@ -135,7 +145,9 @@ def test_dead_letters_are_stored_before_they_are_answered_and_closing_commits_wh
         commits = GroupCommit(store, Metrics(store), max_batch=10, max_queue=10)
         first = submitted(commits, "a")
         await at_the_gate(store)
-        last = asyncio.create_task(commits.submit(Intake([], [letter("ingest", "poison", b"{", NOW)])))
+        last = asyncio.create_task(
+            commits.submit(Intake([], [letter("ingest", "poison", b"{", NOW)]))
+        )
         await asyncio.sleep(0)
         closing = asyncio.create_task(commits.close())
         await asyncio.sleep(0)

@@ -71,7 +71,12 @@ def test_a_gateway_that_is_told_to_stop_answers_what_it_has_taken_and_stores_it(
         wait_for(load, 200)
         gateway.stop(signal.SIGTERM)
         load.join(60)
-        assert set(load.sent.answers) <= {"204", "ClientConnectorError", "ServerDisconnectedError", "ClientOSError"}
+        assert set(load.sent.answers) <= {
+            "204",
+            "ClientConnectorError",
+            "ServerDisconnectedError",
+            "ClientOSError",
+        }
         assert load.sent.acknowledged and load.sent.acknowledged <= stored(store_url)
         for secret in (*TOKENS.values(), "spring_sale"):
             assert secret not in gateway.log
@@ -86,7 +91,10 @@ def test_without_tokens_an_address_that_others_can_reach_takes_no_event(
     for host in ("0.0.0.0", "127.0.0.1"):
         serve(host, free_port())
     with TestClient(apps[0]) as public, TestClient(apps[1]) as private:
-        assert [each.post("/v1/events", json=[]).status_code for each in (public, private)] == [401, 204]
+        assert [each.post("/v1/events", json=[]).status_code for each in (public, private)] == [
+            401,
+            204,
+        ]
         assert public.get("/healthz").status_code == 200
 
 
@@ -103,16 +111,23 @@ def test_an_address_that_others_can_reach_keeps_the_figures_closed(
         assert [each.get("/healthz").status_code for each in (public, private)] == [200, 200]
 
 
-def test_a_gateway_whose_port_is_taken_says_so_before_it_says_that_it_listens(project: Project) -> None:
+def test_a_gateway_whose_port_is_taken_says_so_before_it_says_that_it_listens(
+    project: Project,
+) -> None:
     project.add_client("713")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ConfigurationError, match=f"127.0.0.1:{port} cannot be listened on: Address already in use"):
+        with pytest.raises(
+            ConfigurationError,
+            match=f"127.0.0.1:{port} cannot be listened on: Address already in use",
+        ):
             serve("127.0.0.1", port, announce=lambda: pytest.fail("it does not listen"))
 
 
 @pytest.mark.slow
-def test_nothing_acknowledged_is_lost_when_the_gateway_is_killed_under_load(project: Project, store_url: str) -> None:
+def test_nothing_acknowledged_is_lost_when_the_gateway_is_killed_under_load(
+    project: Project, store_url: str
+) -> None:
     tenants(project, store_url)
     messages = simulator.planned(CONTRACTS, 1_000, duplicates=0.15, shuffle=300)
     with running_gateway(project) as gateway:
@@ -155,7 +170,9 @@ def test_nothing_acknowledged_is_lost_when_postgres_is_killed_or_stopped_under_l
 
 
 @pytest.mark.slow
-def test_two_gateways_on_one_postgres_store_each_event_once(project: Project, postgres_url: str) -> None:
+def test_two_gateways_on_one_postgres_store_each_event_once(
+    project: Project, postgres_url: str
+) -> None:
     tenants(project, postgres_url)
     messages = simulator.planned(CONTRACTS, 300, duplicates=0.15, shuffle=300)
     with running_gateway(project) as one, running_gateway(project) as two:
@@ -180,7 +197,9 @@ def test_two_gateways_and_two_consumers_on_one_postgres_give_every_job_one_resul
     command = [sys.executable, "-W", "ignore", "-m", "signalroom_dagster.cli", "events", "consume"]
     environment = project.process_environment()
     with running_gateway(project) as one, running_gateway(project) as two:
-        consumers = [subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) for _ in range(2)]
+        consumers = [
+            subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) for _ in range(2)
+        ]
         try:
             loads = [Load(gateway.url, messages, rate=300) for gateway in (one, two)]
             for load in loads:
@@ -188,7 +207,9 @@ def test_two_gateways_and_two_consumers_on_one_postgres_give_every_job_one_resul
             for load in loads:
                 load.join(120)
             give_up = monotonic() + 120
-            while sum(count_results(client) for client in CONTRACTS) < 600 and monotonic() < give_up:
+            while (
+                sum(count_results(client) for client in CONTRACTS) < 600 and monotonic() < give_up
+            ):
                 sleep(0.2)
         finally:
             for consumer in consumers:
@@ -197,7 +218,9 @@ def test_two_gateways_and_two_consumers_on_one_postgres_give_every_job_one_resul
     assert ended == [0, 0]
     assert all(set(load.sent.answers) == {"204"} for load in loads)
     assert {client: count_results(client) for client in CONTRACTS} == {"713": 300, "cti": 300}
-    assert ask("SELECT count(*), max(attempts), bool_and(status = 'done') FROM events.job") == [(600, 0, True)]
+    assert ask("SELECT count(*), max(attempts), bool_and(status = 'done') FROM events.job") == [
+        (600, 0, True)
+    ]
 
 
 @pytest.mark.slow
@@ -230,11 +253,18 @@ def test_a_full_or_read_only_disk_is_answered_503_and_taken_up_again_afterwards(
         monkeypatch.setattr(sqlite, "_connect", connected)
 
     def body(job: str) -> dict[str, object]:
-        return {"tenant_id": "713", "job_id": job, "analysis_type": "audience", "result": {"text": "x" * 200_000}}
+        return {
+            "tenant_id": "713",
+            "job_id": job,
+            "analysis_type": "audience",
+            "result": {"text": "x" * 200_000},
+        }
 
     limited("PRAGMA max_page_count = 80")
     with TestClient(gateway_app(store, {"713": CONTRACT}, Access(), EventSettings())) as client:
-        assert [client.post("/v1/events", json=body(f"full-{n}")).status_code for n in range(3)] == [204, 503, 503]
+        assert [
+            client.post("/v1/events", json=body(f"full-{n}")).status_code for n in range(3)
+        ] == [204, 503, 503]
         limited("PRAGMA query_only = 1")
         assert client.post("/v1/events", json=body("read-only")).status_code == 503
         assert client.get("/readyz").status_code == 503

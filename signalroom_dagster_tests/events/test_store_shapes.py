@@ -1,4 +1,6 @@
-"""Stores of an earlier release, and such as have lost something: opening one gives it what it lacks."""
+"""Stores of an earlier release, and such as have lost something: opening one gives it what it
+lacks.
+"""
 
 import sqlite3
 from contextlib import closing
@@ -17,7 +19,9 @@ from signalroom_dagster_tests.events.received import whole
 
 ENGINES: list[Engine] = ["sqlite", "postgres"]
 EACH = [
-    pytest.param(engine, table, id=f"{engine}-{table.own_name}") for engine in ENGINES for table in declared(engine)
+    pytest.param(engine, table, id=f"{engine}-{table.own_name}")
+    for engine in ENGINES
+    for table in declared(engine)
 ]
 SINCE_THE_FIRST_RELEASE = ("job_failed", "dead_letter_received", "result_published")
 
@@ -35,7 +39,9 @@ def full(request: pytest.FixtureRequest, tmp_path: Path) -> SqlStore:
     """A store with a finished job."""
     engine: Engine = request.node.callspec.params["engine"]
     store = (
-        SqliteStore(tmp_path / "events.db") if engine == "sqlite" else emptied(request.getfixturevalue("events_url"))
+        SqliteStore(tmp_path / "events.db")
+        if engine == "sqlite"
+        else emptied(request.getfixturevalue("events_url"))
     )
     store.create()
     analyse(store, "earlier")
@@ -52,13 +58,20 @@ def analyse(store: SqlStore, job: str) -> None:
 
 
 @pytest.mark.parametrize(("engine", "table"), EACH)
-def test_each_column_that_is_lost_comes_back_and_events_go_on(engine: Engine, table: OwnTable, full: SqlStore) -> None:
+def test_each_column_that_is_lost_comes_back_and_events_go_on(
+    engine: Engine, table: OwnTable, full: SqlStore
+) -> None:
     for number, column in enumerate(table.columns):
         try:
             with full.transaction() as session:
-                session.query(f"ALTER TABLE {table.name} DROP COLUMN {column}{' CASCADE' * (engine == 'postgres')}")
+                session.query(
+                    f"ALTER TABLE {table.name} DROP COLUMN"
+                    f" {column}{' CASCADE' * (engine == 'postgres')}"
+                )
         except StoreError as error:  # SQLite drops no column of a key or an index
-            assert engine == "sqlite" and ("cannot drop" in str(error) or "error in index" in str(error))
+            assert engine == "sqlite" and (
+                "cannot drop" in str(error) or "error in index" in str(error)
+            )
             continue
         store = open_again(full)
         store.create()
@@ -84,9 +97,9 @@ def test_a_store_of_the_first_release_gets_what_came_since_and_keeps_what_it_hol
         for index in SINCE_THE_FIRST_RELEASE:
             session.query(f"DROP INDEX {schema}{index}")
         if engine == "postgres":
-            assert session.query("SELECT relrowsecurity FROM pg_class WHERE oid = 'events.inbox'::regclass") == [
-                (True,)
-            ]
+            assert session.query(
+                "SELECT relrowsecurity FROM pg_class WHERE oid = 'events.inbox'::regclass"
+            ) == [(True,)]
     store.create()
     store.close()
     full.close()
@@ -95,17 +108,50 @@ def test_a_store_of_the_first_release_gets_what_came_since_and_keeps_what_it_hol
 def test_what_is_added_to_a_stores_tables_lets_an_earlier_release_go_on(tmp_path: Path) -> None:
     """Its rows lack the columns that it does not know."""
     known = {
-        "inbox": {"tenant_id", "job_id", "analysis_type", "message_id", "payload", "payload_hash", "received_at"},
-        "job": {"tenant_id", "job_id", "required", "arrived", "contract_version", "status", "late", "attempts",
-                "first_at", "last_at", "deadline_at", "due_at"},
-        "dead_letter": {"id", "stage", "reason", "tenant_id", "job_id", "analysis_type", "message_id", "body",
-                        "received_at"},
+        "inbox": {
+            "tenant_id",
+            "job_id",
+            "analysis_type",
+            "message_id",
+            "payload",
+            "payload_hash",
+            "received_at",
+        },
+        "job": {
+            "tenant_id",
+            "job_id",
+            "required",
+            "arrived",
+            "contract_version",
+            "status",
+            "late",
+            "attempts",
+            "first_at",
+            "last_at",
+            "deadline_at",
+            "due_at",
+        },
+        "dead_letter": {
+            "id",
+            "stage",
+            "reason",
+            "tenant_id",
+            "job_id",
+            "analysis_type",
+            "message_id",
+            "body",
+            "received_at",
+        },
         "result": {"tenant_id", "job_id", "body", "version", "kept_at"},
         "lease": {"name", "holder", "renewed_at", "expires_at"},
-    }  # fmt: skip
+    }
     for engine in ENGINES:
         for table in declared(engine):
-            demanded = {name for name, kind in table.columns.items() if "NOT NULL" in kind and "DEFAULT" not in kind}
+            demanded = {
+                name
+                for name, kind in table.columns.items()
+                if "NOT NULL" in kind and "DEFAULT" not in kind
+            }
             assert demanded - known[table.own_name] == set(), f"{engine}: {table.name}"
 
 

@@ -44,9 +44,13 @@ def test_an_event_is_stored_once_within_a_batch_and_across_batches(store: Store)
     assert store.append([]) == []
 
 
-def test_another_payload_for_a_stored_key_is_a_dead_letter_and_the_first_stands(store: Store) -> None:
+def test_another_payload_for_a_stored_key_is_a_dead_letter_and_the_first_stands(
+    store: Store,
+) -> None:
     store.append(whole("a"))
-    outcomes = store.append([received("a", payload=b"other"), received("b", payload=b"1"), received("b", payload=b"2")])
+    outcomes = store.append(
+        [received("a", payload=b"other"), received("b", payload=b"1"), received("b", payload=b"2")]
+    )
     assert outcomes == [Outcome.CONFLICT, Outcome.STORED, Outcome.CONFLICT]
     store.append([received("a", payload=b"other")])  # sent again: the same letter
     assert [(one.reason, one.job_id, one.body) for one in store.letters("713")] == [
@@ -67,7 +71,12 @@ def test_a_job_is_ready_when_the_set_of_required_types_is_there_in_any_order(sto
         found = {job.job_id: job for job in batch.jobs}
     assert set(found) == {"a", "c"}
     job = found["a"]
-    assert (job.key, set(job.payloads), job.late, job.attempts) == (JobKey("713", "a"), set(TYPES), False, 0)
+    assert (job.key, set(job.payloads), job.late, job.attempts) == (
+        JobKey("713", "a"),
+        set(TYPES),
+        False,
+        0,
+    )
     assert (job.first_at, job.last_at, job.contract_version) == (NOW, NOW, CONTRACT.version)
 
 
@@ -118,7 +127,10 @@ def test_what_one_consumer_holds_no_other_gets(store: Store) -> None:
         batch.done([job.key for job in batch.jobs])
     mine = [job.job_id for job in batch.jobs if job.key in batch.settled]
     assert sorted([*mine, *other, *claimed(store)]) == list("abcdefgh")
-    assert not isinstance(store, SqliteStore) or (mine, len(other)) == ([], 5)  # which is first to end has them
+    assert not isinstance(store, SqliteStore) or (mine, len(other)) == (
+        [],
+        5,
+    )  # which is first to end has them
 
 
 @WITH_TABLES
@@ -164,12 +176,16 @@ def test_jobs_that_were_neither_done_nor_failed_stay_ready(store: Store) -> None
     assert claimed(store) == ["a"]
 
 
-def test_a_job_that_fails_rests_longer_each_time_and_is_a_dead_letter_after_five_attempts(store: Store) -> None:
+def test_a_job_that_fails_rests_longer_each_time_and_is_a_dead_letter_after_five_attempts(
+    store: Store,
+) -> None:
     store.append(whole("bad", "good"))
     at, waits = NOW, []
     for _ in range(5):
         with store.claim(5, at) as batch:
-            batch.failed({job.key: "score is no number" for job in batch.jobs if job.job_id == "bad"})
+            batch.failed(
+                {job.key: "score is no number" for job in batch.jobs if job.job_id == "bad"}
+            )
             batch.done([job.key for job in batch.jobs if job.job_id == "good"])
         rest = next((s for s in (1, 2, 4, 8) if claimed_count(store, at + timedelta(seconds=s))), 0)
         assert not rest or not claimed_count(store, at + timedelta(seconds=rest - 0.001))
@@ -184,7 +200,9 @@ def test_a_job_that_fails_rests_longer_each_time_and_is_a_dead_letter_after_five
     assert (store.letters(), claimed(store)) == ([], ["bad"])
 
 
-def test_an_attempt_that_is_counted_before_it_is_made_stays_counted_when_nobody_ends_it(store: Store) -> None:
+def test_an_attempt_that_is_counted_before_it_is_made_stays_counted_when_nobody_ends_it(
+    store: Store,
+) -> None:
     store.append(whole("a"))
     for attempts in range(3):
         with pytest.raises(ZeroDivisionError), store.claim(1, counted=True) as batch:
@@ -199,12 +217,16 @@ def test_an_attempt_that_is_counted_before_it_is_made_stays_counted_when_nobody_
 
 
 @WITH_TABLES
-def test_a_claim_holds_no_more_payloads_than_fit_into_memory(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_claim_holds_no_more_payloads_than_fit_into_memory(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("signalroom_dagster.events.stores.claims.MOST_BYTES", 250)
     for number, name in enumerate("abc"):
         sent = whole(name, at=NOW + timedelta(seconds=number))
         store.append([msgspec.structs.replace(event, payload=b"x" * 40) for event in sent])
-    store.append([msgspec.structs.replace(event, payload=b"x" * 400) for event in whole("huge", at=LATER)])
+    store.append(
+        [msgspec.structs.replace(event, payload=b"x" * 400) for event in whole("huge", at=LATER)]
+    )
     assert [claimed(store, now=LATER) for _ in range(3)] == [["a", "b"], ["c"], ["huge"]]
 
 
@@ -238,25 +260,47 @@ def claimed_count(store: Store, at: object) -> int:
 
 
 def test_an_open_job_expires_at_its_deadline_and_says_what_it_misses(store: Store) -> None:
-    store.append([received("a"), received("a", "creative"), *whole("b"), received("c", "audience", contract=OTHER)])
+    store.append(
+        [
+            received("a"),
+            received("a", "creative"),
+            *whole("b"),
+            received("c", "audience", contract=OTHER),
+        ]
+    )
     assert store.expire(NOW + timedelta(minutes=29)) == []
     (found,) = store.expire(LATER)
-    assert (found.job_id, found.missing, found.deadline_at) == ("a", ("audience",), NOW + CONTRACT.deadline)
+    assert (found.job_id, found.missing, found.deadline_at) == (
+        "a",
+        ("audience",),
+        NOW + CONTRACT.deadline,
+    )
     assert store.expire(LATER) == []
-    assert (store.incomplete(), store.incomplete("713"), store.incomplete("cti")) == ([found], [found], [])
+    assert (store.incomplete(), store.incomplete("713"), store.incomplete("cti")) == (
+        [found],
+        [found],
+        [],
+    )
 
 
 def test_a_late_event_completes_an_expired_job_which_says_that_it_is_late(store: Store) -> None:
     store.append([received("a"), received("b")])
     store.expire(LATER)
-    assert store.append([received("a", "audience", at=LATER), received("b", at=LATER)]) == ["late", "duplicate"]
+    assert store.append([received("a", "audience", at=LATER), received("b", at=LATER)]) == [
+        "late",
+        "duplicate",
+    ]
     assert (claimed(store, now=LATER), len(store.incomplete())) == ([], 2)
     store.append([received("a", "creative", at=LATER)])
     with store.claim(5, LATER) as batch:
-        assert [(job.job_id, job.late, set(job.payloads)) for job in batch.jobs] == [("a", True, set(TYPES))]
+        assert [(job.job_id, job.late, set(job.payloads)) for job in batch.jobs] == [
+            ("a", True, set(TYPES))
+        ]
 
 
-def test_an_event_after_the_deadline_is_late_also_before_anybody_looked_for_expired_jobs(store: Store) -> None:
+def test_an_event_after_the_deadline_is_late_also_before_anybody_looked_for_expired_jobs(
+    store: Store,
+) -> None:
     store.append([received("a"), received("a", "audience")])
     assert store.append([received("a", "creative", at=LATER)]) == [Outcome.LATE]
 
@@ -267,7 +311,12 @@ def test_a_duplicate_of_a_pruned_job_stays_a_duplicate_and_starts_nothing(store:
     store.expire(LATER)
     assert store.prune(NOW + timedelta(hours=23)) == 0
     assert store.prune(NOW + timedelta(hours=24)) == 2
-    late = [received("done"), received("done", payload=b"other"), received("expired"), received("expired", "audience")]
+    late = [
+        received("done"),
+        received("done", payload=b"other"),
+        received("expired"),
+        received("expired", "audience"),
+    ]
     assert store.append(late) == ["duplicate", "duplicate", "duplicate", "too_late"]
     assert [one.reason for one in store.letters()] == ["too_late"]
     assert (claimed(store, now=LATER), store.stats()["713"].done) == ([], 1)
@@ -284,7 +333,9 @@ def test_rows_of_jobs_go_at_last_but_never_those_that_wait(store: Store) -> None
 
 
 @WITH_TABLES
-def test_pruning_goes_in_steps_so_that_nothing_waits_for_long(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pruning_goes_in_steps_so_that_nothing_waits_for_long(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("signalroom_dagster.events.stores.retention.AT_ONCE", 2)
     monkeypatch.setattr("signalroom_dagster.events.stores.retention.STEPS", 2)
     jobs = [f"j{number}" for number in range(5)]
@@ -352,7 +403,13 @@ def test_a_kept_result_waits_until_its_own_version_is_published(store: Store) ->
 def test_the_figures_of_each_tenant(store: Store) -> None:
     store.append(whole("old", at=NOW - timedelta(hours=2)))
     claimed(store)  # done, but not of the last hour
-    store.append([*whole("a", "b", at=NOW - timedelta(seconds=90)), received("c"), received("d", contract=OTHER)])
+    store.append(
+        [
+            *whole("a", "b", at=NOW - timedelta(seconds=90)),
+            received("c"),
+            received("d", contract=OTHER),
+        ]
+    )
     store.expire(LATER)
     store.bury([letter("ingest", "poison", b"{", NOW, tenant_id="cti")])
     claimed(store, 1)
@@ -362,7 +419,10 @@ def test_the_figures_of_each_tenant(store: Store) -> None:
     assert found["cti"] == TenantStats(expired=1, dead_letters=1)
     claimed(store)
     store.replay("713")
-    assert (store.stats()["713"].ready, store.stats()["713"].lag_seconds < 60) == (3, True)  # due since the replay
+    assert (store.stats()["713"].ready, store.stats()["713"].lag_seconds < 60) == (
+        3,
+        True,
+    )  # due since the replay
 
 
 def test_a_dead_letter_is_kept_once_and_opens_again_when_it_comes_back(store: Store) -> None:

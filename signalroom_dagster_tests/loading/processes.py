@@ -1,6 +1,7 @@
 """Loads in processes of their own, and how to kill one at a chosen point.
 
-Children are forked from a server that has already imported the loader, so that each costs milliseconds.
+Children are forked from a server that has already imported the loader, so that each costs
+milliseconds.
 """
 
 import itertools
@@ -11,23 +12,37 @@ from collections.abc import Callable, Mapping
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-PRELOADED = [__name__, "signalroom_dagster.loading.pipelines", "signalroom_dagster.loading.duckdb",
-             "signalroom_dagster.loading.postgres", "signalroom_dagster.sources.s3_exports",
-             "signalroom_dagster.sources.everflow"]  # fmt: skip
+PRELOADED = [
+    __name__,
+    "signalroom_dagster.loading.pipelines",
+    "signalroom_dagster.loading.duckdb",
+    "signalroom_dagster.loading.postgres",
+    "signalroom_dagster.sources.s3_exports",
+    "signalroom_dagster.sources.everflow",
+]
 
 STAGES = ("extract", "normalize", "reading", "mid-copy", "after commit", "before state")
-"""Where a load can die: while headers are read, between extract and load, after a file was read but before its
-transaction, in the middle of a transaction, after a commit but before dlt notes it, after all files but before the
-package is completed."""
+"""Where a load can die: while headers are read, between extract and load, after a file was read but
+before its transaction, in the middle of a transaction, after a commit but before dlt notes it,
+after all files but before the package is completed.
+"""
 
 
 def start_load(
-    environment: Mapping[str, str], client_id: str, run_id: str, stage: str | None = None, source: str = "s3_exports"
+    environment: Mapping[str, str],
+    client_id: str,
+    run_id: str,
+    stage: str | None = None,
+    source: str = "s3_exports",
 ) -> BaseProcess:
-    """Start a load; with a stage, it kills itself there with SIGKILL, or stops in the middle of a transaction."""
+    """Start a load; with a stage, it kills itself there with SIGKILL, or stops in the middle of a
+    transaction.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    process = context.Process(target=_load, args=(dict(environment), client_id, run_id, stage, source))
+    process = context.Process(
+        target=_load, args=(dict(environment), client_id, run_id, stage, source)
+    )
     process.start()
     return process
 
@@ -41,7 +56,9 @@ def finish(process: BaseProcess, seconds: float = 120) -> int:
     return process.exitcode
 
 
-def _load(environment: Mapping[str, str], client_id: str, run_id: str, stage: str | None, source: str) -> None:
+def _load(
+    environment: Mapping[str, str], client_id: str, run_id: str, stage: str | None, source: str
+) -> None:
     os.environ.update(environment)
     from signalroom_dagster.loading.pipelines import run_with_retries
     from signalroom_dagster.registry.clients import get_client
@@ -95,7 +112,9 @@ def _during_copy() -> None:
     from signalroom_dagster.loading.postgres import SignalRoomPostgresClient
 
     for client in (SignalRoomDuckDbClient, SignalRoomPostgresClient):
-        _die_at_call(client, "copy_csv", 3, before=False)  # of two workers, one has committed before the third
+        _die_at_call(
+            client, "copy_csv", 3, before=False
+        )  # of two workers, one has committed before the third
 
 
 def _after_commit() -> None:
@@ -133,7 +152,14 @@ _KILLERS: Mapping[str, Callable[[], None]] = {
     **dict(
         zip(
             STAGES,
-            (_during_extract, _during_normalize, _after_reading, _during_copy, _after_commit, _before_state),
+            (
+                _during_extract,
+                _during_normalize,
+                _after_reading,
+                _during_copy,
+                _after_commit,
+                _before_state,
+            ),
             strict=True,
         )
     ),

@@ -1,4 +1,6 @@
-"""A small source of the tests' own: its slices say what is read, and may do something while it is read."""
+"""A small source of the tests' own: its slices say what is read, and may do something while it is
+read.
+"""
 
 import itertools
 from collections.abc import Callable, Iterable
@@ -20,9 +22,21 @@ from signalroom_dagster_tests.sources.contexts import context, slice_of
 
 COLUMNS = {"day": "date", "id": "text", "cost": "decimal", "note": "text", "tags": "json"}
 SPEND = Table(
-    name="spend", about="By day.", key=("day", "id"), day="day", figures=("cost",), columns=columns_of(COLUMNS)
+    name="spend",
+    about="By day.",
+    key=("day", "id"),
+    day="day",
+    figures=("cost",),
+    columns=columns_of(COLUMNS),
 )
-SALES = Table(name="sales", about="By id.", key=("id",), day="day", figures=("cost",), columns=columns_of(COLUMNS))
+SALES = Table(
+    name="sales",
+    about="By id.",
+    key=("id",),
+    day="day",
+    figures=("cost",),
+    columns=columns_of(COLUMNS),
+)
 LISTS = Table(name="lists", about="Whole.", key=("id",), columns=columns_of(COLUMNS))
 _numbers = itertools.count(1)
 
@@ -55,7 +69,9 @@ def put(
     with access.exclusive(), access.connected() as query:
         access.create_own_tables("shop", kept_beside(["slices"], "shop"))
         known = read_windows(query, "shop", client_id)
-    now = context(scratch, client_id=client_id, run_id=run_id, windows=known, started_at=datetime.now(UTC))
+    now = context(
+        scratch, client_id=client_id, run_id=run_id, windows=known, started_at=datetime.now(UTC)
+    )
     piece = slice_of(table, read, days, replaces)
     resources = list(table_resources({table.name: table}, {table.name: lambda: [piece]}, now))
     pipeline = dlt.pipeline(
@@ -74,11 +90,17 @@ def put(
 
 
 def another_run_reads(table: str, *days: date, moved: timedelta = timedelta(0)) -> None:
-    """As if another run had just read and committed these days, which may then stand under others."""
+    """As if another run had just read and committed these days, which may then stand under
+    others.
+    """
     with access.connected() as query:
         later = access.now(query)
         for day in days:
             query(
-                "UPDATE shop.windows SET loaded_at = %s, run_id = 'other', day = %s WHERE resource = %s AND day = %s",
-                later, day + moved, table, day,
-            )  # fmt: skip
+                "UPDATE shop.windows SET loaded_at = %s, run_id = 'other', day = %s WHERE resource"
+                " = %s AND day = %s",
+                later,
+                day + moved,
+                table,
+                day,
+            )

@@ -1,4 +1,6 @@
-"""Clocks that are wrong: the warehouse's is the one that counts, and what was read in the future was not read."""
+"""Clocks that are wrong: the warehouse's is the one that counts, and what was read in the future
+was not read.
+"""
 
 import logging
 from datetime import UTC, date, datetime, timedelta
@@ -38,14 +40,21 @@ def test_days_that_were_read_in_the_future_are_read_again_and_told(
     read_ahead(loaded_at=AHEAD)
     with access.exclusive(), access.connected() as query, caplog.at_level(logging.WARNING):
         assert read_windows(query, "shop", "713") == {}
-    assert "client 713, shop: 2 days were read by a machine whose clock was ahead (spend of 2026-03-0" in caplog.text
+    assert (
+        "client 713, shop: 2 days were read by a machine whose clock was ahead (spend of 2026-03-0"
+        in caplog.text
+    )
     put(tmp_path, SPEND, [MON, TUE], [row(MON, "a", 2), row(TUE, "a", 2)])
     assert ask("SELECT DISTINCT cost FROM shop.spend") == [(2,)]
-    assert ask("SELECT max(loaded_at) FROM shop.windows")[0][0] <= datetime.now(UTC) + timedelta(seconds=1)
+    assert ask("SELECT max(loaded_at) FROM shop.windows")[0][0] <= datetime.now(UTC) + timedelta(
+        seconds=1
+    )
 
 
 @pytest.mark.usefixtures("any_warehouse")
-def test_a_list_that_was_swept_in_the_future_is_merged_into_and_replaced_all_the_same(tmp_path: Path) -> None:
+def test_a_list_that_was_swept_in_the_future_is_merged_into_and_replaced_all_the_same(
+    tmp_path: Path,
+) -> None:
     put(tmp_path, LISTS, [MON], [row(MON, "a")], replaces="client")
     read_ahead(loaded_at=AHEAD, swept_at=AHEAD)
     put(tmp_path, LISTS, [MON], [row(MON, "b")], replaces="keys")
@@ -56,7 +65,9 @@ def test_a_list_that_was_swept_in_the_future_is_merged_into_and_replaced_all_the
     assert ask("SELECT id FROM shop.lists") == [("c",)]
 
 
-def test_a_day_that_was_read_in_the_future_is_neither_whole_nor_fresh(any_warehouse: Project) -> None:
+def test_a_day_that_was_read_in_the_future_is_neither_whole_nor_fresh(
+    any_warehouse: Project,
+) -> None:
     any_warehouse.add_api_client("713", "everflow", api_key="x")
     client, today = get_client("713"), datetime.now(UTC).date()
     window = (
@@ -91,7 +102,9 @@ def test_the_time_of_reading_is_postgress_and_not_this_machines(
     assert abs(loaded_at - real.now(UTC)) < timedelta(minutes=5)
 
 
-def test_a_runs_clock_goes_on_from_the_warehouses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runs_clock_goes_on_from_the_warehouses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(contexts.time, "monotonic", lambda: 50.0)
     run = context(tmp_path, opened=20.0)
     assert run.now() == run.started_at + timedelta(seconds=30)

@@ -1,4 +1,6 @@
-"""Several loads at the same moment: other clients, the same client twice, first loads of an empty warehouse."""
+"""Several loads at the same moment: other clients, the same client twice, first loads of an empty
+warehouse.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,10 +20,15 @@ ROWS = 500
 def fill(bucket: Path, first: int) -> None:
     for day in range(1, FILES + 1):
         start = first + day * 1000
-        write_export(bucket / f"orders-create/report_2026-03-{day:02}.csv", orders(range(start, start + ROWS)))
+        write_export(
+            bucket / f"orders-create/report_2026-03-{day:02}.csv",
+            orders(range(start, start + ROWS)),
+        )
 
 
-def test_two_clients_and_each_of_them_twice_never_mix_lose_or_double_rows(any_warehouse: Project) -> None:
+def test_two_clients_and_each_of_them_twice_never_mix_lose_or_double_rows(
+    any_warehouse: Project,
+) -> None:
     fill(any_warehouse.add_client("713"), 0)
     fill(any_warehouse.add_client("cti"), 100_000)
     running = [
@@ -35,7 +42,10 @@ def test_two_clients_and_each_of_them_twice_never_mix_lose_or_double_rows(any_wa
             "SELECT _client_id, count(*), count(DISTINCT orders_id), count(DISTINCT _file_name), "
             "min(CAST(orders_id AS integer)) FROM s3_exports.orders_create GROUP BY 1 ORDER BY 1"
         )
-        ledger = query("SELECT _client_id, count(*), sum(rows_loaded) FROM s3_exports.files GROUP BY 1 ORDER BY 1")
+        ledger = query(
+            "SELECT _client_id, count(*), sum(rows_loaded) FROM s3_exports.files GROUP BY 1 ORDER"
+            " BY 1"
+        )
     assert [tuple(row) for row in counted] == [
         ("713", FILES * ROWS, FILES * ROWS, FILES, 1000),
         ("cti", FILES * ROWS, FILES * ROWS, FILES, 101_000),
@@ -64,7 +74,10 @@ def test_a_warehouse_that_cannot_be_written_says_where_and_what_to_set(project: 
     (project.root / "a_file").touch()
     project.set(DESTINATION__DUCKDB__CREDENTIALS=str(project.root / "a_file/warehouse.duckdb"))
     with (
-        pytest.raises(ConfigurationError, match=r"a_file/warehouse.duckdb cannot be written .*DESTINATION__DUCKDB"),
+        pytest.raises(
+            ConfigurationError,
+            match=r"a_file/warehouse.duckdb cannot be written .*DESTINATION__DUCKDB",
+        ),
         access.exclusive(),
     ):
         pytest.fail("it was held all the same")

@@ -1,4 +1,6 @@
-"""kill -9 at every stage of a load, then one more run: every row of every file is there exactly once."""
+"""kill -9 at every stage of a load, then one more run: every row of every file is there exactly
+once.
+"""
 
 import shutil
 import time
@@ -36,7 +38,8 @@ def bucket(any_warehouse: Project) -> Path:
     assert finish(start_load(any_warehouse.environment, "713", "before")) == 0
     for day in range(1, FILES + 1):
         write_export(
-            bucket / f"orders-create/report_2026-03-{day:02}.csv", orders(range(day * 1000, day * 1000 + ROWS))
+            bucket / f"orders-create/report_2026-03-{day:02}.csv",
+            orders(range(day * 1000, day * 1000 + ROWS)),
         )
     return bucket
 
@@ -51,12 +54,13 @@ def test_after_a_kill_the_next_run_has_every_row_once(
     assert finish(start_load(any_warehouse.environment, "713", "after")) == 0
     with access.exclusive(), access.connected() as query:
         rows = query(
-            "SELECT _file_name, count(*), count(DISTINCT orders_id), min(orders_id) FROM s3_exports.orders_create "
-            "GROUP BY 1 ORDER BY 1"
+            "SELECT _file_name, count(*), count(DISTINCT orders_id), min(orders_id) FROM"
+            " s3_exports.orders_create GROUP BY 1 ORDER BY 1"
         )
         statuses = query("SELECT DISTINCT status, rows_loaded FROM s3_exports.files")
     assert [tuple(row) for row in rows] == [
-        (f"orders-create/report_2026-03-{day:02}.csv", ROWS, ROWS, str(day * 1000)) for day in range(1, FILES + 1)
+        (f"orders-create/report_2026-03-{day:02}.csv", ROWS, ROWS, str(day * 1000))
+        for day in range(1, FILES + 1)
     ]
     assert [tuple(row) for row in statuses] == [("loaded", ROWS)]
     assert list((any_warehouse.root / "work" / "s3_exports__713").iterdir()) == []
@@ -74,11 +78,18 @@ def test_a_load_whose_connections_the_server_ends_again_and_again_leaves_no_file
     running, ended = start_load(project.environment, "713", "ended"), 0
     while running.is_alive():
         ended += len(ask(END_OTHERS))
-        if None not in ask("SELECT to_regclass('s3_exports.files'), to_regclass('s3_exports.orders_create')")[0]:
+        if (
+            None
+            not in ask(
+                "SELECT to_regclass('s3_exports.files'), to_regclass('s3_exports.orders_create')"
+            )[0]
+        ):
             in_table, in_ledger = ask(AS_THE_LEDGER_SAYS)[0]
             assert in_table == in_ledger
         time.sleep(0.2)
     assert ended
     assert finish(start_load(project.environment, "713", "after")) == 0
     assert ask(AS_THE_LEDGER_SAYS) == [(FILES * 10 * ROWS, FILES * 10 * ROWS)]
-    assert ask("SELECT count(DISTINCT orders_id) FROM s3_exports.orders_create") == [(FILES * 10 * ROWS,)]
+    assert ask("SELECT count(DISTINCT orders_id) FROM s3_exports.orders_create") == [
+        (FILES * 10 * ROWS,)
+    ]

@@ -1,4 +1,6 @@
-"""What is due of a table: its days, those that were read too early once more, in stretches as long as may be asked."""
+"""What is due of a table: its days, those that were read too early once more, in stretches as long
+as may be asked.
+"""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -36,31 +38,48 @@ class Settling(DaySettings):
 def known(cursor: str, run_id: str = "before", **values: Any) -> dict[str, Any]:
     """All days up to the ninth read by now, the fifth up to a cursor."""
     fifth = Window(NOON, run_id, 1, cursor)
-    return {"windows": {"visits": {**read_at(NOON, *march(range(1, 10))), date(2026, 3, 5): fifth}}, **values}
+    return {
+        "windows": {"visits": {**read_at(NOON, *march(range(1, 10))), date(2026, 3, 5): fifth}},
+        **values,
+    }
 
 
 def due(table: Table, settings: DaySettings, at: SourceContext) -> list[tuple[date, ...]]:
     return [piece.days for piece in slices_due(table, lambda **_: (), settings, at)]
 
 
-def test_a_day_whose_reading_ended_before_it_did_is_due_again_though_it_was_over(tmp_path: Path) -> None:
+def test_a_day_whose_reading_ended_before_it_did_is_due_again_though_it_was_over(
+    tmp_path: Path,
+) -> None:
     usual = [tuple(march([9, 10]))]
-    assert due(TABLE, DaySettings(), context(tmp_path, **known(HALF_DAY))) == [tuple(march([5])), *usual]
+    assert due(TABLE, DaySettings(), context(tmp_path, **known(HALF_DAY))) == [
+        tuple(march([5])),
+        *usual,
+    ]
     assert due(TABLE, DaySettings(), context(tmp_path, **known(WHOLE_DAY))) == usual
     assert due(TABLE, DaySettings(), context(tmp_path, **known(HALF_DAY, run_id="now"))) == usual
-    assert due(replace(TABLE, settles=False), DaySettings(), context(tmp_path, **known(HALF_DAY))) == usual
+    assert (
+        due(replace(TABLE, settles=False), DaySettings(), context(tmp_path, **known(HALF_DAY)))
+        == usual
+    )
 
 
 def test_where_days_are_asked_for_none_is_added(tmp_path: Path) -> None:
     span = Span(since=date(2026, 3, 7), until=date(2026, 3, 8))
-    assert due(TABLE, DaySettings(), context(tmp_path, **known(HALF_DAY, span=span))) == [tuple(march([7, 8]))]
+    assert due(TABLE, DaySettings(), context(tmp_path, **known(HALF_DAY, span=span))) == [
+        tuple(march([7, 8]))
+    ]
 
 
 def test_a_day_that_has_only_minutes_which_may_still_change_is_not_due(tmp_path: Path) -> None:
     just_begun = datetime(2026, 3, 10, 4, 2, tzinfo=UTC)  # two minutes into the tenth in New York
-    assert due(TABLE, Settling(), context(tmp_path, **known(WHOLE_DAY, started_at=just_begun))) == [(march([9])[0],)]
+    assert due(TABLE, Settling(), context(tmp_path, **known(WHOLE_DAY, started_at=just_begun))) == [
+        (march([9])[0],)
+    ]
     later = datetime(2026, 3, 10, 4, 4, tzinfo=UTC)
-    assert due(TABLE, Settling(), context(tmp_path, **known(WHOLE_DAY, started_at=later))) == [tuple(march([9, 10]))]
+    assert due(TABLE, Settling(), context(tmp_path, **known(WHOLE_DAY, started_at=later))) == [
+        tuple(march([9, 10]))
+    ]
 
 
 def test_stretches_are_as_long_as_the_settings_say_else_as_the_table_does(tmp_path: Path) -> None:

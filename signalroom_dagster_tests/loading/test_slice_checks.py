@@ -28,19 +28,29 @@ def account(any_warehouse: Project) -> Iterator[Project]:
 def held(day: date, payout: str, affiliate: int = 41, client: str = "713") -> None:
     """One affiliate's day in the warehouse."""
     ask(
-        "INSERT INTO everflow.daily_stats (_client_id, _loaded_at, date, affiliate_id, advertiser_id, payout) "
-        "VALUES (%s, %s, %s, %s, 1, %s) RETURNING 1",
-        client, AFTER, day, affiliate, Decimal(payout),
-    )  # fmt: skip
+        "INSERT INTO everflow.daily_stats (_client_id, _loaded_at, date, affiliate_id,"
+        " advertiser_id, payout) VALUES (%s, %s, %s, %s, 1, %s) RETURNING 1",
+        client,
+        AFTER,
+        day,
+        affiliate,
+        Decimal(payout),
+    )
 
 
 def told(day: date, total: str | None, read_at: datetime = AFTER, rows: int = 1) -> None:
     """What the run read of a day, and what the vendor itself says of it."""
     ask(
-        "INSERT INTO everflow.windows (_client_id, resource, day, rows, vendor_total, loaded_at, run_id) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING 1",
-        "713", "daily_stats", day, rows, total and Decimal(total), read_at, "run",
-    )  # fmt: skip
+        "INSERT INTO everflow.windows (_client_id, resource, day, rows, vendor_total, loaded_at,"
+        " run_id) VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING 1",
+        "713",
+        "daily_stats",
+        day,
+        rows,
+        total and Decimal(total),
+        read_at,
+        "run",
+    )
 
 
 def found(check: Check) -> Finding:
@@ -65,11 +75,18 @@ def test_a_day_without_any_row_here_is_off_and_one_without_a_total_is_not_compar
     told(MON, "15.25", rows=0)
     told(TUE, None)
     finding = found(slice_checks.reconciled)
-    assert (finding.passed, finding.said) == (False, "2026-03-02: the vendor says 15.2500, we have 0")
+    assert (finding.passed, finding.said) == (
+        False,
+        "2026-03-02: the vendor says 15.2500, we have 0",
+    )
 
 
-@pytest.mark.parametrize(("zone", "is_over"), [("America/New_York", True), ("America/Los_Angeles", False)])
-def test_a_day_that_still_went_on_where_it_is_counted_may_differ(account: Project, zone: str, is_over: bool) -> None:
+@pytest.mark.parametrize(
+    ("zone", "is_over"), [("America/New_York", True), ("America/Los_Angeles", False)]
+)
+def test_a_day_that_still_went_on_where_it_is_counted_may_differ(
+    account: Project, zone: str, is_over: bool
+) -> None:
     account.configure("713", "everflow", timezone=zone)
     held(TUE, "10")
     told(TUE, "11")

@@ -13,9 +13,15 @@ from signalroom_dagster_tests.loads import ask
 
 @pytest.mark.parametrize("disposition", ["merge", "replace"])
 @pytest.mark.usefixtures("any_warehouse")
-def test_a_stock_resource_is_merged_or_replaced_by_dlts_own_staging(tmp_path: Path, disposition: Any) -> None:
+def test_a_stock_resource_is_merged_or_replaced_by_dlts_own_staging(
+    tmp_path: Path, disposition: Any
+) -> None:
     for costs in ([1, 2], [3]):
-        _run(tmp_path, disposition, [{"id": number, "cost": cost} for number, cost in enumerate(costs)])
+        _run(
+            tmp_path,
+            disposition,
+            [{"id": number, "cost": cost} for number, cost in enumerate(costs)],
+        )
     rows = [(0, 3), (1, 2)] if disposition == "merge" else [(0, 3)]
     assert ask("SELECT id, cost FROM shop.spend ORDER BY id") == rows
 
@@ -24,7 +30,10 @@ def _run(folder: Path, disposition: Any, rows: list[dict[str, int]]) -> None:
     resource = dlt.resource(rows, name="spend", write_disposition=disposition, primary_key="id")
     with access.exclusive():
         pipeline = dlt.pipeline(
-            "stock", pipelines_dir=str(folder), destination=pipelines.destination(), dataset_name="shop"
+            "stock",
+            pipelines_dir=str(folder),
+            destination=pipelines.destination(),
+            dataset_name="shop",
         )
         try:
             pipeline.run(resource)

@@ -1,4 +1,6 @@
-"""Warehouses of earlier releases: a source's tables get the columns and the key of this one, or it is said why not."""
+"""Warehouses of earlier releases: a source's tables get the columns and the key of this one, or it
+is said why not.
+"""
 
 import re
 from collections.abc import Callable, Iterator
@@ -22,14 +24,20 @@ LISTS = {"affiliates": "affiliate_id", "offers": "offer_id", "advertisers": "adv
 """What the first release called their key, which is `id` since."""
 
 NETWORK = EverflowNetwork(
-    key="key-713", affiliates={41: "Northwind"}, advertisers={1: "ACME"}, offers={7: "Main"}, offer_advertisers={7: 1}
+    key="key-713",
+    affiliates={41: "Northwind"},
+    advertisers={1: "ACME"},
+    offers={7: "Main"},
+    offer_advertisers={7: 1},
 )
 
 
 @pytest.fixture(autouse=True)
 def vendor(any_warehouse: Project) -> Iterator[VendorServer]:
     with serve(everflow.routes([NETWORK])) as server:
-        any_warehouse.add_api_client("713", "everflow", api_key=NETWORK.key, base_url=f"{server.url}/everflow")
+        any_warehouse.add_api_client(
+            "713", "everflow", api_key=NETWORK.key, base_url=f"{server.url}/everflow"
+        )
         yield server
 
 
@@ -40,7 +48,9 @@ def do(*statements: str) -> None:
 
 
 def as_the_first_release_left_them(*, interrupted: bool = False) -> None:
-    """Loaded lists whose key has its first name; `interrupted` after a load of this release that failed half-way."""
+    """Loaded lists whose key has its first name; `interrupted` after a load of this release that
+    failed half-way.
+    """
     load("everflow", "713", *LISTS)
     for table, old in LISTS.items():
         do(f"ALTER TABLE everflow.{table} RENAME COLUMN id TO {old}")
@@ -51,16 +61,22 @@ def as_the_first_release_left_them(*, interrupted: bool = False) -> None:
 
 def diagnoses() -> list[Diagnosis]:
     with access.exclusive(), access.connected() as query:
-        return [found for found in inspection.inspect(query) if found.subject.startswith("everflow.")]
+        return [
+            found for found in inspection.inspect(query) if found.subject.startswith("everflow.")
+        ]
 
 
 def unique_columns(table: str) -> str:
-    found = ask("SELECT indexdef FROM pg_indexes WHERE schemaname = 'everflow' AND tablename = %s", table)
+    found = ask(
+        "SELECT indexdef FROM pg_indexes WHERE schemaname = 'everflow' AND tablename = %s", table
+    )
     return re.search(r"\((.*)\)", found[0][0])[1]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
-@pytest.mark.parametrize("way", [lambda: load("everflow", "713", *LISTS), lambda: pipelines.create_tables("everflow")])
+@pytest.mark.parametrize(
+    "way", [lambda: load("everflow", "713", *LISTS), lambda: pipelines.create_tables("everflow")]
+)
 def test_a_key_column_of_the_first_release_gets_its_name_of_today_and_rows_are_kept(
     any_warehouse: Project, way: Callable[[], object], interrupted: bool
 ) -> None:
@@ -80,7 +96,10 @@ def test_a_key_column_of_the_first_release_gets_its_name_of_today_and_rows_are_k
     ("change", "said"),
     [
         ("ALTER TABLE everflow.affiliates RENAME COLUMN id TO number", "has no column id"),
-        ("ALTER TABLE everflow.affiliates ALTER COLUMN name TYPE bigint USING 1", "column name is bigint, and has to"),
+        (
+            "ALTER TABLE everflow.affiliates ALTER COLUMN name TYPE bigint USING 1",
+            "column name is bigint, and has to",
+        ),
     ],
 )
 def test_a_table_that_no_load_can_fill_is_told_and_not_tried_again(
@@ -89,14 +108,21 @@ def test_a_table_that_no_load_can_fill_is_told_and_not_tried_again(
     load("everflow", "713", "affiliates")
     do(change)
     (found,) = diagnoses()
-    assert found.blocks and found.problem and said in found.problem and "RENAME TO affiliates_before" in found.problem
+    assert (
+        found.blocks
+        and found.problem
+        and said in found.problem
+        and "RENAME TO affiliates_before" in found.problem
+    )
     vendor.requests.clear()
     with pytest.raises(Exception, match=said) as failed:
         load("everflow", "713", "affiliates", "advertisers")
     assert isinstance(root_error(failed.value), ConfigurationError)
     assert decide(failed.value, 1).wait is None
     assert vendor.asked("/affiliatestable") == []
-    assert len(vendor.asked("/advertisers")) == ("name" in change)  # dlt would stumble over a key that is not there
+    assert len(vendor.asked("/advertisers")) == (
+        "name" in change
+    )  # dlt would stumble over a key that is not there
     do(*re.findall(r"(?:ALTER|DELETE) [^;:]+", found.problem))
     load("everflow", "713", "affiliates")
     load("everflow", "713", "affiliates")

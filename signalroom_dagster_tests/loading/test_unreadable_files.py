@@ -1,4 +1,5 @@
-"""One object of a bucket that cannot be read: the others load, the ledger and the check say so, and it is tried again.
+"""One object of a bucket that cannot be read: the others load, the ledger and the check say so, and
+it is tried again.
 
 Over HTTP, against an S3 that archives, refuses and loses objects; into both warehouses.
 """
@@ -41,7 +42,8 @@ def loaded_orders() -> list[str]:
 
 def ledger() -> Mapping[str, tuple[str, str | None]]:
     return {
-        name: (state, reason) for name, state, reason in ask("SELECT _file_name, status, reason FROM s3_exports.files")
+        name: (state, reason)
+        for name, state, reason in ask("SELECT _file_name, status, reason FROM s3_exports.files")
     }
 
 
@@ -51,18 +53,27 @@ def check(look: Any, run_id: str) -> Finding:
 
 
 @pytest.mark.usefixtures("any_warehouse")
-def test_an_archived_object_is_set_aside_and_loads_once_after_it_was_restored(store: ObjectStore) -> None:
+def test_an_archived_object_is_set_aside_and_loads_once_after_it_was_restored(
+    store: ObjectStore,
+) -> None:
     store.put(B, export_bytes(orders([2])), StorageClass="GLACIER")
     run = load("s3_exports")
     assert loaded_orders() == ["1"]
     assert ledger() == {A: ("loaded", None), B: ("unreadable", refusals.ARCHIVED)}
     warned = check(file_checks.all_rows_read, run)
-    assert (warned.passed, warned.said) == (False, f"{B} {refusals.ARCHIVED}; each load tries it again")
+    assert (warned.passed, warned.said) == (
+        False,
+        f"{B} {refusals.ARCHIVED}; each load tries it again",
+    )
     assert check(file_checks.row_balance, run).passed
     again = load("s3_exports")
-    assert not check(file_checks.all_rows_read, again).passed, "it warns as long as the object is out of reach"
+    assert not check(file_checks.all_rows_read, again).passed, (
+        "it warns as long as the object is out of reach"
+    )
     assert store.asked.count(("GET", B)) == 2
-    assert ask("SELECT run_id FROM s3_exports.files WHERE _file_name = %s", B) == [(run,)], "nothing new to note"
+    assert ask("SELECT run_id FROM s3_exports.files WHERE _file_name = %s", B) == [(run,)], (
+        "nothing new to note"
+    )
     store.put(B, export_bytes(orders([2])))
     run = load("s3_exports")
     assert loaded_orders() == ["1", "2"]
@@ -83,14 +94,24 @@ def test_one_refused_object_of_three_is_set_aside_and_the_others_load(store: Obj
 
 
 @pytest.mark.usefixtures("any_warehouse")
-def test_a_file_whose_newer_version_cannot_be_read_keeps_its_rows_and_its_time(store: ObjectStore) -> None:
+def test_a_file_whose_newer_version_cannot_be_read_keeps_its_rows_and_its_time(
+    store: ObjectStore,
+) -> None:
     load("s3_exports")
-    before = ask("SELECT etag, size, last_modified, rows_loaded, _loaded_at, run_id FROM s3_exports.files")
+    before = ask(
+        "SELECT etag, size, last_modified, rows_loaded, _loaded_at, run_id FROM s3_exports.files"
+    )
     store.put(A, export_bytes(orders([7])), StorageClass="DEEP_ARCHIVE")
     run = load("s3_exports")
     assert loaded_orders() == ["1"]
     assert ledger() == {A: ("unreadable", refusals.ARCHIVED)}
-    assert ask("SELECT etag, size, last_modified, rows_loaded, _loaded_at, run_id FROM s3_exports.files") == before
+    assert (
+        ask(
+            "SELECT etag, size, last_modified, rows_loaded, _loaded_at, run_id FROM"
+            " s3_exports.files"
+        )
+        == before
+    )
     assert not check(file_checks.all_rows_read, run).passed
     store.put(A, export_bytes(orders([7])))
     load("s3_exports")
@@ -99,7 +120,9 @@ def test_a_file_whose_newer_version_cannot_be_read_keeps_its_rows_and_its_time(s
 
 def test_a_loaded_file_that_is_archived_later_is_left_alone(store: ObjectStore) -> None:
     load("s3_exports")
-    store.put(A, export_bytes(orders([1])), StorageClass="GLACIER")  # the same content: the same entity tag
+    store.put(
+        A, export_bytes(orders([1])), StorageClass="GLACIER"
+    )  # the same content: the same entity tag
     load("s3_exports")
     assert ledger() == {A: ("loaded", None)}
 
@@ -113,11 +136,16 @@ def test_an_object_that_is_gone_again_is_no_longer_called_unreadable(store: Obje
     assert check(file_checks.all_rows_read, run).passed
 
 
-def test_one_object_that_does_not_answer_now_keeps_no_other_from_loading(store: ObjectStore) -> None:
+def test_one_object_that_does_not_answer_now_keeps_no_other_from_loading(
+    store: ObjectStore,
+) -> None:
     for number, name in ((2, B), (3, C)):
         store.put(name, export_bytes(orders([number])))
     store.refuse_reading(A, Refusal("InternalError", 500))
-    with pytest.raises(refusals.BucketUnavailableError, match=rf"^client 713, s3_exports: s3://exports at .*: {A}: it"):
+    with pytest.raises(
+        refusals.BucketUnavailableError,
+        match=rf"^client 713, s3_exports: s3://exports at .*: {A}: it",
+    ):
         load("s3_exports")
     assert loaded_orders() == ["2", "3"]
     assert A not in ledger()
@@ -151,7 +179,9 @@ def test_a_key_that_may_read_nothing_fails_the_load_and_the_other_prefix_loads(
 
 def test_wrong_credentials_fail_the_load_in_our_words(store: ObjectStore) -> None:
     store.refuse_reading("orders-create/", Refusal("SignatureDoesNotMatch", 403))
-    with pytest.raises(ConfigurationError, match="client 713, .*refuses to be read: check aws_access_key_id") as failed:
+    with pytest.raises(
+        ConfigurationError, match="client 713, .*refuses to be read: check aws_access_key_id"
+    ) as failed:
         load("s3_exports")
     assert "words of AWS" not in str(root_error(failed.value))
 
@@ -174,9 +204,22 @@ def test_a_prefix_that_may_not_be_listed_keeps_no_other_from_being_noticed_and_l
 
 
 ODD_NAMES = (
-    "a.csv?versionId=x.csv", "b?c=d&e.csv", "c#d.csv", "d%20e%2F.csv", "e+f g.csv", "/f.csv", "../g.csv", "./h.csv",
-    "ü€日本.csv", f"{'k' * 900}.csv", "l'\"m.csv", "*[n].csv", "o\\p.csv", "~.csv", "q\x01.csv",
-)  # fmt: skip
+    "a.csv?versionId=x.csv",
+    "b?c=d&e.csv",
+    "c#d.csv",
+    "d%20e%2F.csv",
+    "e+f g.csv",
+    "/f.csv",
+    "../g.csv",
+    "./h.csv",
+    "ü€日本.csv",
+    f"{'k' * 900}.csv",
+    "l'\"m.csv",
+    "*[n].csv",
+    "o\\p.csv",
+    "~.csv",
+    "q\x01.csv",
+)
 
 
 def test_whatever_a_key_is_named_its_own_content_is_loaded(store: ObjectStore) -> None:
@@ -194,7 +237,9 @@ OTHERS = ("a.zip", "b.txt", "c.xlsx", "d", "e.csv.bak", "f.csv/", "")
 
 
 @pytest.mark.usefixtures("any_warehouse")
-def test_what_is_passed_over_stands_in_dry_run_and_ledger_and_counts_for_nothing(store: ObjectStore) -> None:
+def test_what_is_passed_over_stands_in_dry_run_and_ledger_and_counts_for_nothing(
+    store: ObjectStore,
+) -> None:
     passed_over = [f"orders-create/{name}" for name in OTHERS]
     for name in passed_over:
         store.put(name, b"" if name.endswith("/") else b"x")
@@ -202,9 +247,9 @@ def test_what_is_passed_over_stands_in_dry_run_and_ledger_and_counts_for_nothing
     assert {name for name, item in planned.items() if not item.is_loaded} == set(passed_over)
     assert "neither in .csv nor in .csv.gz" in planned["orders-create/a.zip"].why
     run = load("s3_exports")
-    assert {name: state for name, (state, _) in ledger().items()} == dict.fromkeys(passed_over, "skipped") | {
-        A: "loaded"
-    }
+    assert {name: state for name, (state, _) in ledger().items()} == dict.fromkeys(
+        passed_over, "skipped"
+    ) | {A: "loaded"}
     for look in (file_checks.all_rows_read, file_checks.row_balance):
         assert check(look, run).passed
     with access.exclusive(), access.connected() as query:
@@ -223,7 +268,9 @@ def test_only_what_was_loaded_makes_data_fresh(project: Project, object_store: O
     assert [(item.pieces, item.loaded_at) for item in status.freshness()] == [(0, None)]
 
 
-def test_doctor_reads_the_newest_object_of_each_prefix_and_names_client_and_file(store: ObjectStore) -> None:
+def test_doctor_reads_the_newest_object_of_each_prefix_and_names_client_and_file(
+    store: ObjectStore,
+) -> None:
     assert catalog.probe("s3_exports", get_client("713")) == "orders_create (files: 1)"
     store.refuse_reading(A, Refusal("AccessDenied", 403))
     with pytest.raises(ConfigurationError) as refused:

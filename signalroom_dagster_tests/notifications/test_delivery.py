@@ -1,4 +1,6 @@
-"""Each channel against its stand-in: what is sent, what a refusal means, and when nobody can know."""
+"""Each channel against its stand-in: what is sent, what a refusal means, and when nobody can
+know.
+"""
 
 import base64
 import json
@@ -24,15 +26,28 @@ from signalroom_dagster.sandbox.outbox import TOKEN
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.providers import Providers
 
-RECIPIENTS: dict[Channel, str] = {"slack": "#reporting", "email": "ops@example.test", "sms": "+15550100001"}
-PATHS: dict[Channel, str] = {"slack": "chat.postMessage", "email": "/emails", "sms": "Messages.json"}
+RECIPIENTS: dict[Channel, str] = {
+    "slack": "#reporting",
+    "email": "ops@example.test",
+    "sms": "+15550100001",
+}
+PATHS: dict[Channel, str] = {
+    "slack": "chat.postMessage",
+    "email": "/emails",
+    "sms": "Messages.json",
+}
 CHANNELS = list(RECIPIENTS)
 MORE = '{"ok": true, "messages": [], "has_more": true}'
 PICTURE = Picture(name="cpa.png", content=b"\x89PNG synthetic", alt="CPA over 14 days")
 
 
 def message(channel: Channel, **fields: Any) -> Message:
-    given = {"text": "Spend 1,204.50", "subject": "713, 5 March", "key": "daily/713/2026-03-05", **fields}
+    given = {
+        "text": "Spend 1,204.50",
+        "subject": "713, 5 March",
+        "key": "daily/713/2026-03-05",
+        **fields,
+    }
     return Message(**{"channel": channel, "recipient": RECIPIENTS[channel], **given})
 
 
@@ -41,7 +56,9 @@ def impatient(project: Project) -> None:
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_a_message_arrives_once_and_its_provider_gives_it_an_id(channel: Channel, providers: Providers) -> None:
+def test_a_message_arrives_once_and_its_provider_gives_it_an_id(
+    channel: Channel, providers: Providers
+) -> None:
     given = send(message(channel))
     sent = providers.outbox.sent
     assert [(each.channel, each.recipient) for each in sent] == [(channel, RECIPIENTS[channel])]
@@ -52,7 +69,9 @@ def test_a_message_arrives_once_and_its_provider_gives_it_an_id(channel: Channel
 
 @pytest.mark.parametrize("channel", CHANNELS)
 @pytest.mark.parametrize("empty", [False, True], ids=["absent", "empty"])
-def test_a_channel_without_credentials_says_what_to_set(channel: Channel, empty: bool, project: Project) -> None:
+def test_a_channel_without_credentials_says_what_to_set(
+    channel: Channel, empty: bool, project: Project
+) -> None:
     key = {"slack": "TOKEN", "email": "API_KEY", "sms": "AUTH_TOKEN"}[channel]
     if empty:
         project.set(**{f"NOTIFICATIONS__{channel.upper()}__{key}": ""})
@@ -72,7 +91,9 @@ def test_a_provider_that_cannot_be_reached_has_sent_nothing(
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_a_rate_limit_is_passed_on_with_the_wait_that_is_asked_for(channel: Channel, providers: Providers) -> None:
+def test_a_rate_limit_is_passed_on_with_the_wait_that_is_asked_for(
+    channel: Channel, providers: Providers
+) -> None:
     body = {
         "slack": {"ok": False, "error": "ratelimited"},
         "email": {"statusCode": 429, "name": "rate_limit_exceeded", "message": "slow down"},
@@ -90,7 +111,11 @@ def test_a_rate_limit_is_passed_on_with_the_wait_that_is_asked_for(channel: Chan
 
 @pytest.mark.parametrize(
     ("channel", "error"),
-    [("slack", UnknownOutcomeError), ("email", RetryableDeliveryError), ("sms", UnknownOutcomeError)],
+    [
+        ("slack", UnknownOutcomeError),
+        ("email", RetryableDeliveryError),
+        ("sms", UnknownOutcomeError),
+    ],
 )
 @pytest.mark.parametrize("status", [500, 502, 503])
 def test_a_server_error_is_uncertain_except_where_the_key_protects(
@@ -140,7 +165,9 @@ def test_an_answer_that_breaks_off_is_uncertain(channel: Channel, providers: Pro
 
 
 def test_an_answer_that_cannot_be_unpacked_is_uncertain(providers: Providers) -> None:
-    providers.fail("Messages.json", status=200, headers={"Content-Encoding": "gzip"}, body="not packed")
+    providers.fail(
+        "Messages.json", status=200, headers={"Content-Encoding": "gzip"}, body="not packed"
+    )
     with pytest.raises(UnknownOutcomeError, match="DecodingError"):
         send(message("sms"))
 
@@ -148,16 +175,31 @@ def test_an_answer_that_cannot_be_unpacked_is_uncertain(providers: Providers) ->
 @pytest.mark.parametrize(
     ("channel", "path", "fault", "passing"),
     [
-        ("slack", "conversations.list", {"status": 200, "body": '{"ok": false, "error": "missing_scope"}'}, False),
-        ("slack", "conversations.history", {"status": 200, "body": '{"ok": false, "error": "missing_scope"}'}, False),
+        (
+            "slack",
+            "conversations.list",
+            {"status": 200, "body": '{"ok": false, "error": "missing_scope"}'},
+            False,
+        ),
+        (
+            "slack",
+            "conversations.history",
+            {"status": 200, "body": '{"ok": false, "error": "missing_scope"}'},
+            False,
+        ),
         ("slack", "conversations.history", {"status": 503}, True),
         ("slack", "conversations.history", {"status": 200, "body": '{"ok": true}'}, True),
         ("slack", "conversations.history", {"status": 200, "body": MORE}, False),
         ("sms", "Messages.json", {"status": 429, "body": '{"code": 20429}'}, True),
         ("sms", "Messages.json", {"status": 401, "body": '{"code": 20003}'}, False),
-        ("sms", "Messages.json", {"status": 200, "body": '{"messages": [{"date_created": null}]}'}, False),
+        (
+            "sms",
+            "Messages.json",
+            {"status": 200, "body": '{"messages": [{"date_created": null}]}'},
+            False,
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_look_up_that_fails_is_no_proof_of_anything_and_says_whether_to_ask_again(
     channel: Channel, path: str, fault: dict[str, Any], passing: bool, providers: Providers
 ) -> None:
@@ -189,7 +231,9 @@ def test_what_keeps_a_message_from_being_sent_is_asked_at_the_last_moment(
     with pytest.raises(LookupError):
         send(message(channel, pictures=() if channel == "sms" else (PICTURE,)), refuse)
     assert providers.outbox.sent == []
-    assert len(asked) == len(providers.server.requests) == (2 if channel == "slack" else 0)  # the picture is up
+    assert (
+        len(asked) == len(providers.server.requests) == (2 if channel == "slack" else 0)
+    )  # the picture is up
 
 
 @pytest.mark.parametrize("is_shown", [False, True])
@@ -225,21 +269,29 @@ def test_a_message_that_is_found_while_files_cannot_be_taken_is_found(
         ("service_unavailable", UnknownOutcomeError),
     ],
 )
-def test_slack_says_no_with_a_status_of_200(code: str, error: type[Exception], providers: Providers) -> None:
+def test_slack_says_no_with_a_status_of_200(
+    code: str, error: type[Exception], providers: Providers
+) -> None:
     providers.fail("chat.postMessage", status=200, body=json.dumps({"ok": False, "error": code}))
     with pytest.raises(error, match=code):
         send(message("slack"))
     assert len(providers.server.requests) == 1
 
 
-def test_slack_answers_that_are_not_json_are_uncertain_and_not_repeated(providers: Providers) -> None:
-    providers.fail("chat.postMessage", status=200, body="<html>welcome to our proxy, ops@example.test</html>")
+def test_slack_answers_that_are_not_json_are_uncertain_and_not_repeated(
+    providers: Providers,
+) -> None:
+    providers.fail(
+        "chat.postMessage", status=200, body="<html>welcome to our proxy, ops@example.test</html>"
+    )
     with pytest.raises(UnknownOutcomeError) as caught:
         send(message("slack"))
     assert "proxy" not in str(caught.value)
 
 
-def test_a_slack_message_has_its_subject_as_header_and_its_key_for_looking_up(providers: Providers) -> None:
+def test_a_slack_message_has_its_subject_as_header_and_its_key_for_looking_up(
+    providers: Providers,
+) -> None:
     send(message("slack", text="*Spend* 1 &lt; 2"))
     fields = providers.outbox.sent[0].fields
     assert [block["type"] for block in fields["blocks"]] == ["header", "section"]
@@ -266,14 +318,18 @@ def test_the_token_does_not_go_along_with_a_picture(providers: Providers) -> Non
 
 
 @pytest.mark.parametrize("path", ["getUploadURLExternal", "/slack/upload/"])
-def test_a_picture_that_does_not_go_up_now_holds_the_message_back_unsent(path: str, providers: Providers) -> None:
+def test_a_picture_that_does_not_go_up_now_holds_the_message_back_unsent(
+    path: str, providers: Providers
+) -> None:
     providers.fail(path, status=503)
     with pytest.raises(RetryableDeliveryError):
         send(message("slack", pictures=(PICTURE,)))
     assert providers.outbox.sent == []
 
 
-def test_a_picture_whose_upload_is_refused_does_not_keep_the_text_from_arriving(providers: Providers) -> None:
+def test_a_picture_whose_upload_is_refused_does_not_keep_the_text_from_arriving(
+    providers: Providers,
+) -> None:
     providers.fail("/slack/upload/", status=413)
     send(message("slack", pictures=(PICTURE,)))
     assert len(providers.outbox.sent) == 1
@@ -292,12 +348,18 @@ def test_a_picture_that_slack_refuses_does_not_keep_the_text_from_arriving(
 
 
 def test_an_email_carries_text_html_and_its_pictures_inline(providers: Providers) -> None:
-    send(message("email", html='<img src="cid:cpa.png">', pictures=(PICTURE,), subject="713,\n5 March"))
+    send(
+        message(
+            "email", html='<img src="cid:cpa.png">', pictures=(PICTURE,), subject="713,\n5 March"
+        )
+    )
     body = providers.outbox.sent[0].fields
     assert body["to"] == ["ops@example.test"]
     assert (body["subject"], body["text"], body["html"]) == (
-        "713, 5 March", "Spend 1,204.50", '<img src="cid:cpa.png">'
-    )  # fmt: skip
+        "713, 5 March",
+        "Spend 1,204.50",
+        '<img src="cid:cpa.png">',
+    )
     assert body["attachments"] == [
         {
             "filename": "cpa.png",
@@ -363,7 +425,9 @@ def test_resends_errors_are_told_apart_by_name(
 def test_twilios_errors_are_told_apart_by_code(
     status: int, code: int, error: type[Exception], providers: Providers
 ) -> None:
-    body = json.dumps({"code": code, "message": "The 'To' number +15550100001 is not valid", "status": status})
+    body = json.dumps(
+        {"code": code, "message": "The 'To' number +15550100001 is not valid", "status": status}
+    )
     providers.fail("Messages.json", status=status, body=body)
     with pytest.raises(error, match=f"code {code}"):
         send(message("sms"))
@@ -378,7 +442,9 @@ def test_a_text_message_is_a_form_of_one_segment_in_gsm(providers: Providers) ->
     assert len(form["Body"][0]) <= 160
 
 
-def test_an_old_or_failed_text_message_is_not_the_one_that_is_looked_for(providers: Providers) -> None:
+def test_an_old_or_failed_text_message_is_not_the_one_that_is_looked_for(
+    providers: Providers,
+) -> None:
     send(message("sms"))
     fields: Any = providers.outbox.sent[0].fields
     fields["status"] = "failed"
@@ -394,7 +460,13 @@ SECRETS = (TOKEN, "ACsandbox", "+15550100001", "ops@example.test", "Spend", "dai
 @pytest.mark.parametrize(
     "fault",
     [
-        {"status": 400, "body": f'{{"code": 21211, "message": "{" ".join(SECRETS)}", "name": "{" ".join(SECRETS)}"}}'},
+        {
+            "status": 400,
+            "body": (
+                f'{{"code": 21211, "message": "{" ".join(SECRETS)}", "name":'
+                f' "{" ".join(SECRETS)}"}}'
+            ),
+        },
         {"status": 200, "body": f'{{"ok": false, "error": "{" ".join(SECRETS)}"}}'},
         {"status": 500, "body": " ".join(SECRETS)},
         {"status": 200, "cut": True, "body": " ".join(SECRETS)},
@@ -402,7 +474,11 @@ SECRETS = (TOKEN, "ACsandbox", "+15550100001", "ops@example.test", "Spend", "dai
     ],
 )
 def test_no_error_and_no_log_line_tells_a_secret_a_recipient_or_the_text(
-    channel: Channel, fault: dict[str, Any], providers: Providers, project: Project, caplog: pytest.LogCaptureFixture
+    channel: Channel,
+    fault: dict[str, Any],
+    providers: Providers,
+    project: Project,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     impatient(project)
     caplog.set_level(logging.DEBUG)

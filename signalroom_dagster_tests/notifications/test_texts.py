@@ -1,4 +1,6 @@
-"""Slack's mrkdwn and the GSM alphabet: what fits, what is escaped, and how a longer text is shortened honestly."""
+"""Slack's mrkdwn and the GSM alphabet: what fits, what is escaped, and how a longer text is
+shortened honestly.
+"""
 
 import pytest
 
@@ -7,7 +9,9 @@ from signalroom_dagster.notifications.mrkdwn import blocks, escaped, shortened
 
 
 def test_a_value_cannot_make_a_mention_or_a_link() -> None:
-    assert escaped("<!channel> A & B <http://x|y>") == "&lt;!channel&gt; A &amp; B &lt;http://x|y&gt;"
+    assert (
+        escaped("<!channel> A & B <http://x|y>") == "&lt;!channel&gt; A &amp; B &lt;http://x|y&gt;"
+    )
 
 
 def test_a_text_that_fits_is_left_as_it_is() -> None:
@@ -24,7 +28,9 @@ def test_a_longer_text_is_cut_between_lines_and_says_how_many_are_missing() -> N
 
 
 def test_a_table_that_is_cut_is_closed_and_opened_again() -> None:
-    table = "\n".join(["Top affiliates", "```", *(f"{number:>6} Northwind Media" for number in range(300)), "```"])
+    table = "\n".join(
+        ["Top affiliates", "```", *(f"{number:>6} Northwind Media" for number in range(300)), "```"]
+    )
     assert shortened(table).count("```") == 2
     sections = [block["text"]["text"] for block in blocks("", table)]
     assert len(sections) > 1
@@ -37,7 +43,9 @@ def test_one_endless_line_is_cut_at_a_space_and_never_inside_an_entity_or_a_link
         sections = [block["text"]["text"] for block in blocks("", unit * 900)]
         assert all(len(section) <= 3_000 for section in sections)
         assert all(section.count("<") == section.count(">") for section in sections)
-        assert all(section.rstrip().endswith(("word", "A", "&amp;", "B", ">")) for section in sections)
+        assert all(
+            section.rstrip().endswith(("word", "A", "&amp;", "B", ">")) for section in sections
+        )
 
 
 def test_a_header_is_one_line_of_at_most_150_characters() -> None:

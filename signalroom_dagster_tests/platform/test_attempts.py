@@ -52,15 +52,23 @@ LOAD = "load_everflow"
     ],
 )
 def test_what_cannot_be_asked_for_is_answered_in_the_run_and_opens_no_incident(
-    project: Project, providers: Providers, partition: str | None, config: dict[str, Any], words: str
+    project: Project,
+    providers: Providers,
+    partition: str | None,
+    config: dict[str, Any],
+    words: str,
 ) -> None:
     for client in ("713", "cti"):
         project.add_api_client(client, "everflow", api_key="key")
     project.add_client("other")
     file = project.root / "data/clients/cti/client.toml"
-    file.write_text(file.read_text().replace("New_York", "New_Yrok") if partition == "cti" else file.read_text())
+    file.write_text(
+        file.read_text().replace("New_York", "New_Yrok") if partition == "cti" else file.read_text()
+    )
     definitions = dg.Definitions(
-        assets=with_alerts([build_ingest_assets("everflow")]), resources=RESOURCES, executor=dg.in_process_executor
+        assets=with_alerts([build_ingest_assets("everflow")]),
+        resources=RESOURCES,
+        executor=dg.in_process_executor,
     )
     with dg.DagsterInstance.ephemeral() as instance:
         result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(

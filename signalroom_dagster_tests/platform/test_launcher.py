@@ -1,4 +1,6 @@
-"""The launcher against real instances made from the project's own dagster.yaml; real crashes stand in `running`."""
+"""The launcher against real instances made from the project's own dagster.yaml; real crashes stand
+in `running`.
+"""
 
 import os
 import signal
@@ -51,7 +53,9 @@ def instance(home: Path) -> Iterator[dg.DagsterInstance]:
 class CodeServer:
     """Answers like a code server's client: for the runs it knows, or not at all."""
 
-    def __init__(self, *knows: str, host: str = "localhost", reachable: bool = True, lists: bool = True) -> None:
+    def __init__(
+        self, *knows: str, host: str = "localhost", reachable: bool = True, lists: bool = True
+    ) -> None:
         self.host = host
         self._knows, self._reachable, self._lists = knows, reachable, lists
         self.interrupted: list[str] = []
@@ -65,17 +69,25 @@ class CodeServer:
 
     def get_current_runs(self) -> str:
         self._answers(self._reachable and self._lists)
-        return serialize_value(GetCurrentRunsResult(current_runs=list(self._knows), serializable_error_info=None))
+        return serialize_value(
+            GetCurrentRunsResult(current_runs=list(self._knows), serializable_error_info=None)
+        )
 
     @staticmethod
     def _answers(does: bool) -> None:
         if not does:
-            raise DagsterUserCodeUnreachableError("Could not reach user code server. gRPC Error code: UNAVAILABLE")
+            raise DagsterUserCodeUnreachableError(
+                "Could not reach user code server. gRPC Error code: UNAVAILABLE"
+            )
 
 
-def started_run(instance: dg.DagsterInstance, pid: int | None, at: float | None = None, **tags: str) -> dg.DagsterRun:
+def started_run(
+    instance: dg.DagsterInstance, pid: int | None, at: float | None = None, **tags: str
+) -> dg.DagsterRun:
     """A run in status STARTED, whose start event says it was written by `pid` then."""
-    run = create_run_for_test(instance, job_name="load", status=dg.DagsterRunStatus.STARTING, tags=tags)
+    run = create_run_for_test(
+        instance, job_name="load", status=dg.DagsterRunStatus.STARTING, tags=tags
+    )
     event = DagsterEvent(dg.DagsterEventType.RUN_START.value, job_name="load", message="", pid=pid)
     instance.report_dagster_event(event, run.run_id, timestamp=at)
     found = instance.get_run_by_id(run.run_id)
@@ -95,13 +107,20 @@ def dead_process() -> int:
 
 
 def check(
-    instance: dg.DagsterInstance, run: dg.DagsterRun, server: CodeServer, monkeypatch: pytest.MonkeyPatch
+    instance: dg.DagsterInstance,
+    run: dg.DagsterRun,
+    server: CodeServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> WorkerStatus:
-    monkeypatch.setattr(HealthCheckingRunLauncher, "_get_grpc_client_for_termination", lambda self, run_id: server)
+    monkeypatch.setattr(
+        HealthCheckingRunLauncher, "_get_grpc_client_for_termination", lambda self, run_id: server
+    )
     return instance.run_launcher.check_run_worker_health(run).status
 
 
-def test_dagster_yaml_says_how_runs_are_launched_watched_queued_and_retried(instance: dg.DagsterInstance) -> None:
+def test_dagster_yaml_says_how_runs_are_launched_watched_queued_and_retried(
+    instance: dg.DagsterInstance,
+) -> None:
     assert isinstance(instance.run_launcher, HealthCheckingRunLauncher)
     assert instance.run_launcher.supports_check_run_worker_health
     assert instance.run_monitoring_enabled
@@ -114,11 +133,18 @@ def test_dagster_yaml_says_how_runs_are_launched_watched_queued_and_retried(inst
     assert not instance.nux_enabled
     concurrency = instance.get_concurrency_config()
     assert concurrency.pool_config.default_pool_limit == 1
-    assert concurrency.pool_config.pool_granularity and concurrency.pool_config.pool_granularity.value == "op"
+    assert (
+        concurrency.pool_config.pool_granularity
+        and concurrency.pool_config.pool_granularity.value == "op"
+    )
 
 
-def test_a_run_that_another_one_works_off_lives_as_long_as_that_one(instance: dg.DagsterInstance) -> None:
-    parent = create_run_for_test(instance, job_name="daily_sync", status=dg.DagsterRunStatus.STARTED)
+def test_a_run_that_another_one_works_off_lives_as_long_as_that_one(
+    instance: dg.DagsterInstance,
+) -> None:
+    parent = create_run_for_test(
+        instance, job_name="daily_sync", status=dg.DagsterRunStatus.STARTED
+    )
     child = started_run(instance, pid=dead_process(), **{"signalroom/started_by": parent.run_id})
     assert instance.run_launcher.check_run_worker_health(child).status is WorkerStatus.RUNNING
     instance.report_run_failed(parent)
@@ -130,9 +156,13 @@ def test_a_run_of_the_command_line_is_not_judged(instance: dg.DagsterInstance) -
     assert instance.run_launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
 
 
-def test_a_run_is_failed_when_its_server_and_its_worker_are_gone(instance: dg.DagsterInstance, home: Path) -> None:
+def test_a_run_is_failed_when_its_server_and_its_worker_are_gone(
+    instance: dg.DagsterInstance, home: Path
+) -> None:
     pid = dead_process()
-    result = instance.run_launcher.check_run_worker_health(started_run(instance, pid, **gone_server(home)))
+    result = instance.run_launcher.check_run_worker_health(
+        started_run(instance, pid, **gone_server(home))
+    )
     assert result.status is WorkerStatus.FAILED
     assert result.msg == f"its worker process {pid} is gone, its code server cannot be reached"
 
@@ -140,17 +170,24 @@ def test_a_run_is_failed_when_its_server_and_its_worker_are_gone(instance: dg.Da
 def test_a_run_goes_on_while_its_worker_lives_though_its_server_is_gone(
     instance: dg.DagsterInstance, home: Path
 ) -> None:
-    result = instance.run_launcher.check_run_worker_health(started_run(instance, os.getpid(), **gone_server(home)))
+    result = instance.run_launcher.check_run_worker_health(
+        started_run(instance, os.getpid(), **gone_server(home))
+    )
     assert result.status is WorkerStatus.RUNNING
 
 
 def test_a_run_goes_on_while_its_worker_lives_though_its_server_reloaded(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert check(instance, started_run(instance, os.getpid()), CodeServer(), monkeypatch) is WorkerStatus.RUNNING
+    assert (
+        check(instance, started_run(instance, os.getpid()), CodeServer(), monkeypatch)
+        is WorkerStatus.RUNNING
+    )
 
 
-def test_a_server_that_knows_the_run_is_believed(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_knows_the_run_is_believed(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = started_run(instance, dead_process())
     assert check(instance, run, CodeServer(run.run_id), monkeypatch) is WorkerStatus.RUNNING
     assert check(instance, run, CodeServer(), monkeypatch) is WorkerStatus.FAILED
@@ -178,7 +215,9 @@ def test_an_unreachable_server_elsewhere_is_waited_for_and_believed_once_it_is_b
     assert with_server(lists=False) is WorkerStatus.RUNNING
 
 
-@pytest.mark.parametrize(("longest", "ends"), [("60", True), ("9999", False), ("x", False), (None, False)])
+@pytest.mark.parametrize(
+    ("longest", "ends"), [("60", True), ("9999", False), ("x", False), (None, False)]
+)
 def test_the_worker_of_a_run_past_its_longest_time_is_killed_and_the_run_is_failed(
     instance: dg.DagsterInstance, home: Path, longest: str | None, ends: bool
 ) -> None:
@@ -210,7 +249,9 @@ def test_a_worker_elsewhere_that_takes_too_long_is_interrupted(
 
 
 @pytest.mark.parametrize("began", [launcher._began_at, launcher._began_at_by_ps])
-def test_the_beginning_of_a_process_is_read_from_proc_or_from_ps(began: Callable[[int], float | None]) -> None:
+def test_the_beginning_of_a_process_is_read_from_proc_or_from_ps(
+    began: Callable[[int], float | None],
+) -> None:
     if began is launcher._began_at and sys.platform != "linux":
         pytest.skip("no /proc")
     seen, really = began(os.getpid()), psutil.Process().create_time()

@@ -1,4 +1,6 @@
-"""The run queue tells every run's account, queue, priority and longest time, wherever the run comes from."""
+"""The run queue tells every run's account, queue, priority and longest time, wherever the run comes
+from.
+"""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -6,7 +8,11 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.remote_origin import (
+    GrpcServerCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 
 from signalroom_dagster.config import project_dir
 from signalroom_dagster_tests.projects import Project
@@ -21,7 +27,9 @@ slack = "#reporting"
 
 @pytest.fixture
 def instance(project: Project, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    """Dagster with the project's own settings, and a client whose report reads Everflow, RedTrack and the mapping."""
+    """Dagster with the project's own settings, and a client whose report reads Everflow, RedTrack
+    and the mapping.
+    """
     settings = (Path(__file__).parents[2] / "dagster.yaml").read_text()
     project.add_api_client("713", "everflow")
     project.add_api_client("713", "mautic")
@@ -43,7 +51,9 @@ def submitted(
     config: Mapping[str, Any] | None = None,
 ) -> Mapping[str, str]:
     """The tags of a run once it is in the queue."""
-    where = RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin(host="127.0.0.1", port=1), "__repository__")
+    where = RemoteRepositoryOrigin(
+        GrpcServerCodeLocationOrigin(host="127.0.0.1", port=1), "__repository__"
+    )
     run = dg.DagsterRun(
         job_name=job,
         tags={"dagster/partition": "713", **(tags or {})},
@@ -59,7 +69,10 @@ def submitted(
 
 
 def test_a_load_belongs_to_its_account_however_it_was_started(instance: dg.DagsterInstance) -> None:
-    by_job, by_asset = submitted(instance, "everflow"), submitted(instance, "__ASSET_JOB", "everflow/daily_stats")
+    by_job, by_asset = (
+        submitted(instance, "everflow"),
+        submitted(instance, "__ASSET_JOB", "everflow/daily_stats"),
+    )
     for tags in (by_job, by_asset):
         assert tags["signalroom/account"] == "everflow:713"
         assert tags["signalroom/queue"] == "api"
@@ -75,11 +88,17 @@ def test_what_the_morning_report_reads_comes_before_what_it_does_not_and_backfil
         "model": submitted(instance, "__ASSET_JOB", "public/orders")["dagster/priority"],
         "everflow": submitted(instance, "everflow")["dagster/priority"],
         "mautic": submitted(instance, "mautic").get("dagster/priority", "0"),
-        "backfill": submitted(instance, "everflow", tags={"dagster/backfill": "abc"})["dagster/priority"],
+        "backfill": submitted(instance, "everflow", tags={"dagster/backfill": "abc"})[
+            "dagster/priority"
+        ],
     }
     assert sorted(priorities, key=lambda name: int(priorities[name]), reverse=True) == [
-        "report", "model", "everflow", "mautic", "backfill"
-    ]  # fmt: skip
+        "report",
+        "model",
+        "everflow",
+        "mautic",
+        "backfill",
+    ]
 
 
 def test_a_report_that_a_client_subscribes_to_later_counts_at_once(
@@ -93,13 +112,20 @@ def test_a_report_that_a_client_subscribes_to_later_counts_at_once(
     assert "dagster/priority" in submitted(instance, "everflow")
 
 
-def test_many_days_may_take_longer_and_a_tag_that_somebody_set_stays(instance: dg.DagsterInstance) -> None:
+def test_many_days_may_take_longer_and_a_tag_that_somebody_set_stays(
+    instance: dg.DagsterInstance,
+) -> None:
     config = {"ops": {"load_everflow": {"config": {"since": "2026-03-01", "until": "2026-03-21"}}}}
     assert submitted(instance, "everflow", config=config)["dagster/max_runtime"] == str(3 * 1800)
-    assert submitted(instance, "everflow", tags={"dagster/max_runtime": "60"})["dagster/max_runtime"] == "60"
+    assert (
+        submitted(instance, "everflow", tags={"dagster/max_runtime": "60"})["dagster/max_runtime"]
+        == "60"
+    )
 
 
-def test_a_report_may_take_as_long_as_it_waits_and_an_hour_more(project: Project, instance: dg.DagsterInstance) -> None:
+def test_a_report_may_take_as_long_as_it_waits_and_an_hour_more(
+    project: Project, instance: dg.DagsterInstance
+) -> None:
     assert submitted(instance, "morning_report")["dagster/max_runtime"] == "7200"
     project.set(REPORTS__WAIT_MINUTES="240")
     assert submitted(instance, "morning_report")["dagster/max_runtime"] == str(300 * 60)
@@ -109,7 +135,9 @@ def test_a_report_may_take_as_long_as_it_waits_and_an_hour_more(project: Project
     assert both["dagster/max_runtime"] == str(1800 + 300 * 60)
 
 
-def test_models_wait_in_no_queue_and_several_sources_share_no_account(instance: dg.DagsterInstance) -> None:
+def test_models_wait_in_no_queue_and_several_sources_share_no_account(
+    instance: dg.DagsterInstance,
+) -> None:
     assert "signalroom/queue" not in submitted(instance, "__ASSET_JOB", "public/orders")
     several = submitted(instance, "__ASSET_JOB", "everflow/daily_stats", "redtrack/daily_spend")
     assert several["signalroom/queue"] == "api" and "signalroom/account" not in several
@@ -118,8 +146,12 @@ def test_models_wait_in_no_queue_and_several_sources_share_no_account(instance: 
 def test_the_limits_of_the_project_hold_for_these_tags(instance: dg.DagsterInstance) -> None:
     queue = instance.get_concurrency_config().run_queue_config
     assert queue and queue.max_concurrent_runs == 16
-    limited = {(limit["key"], limit["value"] if isinstance(limit["value"], str) else "each"): limit["limit"]
-               for limit in queue.tag_concurrency_limits}  # fmt: skip
+    limited = {
+        (limit["key"], limit["value"] if isinstance(limit["value"], str) else "each"): limit[
+            "limit"
+        ]
+        for limit in queue.tag_concurrency_limits
+    }
     assert limited == {
         ("signalroom/account", "each"): 1,
         ("signalroom/queue", "api"): 6,

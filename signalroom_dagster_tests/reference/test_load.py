@@ -1,4 +1,6 @@
-"""Reference files into the warehouse: the client's rows become those of the file, and nothing else is touched."""
+"""Reference files into the warehouse: the client's rows become those of the file, and nothing else
+is touched.
+"""
 
 import csv
 import multiprocessing
@@ -32,12 +34,18 @@ from signalroom_dagster_tests.sources.affiliate_mapping.reference_files import (
 )
 
 SOURCE = "affiliate_mapping"
-LABELS = "SELECT client_id, redtrack_source_id, everflow_affiliate_label FROM public.affiliate_mapping ORDER BY 1, 2"
+LABELS = (
+    "SELECT client_id, redtrack_source_id, everflow_affiliate_label FROM public.affiliate_mapping"
+    " ORDER BY 1, 2"
+)
 REPLACED = """
     CREATE TABLE public.affiliate_mapping (
-        id {serial} PRIMARY KEY, client_id TEXT NOT NULL, redtrack_source TEXT, redtrack_source_id TEXT NOT NULL,
-        everflow_affiliate_id INTEGER, everflow_affiliate_label TEXT, everflow_advertiser_id INTEGER,
-        everflow_advertiser_label TEXT, created_at TIMESTAMPTZ DEFAULT NOW(), updated_at TIMESTAMPTZ DEFAULT NOW(),
+        id {serial} PRIMARY KEY, client_id TEXT NOT NULL, redtrack_source TEXT, redtrack_source_id
+          TEXT NOT NULL,
+        everflow_affiliate_id INTEGER, everflow_affiliate_label TEXT, everflow_advertiser_id
+          INTEGER,
+        everflow_advertiser_label TEXT, created_at TIMESTAMPTZ DEFAULT NOW(), updated_at
+          TIMESTAMPTZ DEFAULT NOW(),
         UNIQUE (client_id, redtrack_source_id))
 """
 
@@ -88,25 +96,40 @@ def test_a_first_load_makes_the_table_and_the_documented_queries_run(files: Proj
     with access.exclusive(), access.connected() as query:
         columns = stored_columns(query, "affiliate_mapping")
     assert list(columns) == [
-        "id", "client_id", "_client_id", "redtrack_source", "redtrack_source_alias", "redtrack_source_id",
-        "everflow_affiliate_id", "everflow_affiliate_label", "everflow_advertiser_id", "everflow_advertiser_label",
-        "created_at", "updated_at",
-    ]  # fmt: skip
-    assert [columns[name].type for name in ("id", "everflow_affiliate_id", "created_at")] == [
-        "integer", "integer", "timestamp with time zone",
-    ]  # fmt: skip
-    assert ask("SELECT count(*), count(DISTINCT id) FROM public.affiliate_mapping WHERE _client_id = client_id") == [
-        (6, 6)
+        "id",
+        "client_id",
+        "_client_id",
+        "redtrack_source",
+        "redtrack_source_alias",
+        "redtrack_source_id",
+        "everflow_affiliate_id",
+        "everflow_affiliate_label",
+        "everflow_advertiser_id",
+        "everflow_advertiser_label",
+        "created_at",
+        "updated_at",
     ]
+    assert [columns[name].type for name in ("id", "everflow_affiliate_id", "created_at")] == [
+        "integer",
+        "integer",
+        "timestamp with time zone",
+    ]
+    assert ask(
+        "SELECT count(*), count(DISTINCT id) FROM public.affiliate_mapping WHERE _client_id ="
+        " client_id"
+    ) == [(6, 6)]
     ask("CREATE SCHEMA everflow")
     ask("CREATE TABLE everflow.daily_stats (_client_id text, affiliate_id integer, payout integer)")
     ask("INSERT INTO everflow.daily_stats VALUES ('713', 1, 75), ('cti', 1, 20)")
     joined = ask(
-        "SELECT e.*, m.everflow_affiliate_label FROM everflow.daily_stats e JOIN public.affiliate_mapping m "
-        "ON e.affiliate_id = m.everflow_affiliate_id AND e._client_id = m.client_id WHERE e._client_id = '713' "
-        "ORDER BY m.everflow_affiliate_label"
+        "SELECT e.*, m.everflow_affiliate_label FROM everflow.daily_stats e JOIN"
+        " public.affiliate_mapping m ON e.affiliate_id = m.everflow_affiliate_id AND e._client_id ="
+        " m.client_id WHERE e._client_id = '713' ORDER BY m.everflow_affiliate_label"
     )
-    assert joined == [("713", 1, 75, "G2 - Google"), ("713", 1, 75, "G2 - Meta")]  # one id, two labels: it fans out
+    assert joined == [
+        ("713", 1, 75, "G2 - Google"),
+        ("713", 1, 75, "G2 - Meta"),
+    ]  # one id, two labels: it fans out
 
 
 def test_nothing_but_the_tables_stands_in_the_schema(files: Project) -> None:
@@ -125,24 +148,31 @@ def test_a_second_load_changes_nothing(files: Project) -> None:
 
 def test_spaces_around_a_label_are_no_change(duckdb_files: Project) -> None:
     load()
-    write_mapping(duckdb_files.root, META.replace("G2 - Meta ", "G2 - Meta"), GOOGLE + " ", UNMAPPED)
+    write_mapping(
+        duckdb_files.root, META.replace("G2 - Meta ", "G2 - Meta"), GOOGLE + " ", UNMAPPED
+    )
     assert counts(load()[0]) == (0, 0, 0)
 
 
-def test_only_the_row_that_changed_is_written_and_it_keeps_its_id_and_its_birthday(files: Project) -> None:
+def test_only_the_row_that_changed_is_written_and_it_keeps_its_id_and_its_birthday(
+    files: Project,
+) -> None:
     load()
     before = stamps()
     time.sleep(0.02)
-    write_mapping(files.root, META, GOOGLE.replace("G2 - Google", "n/a"), UNMAPPED, "New,x,src-9,1,G2 - New,2,BETA")
+    write_mapping(
+        files.root,
+        META,
+        GOOGLE.replace("G2 - Google", "n/a"),
+        UNMAPPED,
+        "New,x,src-9,1,G2 - New,2,BETA",
+    )
     found = load()[0]
     assert counts(found) == (1, 1, 0)
     assert [
         found.changed[0].before["everflow_affiliate_label"],
         found.changed[0].after["everflow_affiliate_label"],
-    ] == [
-        "G2 - Google",
-        None,
-    ]
+    ] == ["G2 - Google", None]
     after = stamps()
     assert after["src-1"] == before["src-1"] and after["src-3"] == before["src-3"]
     assert after["src-2"][:2] == before["src-2"][:2]
@@ -168,7 +198,10 @@ def test_a_file_without_rows_deletes_all_rows_only_when_told_so(files: Project) 
     load("cti")
     write_mapping(files.root)
     for dry_run in (True, False):
-        with pytest.raises(ConfigurationError, match=r"client 713 has 3 rows in public.affiliate_mapping.*allow_empty"):
+        with pytest.raises(
+            ConfigurationError,
+            match=r"client 713 has 3 rows in public.affiliate_mapping.*allow_empty",
+        ):
             load(dry_run=dry_run)
     assert len(ask(LABELS)) == 6
     files.configure("713", SOURCE, allow_empty="true")
@@ -187,14 +220,25 @@ def test_a_dry_run_tells_everything_and_writes_nothing(files: Project) -> None:
     assert ask("SELECT 1 FROM information_schema.tables WHERE table_schema = 'public'") == []
     load()
     before = stamps()
-    write_mapping(files.root, META.replace("G2 - Meta ", "G2 - Native"), "New,x,src-9,1,G2 - New,2,BETA", UNMAPPED)
+    write_mapping(
+        files.root,
+        META.replace("G2 - Meta ", "G2 - Native"),
+        "New,x,src-9,1,G2 - New,2,BETA",
+        UNMAPPED,
+    )
     assert list(difference_lines("713", load(dry_run=True))) == [
         "client 713, public.affiliate_mapping: 1 added, 1 changed, 1 removed, 1 as they were",
-        "  + src-9: redtrack_source 'New', redtrack_source_alias 'x', everflow_affiliate_id 1, "
-        "everflow_affiliate_label 'G2 - New', everflow_advertiser_id 2, everflow_advertiser_label 'BETA'",
+        (
+            "  + src-9: redtrack_source 'New', redtrack_source_alias 'x', everflow_affiliate_id 1,"
+            " everflow_affiliate_label 'G2 - New', everflow_advertiser_id 2,"
+            " everflow_advertiser_label 'BETA'"
+        ),
         "  ~ src-1: everflow_affiliate_label 'G2 - Meta' → 'G2 - Native'",
-        "  - src-2: redtrack_source 'Test Google', redtrack_source_alias 'google', everflow_affiliate_id 1, "
-        "everflow_affiliate_label 'G2 - Google', everflow_advertiser_id 1, everflow_advertiser_label 'ACME'",
+        (
+            "  - src-2: redtrack_source 'Test Google', redtrack_source_alias 'google',"
+            " everflow_affiliate_id 1, everflow_affiliate_label 'G2 - Google',"
+            " everflow_advertiser_id 1, everflow_advertiser_label 'ACME'"
+        ),
     ]
     assert stamps() == before
 
@@ -203,18 +247,19 @@ def test_the_replaced_systems_table_is_taken_over_with_its_rows(files: Project) 
     make_replaced()
     then = "'2025-01-01 00:00:00+00'"
     ask(
-        "INSERT INTO public.affiliate_mapping (id, client_id, redtrack_source, redtrack_source_id, "
-        "everflow_affiliate_id, everflow_affiliate_label, everflow_advertiser_id, everflow_advertiser_label, "
-        f"created_at, updated_at) VALUES (901, '713', 'Test Google', 'src-2', 1, 'G2 - Google', 1, 'ACME', {then}, "
-        f"{then}), (902, 'old', 'Other', 'src-7', 1, 'G2', 1, 'ACME', {then}, {then})"
+        "INSERT INTO public.affiliate_mapping (id, client_id, redtrack_source, redtrack_source_id,"
+        " everflow_affiliate_id, everflow_affiliate_label, everflow_advertiser_id,"
+        " everflow_advertiser_label, created_at, updated_at) VALUES (901, '713', 'Test Google',"
+        f" 'src-2', 1, 'G2 - Google', 1, 'ACME', {then}, {then}), (902, 'old', 'Other', 'src-7', 1,"
+        f" 'G2', 1, 'ACME', {then}, {then})"
     )
     before = stamps()
     assert counts(load(dry_run=True)[0]) == (2, 1, 0)
     assert counts(load()[0]) == (2, 1, 0)
     assert stamps()["src-2"][:2] == before["src-2"][:2]
     others = (
-        "SELECT id, client_id, _client_id, redtrack_source_alias, updated_at FROM public.affiliate_mapping "
-        "WHERE client_id = 'old'"
+        "SELECT id, client_id, _client_id, redtrack_source_alias, updated_at FROM"
+        " public.affiliate_mapping WHERE client_id = 'old'"
     )
     assert ask(others) == [(902, "old", "old", None, before["src-2"][2])]
     assert ask("SELECT count(*) FROM public.affiliate_mapping WHERE _client_id = '713'") == [(3,)]
@@ -224,17 +269,27 @@ def test_the_replaced_systems_table_is_taken_over_with_its_rows(files: Project) 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("everflow_affiliate_id INTEGER|everflow_affiliate_id TEXT", "everflow_affiliate_id is (text|varchar)"),
+        (
+            "everflow_affiliate_id INTEGER|everflow_affiliate_id TEXT",
+            "everflow_affiliate_id is (text|varchar)",
+        ),
         ("client_id TEXT NOT NULL|tenant TEXT", "lacks client_id"),
         ("redtrack_source TEXT|redtrack_source TEXT, note TEXT NOT NULL", "note needs a value"),
     ],
 )
-def test_a_table_of_another_kind_is_refused_untouched(files: Project, change: str, said: str) -> None:
+def test_a_table_of_another_kind_is_refused_untouched(
+    files: Project, change: str, said: str
+) -> None:
     make_replaced(*change.split("|"), keyed=False)
-    shape = "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1"
+    shape = (
+        "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema ="
+        " 'public' ORDER BY 1"
+    )
     before = ask(shape)
     for dry_run in (True, False):
-        with pytest.raises(ConfigurationError, match=f"public.affiliate_mapping is there, but is not .*{said}"):
+        with pytest.raises(
+            ConfigurationError, match=f"public.affiliate_mapping is there, but is not .*{said}"
+        ):
             load(dry_run=dry_run)
     assert ask(shape) == before
     assert ask("SELECT count(*) FROM public.affiliate_mapping") == [(0,)]
@@ -243,23 +298,40 @@ def test_a_table_of_another_kind_is_refused_untouched(files: Project, change: st
 def test_a_table_that_lost_its_key_is_cleared_of_rows_that_repeat_one(files: Project) -> None:
     make_replaced(keyed=False)
     for _ in range(2):
-        ask("INSERT INTO public.affiliate_mapping (client_id, redtrack_source_id) VALUES ('713', 'src-1')")
+        ask(
+            "INSERT INTO public.affiliate_mapping (client_id, redtrack_source_id) VALUES ('713',"
+            " 'src-1')"
+        )
     with access.exclusive(), access.connected() as query:
         query("ALTER TABLE public.affiliate_mapping ADD COLUMN _client_id text DEFAULT 'nobody'")
         schema = tables_of([], files.root)[SOURCE]
         assert not key_unique(query, schema, "713").passed
     assert counts(load()[0]) == (2, 1, 0)
-    assert ask(LABELS) == [("713", "src-1", "G2 - Meta"), ("713", "src-2", "G2 - Google"), ("713", "src-3", None)]
+    assert ask(LABELS) == [
+        ("713", "src-1", "G2 - Meta"),
+        ("713", "src-2", "G2 - Google"),
+        ("713", "src-3", None),
+    ]
     with access.exclusive(), access.connected() as query:
         assert key_unique(query, schema, "713").passed
 
 
-def test_an_error_in_the_middle_leaves_the_table_as_it_was_and_quotes_no_row(files: Project) -> None:
+def test_an_error_in_the_middle_leaves_the_table_as_it_was_and_quotes_no_row(
+    files: Project,
+) -> None:
     load()
-    limit = "CREATE UNIQUE INDEX one_alias ON public.affiliate_mapping (client_id, redtrack_source_alias)"
+    limit = (
+        "CREATE UNIQUE INDEX one_alias ON public.affiliate_mapping (client_id,"
+        " redtrack_source_alias)"
+    )
     ask(limit)
     before = stamps()
-    write_mapping(files.root, GOOGLE.replace("ACME", "BETA"), "Quiet,email,src-8,1,G2 - Quiet,1,ACME", UNMAPPED)
+    write_mapping(
+        files.root,
+        GOOGLE.replace("ACME", "BETA"),
+        "Quiet,email,src-8,1,G2 - Quiet,1,ACME",
+        UNMAPPED,
+    )
     with pytest.raises(LoadError, match="client 713, table public.affiliate_mapping") as refused:
         load()
     assert "Quiet" not in str(refused.value)
@@ -271,7 +343,10 @@ def test_other_tables_need_only_a_schema_file_and_every_client_has_its_part(file
     assert [counts(item) for item in load()] == [(3, 0, 0), (2, 0, 0)]
     assert [counts(item) for item in load()] == [(0, 0, 0), (0, 0, 0)]
     assert [counts(item) for item in load("cti")] == [(3, 0, 0), (0, 0, 0)]
-    found = ask('SELECT _client_id, sku, unit_price, seats, on_sale, "order" FROM public.price_list ORDER BY sku')
+    found = ask(
+        'SELECT _client_id, sku, unit_price, seats, on_sale, "order" FROM public.price_list ORDER'
+        " BY sku"
+    )
     assert [(row[0], row[1], str(row[2]), *row[3:]) for row in found] == [
         ("713", "clay", "49.0000", None, False, None),
         ("713", "home", "95.5000", 40, True, "first"),
@@ -284,7 +359,9 @@ def test_a_file_that_vanished_does_not_take_the_clients_rows_along(duckdb_files:
         load(client_id)
     for path in mapping_folder(duckdb_files.root).glob("prices.*"):
         path.unlink()
-    with pytest.raises(ConfigurationError, match="client 713 has 1 rows in public.price_list, but no file for it"):
+    with pytest.raises(
+        ConfigurationError, match="client 713 has 1 rows in public.price_list, but no file for it"
+    ):
         load()
     assert [counts(item) for item in load("cti")] == [(0, 0, 0), (0, 0, 0)]
     assert ask("SELECT count(*) FROM public.price_list") == [(2,)]
@@ -310,7 +387,9 @@ def test_a_label_under_two_advertisers_is_noticed(duckdb_files: Project) -> None
     load()
     schema = tables_of([], duckdb_files.root)[SOURCE]
     with access.exclusive(), access.connected() as query:
-        assert key_unique(query, schema, "713").passed and single_values(query, schema, "713").passed
+        assert (
+            key_unique(query, schema, "713").passed and single_values(query, schema, "713").passed
+        )
     write_mapping(duckdb_files.root, META, GOOGLE, "Meta B,facebook,src-4,1,G2 - Meta,2,BETA")
     load()
     with access.exclusive(), access.connected() as query:
@@ -321,7 +400,9 @@ def test_a_label_under_two_advertisers_is_noticed(duckdb_files: Project) -> None
 
 
 @pytest.mark.slow
-def test_two_clients_and_each_of_them_twice_at_once_neither_mix_nor_double_rows(files: Project) -> None:
+def test_two_clients_and_each_of_them_twice_at_once_neither_mix_nor_double_rows(
+    files: Project,
+) -> None:
     rows = [f"S,,src-{number},1,L,1,ACME" for number in range(300)]
     write_mapping(files.root, *rows)
     write_mapping(files.root, *rows[:200], client_id="cti")
@@ -351,7 +432,10 @@ def test_a_load_waits_for_another_of_the_same_client_and_then_finds_its_rows(
     waiting = threading.Thread(target=lambda: found.extend(load()))
     with access.transaction("another load") as query:
         access.lock(query, "public|affiliate_mapping|713")
-        query("INSERT INTO public.affiliate_mapping (client_id, redtrack_source_id) VALUES ('713', 'src-1')")
+        query(
+            "INSERT INTO public.affiliate_mapping (client_id, redtrack_source_id) VALUES ('713',"
+            " 'src-1')"
+        )
         waiting.start()
         assert counts(load("cti")[0]) == (3, 0, 0)
         while not ask("SELECT 1 FROM pg_locks WHERE NOT granted"):
@@ -388,15 +472,28 @@ def test_a_column_that_lost_all_its_cells_is_refused_until_the_settings_say_that
     rows = list(csv.reader(path.read_text("utf-8-sig").splitlines()))
     at = rows[0].index("redtrack.source_alias")
     changed = [
-        [cell if place != at or (how == "emptied" and number == 0) else "" for place, cell in enumerate(cells)]
+        [
+            cell if place != at or (how == "emptied" and number == 0) else ""
+            for place, cell in enumerate(cells)
+        ]
         for number, cells in enumerate(rows)
     ]
     if how == "left out":
         changed = [[cell for place, cell in enumerate(cells) if place != at] for cells in changed]
     path.write_text("\n".join(",".join(f'"{cell}"' for cell in cells) for cells in changed))
-    before = ask("SELECT redtrack_source_id, redtrack_source_alias FROM public.affiliate_mapping ORDER BY 1")
-    with pytest.raises(ConfigurationError, match="none in the columns redtrack_source_alias: nothing was loaded"):
+    before = ask(
+        "SELECT redtrack_source_id, redtrack_source_alias FROM public.affiliate_mapping ORDER BY 1"
+    )
+    with pytest.raises(
+        ConfigurationError, match="none in the columns redtrack_source_alias: nothing was loaded"
+    ):
         load()
-    assert ask("SELECT redtrack_source_id, redtrack_source_alias FROM public.affiliate_mapping ORDER BY 1") == before
+    assert (
+        ask(
+            "SELECT redtrack_source_id, redtrack_source_alias FROM public.affiliate_mapping ORDER"
+            " BY 1"
+        )
+        == before
+    )
     files.configure("713", SOURCE, allow_empty="true")
     assert counts(load()[0]) == (0, sum(alias is not None for _, alias in before), 0)

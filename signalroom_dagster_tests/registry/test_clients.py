@@ -8,7 +8,12 @@ import pytest
 from pydantic import ValidationError
 
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.registry.clients import clients_of, get_client, load_clients, unreadable_clients
+from signalroom_dagster.registry.clients import (
+    clients_of,
+    get_client,
+    load_clients,
+    unreadable_clients,
+)
 
 COMPLETE = """
 name = "Client 713"
@@ -58,7 +63,9 @@ def test_reports_and_the_analysis_contract_are_kept_as_written(root: Path) -> No
     add(
         root,
         "713",
-        COMPLETE + '[analysis]\nrequired = ["a"]\n[[reports]]\nname = "daily"\nparams = { advertiser_id = 1 }\n',
+        COMPLETE
+        + '[analysis]\nrequired = ["a"]\n[[reports]]\nname = "daily"\nparams = { advertiser_id ='
+        " 1 }\n",
     )
     client = get_client("713")
     assert client.analysis == {"required": ["a"]}
@@ -81,7 +88,9 @@ def test_a_folder_without_client_toml_is_no_client(root: Path) -> None:
     assert list(load_clients()) == ["713"]
 
 
-def test_another_project_can_be_read_by_its_root(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_another_project_can_be_read_by_its_root(
+    root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     other = tmp_path_factory.mktemp("other")
     add(other, "cti")
     assert (list(load_clients(other)), list(load_clients())) == (["cti"], [])
@@ -110,7 +119,9 @@ def test_an_unknown_client_of_an_empty_project_is_an_error_that_says_so() -> Non
 @pytest.mark.parametrize("folder", ["Client", "a__b", "_a", "a-b", "a b", "a\n"])
 def test_a_folder_whose_name_is_no_client_id_is_an_error(root: Path, folder: str) -> None:
     add(root, folder)
-    assert refusal(root).startswith(f"{named(folder)}: the folder name {folder!r} is the client's id")
+    assert refusal(root).startswith(
+        f"{named(folder)}: the folder name {folder!r} is the client's id"
+    )
 
 
 @pytest.mark.parametrize("key", ["name", "status", "start_date", "timezone", "currency", "sources"])
@@ -136,14 +147,19 @@ def test_a_missing_key_is_named_with_its_file(root: Path, key: str) -> None:
         ("name =", "nickname = 1\nname =", "nickname"),
     ],
 )
-def test_a_value_that_does_not_fit_is_named_with_its_file(root: Path, written: str, instead: str, key: str) -> None:
+def test_a_value_that_does_not_fit_is_named_with_its_file(
+    root: Path, written: str, instead: str, key: str
+) -> None:
     add(root, "713", COMPLETE.replace(written, instead))
     assert refusal(root).startswith(f"{named('713')}: {key}: ")
 
 
 def test_every_mistake_of_a_file_is_told_at_once(root: Path) -> None:
     add(root, "713", 'name = ""\ncurrency = "x"\n')
-    assert all(key in refusal(root) for key in ("name", "status", "start_date", "timezone", "currency", "sources"))
+    assert all(
+        key in refusal(root)
+        for key in ("name", "status", "start_date", "timezone", "currency", "sources")
+    )
 
 
 def test_a_file_that_is_not_toml_is_an_error_that_names_it(root: Path) -> None:
@@ -157,7 +173,9 @@ def test_a_file_that_is_not_utf_8_is_an_error_that_names_it(root: Path) -> None:
     assert refusal(root).startswith(f"{named('713')}: not valid TOML: ")
 
 
-@pytest.mark.parametrize("text", ["a = " + "[" * 4_000, "number = " + "9" * 5_000, "a = 1\na = 2\n"])
+@pytest.mark.parametrize(
+    "text", ["a = " + "[" * 4_000, "number = " + "9" * 5_000, "a = 1\na = 2\n"]
+)
 def test_a_file_that_the_parser_gives_up_on_is_told_like_any_other(root: Path, text: str) -> None:
     add(root, "713", text)
     assert refusal(root).startswith(f"{named('713')}: not valid TOML: ")

@@ -1,4 +1,6 @@
-"""A client's morning: two weeks of figures that can be added up by hand, and a sender that writes into a file."""
+"""A client's morning: two weeks of figures that can be added up by hand, and a sender that writes
+into a file.
+"""
 
 import json
 from collections.abc import Collection, Sequence
@@ -28,9 +30,12 @@ sms = ["+15550100001"]
 
 
 def subscribe(
-    project: Project, client_id: str = "713", name: str = "daily_ccw", template: str = "daily_performance",
+    project: Project,
+    client_id: str = "713",
+    name: str = "daily_ccw",
+    template: str = "daily_performance",
     params: str = "{ advertiser_id = 1 }",
-) -> None:  # fmt: skip
+) -> None:
     """One more report of a client."""
     for source in SOURCES:
         project.add_api_client(client_id, source)
@@ -51,45 +56,93 @@ def insert(table: str, *rows: dict[str, Any]) -> None:
             query(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", *row.values())
 
 
-def earned(day: date, label: str, conversions: int, revenue: str, payout: str, client: str = "713") -> None:
+def earned(
+    day: date, label: str, conversions: int, revenue: str, payout: str, client: str = "713"
+) -> None:
     """One affiliate's day, as Everflow tells it."""
-    insert("everflow.daily_stats", {
-        "_client_id": client, "_loaded_at": READ_AT, "date": day, "affiliate_id": sum(map(ord, label)),
-        "affiliate_label": label, "advertiser_id": 1, "advertiser_label": "ACME", "clicks": 100,
-        "conversions": conversions, "revenue": revenue, "payout": payout,
-    })  # fmt: skip
+    insert(
+        "everflow.daily_stats",
+        {
+            "_client_id": client,
+            "_loaded_at": READ_AT,
+            "date": day,
+            "affiliate_id": sum(map(ord, label)),
+            "affiliate_label": label,
+            "advertiser_id": 1,
+            "advertiser_label": "ACME",
+            "clicks": 100,
+            "conversions": conversions,
+            "revenue": revenue,
+            "payout": payout,
+        },
+    )
 
 
 def spent(day: date, source: str, clicks: int, cost: str, client: str = "713") -> None:
     """One channel's day, as RedTrack tells it."""
-    insert("redtrack.daily_spend", {
-        "_client_id": client, "_loaded_at": READ_AT, "date": day, "source_id": source, "source_name": source,
-        "clicks": clicks, "cost": cost,
-    })  # fmt: skip
+    insert(
+        "redtrack.daily_spend",
+        {
+            "_client_id": client,
+            "_loaded_at": READ_AT,
+            "date": day,
+            "source_id": source,
+            "source_name": source,
+            "clicks": clicks,
+            "cost": cost,
+        },
+    )
 
 
 def mapped(source: str, label: str | None, client: str = "713", advertiser: int | None = 1) -> None:
     """One line of the mapping; on DuckDB the client's tag is a column of its own."""
-    row = {"client_id": client, "redtrack_source_id": source, "everflow_affiliate_label": label,
-           "everflow_advertiser_id": advertiser, "everflow_affiliate_id": 1}  # fmt: skip
-    generated = ask("SELECT is_generated FROM information_schema.columns WHERE column_name = '_client_id' "
-                    "AND table_name = 'affiliate_mapping'")[0][0]  # fmt: skip
-    insert("public.affiliate_mapping", row if generated == "ALWAYS" else {**row, "_client_id": client})
+    row = {
+        "client_id": client,
+        "redtrack_source_id": source,
+        "everflow_affiliate_label": label,
+        "everflow_advertiser_id": advertiser,
+        "everflow_affiliate_id": 1,
+    }
+    generated = ask(
+        "SELECT is_generated FROM information_schema.columns WHERE column_name = '_client_id' "
+        "AND table_name = 'affiliate_mapping'"
+    )[0][0]
+    insert(
+        "public.affiliate_mapping", row if generated == "ALWAYS" else {**row, "_client_id": client}
+    )
 
 
 def read(source: str, first: date, last: date, at: datetime = READ_AT, client: str = "713") -> None:
     """Days that a source's daily table was read for, at an instant."""
     table = {"everflow": "daily_stats", "redtrack": "daily_spend"}[source]
     with access.exclusive(), access.transaction("test") as query:
-        query(f"DELETE FROM {source}.windows WHERE _client_id = %s AND day BETWEEN %s AND %s", client, first, last)
+        query(
+            f"DELETE FROM {source}.windows WHERE _client_id = %s AND day BETWEEN %s AND %s",
+            client,
+            first,
+            last,
+        )
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    insert(f"{source}.windows", *({
-        "_client_id": client, "resource": table, "day": day, "rows": 1, "loaded_at": at, "run_id": "run",
-    } for day in days))  # fmt: skip
+    insert(
+        f"{source}.windows",
+        *(
+            {
+                "_client_id": client,
+                "resource": table,
+                "day": day,
+                "rows": 1,
+                "loaded_at": at,
+                "run_id": "run",
+            }
+            for day in days
+        ),
+    )
 
 
 class FileSender:
-    """Writes what it sends into a file, one JSON a line, as a provider that remembers: the same e-mail key, once."""
+    """Writes what it sends into a file, one JSON a line, as a provider that remembers: the same
+    e-mail key, once.
+    """
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -104,8 +157,18 @@ class FileSender:
         if message.channel == "email" and (found := self._id_of(message)):
             return found
         with self.file.open("a") as file:
-            file.write(json.dumps({"channel": message.channel, "to": message.recipient, "key": message.key,
-                                   "text": message.text, "pictures": len(message.pictures)}) + "\n")  # fmt: skip
+            file.write(
+                json.dumps(
+                    {
+                        "channel": message.channel,
+                        "to": message.recipient,
+                        "key": message.key,
+                        "text": message.text,
+                        "pictures": len(message.pictures),
+                    }
+                )
+                + "\n"
+            )
         return f"id-{len(self.sent)}"
 
     def look_up(self, message: Message, since: datetime, others: Collection[str]) -> str | None:
@@ -117,7 +180,11 @@ class FileSender:
     @property
     def sent(self) -> Sequence[dict[str, Any]]:
         """What arrived, in order."""
-        return [json.loads(line) for line in self.file.read_text().splitlines()] if self.file.exists() else []
+        return (
+            [json.loads(line) for line in self.file.read_text().splitlines()]
+            if self.file.exists()
+            else []
+        )
 
     def _id_of(self, message: Message) -> str | None:
         keys = [item["key"] for item in self.sent]

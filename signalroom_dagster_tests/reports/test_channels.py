@@ -8,7 +8,13 @@ import pytest
 from signalroom_dagster.notifications.message import Channel, RetryableDeliveryError
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.reports import outbox
-from signalroom_dagster.reports.making import Report, channels, delivery_states, make_report, send_report
+from signalroom_dagster.reports.making import (
+    Report,
+    channels,
+    delivery_states,
+    make_report,
+    send_report,
+)
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.providers import Providers
 from signalroom_dagster_tests.reports.morning import DAY, create_tables, earned, read, subscribe
@@ -29,7 +35,9 @@ def report(project: Project) -> Report:
     return make_report(get_client("713"), "daily_ccw", DAY)
 
 
-def test_a_report_reaches_every_channel_with_its_chart_and_once(report: Report, providers: Providers) -> None:
+def test_a_report_reaches_every_channel_with_its_chart_and_once(
+    report: Report, providers: Providers
+) -> None:
     for run in ("run-1", "run-2"):
         assert {item.status for item in send_report(report, run, channels())} == {"sent"}
     sent = {item.channel: item for item in providers.outbox.sent}
@@ -60,7 +68,11 @@ def test_slack_is_asked_before_a_message_whose_answer_was_lost_is_sent_again(
 @pytest.mark.parametrize(
     ("channel", "path", "fault"),
     [
-        ("slack", "chat.postMessage", {"status": 200, "body": '{"ok": false, "error": "internal_error"}'}),
+        (
+            "slack",
+            "chat.postMessage",
+            {"status": 200, "body": '{"ok": false, "error": "internal_error"}'},
+        ),
         ("slack", "chat.postMessage", {"status": 200, "cut": True, "body": '{"ok": tr'}),
         ("sms", "Messages.json", {"status": 503}),
         ("sms", "Messages.json", {"status": 200, "cut": True, "body": '{"sid": '}),
@@ -72,11 +84,15 @@ def test_what_a_provider_certainly_did_not_take_is_sent(
     providers.fail(path, **fault)
     with pytest.raises(RetryableDeliveryError):
         send_report(report, "run-1", channels(), channel=channel)
-    assert [item.status for item in send_report(report, "run-1", channels(), channel=channel)] == ["sent"]
+    assert [item.status for item in send_report(report, "run-1", channels(), channel=channel)] == [
+        "sent"
+    ]
     assert len(providers.outbox.sent) == 1
 
 
-def test_a_text_message_that_is_sent_again_is_not_taken_for_the_first_one(report: Report, providers: Providers) -> None:
+def test_a_text_message_that_is_sent_again_is_not_taken_for_the_first_one(
+    report: Report, providers: Providers
+) -> None:
     first = send_report(report, "run-1", channels(), channel="sms")[0]
     providers.fail("Messages.json", status=200, cut=True, body='{"sid": ')
     with pytest.raises(RetryableDeliveryError):
@@ -86,9 +102,13 @@ def test_a_text_message_that_is_sent_again_is_not_taken_for_the_first_one(report
     assert [sent.id for sent in providers.outbox.sent] == [first.provider_id, again.provider_id]
 
 
-def test_a_picture_that_does_not_go_up_leaves_no_intent(report: Report, providers: Providers) -> None:
+def test_a_picture_that_does_not_go_up_leaves_no_intent(
+    report: Report, providers: Providers
+) -> None:
     providers.fail("getUploadURLExternal", status=503)
     with pytest.raises(RetryableDeliveryError):
         send_report(report, "run-1", channels(), channel="slack")
     assert [item.status for item in delivery_states(report)] == ["failed"]
-    assert [item.status for item in send_report(report, "run-2", channels(), channel="slack")] == ["sent"]
+    assert [item.status for item in send_report(report, "run-2", channels(), channel="slack")] == [
+        "sent"
+    ]

@@ -32,10 +32,14 @@ def back(*days: int) -> Set[date]:
 def chart(of: ChartSpec, whole: Set[date], factor: int = 1, currency: str = "USD") -> Figure:
     """Figures that rise to the last day, which is what a label at the mark would not survive."""
     rows = [
-        {"date": day, "cost": Decimal(100 + number * 40) * factor, "conversions": (5 + number) * abs(factor),
-         "cpa": Decimal(number * number) * factor}
+        {
+            "date": day,
+            "cost": Decimal(100 + number * 40) * factor,
+            "conversions": (5 + number) * abs(factor),
+            "cpa": Decimal(number * number) * factor,
+        }
         for number, day in enumerate(sorted(whole))
-    ]  # fmt: skip
+    ]
     return arranged(of, rows, LAST, whole, currency)
 
 
@@ -43,7 +47,10 @@ def texts(figure: Figure) -> list[Any]:
     """Every text that is drawn."""
     found: list[Any] = []
     for axis in figure.axes:
-        (low, high), ticks = sorted(axis.get_ylim()), zip(axis.get_yticks(), axis.get_yticklabels(), strict=True)
+        (low, high), ticks = (
+            sorted(axis.get_ylim()),
+            zip(axis.get_yticks(), axis.get_yticklabels(), strict=True),
+        )
         found += [label for value, label in ticks if low <= value <= high]
         found += [*axis.texts, axis._left_title, axis._right_title]  # pyright: ignore
     found += figure.axes[-1].get_xticklabels()
@@ -67,7 +74,18 @@ ALL = back(*range(62))
         (spec(days=3), ALL - back(1), 10, "USD"),
         (spec(days=1), ALL, 1, "USD"),
     ],
-    ids=["whole", "gaps", "one day", "nothing", "large", "negative", "long label", "two months", "three days", "a day"],
+    ids=[
+        "whole",
+        "gaps",
+        "one day",
+        "nothing",
+        "large",
+        "negative",
+        "long label",
+        "two months",
+        "three days",
+        "a day",
+    ],
 )
 def test_no_text_covers_another_or_leaves_the_picture(
     of: ChartSpec, whole: Set[date], factor: int, currency: str
@@ -77,7 +95,9 @@ def test_no_text_covers_another_or_leaves_the_picture(
     for (one, first), (other, second) in itertools.combinations(boxes, 2):
         assert not first.overlaps(second), (one, other)
     for text, box in boxes:
-        assert box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0 and box.y1 <= figure.bbox.y1, text
+        assert (
+            box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0 and box.y1 <= figure.bbox.y1
+        ), text
 
 
 @pytest.mark.parametrize("factor", [1, -1])
@@ -95,8 +115,10 @@ def test_stretches_of_missing_days_are_hatched_and_named_in_every_panel() -> Non
         assert hatched == [6.5, 12.5]
         assert [text.get_text() for text in axis.texts] == ["no data"] * 2
     assert [axis.get_title("right") for axis in chart(spec(), ALL - back(0)).axes] == [
-        "$2,500 on 13 Mar", "65 on 13 Mar", "$3,600 on 13 Mar"
-    ]  # fmt: skip
+        "$2,500 on 13 Mar",
+        "65 on 13 Mar",
+        "$3,600 on 13 Mar",
+    ]
 
 
 def test_a_whole_day_without_a_figure_is_not_a_missing_one() -> None:

@@ -18,7 +18,14 @@ from signalroom_dagster.reports.settings import report_settings
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.providers import Providers
-from signalroom_dagster_tests.reports.morning import DAY, FileSender, create_tables, earned, read, subscribe
+from signalroom_dagster_tests.reports.morning import (
+    DAY,
+    FileSender,
+    create_tables,
+    earned,
+    read,
+    subscribe,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +67,10 @@ def test_a_report_is_shown_and_written_and_sent_only_when_asked(
     signalroom(*asked, "--send", "--resend")
     assert [item["channel"] for item in sender.sent] == ["sms", "sms", "slack", "email"]
     assert "no channel 'fax'" in signalroom(*asked, "--channel", "fax")[1]
-    assert "no report 'weekly' (there are: daily_ccw)" in signalroom("report", "weekly", "--client", "713")[1]
+    assert (
+        "no report 'weekly' (there are: daily_ccw)"
+        in signalroom("report", "weekly", "--client", "713")[1]
+    )
 
 
 def test_sending_is_tried_again_and_every_delivery_is_told_also_when_one_is_refused(
@@ -69,15 +79,25 @@ def test_sending_is_tried_again_and_every_delivery_is_told_also_when_one_is_refu
     project.set(SIGNALROOM_REPORTS_DIR=str(tmp_path / "written"))
     subscribe(project)
     create_tables()
-    quota = {"statusCode": 429, "name": "daily_quota_exceeded", "message": "pat@example.test has used it up"}
+    quota = {
+        "statusCode": 429,
+        "name": "daily_quota_exceeded",
+        "message": "pat@example.test has used it up",
+    }
     providers.fail("chat.postMessage", status=200, body='{"ok": false, "error": "internal_error"}')
     providers.fail("/emails", status=429, times=9, body=json.dumps(quota))
     code, said = signalroom("report", "daily_ccw", "--client", "713", "--date", str(DAY), "--send")
     assert code == 1 and "daily quota is used up" in said and "pat@" not in said
-    states = [line.partition(" ")[0::2] for line in said.splitlines() if line.startswith(("slack ", "email ", "sms "))]
+    states = [
+        line.partition(" ")[0::2]
+        for line in said.splitlines()
+        if line.startswith(("slack ", "email ", "sms "))
+    ]
     assert [(channel, rest.partition(": ")[2].split()[0]) for channel, rest in states] == [
-        ("email", "refused"), ("slack", "sent"), ("sms", "sent")
-    ]  # fmt: skip
+        ("email", "refused"),
+        ("slack", "sent"),
+        ("sms", "sent"),
+    ]
     assert len(providers.server.asked("/emails")) == 1
 
 
@@ -90,16 +110,26 @@ def test_what_the_command_brings_ends_that_days_incident_and_no_other(
     create_tables()
     for day in (DAY, DAY - timedelta(days=1)):
         subject = report_subject("daily_ccw", day)
-        telling.failed(Failure(kind="report", subject=subject, client="713", error="BusyError", run=str(day)))
-    commands = [sent.text.rpartition("Next: ")[2].strip("`").split() for sent in providers.outbox.sent]
+        telling.failed(
+            Failure(kind="report", subject=subject, client="713", error="BusyError", run=str(day))
+        )
+    commands = [
+        sent.text.rpartition("Next: ")[2].strip("`").split() for sent in providers.outbox.sent
+    ]
     assert signalroom(*commands[0][1:])[0] == 0
-    assert [incident.subject for incident in telling.incidents().open()] == ["daily_ccw of 2026-03-01"]
+    assert [incident.subject for incident in telling.incidents().open()] == [
+        "daily_ccw of 2026-03-01"
+    ]
 
 
 def test_doctor_creates_the_tables_that_reports_are_kept_in(project: Project) -> None:
     project.add_client("713")
     assert signalroom("doctor", "--create")[0] == 0
-    assert ask("SELECT count(*) FROM reports.reports") == ask("SELECT count(*) FROM reports.deliveries") == [(0,)]
+    assert (
+        ask("SELECT count(*) FROM reports.reports")
+        == ask("SELECT count(*) FROM reports.deliveries")
+        == [(0,)]
+    )
 
 
 def test_a_setting_that_is_wrong_is_named(project: Project) -> None:

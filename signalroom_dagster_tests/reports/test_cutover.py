@@ -21,7 +21,7 @@ from signalroom_dagster_tests.reports.morning import (
     read,
     spent,
     subscribe,
-)  # fmt: skip
+)
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "CUTOVER.md"
 
@@ -50,12 +50,20 @@ def test_the_guides_sql_tells_which_days_differ_from_the_old_systems(
             query(statement)
     old = {"_client_id": "713", "report": "daily_ccw", "conversions": 5, "revenue": "410.10"}
     insert(
-        "cutover.old_reports", {**old, "date": days[0], "cost": "350.01"}, {**old, "date": days[1], "cost": "700.02"}
+        "cutover.old_reports",
+        {**old, "date": days[0], "cost": "350.01"},
+        {**old, "date": days[1], "cost": "700.02"},
     )
     told = ask(difference.rstrip().rstrip(";"))
-    assert [(row[0], row[-1]) for row in told] == list(zip(days, ("same", "differs", "only new"), strict=True))
+    assert [(row[0], row[-1]) for row in told] == list(
+        zip(days, ("same", "differs", "only new"), strict=True)
+    )
     assert str(told[1][6]) == "-350.0100"
     sender = FileSender(tmp_path / "sent.jsonl")
-    making.send_report(making.make_report(get_client("713"), "daily_ccw", DAY), "switch", sender, channel="slack")
-    assert [item["channel"] for item in sender.sent] == ["slack"], "what was not sent then can be sent after the switch"
+    making.send_report(
+        making.make_report(get_client("713"), "daily_ccw", DAY), "switch", sender, channel="slack"
+    )
+    assert [item["channel"] for item in sender.sent] == ["slack"], (
+        "what was not sent then can be sent after the switch"
+    )
     assert [row[0] for row in ask(words.rstrip().rstrip(";"))] == days

@@ -1,4 +1,6 @@
-"""The morning report on both engines: figures added up by hand, and what it says when they are not all there."""
+"""The morning report on both engines: figures added up by hand, and what it says when they are not
+all there.
+"""
 
 import json
 from datetime import UTC, date, datetime, timedelta
@@ -42,7 +44,9 @@ def on_duckdb(project: Project) -> Project:
 
 
 def prepare(project: Project) -> Project:
-    """A day, and the one before it, of an internal and an external affiliate; nothing on the days before."""
+    """A day, and the one before it, of an internal and an external affiliate; nothing on the days
+    before.
+    """
     subscribe(project)
     subscribe(project, "cti")
     create_tables()
@@ -63,15 +67,23 @@ def slack(day: date = DAY) -> str:
     return make_report(get_client("713"), "daily_ccw", day).rendered.slack
 
 
-# Revenue 1400.10 = 1000 + 400.10. Cost 1050.11 = 750.10 (RedTrack, internal) + 300.01 (payout, external).
-# Profit 349.99 = 1400.10 - 1050.11. CPA 75.01 = 1050.11 / 14 = 75.0079. ROAS 1.33 = 1400.10 / 1050.11 = 1.3333.
+# Revenue 1400.10 = 1000 + 400.10. Cost 1050.11 = 750.10 (RedTrack, internal) + 300.01 (payout,
+# external).
+# Profit 349.99 = 1400.10 - 1050.11. CPA 75.01 = 1050.11 / 14 = 75.0079. ROAS 1.33 = 1400.10 /
+# 1050.11 = 1.3333.
 # The day before: revenue 700.05, cost 350.03, profit 350.02, 5 conversions, CPA 70.006, ROAS 2.
-#   revenue +100.0% = 700.05 / 700.05; cost +200.0% = 700.08 / 350.03 = 2.00006; profit -0.0% = -0.03 / 350.02;
-#   conversions +180.0% = 9 / 5; CPA +7.1% = 5.0019 / 70.006 = 0.07145; ROAS -33.3% = (1.3333 - 2.0000) / 2.0000.
-# The mean of seven days, six of them of zeros: revenue 100.0071, cost 50.0043, profit 50.0029, conversions 0.7143.
-#   revenue +1,300.0%; cost 1050.11 / 50.0043 = 21.0004, so +2,000.0%; profit 349.99 / 50.0029 = 6.9994, so +599.9%;
-#   conversions 14 / 0.7143 = 19.5996, so +1,860.0%; CPA and ROAS are those of the sums, as the day before.
-# External: CPA 75.00 = 300.01 / 4 = 75.0025; profit 100.09 = 400.10 - 300.01. Internal: profit 249.90 = 1000 - 750.10.
+#   revenue +100.0% = 700.05 / 700.05; cost +200.0% = 700.08 / 350.03 = 2.00006; profit -0.0% =
+# -0.03 / 350.02;
+#   conversions +180.0% = 9 / 5; CPA +7.1% = 5.0019 / 70.006 = 0.07145; ROAS -33.3% = (1.3333 -
+# 2.0000) / 2.0000.
+# The mean of seven days, six of them of zeros: revenue 100.0071, cost 50.0043, profit 50.0029,
+# conversions 0.7143.
+#   revenue +1,300.0%; cost 1050.11 / 50.0043 = 21.0004, so +2,000.0%; profit 349.99 / 50.0029 =
+# 6.9994, so +599.9%;
+#   conversions 14 / 0.7143 = 19.5996, so +1,860.0%; CPA and ROAS are those of the sums, as the day
+# before.
+# External: CPA 75.00 = 300.01 / 4 = 75.0025; profit 100.09 = 400.10 - 300.01. Internal: profit
+# 249.90 = 1000 - 750.10.
 GOLDEN = """
 *713: daily performance* of Mon 2 Mar 2026
 
@@ -101,10 +113,14 @@ _Data: Everflow: whole day, read 3 Mar 06:15 EST · RedTrack: whole day, read 3 
 def test_the_morning_report_says_what_can_be_added_up_by_hand() -> None:
     rendered = make_report(get_client("713"), "daily_ccw", DAY).rendered
     assert rendered.slack == GOLDEN
-    assert rendered.text.splitlines()[2] == (
-        "Revenue $1,400.10 (+100.0% on the day before, +1,300.0% on the 7-day mean)"
+    assert (
+        rendered.text.splitlines()[2]
+        == "Revenue $1,400.10 (+100.0% on the day before, +1,300.0% on the 7-day mean)"
     )
-    assert rendered.sms == "713 2 Mar: 14 conv, rev $1,400, cost $1,050, CPA $75.01, profit $350, $6 unmapped"
+    assert (
+        rendered.sms
+        == "713 2 Mar: 14 conv, rev $1,400, cost $1,050, CPA $75.01, profit $350, $6 unmapped"
+    )
     assert rendered.subject == "713: daily performance of Mon 2 Mar 2026"
     assert rendered.html and "1,400.10" in rendered.html and "cid:chart.png" in rendered.html
     assert rendered.chart and rendered.chart.startswith(b"\x89PNG")
@@ -118,17 +134,42 @@ def test_the_same_report_has_the_same_words_and_inputs_on_both_engines() -> None
     assert all(told == ON_ENGINES[0] for told in ON_ENGINES)
 
 
-@pytest.mark.parametrize(("column", "line"), [
-    ("revenue", "Everflow: whole day, read 3 Mar 06:15 EST, without what could not be read of 1 Mar, 2 Mar · RedTrack"),
-    ("", "Everflow: whole day, read 3 Mar 06:15 EST, without what could not be read of 1 Mar, 2 Mar · RedTrack"),
-    ("impressions", "Everflow: whole day, read 3 Mar 06:15 EST · RedTrack"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("column", "line"),
+    [
+        (
+            "revenue",
+            (
+                "Everflow: whole day, read 3 Mar 06:15 EST, without what could not be read of 1"
+                " Mar, 2 Mar · RedTrack"
+            ),
+        ),
+        (
+            "",
+            (
+                "Everflow: whole day, read 3 Mar 06:15 EST, without what could not be read of 1"
+                " Mar, 2 Mar · RedTrack"
+            ),
+        ),
+        ("impressions", "Everflow: whole day, read 3 Mar 06:15 EST · RedTrack"),
+    ],
+)
 @pytest.mark.usefixtures("morning")
 def test_a_report_says_of_which_days_something_could_not_be_read(column: str, line: str) -> None:
-    aside = json.dumps([{"column": column, "reason": "not a number", "count": 1, "keys": ["affiliate_id=1"]}])
+    aside = json.dumps(
+        [{"column": column, "reason": "not a number", "count": 1, "keys": ["affiliate_id=1"]}]
+    )
     with access.exclusive(), access.transaction("test") as query:
-        query("UPDATE everflow.windows SET set_aside = %s WHERE day >= %s AND _client_id = '713'", aside, BEFORE)
-        query("UPDATE everflow.windows SET set_aside = %s WHERE day < %s", aside, DAY - timedelta(days=13))
+        query(
+            "UPDATE everflow.windows SET set_aside = %s WHERE day >= %s AND _client_id = '713'",
+            aside,
+            BEFORE,
+        )
+        query(
+            "UPDATE everflow.windows SET set_aside = %s WHERE day < %s",
+            aside,
+            DAY - timedelta(days=13),
+        )
     assert line in slack()
 
 
@@ -138,15 +179,23 @@ def test_a_day_that_a_source_has_not_is_no_day_of_zeros() -> None:
     read("everflow", after, after, READ_AT + timedelta(days=1))
     earned(after, "Northwind", 3, "300", "225")
     said = slack(after)
-    assert "No complete figures for 3 Mar. RedTrack: nothing of 3 Mar; its last whole day is 2 Mar, last read" in said
-    assert "Everflow alone: 3 conversions, $300.00 revenue. Cost, profit and CPA are not known." in said
+    assert (
+        "No complete figures for 3 Mar. RedTrack: nothing of 3 Mar; its last whole day is 2 Mar,"
+        " last read" in said
+    )
+    assert (
+        "Everflow alone: 3 conversions, $300.00 revenue. Cost, profit and CPA are not known."
+        in said
+    )
     assert "*Cost*" not in said and "$0.00" not in said
     sms = make_report(get_client("713"), "daily_ccw", after).rendered.sms
     assert sms == "713 3 Mar: no complete figures, RedTrack stale (last whole day 2 Mar)"
 
 
 @pytest.mark.usefixtures("on_duckdb")
-def test_what_is_loaded_while_the_models_are_made_does_not_count_as_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_loaded_while_the_models_are_made_does_not_count_as_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     after, real = DAY + timedelta(days=1), making.run_model
     read("everflow", after, after, READ_AT + timedelta(days=1))
 
@@ -166,11 +215,15 @@ def test_a_client_without_any_load_is_told_so() -> None:
     assert "$0" not in said
 
 
-def test_a_client_that_uses_none_of_a_reports_sources_gets_no_report_of_zeros(project: Project) -> None:
+def test_a_client_that_uses_none_of_a_reports_sources_gets_no_report_of_zeros(
+    project: Project,
+) -> None:
     project.add_client("713")
     with (project.root / "data" / "clients" / "713" / "client.toml").open("a") as file:
         file.write('[[reports]]\nname = "daily_ccw"\ntemplate = "daily_performance"\n')
-    with pytest.raises(ConfigurationError, match="made from everflow, redtrack, and the client uses none of them"):
+    with pytest.raises(
+        ConfigurationError, match="made from everflow, redtrack, and the client uses none of them"
+    ):
         make_report(get_client("713"), "daily_ccw", DAY)
 
 
@@ -178,7 +231,10 @@ def test_a_client_that_uses_none_of_a_reports_sources_gets_no_report_of_zeros(pr
 def test_a_day_that_was_read_before_it_was_over_is_not_compared() -> None:
     read("redtrack", DAY, DAY, datetime(2026, 3, 2, 19, tzinfo=UTC))
     said = slack()
-    assert "The figures of 2 Mar are not final. RedTrack: read 2 Mar 14:00 EST, before 2 Mar was over." in said
+    assert (
+        "The figures of 2 Mar are not final. RedTrack: read 2 Mar 14:00 EST, before 2 Mar was over."
+        in said
+    )
     assert "*Revenue* $1,400.10\n" in said
 
 
@@ -251,12 +307,16 @@ def test_a_report_waits_until_its_inputs_are_whole_and_no_longer_than_it_may() -
     assert wait_for_inputs(client, "daily_ccw", later, 0, 0.01, said.append) == stale
 
 
-def test_a_day_is_whole_once_it_is_over_in_the_zone_whose_days_the_source_counts(on_duckdb: Project) -> None:
+def test_a_day_is_whole_once_it_is_over_in_the_zone_whose_days_the_source_counts(
+    on_duckdb: Project,
+) -> None:
     over_in_new_york = datetime(2026, 3, 4, 5, 30, tzinfo=UTC)
     for source in ("everflow", "redtrack"):
         read(source, date(2026, 3, 3), date(2026, 3, 3), over_in_new_york)
     on_duckdb.configure("713", "everflow", timezone="America/Los_Angeles")
-    stale = wait_for_inputs(get_client("713"), "daily_ccw", date(2026, 3, 3), 0, 0.01, list[str]().append)
+    stale = wait_for_inputs(
+        get_client("713"), "daily_ccw", date(2026, 3, 3), 0, 0.01, list[str]().append
+    )
     assert [(item.title, item.state(date(2026, 3, 3))) for item in stale] == [("Everflow", "begun")]
 
 
@@ -271,13 +331,31 @@ def test_the_unmapped_line_stands_whatever_the_filter(on_duckdb: Project) -> Non
     subscribe_other(on_duckdb)
     said = make_report(get_client("713"), "other", DAY).rendered.slack
     assert "*(unmapped)* $5.75 spent on 3 clicks" in said
-    assert "G2 - Meta" not in said and "No affiliate had clicks, conversions or spend on 2 Mar." in said
-    insert("redtrack.daily_spend", {"_client_id": "713", "_loaded_at": READ_AT, "date": DAY, "source_id": "x",
-                                    "source_name": "x", "clicks": 1, "cost": "1"})  # fmt: skip
-    assert "*(unmapped)* $6.75 spent on 4 clicks" in make_report(get_client("713"), "other", DAY).rendered.slack
+    assert (
+        "G2 - Meta" not in said
+        and "No affiliate had clicks, conversions or spend on 2 Mar." in said
+    )
+    insert(
+        "redtrack.daily_spend",
+        {
+            "_client_id": "713",
+            "_loaded_at": READ_AT,
+            "date": DAY,
+            "source_id": "x",
+            "source_name": "x",
+            "clicks": 1,
+            "cost": "1",
+        },
+    )
+    assert (
+        "*(unmapped)* $6.75 spent on 4 clicks"
+        in make_report(get_client("713"), "other", DAY).rendered.slack
+    )
 
 
-@pytest.mark.parametrize("template", ["daily_performance", "weekly_rollup", "affiliate_leaderboard", "alert"])
+@pytest.mark.parametrize(
+    "template", ["daily_performance", "weekly_rollup", "affiliate_leaderboard", "alert"]
+)
 def test_spend_under_a_label_without_an_advertiser_is_unmapped_in_every_report_of_an_advertiser(
     morning: Project, template: str
 ) -> None:
@@ -293,14 +371,19 @@ def test_spend_under_a_label_without_an_advertiser_is_unmapped_in_every_report_o
     assert "(unmapped)" in made.rendered.slack
     if template == "daily_performance":
         rows = made.figures.rows
-        lines = [side["cost"] for side in rows["sides"] if side["is_internal"]] + [rows["unmapped"][0]["cost"]]
-        assert sum(lines) == Decimal("1059.00")  # 750.10 + 308.90
-        assert ask("SELECT SUM(cost) FROM redtrack.daily_spend WHERE _client_id = '713' AND date = %s", DAY) == [
-            (Decimal("1059.00"),)
+        lines = [side["cost"] for side in rows["sides"] if side["is_internal"]] + [
+            rows["unmapped"][0]["cost"]
         ]
+        assert sum(lines) == Decimal("1059.00")  # 750.10 + 308.90
+        assert ask(
+            "SELECT SUM(cost) FROM redtrack.daily_spend WHERE _client_id = '713' AND date = %s", DAY
+        ) == [(Decimal("1059.00"),)]
 
 
 def subscribe_other(project: Project) -> None:
     """A report of an advertiser that has nothing."""
     with (project.root / "data" / "clients" / "713" / "client.toml").open("a") as file:
-        file.write('[[reports]]\nname = "other"\ntemplate = "daily_performance"\nparams = { advertiser_id = 99 }\n')
+        file.write(
+            '[[reports]]\nname = "other"\ntemplate = "daily_performance"\nparams = { advertiser_id'
+            " = 99 }\n"
+        )

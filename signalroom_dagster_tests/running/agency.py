@@ -1,4 +1,6 @@
-"""What a running Dagster is tried on: clients with small Everflow networks, and locks that hold loads in the middle."""
+"""What a running Dagster is tried on: clients with small Everflow networks, and locks that hold
+loads in the middle.
+"""
 
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
@@ -17,7 +19,13 @@ from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project, client_toml
 from signalroom_dagster_tests.running.dagster_dev import DagsterDev, wait_for
 from signalroom_dagster_tests.sources.contexts import march
-from signalroom_dagster_tests.sources.everflow.networks import click, figures, fresh_network, noon, sale
+from signalroom_dagster_tests.sources.everflow.networks import (
+    click,
+    figures,
+    fresh_network,
+    noon,
+    sale,
+)
 
 DAYS = march(range(2, 5))
 EACH = 5
@@ -60,15 +68,23 @@ def agency(project: Project, clients: Iterable[str], status: str) -> Generator[A
         project.set(**channels.variables(server.url))
         for client in names:
             project.add_api_client(
-                client, "everflow", api_key=f"key-{client}", base_url=f"{server.url}/everflow",
-                requests_per_minute="1000000", start_date=str(DAYS[0]), end_date=str(DAYS[-1]),
-                conversions_kept_days="10000", clicks_kept_days="10000",
-            )  # fmt: skip
+                client,
+                "everflow",
+                api_key=f"key-{client}",
+                base_url=f"{server.url}/everflow",
+                requests_per_minute="1000000",
+                start_date=str(DAYS[0]),
+                end_date=str(DAYS[-1]),
+                conversions_kept_days="10000",
+                clicks_kept_days="10000",
+            )
             register(project, client, status=status)
         yield Agency(server, outbox)
 
 
-def register(project: Project, client: str, *, status: str, sources: Sequence[str] = ("everflow",)) -> None:
+def register(
+    project: Project, client: str, *, status: str, sources: Sequence[str] = ("everflow",)
+) -> None:
     """A client's entry in the registry."""
     folder = project.root / "data" / "clients" / client
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,14 +96,18 @@ def add_bucket(project: Project, client: str) -> Path:
     bucket = project.root / "buckets" / client
     bucket.mkdir(parents=True)
     project.configure(
-        client, BUCKET_URL=f"file://{bucket}", PREFIXES='["orders-create", "orders-update", "prospects-create"]'
+        client,
+        BUCKET_URL=f"file://{bucket}",
+        PREFIXES='["orders-create", "orders-update", "prospects-create"]',
     )
     return bucket
 
 
 def _network(client: str) -> EverflowNetwork:
     network = fresh_network(f"key-{client}")
-    network.conversions = [sale(f"{day}-{number}", noon(day), payout=1) for day in DAYS for number in range(EACH)]
+    network.conversions = [
+        sale(f"{day}-{number}", noon(day), payout=1) for day in DAYS for number in range(EACH)
+    ]
     network.clicks = [click(f"{day}-{number}", noon(day)) for day in DAYS for number in range(EACH)]
     network.stats = {(day, 41, 1): figures(cv=EACH, payout=EACH) for day in DAYS}
     return network
@@ -95,8 +115,11 @@ def _network(client: str) -> EverflowNetwork:
 
 def has_every_row_once(client: str) -> None:
     """Nothing is missing and nothing there twice."""
-    for table, key, rows in (("conversions", "conversion_id", ROWS), ("clicks", "click_id", ROWS),
-                             ("daily_stats", "date", len(DAYS))):  # fmt: skip
+    for table, key, rows in (
+        ("conversions", "conversion_id", ROWS),
+        ("clicks", "click_id", ROWS),
+        ("daily_stats", "date", len(DAYS)),
+    ):
         sql = f"SELECT count(*), count(DISTINCT {key}) FROM everflow.{table} WHERE _client_id = %s"
         assert ask(sql, client) == [(rows, rows)], table
     assert ask("SELECT count(*) FROM everflow.affiliates WHERE _client_id = %s", client) == [(2,)]
@@ -104,7 +127,10 @@ def has_every_row_once(client: str) -> None:
 
 def committed(client: str, table: str) -> list[date]:
     """The days of a table that are loaded; none before the first load made the tables."""
-    there = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'everflow' AND table_name = 'windows'"
+    there = (
+        "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'everflow' AND"
+        " table_name = 'windows'"
+    )
     if ask(there) == [(0,)]:
         return []
     sql = "SELECT day FROM everflow.windows WHERE _client_id = %s AND resource = %s ORDER BY day"
@@ -125,8 +151,9 @@ class Held:
         """How many transactions wait at it."""
         with self._connection.cursor() as cursor:
             cursor.execute(
-                "SELECT count(*) FROM pg_locks AS waiting JOIN pg_locks AS held USING (classid, objid, objsubid) "
-                "WHERE held.pid = pg_backend_pid() AND held.locktype = 'advisory' AND NOT waiting.granted"
+                "SELECT count(*) FROM pg_locks AS waiting JOIN pg_locks AS held USING (classid,"
+                " objid, objsubid) WHERE held.pid = pg_backend_pid() AND held.locktype = 'advisory'"
+                " AND NOT waiting.granted"
             )
             return cursor.fetchone()[0]  # type: ignore[index]
 
@@ -141,7 +168,9 @@ class Held:
 
 @contextmanager
 def held(name: str) -> Generator[Held]:
-    """Hold loads back at a lock, `<schema>|<table>|<client>`, until it is released, at the latest with the block."""
+    """Hold loads back at a lock, `<schema>|<table>|<client>`, until it is released, at the latest
+    with the block.
+    """
     lock = Held(name)
     try:
         yield lock

@@ -1,6 +1,8 @@
-"""A real `dagster dev` over a temporary project: its processes, how they are killed, and what became of runs.
+"""A real `dagster dev` over a temporary project: its processes, how they are killed, and what
+became of runs.
 
-All of its processes are one process group of their own, so that also those which outlive their parents are found.
+All of its processes are one process group of their own, so that also those which outlive their
+parents are found.
 """
 
 import os
@@ -23,12 +25,18 @@ from signalroom_dagster_tests.projects import ROOT, Project
 LONG = 240.0
 """Seconds after which a wait is given up; nothing is proved by its length."""
 POLL = 0.2
-DAEMON, WEBSERVER, CODE_SERVER, GRPC = "dagster._daemon", "dagster_webserver", "code-server start", "api grpc"
+DAEMON, WEBSERVER, CODE_SERVER, GRPC = (
+    "dagster._daemon",
+    "dagster_webserver",
+    "code-server start",
+    "api grpc",
+)
 """What stands in the command lines of the processes."""
 ENDED = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 LAUNCH = """mutation ($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename
   ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
-REPOSITORIES = """{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }"""
+REPOSITORIES = """{ repositoriesOrError { ... on RepositoryConnection { nodes { name location {
+name } } } } }"""
 T = TypeVar("T")
 
 
@@ -42,7 +50,9 @@ def wait_for(look: Callable[[], T | None], what: str, seconds: float = LONG) -> 
 
 
 class DagsterDev:
-    """Webserver, daemon, code server and workers, with the project's own `dagster.yaml` at shorter intervals."""
+    """Webserver, daemon, code server and workers, with the project's own `dagster.yaml` at shorter
+    intervals.
+    """
 
     def __init__(self, project: Project) -> None:
         self.project = project
@@ -50,7 +60,10 @@ class DagsterDev:
         self.home.mkdir()
         self.url = f"http://127.0.0.1:{free_port()}"
         settings = yaml.safe_load((ROOT / "dagster.yaml").read_text())
-        settings["run_monitoring"] |= {"poll_interval_seconds": 2, "free_slots_after_run_end_seconds": 2}
+        settings["run_monitoring"] |= {
+            "poll_interval_seconds": 2,
+            "free_slots_after_run_end_seconds": 2,
+        }
         settings["run_coordinator"].setdefault("config", {})["dequeue_interval_seconds"] = 1
         if "user_code_failure_retry_delay" in settings["run_coordinator"]["config"]:
             settings["run_coordinator"]["config"]["user_code_failure_retry_delay"] = 3
@@ -81,7 +94,12 @@ class DagsterDev:
         command += ["-p", self.url.rpartition(":")[2], "-w", str(ROOT / "workspace.yaml")]
         with (self.home / "log").open("ab") as log:
             return subprocess.Popen(
-                command, cwd=self.project.root, env=environment, stdout=log, stderr=log, start_new_session=True
+                command,
+                cwd=self.project.root,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def close(self) -> None:
@@ -101,29 +119,41 @@ class DagsterDev:
     def wait_until_down(self) -> None:
         """Wait until `dagster dev` itself has ended."""
         assert self._started
-        wait_for(lambda: self._started and self._started.poll() is not None, "the end of dagster dev")
+        wait_for(
+            lambda: self._started and self._started.poll() is not None, "the end of dagster dev"
+        )
 
     def processes(self, kind: str = "") -> Iterator[psutil.Process]:
         """The living processes of any start, or those whose command line names a kind."""
         for process in psutil.process_iter():
             with suppress(psutil.NoSuchProcess, ProcessLookupError):
-                ours = os.getpgid(process.pid) in self._groups and process.status() != psutil.STATUS_ZOMBIE
+                ours = (
+                    os.getpgid(process.pid) in self._groups
+                    and process.status() != psutil.STATUS_ZOMBIE
+                )
                 if ours and kind in " ".join(process.cmdline()):
                     yield process
 
     def ask(self, query: str, **variables: Any) -> Any:
         """What GraphQL answers."""
-        answer = httpx.post(f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=60)
+        answer = httpx.post(
+            f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=60
+        )
         return answer.raise_for_status().json()["data"]
 
     def launch(self, job: str, client: str, **tags: str) -> str:
         """Start a run as the UI does; its id."""
-        named = {"dagster/partition": client, **{name.replace("__", "/"): value for name, value in tags.items()}}
+        named = {
+            "dagster/partition": client,
+            **{name.replace("__", "/"): value for name, value in tags.items()},
+        }
         launched = self.ask(
             LAUNCH,
             params={
                 "selector": {**self.place, "jobName": job},
-                "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in named.items()]},
+                "executionMetadata": {
+                    "tags": [{"key": key, "value": value} for key, value in named.items()]
+                },
             },
         )["launchRun"]
         assert "run" in launched, launched
@@ -142,9 +172,15 @@ class DagsterDev:
     def runs_from(self, run_id: str) -> Sequence[dg.DagsterRun]:
         """A run and those that were started in its place, in order."""
         group = self.instance.get_run_group(run_id)
-        return sorted(group[1], key=lambda run: int(run.tags.get("dagster/retry_number", 0))) if group else []
+        return (
+            sorted(group[1], key=lambda run: int(run.tags.get("dagster/retry_number", 0)))
+            if group
+            else []
+        )
 
-    def worker(self, run_id: str, event: dg.DagsterEventType = dg.DagsterEventType.RUN_START) -> int:
+    def worker(
+        self, run_id: str, event: dg.DagsterEventType = dg.DagsterEventType.RUN_START
+    ) -> int:
         """The process that works a run off, once it has come to an event."""
 
         def found() -> int | None:
@@ -161,14 +197,19 @@ class DagsterDev:
 
     def replaced(self, run_id: str, times: int = 1) -> dg.DagsterRun:
         """The run that was started in a run's place, the numbered time."""
-        return wait_for(lambda: [*self.runs_from(run_id)[times:], None][0], f"retry {times} of run {run_id}")
+        return wait_for(
+            lambda: [*self.runs_from(run_id)[times:], None][0], f"retry {times} of run {run_id}"
+        )
 
     def finished(self, run_id: str) -> dg.DagsterRun:
         """The last of the runs that were started in a run's place, once nothing more is to come."""
 
         def found() -> dg.DagsterRun | None:
             last = [self.run(run_id), *self.runs_from(run_id)][-1]
-            to_come = last.status == dg.DagsterRunStatus.FAILURE and last.tags.get("dagster/will_retry") != "false"
+            to_come = (
+                last.status == dg.DagsterRunStatus.FAILURE
+                and last.tags.get("dagster/will_retry") != "false"
+            )
             return last if last.status in ENDED and not to_come else None
 
         return wait_for(found, f"the end of run {run_id} and its retries")
@@ -185,7 +226,10 @@ class DagsterDev:
         assert self._started and self._started.poll() is None, self.log()
         with suppress(httpx.HTTPError):
             for node in self.ask(REPOSITORIES)["repositoriesOrError"].get("nodes", ()):
-                return {"repositoryName": node["name"], "repositoryLocationName": node["location"]["name"]}
+                return {
+                    "repositoryName": node["name"],
+                    "repositoryLocationName": node["location"]["name"],
+                }
         return None
 
 

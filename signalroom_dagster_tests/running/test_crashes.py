@@ -1,6 +1,8 @@
-"""kill -9 of every part of a running Dagster on Postgres: runs are started again and end, and nothing is there twice.
+"""kill -9 of every part of a running Dagster on Postgres: runs are started again and end, and
+nothing is there twice.
 
-Every test has clients of its own and leaves `dagster dev` running or dead; the next one starts it again where needed.
+Every test has clients of its own and leaves `dagster dev` running or dead; the next one starts it
+again where needed.
 """
 
 import os
@@ -43,7 +45,9 @@ SUCCESS, FAILURE = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
 
 
 @pytest.fixture(scope="module")
-def _running(tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer) -> Iterator[Running]:
+def _running(
+    tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer
+) -> Iterator[Running]:
     with pytest.MonkeyPatch.context() as environment:
         project = Project(tmp_path_factory.mktemp("crashes") / "project", environment.setenv)
         project.use_postgres(postgres_server.create_database(f"crashes_{os.getpid()}"))
@@ -59,13 +63,20 @@ def _running(tmp_path_factory: pytest.TempPathFactory, postgres_server: Postgres
 
 
 def start_until_held(running: Running, client: str, **tags: str) -> str:
-    """Start a load of which everything is committed but what waits at the held lock of conversions."""
+    """Start a load of which everything is committed but what waits at the held lock of
+    conversions.
+    """
     run_id = running.dev.launch("everflow", client, **tags)
-    wait_for(lambda: committed(client, "clicks") == DAYS and committed(client, "affiliates"), "the other tables")
+    wait_for(
+        lambda: committed(client, "clicks") == DAYS and committed(client, "affiliates"),
+        "the other tables",
+    )
     return run_id
 
 
-def test_a_killed_worker_is_replaced_by_a_run_that_goes_on_where_it_stopped(running: Running) -> None:
+def test_a_killed_worker_is_replaced_by_a_run_that_goes_on_where_it_stopped(
+    running: Running,
+) -> None:
     dev, vendors, _ = running
     with held("everflow|conversions|worker") as lock:
         first = start_until_held(running, "worker")
@@ -80,7 +91,9 @@ def test_a_killed_worker_is_replaced_by_a_run_that_goes_on_where_it_stopped(runn
     assert vendors.asked("worker", CLICKS, killed_at) == set()
     assert not is_alive(worker) and dev.worker(again.run_id) != worker
     assert [run.status for run in dev.runs_from(first)] == [FAILURE, SUCCESS]
-    assert ask("SELECT DISTINCT run_id FROM everflow.windows WHERE _client_id = 'worker'") == [(first,)]
+    assert ask("SELECT DISTINCT run_id FROM everflow.windows WHERE _client_id = 'worker'") == [
+        (first,)
+    ]
     assert vendors.alerts("worker") == []
 
 
@@ -99,9 +112,13 @@ def test_attempts_are_counted_on_over_a_crash_and_end_with_one_alert(running: Ru
     assert dev.ended(again.run_id) == FAILURE
     vendors.server.faults.clear()
     assert [dev.attempts(run.run_id) for run in dev.runs_from(first)] == [2, 3]
-    wait_for(lambda: dev.run(again.run_id).tags.get("dagster/will_retry") == "false", "the end of it")
+    wait_for(
+        lambda: dev.run(again.run_id).tags.get("dagster/will_retry") == "false", "the end of it"
+    )
     [alert] = vendors.alerts("attempts")
-    assert alert.splitlines()[1].startswith("VendorError after 5 attempts: client attempts, source everflow")
+    assert alert.splitlines()[1].startswith(
+        "VendorError after 5 attempts: client attempts, source everflow"
+    )
 
 
 def test_a_run_that_crashes_every_time_ends_after_five_with_one_alert(running: Running) -> None:
@@ -194,8 +211,10 @@ def test_after_a_power_cut_runs_are_started_again_and_the_queue_goes_on(running:
     assert [dev.finished(run_id).status for run_id in run_ids] == [SUCCESS] * 3
     assert [len(dev.runs_from(run_id)) for run_id in run_ids] == [2, 2, 1]
     has_every_row_once("machine")
-    assert ask("SELECT _file_name, count(*), count(DISTINCT orders_id) FROM s3_exports.orders_create "
-               "GROUP BY 1 ORDER BY 1") == [(name, 50, 50) for name in files]  # fmt: skip
+    assert ask(
+        "SELECT _file_name, count(*), count(DISTINCT orders_id) FROM s3_exports.orders_create "
+        "GROUP BY 1 ORDER BY 1"
+    ) == [(name, 50, 50) for name in files]
     assert set(loaded) < set(_loaded("machine"))
     assert vendors.asked("machine", CLICKS, killed_at) == set()
     assert vendors.alerts("machine") == []
@@ -212,7 +231,13 @@ def _bucket(project: Project, client: str) -> list[str]:
 
 def _loaded(client: str) -> list[tuple[object, ...]]:
     """The ledger's files, and when each was loaded."""
-    there = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 's3_exports' AND table_name = 'files'"
+    there = (
+        "SELECT count(*) FROM information_schema.tables WHERE table_schema = 's3_exports' AND"
+        " table_name = 'files'"
+    )
     if ask(there) == [(0,)]:
         return []
-    return ask("SELECT _file_name, _loaded_at FROM s3_exports.files WHERE _client_id = %s ORDER BY 1", client)
+    return ask(
+        "SELECT _file_name, _loaded_at FROM s3_exports.files WHERE _client_id = %s ORDER BY 1",
+        client,
+    )

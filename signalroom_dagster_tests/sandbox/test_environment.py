@@ -1,4 +1,6 @@
-"""The sandbox's environment: it points every setting at local stand-ins, and the stand-ins are there."""
+"""The sandbox's environment: it points every setting at local stand-ins, and the stand-ins are
+there.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -12,7 +14,12 @@ from signalroom_dagster.loading.pipelines import run_load
 from signalroom_dagster.notifications import delivery
 from signalroom_dagster.notifications.message import Message
 from signalroom_dagster.registry.clients import get_client
-from signalroom_dagster.sandbox.environment import Environment, client_variables, in_the_sandbox, sandbox_environment
+from signalroom_dagster.sandbox.environment import (
+    Environment,
+    client_variables,
+    in_the_sandbox,
+    sandbox_environment,
+)
 from signalroom_dagster.sandbox.exports import PREFIXES
 from signalroom_dagster.sandbox.google_sheets_data import SHEETS
 from signalroom_dagster.sandbox.market import MARKETS
@@ -46,7 +53,9 @@ def environment(started: tuple[Path, Environment], monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("client_id", ["713", "cti"])
-def test_the_settings_of_each_client_are_complete_and_local(client_id: str, environment: Environment) -> None:
+def test_the_settings_of_each_client_are_complete_and_local(
+    client_id: str, environment: Environment
+) -> None:
     settings = config.source_settings(Settings, "s3_exports", client_id)
     assert settings.bucket_url == f"s3://sandbox-{client_id}"
     assert settings.prefixes == list(PREFIXES)
@@ -55,7 +64,9 @@ def test_the_settings_of_each_client_are_complete_and_local(client_id: str, envi
 
 
 @pytest.mark.parametrize("client_id", ["713", "cti"])
-def test_a_bucket_holds_exactly_the_exports_over_http(client_id: str, environment: Environment) -> None:
+def test_a_bucket_holds_exactly_the_exports_over_http(
+    client_id: str, environment: Environment
+) -> None:
     settings = config.source_settings(Settings, "s3_exports", client_id)
     name = settings.bucket_url.removeprefix("s3://")
     files = S3FileSystem(**settings.storage_options)
@@ -74,7 +85,11 @@ def test_everything_it_writes_lies_below_the_folder(folder: Path, environment: E
 
 
 def test_messages_go_to_stand_ins_and_nowhere_else(environment: Environment) -> None:
-    urls = [value for name, value in environment.items() if name.startswith("NOTIFICATIONS__") and "URL" in name]
+    urls = [
+        value
+        for name, value in environment.items()
+        if name.startswith("NOTIFICATIONS__") and "URL" in name
+    ]
     assert [url.startswith("http://127.0.0.1:") for url in urls] == [True] * 3
     message = Message(channel="sms", recipient="+15550100001", text="Spend 12", key="1")
     assert delivery.look_up(message) is None
@@ -87,7 +102,9 @@ def no_vendors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_vendors")
-def test_dagster_settings_are_copied_and_refreshed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dagster_settings_are_copied_and_refreshed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SIGNALROOM_PROJECT_DIR", str(tmp_path))
     copy = tmp_path / ".demo" / "dagster" / "dagster.yaml"
     for text in ("telemetry: {enabled: false}\n", "telemetry: {enabled: true}\n"):
@@ -106,7 +123,9 @@ def test_a_project_without_dagster_settings_gets_the_folder_all_the_same(
 
 
 def test_variables_carry_dlts_names() -> None:
-    assert client_variables("everflow", "cti", api_key="x") == {"SOURCES__EVERFLOW__CLIENTS__CTI__API_KEY": "x"}
+    assert client_variables("everflow", "cti", api_key="x") == {
+        "SOURCES__EVERFLOW__CLIENTS__CTI__API_KEY": "x"
+    }
 
 
 def test_without_moto_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,14 +142,21 @@ def _nothing_stays_invented() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_nothing_stays_invented")
-def test_a_client_that_is_new_in_the_registry_has_stand_ins_of_its_own(tmp_path: Path, project: Project) -> None:
+def test_a_client_that_is_new_in_the_registry_has_stand_ins_of_its_own(
+    tmp_path: Path, project: Project
+) -> None:
     project.add_client("acme")
     project.register("acme", sources=["everflow", "s3_exports"])
     file = project.root / "data" / "clients" / "acme" / "client.toml"
-    file.write_text(file.read_text().replace("America/New_York", "America/Chicago"))  # as in ADDING_A_CLIENT
+    file.write_text(
+        file.read_text().replace("America/New_York", "America/Chicago")
+    )  # as in ADDING_A_CLIENT
     with in_the_sandbox(tmp_path / "demo"):
         for source in ("everflow", "s3_exports"):
             run_load(source, get_client("acme"), "first")
         loaded = ask("SELECT count(*) FROM everflow.conversions WHERE _client_id = 'acme'")
         assert loaded[0][0] > 100
-        assert ask("SELECT count(*) FROM s3_exports.orders_create WHERE _client_id = 'acme'")[0][0] > 1_000
+        assert (
+            ask("SELECT count(*) FROM s3_exports.orders_create WHERE _client_id = 'acme'")[0][0]
+            > 1_000
+        )

@@ -1,4 +1,6 @@
-"""The Everflow stand-in keeps the vendor's rules, or the tests that lean on it would prove nothing."""
+"""The Everflow stand-in keeps the vendor's rules, or the tests that lean on it would prove
+nothing.
+"""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +12,13 @@ import pytest
 from signalroom_dagster.sandbox import everflow
 from signalroom_dagster.sandbox.everflow_data import EverflowNetwork, sandbox_network
 from signalroom_dagster.sandbox.vendor_server import serve
-from signalroom_dagster_tests.sources.everflow.networks import DAY, click, figures, fresh_network, sale
+from signalroom_dagster_tests.sources.everflow.networks import (
+    DAY,
+    click,
+    figures,
+    fresh_network,
+    sale,
+)
 
 REPORTING = "/v1/networks/reporting"
 SPAN = {"from": "2026-03-02", "to": "2026-03-02", "timezone_id": 80, "currency_id": "USD"}
@@ -21,7 +29,10 @@ RAW = {**SPAN, "to": "2026-03-02 23:59:59", "show_conversions": True, "show_even
 @pytest.fixture(scope="module")
 def _served() -> Iterator[tuple[EverflowNetwork, httpx.Client]]:
     network = fresh_network("key")
-    with serve(everflow.routes([network])) as server, httpx.Client(base_url=f"{server.url}/everflow") as client:
+    with (
+        serve(everflow.routes([network])) as server,
+        httpx.Client(base_url=f"{server.url}/everflow") as client,
+    ):
         yield network, client
 
 
@@ -35,13 +46,18 @@ def network(_served: tuple[EverflowNetwork, httpx.Client]) -> EverflowNetwork:
 def ask(network: EverflowNetwork, _served: tuple[EverflowNetwork, httpx.Client]) -> Any:
     def send(path: str, body: Any = None, key: str = "key", **params: Any) -> httpx.Response:
         how = "GET" if body is None else "POST"
-        return _served[1].request(how, path, json=body, params=params, headers={"x-eflow-api-key": key})
+        return _served[1].request(
+            how, path, json=body, params=params, headers={"x-eflow-api-key": key}
+        )
 
     return send
 
 
 def test_keys_are_checked_and_every_answer_tells_what_is_left_of_the_pace(ask: Any) -> None:
-    assert (ask("/v1/networks", key="").status_code, ask("/v1/networks", key="affiliate-key").status_code) == (401, 403)
+    assert (
+        ask("/v1/networks", key="").status_code,
+        ask("/v1/networks", key="affiliate-key").status_code,
+    ) == (401, 403)
     assert ask("/v1/networks", key="other").json() == {"error": "No Authentication Method Found"}
     assert {"x-ratelimit-limit", "x-ratelimit-remaining"} <= set(ask("/v1/networks").headers)
 
@@ -60,11 +76,15 @@ def test_requests_that_everflow_refuses_are_refused(ask: Any, path: str, body: A
     assert ask(REPORTING + path, body).status_code == 400
 
 
-def test_conversions_older_than_kept_are_refused_and_clicks_are_missing(network: EverflowNetwork, ask: Any) -> None:
+def test_conversions_older_than_kept_are_refused_and_clicks_are_missing(
+    network: EverflowNetwork, ask: Any
+) -> None:
     network.clicks.append(click("k1"))
     network.conversions_kept_days = network.clicks_kept_days = 1
     assert ask(f"{REPORTING}/conversions", RAW).status_code == 400
-    assert ask(f"{REPORTING}/clicks/stream", {**RAW, "from": "2026-03-02 00:00:00"}).json() == {"clicks": []}
+    assert ask(f"{REPORTING}/clicks/stream", {**RAW, "from": "2026-03-02 00:00:00"}).json() == {
+        "clicks": []
+    }
 
 
 @pytest.mark.parametrize(
@@ -83,7 +103,9 @@ def test_filters_are_applied_in_one_shape_and_ignored_in_others(
     assert [row["columns"][0]["id"] for row in table] == found
 
 
-def test_pages_are_50_long_unless_asked_otherwise_and_never_above_2000(network: EverflowNetwork, ask: Any) -> None:
+def test_pages_are_50_long_unless_asked_otherwise_and_never_above_2000(
+    network: EverflowNetwork, ask: Any
+) -> None:
     network.conversions += [sale(f"c{number}") for number in range(2_001)]
     lengths = [
         (len(found["conversions"]), found["paging"])

@@ -1,4 +1,6 @@
-"""The synthetic exports: the same at every start, shaped like the real ones, with every planned oddity."""
+"""The synthetic exports: the same at every start, shaped like the real ones, with every planned
+oddity.
+"""
 
 import csv
 import gzip
@@ -36,7 +38,11 @@ def orders(content: bytes, encoding: str = "utf-8") -> list[dict[str, str]]:
 
 
 def stored(client_id: str, prefix: str, day: int) -> bytes:
-    [content] = [data for key, data in bucket(client_id).items() if key.startswith(f"{prefix}/report_2026-03-0{day}T")]
+    [content] = [
+        data
+        for key, data in bucket(client_id).items()
+        if key.startswith(f"{prefix}/report_2026-03-0{day}T")
+    ]
     return content
 
 
@@ -47,9 +53,14 @@ def test_two_generations_are_byte_identical() -> None:
 
 @pytest.mark.parametrize("client_id", ["713", "cti"])
 def test_a_bucket_holds_a_week_of_two_prefixes_and_no_prospects(client_id: str) -> None:
-    name = re.compile(r"(orders-create|orders-update)/report_2026-03-0[1-7]T\d{4}_[0-9a-f]{6}\.csv(\.gz)?")
+    name = re.compile(
+        r"(orders-create|orders-update)/report_2026-03-0[1-7]T\d{4}_[0-9a-f]{6}\.csv(\.gz)?"
+    )
     assert all(name.fullmatch(key) for key in bucket(client_id))
-    assert Counter(key.partition("/")[0] for key in bucket(client_id)) == {PREFIXES[0]: 7, PREFIXES[1]: 7}
+    assert Counter(key.partition("/")[0] for key in bucket(client_id)) == {
+        PREFIXES[0]: 7,
+        PREFIXES[1]: 7,
+    }
 
 
 @pytest.mark.parametrize(("client_id", "rows"), [("713", (10_384, 8_997)), ("cti", (2_805, 2_799))])
@@ -67,14 +78,20 @@ def test_a_file_has_129_columns_and_as_many_rows_as_asked_for() -> None:
     assert content.startswith(",".join(header()).encode() + b"\r\n")
     assert content.endswith(b"\r\n")
     assert len(ordinary()) == ROWS
-    assert {len(row) for row in csv.reader(io.StringIO(content.decode(), newline=""), strict=True)} == {129}
+    assert {
+        len(row) for row in csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
+    } == {129}
 
 
 def test_ids_descend_and_no_two_days_or_clients_share_one() -> None:
     ids = [int(order["orders_id"]) for order in ordinary()]
     assert ids == list(range(max(ids), min(ids) - 1, -1))
-    others = orders(export_file("713", date(2026, 3, 2), ROWS)) + orders(export_file("cti", DAY, ROWS))
-    assert not {order["orders_id"] for order in ordinary()} & {order["orders_id"] for order in others}
+    others = orders(export_file("713", date(2026, 3, 2), ROWS)) + orders(
+        export_file("cti", DAY, ROWS)
+    )
+    assert not {order["orders_id"] for order in ordinary()} & {
+        order["orders_id"] for order in others
+    }
 
 
 def test_a_day_without_ids_enough_is_refused() -> None:
@@ -126,7 +143,9 @@ def test_nobody_in_it_can_be_real() -> None:
 
 def test_updates_repeat_earlier_orders_in_a_changed_state() -> None:
     before = {order["orders_id"]: order for order in orders(stored("cti", "orders-create", 3))}
-    changed = [order for order in orders(stored("cti", "orders-update", 4)) if order["orders_id"] in before]
+    changed = [
+        order for order in orders(stored("cti", "orders-update", 4)) if order["orders_id"] in before
+    ]
     assert len(changed) > 100
     assert all(order != before[order["orders_id"]] for order in changed)
     assert {order["order_status"] for order in changed} == {"NEW", "DECLINED", "VOID/REFUNDED"}
@@ -141,7 +160,9 @@ def test_one_file_has_a_130th_column() -> None:
 
 def test_one_file_has_three_bad_records() -> None:
     lines = stored("713", "orders-create", 4).split(b"\r\n")
-    odd = [line for line in lines if b"\0" in line or line.count(b'"') == 1 or line.count(b",") == 59]
+    odd = [
+        line for line in lines if b"\0" in line or line.count(b'"') == 1 or line.count(b",") == 59
+    ]
     assert [line.count(b"\0") for line in odd] == [0, 1, 0]
     assert [line.count(b'"') for line in odd] == [0, 0, 1]
     assert [line.count(b",") for line in odd] == [59, 128, 128]

@@ -25,9 +25,12 @@ def test_every_row_of_both_clients_comes_over_http_and_is_accounted_for(
             assert preview_load("s3_exports", get_client(client_id)) == []
     with access.exclusive(), access.connected() as query:
         ledger = query(
-            "SELECT _client_id, sum(rows_loaded), sum(rows_rejected), count(*) FROM s3_exports.files GROUP BY 1"
+            "SELECT _client_id, sum(rows_loaded), sum(rows_rejected), count(*) FROM"
+            " s3_exports.files GROUP BY 1"
         )
-        assert {client: (int(rows), int(rejected), files) for client, rows, rejected, files in ledger} == COUNTS
+        assert {
+            client: (int(rows), int(rejected), files) for client, rows, rejected, files in ledger
+        } == COUNTS
         for client_id in COUNTS:
             for table in ("orders_create", "orders_update"):
                 run = f"run-{client_id}"

@@ -1,4 +1,6 @@
-"""The stand-in for Mautic has the traps that the source has to get around, and the sandbox's Mautics load."""
+"""The stand-in for Mautic has the traps that the source has to get around, and the sandbox's
+Mautics load.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -26,7 +28,10 @@ def instance() -> MauticInstance:
 
 @pytest.fixture
 def http(instance: MauticInstance) -> Iterator[httpx.Client]:
-    with serve(mautic.routes([instance])) as server, httpx.Client(base_url=f"{server.url}/mautic/713") as client:
+    with (
+        serve(mautic.routes([instance])) as server,
+        httpx.Client(base_url=f"{server.url}/mautic/713") as client,
+    ):
         client.headers["Authorization"] = f"Bearer {instance.new_token()}"
         yield client
 
@@ -53,9 +58,14 @@ def test_a_token_is_not_given_for_json(http: httpx.Client) -> None:
     assert http.post("/oauth/v2/token", data=wanted).json()["token_type"] == "bearer"
 
 
-def test_an_old_token_and_a_foreign_one_are_refused(http: httpx.Client, instance: MauticInstance) -> None:
+def test_an_old_token_and_a_foreign_one_are_refused(
+    http: httpx.Client, instance: MauticInstance
+) -> None:
     instance.tokens = dict.fromkeys(instance.tokens, 0.0)
-    assert http.get("/api/contacts").json()["errors"][0]["message"] == "The access token provided has expired."
+    assert (
+        http.get("/api/contacts").json()["errors"][0]["message"]
+        == "The access token provided has expired."
+    )
     instance.tokens.clear()
     assert http.get("/api/contacts").json()["errors"][0]["type"] == "invalid_grant"
 
@@ -68,12 +78,12 @@ def test_every_buyer_of_both_clients_is_a_contact(project: Project) -> None:
     counted = dict(ask("SELECT _client_id, count(*) FROM mautic.contacts GROUP BY 1"))
     assert counted == {client: len(sales_of(client)) for client in ("713", "cti")}
     assert ask(
-        "SELECT count(*) FROM mautic.email_stats s LEFT JOIN mautic.contacts c ON c._client_id = s._client_id AND "
-        "c.id = s.lead_id LEFT JOIN mautic.emails e ON e._client_id = s._client_id AND e.id = s.email_id "
-        "WHERE c.id IS NULL OR e.id IS NULL"
+        "SELECT count(*) FROM mautic.email_stats s LEFT JOIN mautic.contacts c ON c._client_id ="
+        " s._client_id AND c.id = s.lead_id LEFT JOIN mautic.emails e ON e._client_id ="
+        " s._client_id AND e.id = s.email_id WHERE c.id IS NULL OR e.id IS NULL"
     ) == [(0,)]
     assert ask(
-        "SELECT count(*) FROM mautic.emails e WHERE sent_count <> (SELECT count(*) FROM mautic.email_stats s "
-        "WHERE s._client_id = e._client_id AND s.email_id = e.id)"
+        "SELECT count(*) FROM mautic.emails e WHERE sent_count <> (SELECT count(*) FROM"
+        " mautic.email_stats s WHERE s._client_id = e._client_id AND s.email_id = e.id)"
     ) == [(0,)]
     assert ask("SELECT count(*) FROM mautic.windows WHERE rows <> vendor_total") == [(0,)]

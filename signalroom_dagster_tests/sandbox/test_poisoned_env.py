@@ -1,4 +1,6 @@
-"""A `.env` in the checkout names production, as docs/DEPLOYMENT.md asks for: nothing of the sandbox ever gets there."""
+"""A `.env` in the checkout names production, as docs/DEPLOYMENT.md asks for: nothing of the sandbox
+ever gets there.
+"""
 
 import os
 import shutil
@@ -28,14 +30,28 @@ from signalroom_dagster_tests.projects import ROOT, Project
 from signalroom_dagster_tests.running.dagster_dev import wait_for
 
 CLI = [sys.executable, "-W", "ignore", "-m", "signalroom_dagster.cli"]
-MATERIALIZE = [sys.executable, "-W", "ignore", "-m", "dagster", "asset", "materialize",
-               "-m", "signalroom_dagster.definitions", "--select", "s3_exports/orders_create",
-               "--partition", "713"]  # fmt: skip
+MATERIALIZE = [
+    sys.executable,
+    "-W",
+    "ignore",
+    "-m",
+    "dagster",
+    "asset",
+    "materialize",
+    "-m",
+    "signalroom_dagster.definitions",
+    "--select",
+    "s3_exports/orders_create",
+    "--partition",
+    "713",
+]
 SECRET = "xoxb-production-token"
 
 
 class Production:
-    """What `.env` names: a warehouse that is an event store too, Dagster's folder, and a Slack that answers."""
+    """What `.env` names: a warehouse that is an event store too, Dagster's folder, and a Slack that
+    answers.
+    """
 
     def __init__(self, folder: Path, postgres_url: str, slack: VendorServer) -> None:
         self.checkout, self.home = folder / "checkout", folder / "production"
@@ -56,13 +72,16 @@ class Production:
 
     def poison(self, folder: Path) -> None:
         """Put the `.env` into a folder."""
-        (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in self.settings.items()))
+        (folder / ".env").write_text(
+            "".join(f"{name}={value}\n" for name, value in self.settings.items())
+        )
 
     def has_no_data(self) -> bool:
         """Whether nothing was written into the warehouse and the event store, and nothing sent."""
         with psycopg2.connect(self._url) as connection, connection.cursor() as cursor:
             cursor.execute(
-                "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+                "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog',"
+                " 'information_schema')"
             )
             return cursor.fetchone() == (0,) and not self._slack.requests
 
@@ -85,12 +104,26 @@ def production(tmp_path: Path, postgres_url: str) -> Iterator[Production]:
         yield Production(tmp_path, postgres_url, slack)
 
 
-def run(production: Production, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+def run(
+    production: Production, *command: str, **environment: str
+) -> "subprocess.CompletedProcess[str]":
     """A command in the checkout, as its user runs it."""
-    plain = {name: value for name, value in os.environ.items() if not name.startswith(sandboxed.PREFIXES)}
-    own = {"SIGNALROOM_PROJECT_DIR": str(production.checkout), "PYTHONPATH": str(ROOT), **environment}
+    plain = {
+        name: value for name, value in os.environ.items() if not name.startswith(sandboxed.PREFIXES)
+    }
+    own = {
+        "SIGNALROOM_PROJECT_DIR": str(production.checkout),
+        "PYTHONPATH": str(ROOT),
+        **environment,
+    }
     return subprocess.run(
-        command, cwd=production.checkout, env={**plain, **own}, capture_output=True, text=True, check=False, timeout=540
+        command,
+        cwd=production.checkout,
+        env={**plain, **own},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=540,
     )
 
 
@@ -102,9 +135,18 @@ def test_the_sandbox_loads_into_its_own_warehouse(production: Production) -> Non
 
 
 @pytest.mark.slow
-def test_in_a_folder_with_another_env_the_sandbox_opens_nothing_and_names_what_was_set(production: Production) -> None:
+def test_in_a_folder_with_another_env_the_sandbox_opens_nothing_and_names_what_was_set(
+    production: Production,
+) -> None:
     done = run(
-        production, *CLI, "sandbox", "bash", "-c", f"cd '{production.checkout}' && exec \"$@\"", "-", *MATERIALIZE
+        production,
+        *CLI,
+        "sandbox",
+        "bash",
+        "-c",
+        f"cd '{production.checkout}' && exec \"$@\"",
+        "-",
+        *MATERIALIZE,
     )
     assert done.returncode != 0
     assert "this process belongs to the sandbox, but DAGSTER_HOME, " in done.stderr
@@ -116,7 +158,16 @@ def test_in_a_folder_with_another_env_the_sandbox_opens_nothing_and_names_what_w
 @pytest.mark.slow
 def test_demo_commands_leave_out_what_the_shell_has_exported(production: Production) -> None:
     done = run(
-        production, *CLI, "--demo", "run", "everflow", "-r", "affiliates", "--client", "713", **production.settings
+        production,
+        *CLI,
+        "--demo",
+        "run",
+        "everflow",
+        "-r",
+        "affiliates",
+        "--client",
+        "713",
+        **production.settings,
     )
     assert done.returncode == 0, done.stderr
     assert production.is_untouched()
@@ -134,9 +185,13 @@ def test_make_dev_shows_the_demo_and_runs_nothing_elsewhere(production: Producti
     (production.checkout / ".venv").symlink_to(ROOT / ".venv")
     port = free_port()
     command = ["make", "-f", str(ROOT / "Makefile"), "-o", ".venv/.ready", "dev", f"PORT={port}"]
-    plain = {name: value for name, value in os.environ.items() if not name.startswith(sandboxed.PREFIXES)}
+    plain = {
+        name: value for name, value in os.environ.items() if not name.startswith(sandboxed.PREFIXES)
+    }
     plain |= {"SIGNALROOM_PROJECT_DIR": str(production.checkout)}
-    with subprocess.Popen(command, cwd=production.checkout, env=plain, start_new_session=True) as dev:
+    with subprocess.Popen(
+        command, cwd=production.checkout, env=plain, start_new_session=True
+    ) as dev:
         try:
             wait_for(lambda: _is_up(f"http://127.0.0.1:{port}"), "make dev")
             assert list((production.checkout / ".demo" / "dagster").iterdir())
@@ -192,7 +247,9 @@ OPENINGS: Mapping[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("opening", OPENINGS)
-@pytest.mark.parametrize("variable", ["SUPABASE_DB_HOST", "DESTINATION__DUCKDB__CREDENTIALS", "EVENTS__STORE"])
+@pytest.mark.parametrize(
+    "variable", ["SUPABASE_DB_HOST", "DESTINATION__DUCKDB__CREDENTIALS", "EVENTS__STORE"]
+)
 def test_every_opening_refuses_settings_that_are_not_the_sandbox_s(
     opening: str, variable: str, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,7 +258,9 @@ def test_every_opening_refuses_settings_that_are_not_the_sandbox_s(
     monkeypatch.setenv(sandboxed.MARK, project.process_environment()[sandboxed.MARK])
     OPENINGS[opening]()
     monkeypatch.setenv(variable, "another")
-    with pytest.raises(ConfigurationError, match=f"belongs to the sandbox, but {variable} no longer"):
+    with pytest.raises(
+        ConfigurationError, match=f"belongs to the sandbox, but {variable} no longer"
+    ):
         OPENINGS[opening]()
 
 

@@ -1,4 +1,6 @@
-"""Running a source alone: with dlt and a stock destination, without a client, a configuration or Dagster."""
+"""Running a source alone: with dlt and a stock destination, without a client, a configuration or
+Dagster.
+"""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +19,10 @@ def run_alone(folder: Path, source: DltSource) -> None:
     """One run of a pipeline of its own, into a DuckDB file in the folder."""
     destination = dlt.destinations.duckdb(str(folder / "alone.duckdb"))
     pipeline = dlt.pipeline(
-        f"{source.name}_alone", pipelines_dir=str(folder), destination=destination, dataset_name=source.name
+        f"{source.name}_alone",
+        pipelines_dir=str(folder),
+        destination=destination,
+        dataset_name=source.name,
     )
     try:
         pipeline.run(source)
@@ -25,7 +30,9 @@ def run_alone(folder: Path, source: DltSource) -> None:
         pipeline.deactivate()
 
 
-def rows_alone(folder: Path, source: str, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+def rows_alone(
+    folder: Path, source: str, table: str, columns: Sequence[str]
+) -> list[tuple[Any, ...]]:
     """What stands in a table of that file, in order."""
     with duckdb.connect(str(folder / "alone.duckdb")) as connection:
         return _plain(connection.execute(_select(source, table, columns)).fetchall())
@@ -46,8 +53,13 @@ def expect_the_rows_of_the_load(folder: Path, source: str, tables: Mapping[str, 
 
 
 def _plain(rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
-    """The rows in one order, whatever the engine's; JSON as what it says: drivers give it as text or as values."""
-    read = [tuple(json.loads(c) if isinstance(c, str) and c.startswith(("{", "[")) else c for c in row) for row in rows]
+    """The rows in one order, whatever the engine's; JSON as what it says: drivers give it as text
+    or as values.
+    """
+    read = [
+        tuple(json.loads(c) if isinstance(c, str) and c.startswith(("{", "[")) else c for c in row)
+        for row in rows
+    ]
     return sorted(read, key=lambda row: [str(cell) for cell in row])
 
 

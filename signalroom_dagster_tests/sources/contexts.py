@@ -45,9 +45,18 @@ def march(days: Iterable[int]) -> list[date]:
 
 
 def slice_of(
-    table: Table, read: Callable[[], Answer], days: Iterable[date], replaces: Replaces = "days", **how: Any
+    table: Table,
+    read: Callable[[], Answer],
+    days: Iterable[date],
+    replaces: Replaces = "days",
+    **how: Any,
 ) -> Slice:
     """A slice that is read as a resource would: a vendor's answer, by the table's columns."""
     asked = tuple(days)
     allowed = frozenset(asked) if replaces == "days" else None
-    return Slice(days=asked, rows=lambda reading: typed_rows(table, read(), reading, allowed), replaces=replaces, **how)
+    return Slice(
+        days=asked,
+        rows=lambda reading: typed_rows(table, read(), reading, allowed),
+        replaces=replaces,
+        **how,
+    )

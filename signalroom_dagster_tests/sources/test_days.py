@@ -1,4 +1,6 @@
-"""Which days are read: those never read, those that were not over, the last few, and none twice in a run."""
+"""Which days are read: those never read, those that were not over, the last few, and none twice in
+a run.
+"""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -85,8 +87,13 @@ def test_what_the_vendor_no_longer_keeps_is_never_read_even_when_asked_for(
     assert (first.notes, caplog.messages) == ({}, [])
     asking = context(tmp_path, span=Span(since=date(2026, 3, 1)))
     assert days_to_read(asking, "clicks", DaySettings(), oldest=oldest) == march([8, 9, 10])
-    assert asking.notes == {"clicks": {"not_kept": "the vendor keeps nothing from before 2026-03-08"}}
-    said = "client 713, clicks: the vendor keeps nothing from before 2026-03-08; what is loaded of those days stays"
+    assert asking.notes == {
+        "clicks": {"not_kept": "the vendor keeps nothing from before 2026-03-08"}
+    }
+    said = (
+        "client 713, clicks: the vendor keeps nothing from before 2026-03-08; what is loaded of"
+        " those days stays"
+    )
     assert caplog.messages == [said]
 
 
@@ -98,7 +105,10 @@ def test_days_that_this_run_has_committed_are_not_read_again(tmp_path: Path, spa
 
 
 def test_a_list_is_read_once_this_run_has_committed_it(tmp_path: Path) -> None:
-    windows = {"offers": read_at(NOON, date(2026, 3, 10), run_id="now"), "affiliates": read_at(NOON, *march([9, 10]))}
+    windows = {
+        "offers": read_at(NOON, date(2026, 3, 10), run_id="now"),
+        "affiliates": read_at(NOON, *march([9, 10])),
+    }
     known = context(tmp_path, windows=windows)
     assert is_read(known, "offers")
     assert not is_read(known, "affiliates")
@@ -112,12 +122,20 @@ def test_a_day_is_finished_once_it_was_read_after_its_end(tmp_path: Path) -> Non
 
 def test_stretches_are_days_that_follow_each_other_and_no_longer_than_allowed() -> None:
     days = march([1, 2, 3, 4, 5, 8, 9, 12])
-    assert [[day.day for day in stretch] for stretch in stretches(days, 3)] == [[1, 2, 3], [4, 5], [8, 9], [12]]
+    assert [[day.day for day in stretch] for stretch in stretches(days, 3)] == [
+        [1, 2, 3],
+        [4, 5],
+        [8, 9],
+        [12],
+    ]
     assert list(stretches([], 3)) == []
 
 
 def test_each_day_goes_from_the_first_to_the_last() -> None:
-    assert list(each_day(date(2026, 2, 28), date(2026, 3, 1))) == [date(2026, 2, 28), date(2026, 3, 1)]
+    assert list(each_day(date(2026, 2, 28), date(2026, 3, 1))) == [
+        date(2026, 2, 28),
+        date(2026, 3, 1),
+    ]
     assert list(each_day(date(2026, 3, 2), date(2026, 3, 1))) == []
 
 

@@ -13,7 +13,12 @@ from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.limits import Limit
 from signalroom_dagster.retries import decide
 from signalroom_dagster.sandbox.vendor_server import VendorServer, serve
-from signalroom_dagster.sources.http import Api, VendorDataError, VendorError, VendorUnreachableError
+from signalroom_dagster.sources.http import (
+    Api,
+    VendorDataError,
+    VendorError,
+    VendorUnreachableError,
+)
 
 KEY = "s3cret/+key"
 KEY_NAME = "SOURCES__SHOP__CLIENTS__713__API_KEY"
@@ -34,9 +39,19 @@ def vendor(server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def api(url: str, **values: Any) -> Api:
-    given: dict[str, Any] = {"secrets": (KEY,), "headers": {"X-Key": KEY}, "params": {"api_key": KEY}, **values}
+    given: dict[str, Any] = {
+        "secrets": (KEY,),
+        "headers": {"X-Key": KEY},
+        "params": {"api_key": KEY},
+        **values,
+    }
     return Api(
-        source="shop", client_id="713", base_url=url, key_name=KEY_NAME, limit=Limit("shop", 10_000, 50), **given
+        source="shop",
+        client_id="713",
+        base_url=url,
+        key_name=KEY_NAME,
+        limit=Limit("shop", 10_000, 50),
+        **given,
     )
 
 
@@ -76,7 +91,9 @@ def test_a_refused_key_is_told_with_client_source_and_variable_and_not_tried_aga
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_what_may_pass_is_tried_again_by_the_step_and_not_here(vendor: VendorServer, status: int) -> None:
+def test_what_may_pass_is_tried_again_by_the_step_and_not_here(
+    vendor: VendorServer, status: int
+) -> None:
     with pytest.raises(VendorError, match=f"answered {status}") as failed:
         answer(vendor, "<html>busy</html>", status)
     assert decide(failed.value, 1).wait == 1
@@ -109,11 +126,18 @@ def test_an_error_page_that_is_not_utf_8_is_still_its_status() -> None:
 
 def test_half_an_emoji_does_not_spoil_an_answer(vendor: VendorServer) -> None:
     body = r'{"cut": "a\ud83d", "low": "\ude00b", "whole": "\ud83d\ude00", "told": "\\ud83d"}'
-    assert answer(vendor, body) == {"cut": "a\ufffd", "low": "\ufffdb", "whole": "😀", "told": r"\ud83d"}
+    assert answer(vendor, body) == {
+        "cut": "a\ufffd",
+        "low": "\ufffdb",
+        "whole": "😀",
+        "told": r"\ud83d",
+    }
 
 
 @pytest.mark.parametrize("levels", [101, 3_000, 300_000])
-def test_an_answer_however_deep_is_read_but_for_what_lies_too_deep(vendor: VendorServer, levels: int) -> None:
+def test_an_answer_however_deep_is_read_but_for_what_lies_too_deep(
+    vendor: VendorServer, levels: int
+) -> None:
     found = answer(vendor, f'{{"deep": {"[" * levels}1{"]" * levels}, "beside": [1.10, "a[["]}}')
     assert found["beside"] == [Decimal("1.10"), "a[["]
 
@@ -123,7 +147,9 @@ def test_an_answer_that_breaks_off_in_the_deep_is_not_json(vendor: VendorServer)
         answer(vendor, '{"deep": ' + "[" * 3_000)
 
 
-def test_numbers_that_are_none_or_have_no_end_leave_the_answer_and_exact_decimals_alone(vendor: VendorServer) -> None:
+def test_numbers_that_are_none_or_have_no_end_leave_the_answer_and_exact_decimals_alone(
+    vendor: VendorServer,
+) -> None:
     odd = ["NaN", "-Infinity", "1e400", "-1e99999999999999999999", "9" * 5_000, "0." + "1" * 5_000]
     found = answer(vendor, f'{{"odd": [{", ".join(odd)}], "cost": 0.10000000000000000001}}')
     assert [number.is_finite() for number in found["odd"]] == [False] * len(odd)
@@ -132,11 +158,18 @@ def test_numbers_that_are_none_or_have_no_end_leave_the_answer_and_exact_decimal
 
 def test_a_character_that_is_cut_within_the_answers_bytes_spoils_its_own_text_alone() -> None:
     body = b'{"cut": "caf\xc3", "whole": "\xc3\xbc"}'
-    client = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, content=body)))
-    assert api("http://vendor.test", http=client).get("/orders") == {"cut": "caf\ufffd", "whole": "ü"}
+    client = httpx.Client(
+        transport=httpx.MockTransport(lambda _: httpx.Response(200, content=body))
+    )
+    assert api("http://vendor.test", http=client).get("/orders") == {
+        "cut": "caf\ufffd",
+        "whole": "ü",
+    }
 
 
-@pytest.mark.parametrize("body", ['{"error": ' + "[" * 900 + "]" * 900 + "}", '{"error": {"a": [1]}}', "[1]", "7"])
+@pytest.mark.parametrize(
+    "body", ['{"error": ' + "[" * 900 + "]" * 900 + "}", '{"error": {"a": [1]}}', "[1]", "7"]
+)
 def test_an_error_answer_of_any_shape_is_still_its_status(vendor: VendorServer, body: str) -> None:
     with pytest.raises(VendorError) as failed:
         answer(vendor, body, 503)
@@ -144,7 +177,9 @@ def test_an_error_answer_of_any_shape_is_still_its_status(vendor: VendorServer, 
 
 
 def test_a_broken_compression_is_an_answer_that_did_not_come() -> None:
-    broken = httpx.MockTransport(lambda _: httpx.Response(200, headers={"Content-Encoding": "gzip"}, content=b"no"))
+    broken = httpx.MockTransport(
+        lambda _: httpx.Response(200, headers={"Content-Encoding": "gzip"}, content=b"no")
+    )
     with pytest.raises(VendorUnreachableError, match="got no whole answer"):
         api("http://vendor.test", http=httpx.Client(transport=broken)).get("/orders")
 
@@ -203,12 +238,16 @@ def test_a_long_error_is_cut(vendor: VendorServer) -> None:
 
 
 def test_a_redirect_is_an_error_and_not_followed_with_the_key(vendor: VendorServer) -> None:
-    with pytest.raises(VendorError, match="answered 302: Found; base_url has moved, such as from http to https"):
+    with pytest.raises(
+        VendorError, match="answered 302: Found; base_url has moved, such as from http to https"
+    ):
         answer(vendor, "", 302, headers={"Location": f"{vendor.url}/elsewhere"})
     assert len(vendor.requests) == 1
 
 
-def test_the_sentence_of_an_error_has_nothing_of_the_vendors_words_however_it_is_told_on(vendor: VendorServer) -> None:
+def test_the_sentence_of_an_error_has_nothing_of_the_vendors_words_however_it_is_told_on(
+    vendor: VendorServer,
+) -> None:
     with pytest.raises(VendorError) as failed:
         try:
             answer(vendor, '{"error": "Pat Example is unknown"}', 400)
@@ -216,4 +255,7 @@ def test_the_sentence_of_an_error_has_nothing_of_the_vendors_words_however_it_is
             assert "answered 400: Pat Example is unknown" in str(error)
             raise VendorError(f"{error}; check the project", error.status) from None
     assert "Pat Example" in str(failed.value)
-    assert failed.value.sentence == "client 713, source shop: GET /orders answered 400; check the project"
+    assert (
+        failed.value.sentence
+        == "client 713, source shop: GET /orders answered 400; check the project"
+    )

@@ -1,4 +1,6 @@
-"""Several requests at once: never more than allowed, answers in order, the first failure is the one that is told."""
+"""Several requests at once: never more than allowed, answers in order, the first failure is the one
+that is told.
+"""
 
 import threading
 import time

@@ -50,7 +50,11 @@ from signalroom_dagster.sources.tables import Table, cells_of, columns_of, read_
         ("date", "", None),
         ("timestamp", "2026-03-02 10:00:00", "2026-03-02T10:00:00+00:00"),
         ("timestamp", "2026-03-02T10:00:00-05:00", "2026-03-02T15:00:00+00:00"),
-        ("timestamp", datetime(2026, 3, 2, 10, tzinfo=ZoneInfo("America/New_York")), "2026-03-02T15:00:00+00:00"),
+        (
+            "timestamp",
+            datetime(2026, 3, 2, 10, tzinfo=ZoneInfo("America/New_York")),
+            "2026-03-02T15:00:00+00:00",
+        ),
         ("timestamp", None, None),
         ("epoch", 1772385301, "2026-03-01T17:15:01+00:00"),
         ("epoch", "1772385301", "2026-03-01T17:15:01+00:00"),
@@ -119,9 +123,15 @@ def test_json_loses_only_what_postgres_cannot_store() -> None:
 @pytest.mark.parametrize(
     ("text", "kept"),
     [
-        ('{"nul": "\\u0000", "cost": 0.10000000000000000001}', '{"nul":"","cost":0.10000000000000000001}'),
+        (
+            '{"nul": "\\u0000", "cost": 0.10000000000000000001}',
+            '{"nul":"","cost":0.10000000000000000001}',
+        ),
         ('{"half": "\\ud83d", "told": "\\\\ud83d"}', '{"half":"\ufffd","told":"\\\\ud83d"}'),
-        ('{"lows": "\\ude00\\ude00", "pair": "\\ud83d\\ude00"}', '{"lows":"\ufffd\ufffd","pair":"😀"}'),
+        (
+            '{"lows": "\\ude00\\ude00", "pair": "\\ud83d\\ude00"}',
+            '{"lows":"\ufffd\ufffd","pair":"😀"}',
+        ),
         ('{"big": 1e400, "small": 1.5e-7}', '{"big":null,"small":1.5E-7}'),
         (
             '{"big": -1e99999999999999999999, "id": 12345678901234567890123}',
@@ -137,7 +147,12 @@ def test_what_is_broken_in_json_is_repaired_and_nothing_beside_it(text: str, kep
 
 @pytest.mark.parametrize(
     "text",
-    ['{"told": "\\\\u0000 \\\\ud83d", "n": 1.10, "e": 1E5}', '"NaN"', '{"a":  "Infinity"}', '["\\ud83d\\ude00"]'],
+    [
+        '{"told": "\\\\u0000 \\\\ud83d", "n": 1.10, "e": 1E5}',
+        '"NaN"',
+        '{"a":  "Infinity"}',
+        '["\\ud83d\\ude00"]',
+    ],
 )
 def test_json_that_can_be_stored_stays_as_it_is_to_the_letter(text: str) -> None:
     cell = CONVERTERS["jsontext"](text)
@@ -159,12 +174,27 @@ def test_json_of_too_many_levels_loses_those_alone(levels: int) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        "-0001-11-30T00:00:00+00:00", "0000-00-00", "10000-01-01", Decimal("NaN"), Decimal("1E+400"), float("inf"),
-        pytest.param(10**5_000, id="5,001 digits"), 2**63, Decimal("1E+14"), "a\0b", "a\ud83d", {"a": [[[]]]}, [],
-        "{'a': 1}", "²", b"bytes",
+        "-0001-11-30T00:00:00+00:00",
+        "0000-00-00",
+        "10000-01-01",
+        Decimal("NaN"),
+        Decimal("1E+400"),
+        float("inf"),
+        pytest.param(10**5_000, id="5,001 digits"),
+        2**63,
+        Decimal("1E+14"),
+        "a\0b",
+        "a\ud83d",
+        {"a": [[[]]]},
+        [],
+        "{'a': 1}",
+        "²",
+        b"bytes",
     ],
-)  # fmt: skip
-def test_every_kind_reads_or_refuses_every_value_and_the_cells_beside_it_are_read(kind: str, value: Any) -> None:
+)
+def test_every_kind_reads_or_refuses_every_value_and_the_cells_beside_it_are_read(
+    kind: str, value: Any
+) -> None:
     cells = cells_of(columns_of({"odd": kind, "id": "bigint"}))
     odd: list[tuple[str, str]] = []
     cell, beside = cells({"odd": value, "id": 7}, odd)
@@ -186,7 +216,9 @@ def test_a_column_finds_its_value_by_path_and_nothing_on_the_way_is_null() -> No
 
 
 def test_a_table_says_in_dlts_words_what_its_columns_are() -> None:
-    columns = columns_of({"day": "date", "cost": "decimal | what it cost", "at": "epoch seen", "props": "jsontext"})
+    columns = columns_of(
+        {"day": "date", "cost": "decimal | what it cost", "at": "epoch seen", "props": "jsontext"}
+    )
     table = Table(name="spend", about="Spend.", key=("day",), columns=columns)
     assert table.hints["_client_id"] == {
         "name": "_client_id",
@@ -203,7 +235,10 @@ def test_a_table_says_in_dlts_words_what_its_columns_are() -> None:
         "scale": 4,
         "description": "what it cost",
     }
-    assert (table.hints["at"]["data_type"], table.hints["props"]["data_type"]) == ("timestamp", "json")
+    assert (table.hints["at"]["data_type"], table.hints["props"]["data_type"]) == (
+        "timestamp",
+        "json",
+    )
 
 
 @pytest.mark.parametrize("source", ["everflow", "redtrack", "posthog", "mautic"])
@@ -211,7 +246,9 @@ def test_every_counted_column_of_a_table_by_day_restates_it(source: str) -> None
     for table in read_tables(f"signalroom_dagster.sources.{source}").values():
         counted = {column.name for column in table.columns if column.kind in ("bigint", "decimal")}
         others = {name for name in counted if name.endswith("_id")} | {"error_code"} | {*table.key}
-        assert {*table.figures} == (counted - others if table.day and table.name != "clicks" else set()), table.name
+        assert {*table.figures} == (
+            counted - others if table.day and table.name != "clicks" else set()
+        ), table.name
 
 
 def test_every_table_of_everflow_has_its_key_day_and_figures_among_its_columns() -> None:

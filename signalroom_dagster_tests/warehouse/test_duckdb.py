@@ -26,8 +26,14 @@ def damaged(path: Path) -> None:
     ("place", "why"),
     [
         (lambda path: path.mkdir(), "w is a folder, not a DuckDB file: name another file"),
-        (lambda path: path.write_text("a,b\n1,2\n"), "w is another kind of file, no DuckDB database: move it away"),
-        (lambda path: path.write_bytes(b""), "w is an empty file, no DuckDB database: move it away"),
+        (
+            lambda path: path.write_text("a,b\n1,2\n"),
+            "w is another kind of file, no DuckDB database: move it away",
+        ),
+        (
+            lambda path: path.write_bytes(b""),
+            "w is an empty file, no DuckDB database: move it away",
+        ),
         (damaged, "w is damaged: restore it from a backup"),
     ],
 )
@@ -43,12 +49,20 @@ def test_a_path_that_is_no_duckdb_file_is_told_as_what_it_is(
 
 
 def test_a_file_that_another_program_has_open_is_busy_and_nothing_else(project: Project) -> None:
-    hold = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    hold = (
+        "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('open', flush=True);"
+        " sys.stdin.read()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", hold, str(project.root / "warehouse.duckdb")],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    ) as other:  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
         assert other.stdout and other.stdout.readline() == "open\n"
-        with pytest.raises(WarehouseBusyError, match="another program has it open"), access.connected():
+        with (
+            pytest.raises(WarehouseBusyError, match="another program has it open"),
+            access.connected(),
+        ):
             pass
         other.communicate("")

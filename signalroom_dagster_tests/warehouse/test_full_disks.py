@@ -1,4 +1,6 @@
-"""Disks that are full, folders that may not be written, files that are no database: told in words, nothing is lost."""
+"""Disks that are full, folders that may not be written, files that are no database: told in words,
+nothing is lost.
+"""
 
 import resource
 from collections.abc import Generator
@@ -22,7 +24,9 @@ COUNTED = "SELECT count(*), count(DISTINCT orders_id) FROM s3_exports.orders_cre
 
 @contextmanager
 def no_file_above(size: int) -> Generator[None]:
-    """As on a disk that is full: the operating system refuses every write past so many bytes of a file."""
+    """As on a disk that is full: the operating system refuses every write past so many bytes of a
+    file.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -52,9 +56,10 @@ def test_a_full_scratch_folder_is_named_with_client_and_source_and_loses_no_row(
         full.setattr(ExportFiles, "_scratch", on_a_full_disk)
         load("s3_exports")
     work = any_warehouse.root / "work"
-    assert str(raised.value) == (
-        f"client 713, source s3_exports: {work} (SIGNALROOM_WORK_DIR) cannot be written (No space left on device): "
-        "free space there"
+    assert (
+        str(raised.value)
+        == f"client 713, source s3_exports: {work} (SIGNALROOM_WORK_DIR) cannot be written (No"
+        " space left on device): free space there"
     )
     load("s3_exports")
     assert ask(COUNTED) == [(FILES * ROWS, FILES * ROWS)]
@@ -71,22 +76,30 @@ def test_a_full_disk_of_duckdb_is_named_and_loses_no_row(project: Project) -> No
         write_export(bucket / f"orders-create/{number}.csv", orders(ids, order_status="x" * 60))
     with no_file_above(size + 100_000), pytest.raises(PipelineStepFailed) as raised:
         load("s3_exports")
-    assert str(root_error(raised.value)).endswith("warehouse.duckdb (File too large): free space there")
+    assert str(root_error(raised.value)).endswith(
+        "warehouse.duckdb (File too large): free space there"
+    )
     load("s3_exports")
     assert ask(COUNTED) == [(FILES * ROWS * 8 + 1, FILES * ROWS * 8 + 1)]
 
 
-def test_a_file_in_the_place_of_the_scratch_folder_is_a_setting_to_correct(project: Project) -> None:
+def test_a_file_in_the_place_of_the_scratch_folder_is_a_setting_to_correct(
+    project: Project,
+) -> None:
     project.add_client("713")
     (project.root / "work").write_text("")
     with pytest.raises(ConfigurationError, match=r"\(SIGNALROOM_WORK_DIR\) cannot be written"):
         load("s3_exports")
 
 
-def test_a_file_that_is_no_duckdb_is_not_taken_for_one_that_somebody_else_has_open(project: Project) -> None:
+def test_a_file_that_is_no_duckdb_is_not_taken_for_one_that_somebody_else_has_open(
+    project: Project,
+) -> None:
     project.add_client("713")
     (project.root / "warehouse.duckdb").write_bytes(b"\0" * 20_000)
-    with pytest.raises(ConfigurationError, match=r"warehouse\.duckdb is another kind of file, no DuckDB"):
+    with pytest.raises(
+        ConfigurationError, match=r"warehouse\.duckdb is another kind of file, no DuckDB"
+    ):
         load("s3_exports")
 
 

@@ -53,11 +53,15 @@ def fill(project: Project, files: int = 3) -> None:
 
 def counted() -> tuple[int, int]:
     with access.connected() as query:
-        return tuple(query("SELECT count(*), count(DISTINCT orders_id) FROM s3_exports.orders_create")[0])  # type: ignore[return-value]
+        return tuple(
+            query("SELECT count(*), count(DISTINCT orders_id) FROM s3_exports.orders_create")[0]
+        )  # type: ignore[return-value]
 
 
 @pytest.fixture
-def pooler(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def pooler(
+    postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[int]:
     """A PgBouncer in transaction mode before the test server, as strict as it comes; its port."""
     binary = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
     if not binary:
@@ -68,13 +72,15 @@ def pooler(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFac
     port = free_port()
     (folder / "users.txt").write_text(f'"postgres" "{PASSWORD}"\n')
     (folder / "pooler.ini").write_text(
-        f"[databases]\n* = host=127.0.0.1 port={postgres_server.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
-        f"listen_port = {port}\nauth_type = scram-sha-256\nauth_file = {folder}/users.txt\npool_mode = transaction\n"
-        "default_pool_size = 3\nserver_reset_query = DISCARD ALL\n"
-        "server_reset_query_always = 1\nunix_socket_dir =\n"
+        f"[databases]\n* = host=127.0.0.1 port={postgres_server.port}\n[pgbouncer]\nlisten_addr ="
+        f" 127.0.0.1\nlisten_port = {port}\nauth_type = scram-sha-256\nauth_file ="
+        f" {folder}/users.txt\npool_mode = transaction\ndefault_pool_size = 3\nserver_reset_query ="
+        " DISCARD ALL\nserver_reset_query_always = 1\nunix_socket_dir =\n"
     )
     as_nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-    process = subprocess.Popen([binary, "-q", folder / "pooler.ini"], stderr=subprocess.DEVNULL, **as_nobody)  # type: ignore[call-overload]
+    process = subprocess.Popen(
+        [binary, "-q", folder / "pooler.ini"], stderr=subprocess.DEVNULL, **as_nobody
+    )  # type: ignore[call-overload]
     for _ in range(200):
         assert process.poll() is None, "pgbouncer did not start"
         try:
@@ -94,7 +100,9 @@ def test_a_transaction_pooler_is_enough_also_for_two_clients_at_once(
     fill(project)
     other = project.add_client("cti")
     write_export(other / "orders-create/report_2026-03-01.csv", orders(range(ROWS)))
-    running = [start_load(project.environment, client, f"run-{client}") for client in ("713", "cti", "713")]
+    running = [
+        start_load(project.environment, client, f"run-{client}") for client in ("713", "cti", "713")
+    ]
     assert [finish(process) for process in running] == [0, 0, 0]
     assert counted() == (4 * ROWS, 4 * ROWS)
 
@@ -103,7 +111,9 @@ def test_a_file_that_comes_back_behind_a_loads_listing_is_not_called_deleted(
     project: Project, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.use_postgres(postgres_url)
-    path = write_export(project.add_client("713") / "orders-create/report_2026-03-01.csv", orders([1]))
+    path = write_export(
+        project.add_client("713") / "orders-create/report_2026-03-01.csv", orders([1])
+    )
     run_load("s3_exports", get_client("713"), "first")
     path.unlink()
     listed = ExportFiles.changes
@@ -124,7 +134,9 @@ def test_a_newer_version_is_loaded_although_another_load_has_just_put_the_older_
     project: Project, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.use_postgres(postgres_url)
-    path = write_export(project.add_client("713") / "orders-create/report_2026-03-01.csv", orders([1]))
+    path = write_export(
+        project.add_client("713") / "orders-create/report_2026-03-01.csv", orders([1])
+    )
     listed, others = ExportFiles.changes, []
 
     def behind_another_load(self: ExportFiles, prefix: str) -> Changes:
@@ -136,15 +148,22 @@ def test_a_newer_version_is_loaded_although_another_load_has_just_put_the_older_
     monkeypatch.setattr(ExportFiles, "changes", behind_another_load)
     run_with_retries("s3_exports", get_client("713"), "slow")
     with access.connected() as query:
-        assert query("SELECT status, rows_loaded, run_id FROM s3_exports.files") == [("loaded", 2, "slow")]
+        assert query("SELECT status, rows_loaded, run_id FROM s3_exports.files") == [
+            ("loaded", 2, "slow")
+        ]
     assert (counted(), others) == ((2, 2), [0])
 
 
 @pytest.mark.parametrize("password", ["S3cr%zzRET", "S3cr/et@word", "S3cr et"])
-def test_a_password_that_makes_the_url_unreadable_is_not_told(project: Project, password: str) -> None:
+def test_a_password_that_makes_the_url_unreadable_is_not_told(
+    project: Project, password: str
+) -> None:
     project.use_postgres(f"postgresql://somebody:{password}@127.0.0.1:1/warehouse")
     project.add_client("713")
-    with pytest.raises((ConfigurationError, DestinationUnreachableError)) as failed, access.connected():
+    with (
+        pytest.raises((ConfigurationError, DestinationUnreachableError)) as failed,
+        access.connected(),
+    ):
         pytest.fail("it connected all the same")
     assert "S3cr" not in "".join(traceback.format_exception(failed.value))
 
@@ -155,14 +174,19 @@ def test_a_login_or_a_database_that_is_not_there_fails_at_once_and_says_what_to_
     without_password = re.sub(r":[^:@/]+@", "@", postgres_url)
     for url in (without_password, f"{postgres_url}_of_nobody"):
         project.use_postgres(url)
-        with pytest.raises(ConfigurationError, match="check user, password and database"), access.connected():
+        with (
+            pytest.raises(ConfigurationError, match="check user, password and database"),
+            access.connected(),
+        ):
             pytest.fail("it connected all the same")
 
 
 def test_a_server_that_does_not_answer_is_named(project: Project) -> None:
     project.use_postgres("postgresql://somebody:secret@127.0.0.1:1/warehouse")
     with (
-        pytest.raises(DestinationUnreachableError, match=r"Postgres at 127.0.0.1:1 is not reachable \(Conn") as failed,
+        pytest.raises(
+            DestinationUnreachableError, match=r"Postgres at 127.0.0.1:1 is not reachable \(Conn"
+        ) as failed,
         access.connected(),
     ):
         pytest.fail("it connected all the same")
@@ -176,13 +200,23 @@ def test_a_connection_that_was_lost_while_the_vendor_was_asked_is_opened_again(
 
     def end_all_other_sessions() -> None:
         with access.connected() as query:
-            while not query("SELECT 1 FROM shop._dlt_pipeline_state"):  # loaded beside it, and not to be disturbed
+            while not query(
+                "SELECT 1 FROM shop._dlt_pipeline_state"
+            ):  # loaded beside it, and not to be disturbed
                 time.sleep(0.01)
-            query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
-                  "AND pid <> pg_backend_pid()")  # fmt: skip
+            query(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname ="
+                " current_database() AND pid <> pg_backend_pid()"
+            )
 
-    put(tmp_path, LISTS, [date(2026, 3, 2)], [row(date(2026, 3, 2), "a")], replaces="client",
-        meanwhile=end_all_other_sessions)  # fmt: skip
+    put(
+        tmp_path,
+        LISTS,
+        [date(2026, 3, 2)],
+        [row(date(2026, 3, 2), "a")],
+        replaces="client",
+        meanwhile=end_all_other_sessions,
+    )
     with access.connected() as query:
         assert query("SELECT id FROM shop.lists") == [("a",)]
 
@@ -217,7 +251,9 @@ def test_a_postgres_that_stays_away_fails_the_load_clearly_and_the_next_one_is_r
     fill(project)
     own_server.stop()
     said: list[str] = []
-    with pytest.raises(DestinationLostError, match="not reachable .* waited 5 s. The next schedule"):
+    with pytest.raises(
+        DestinationLostError, match="not reachable .* waited 5 s. The next schedule"
+    ):
         access.wait_until_reachable(said.append, wait_seconds=5, pause=lambda _: time.sleep(0.01))
     assert "asking again in 1 s" in said[0] and "asking again in 4 s" in said[2]
     own_server.start()
@@ -289,7 +325,10 @@ def test_only_a_sound_connection_outside_a_transaction_is_used_again(postgres_ur
 def _work_folder_is_clean(project: Project) -> Iterator[None]:
     yield
     work = project.root / "work"
-    assert not [path for path in work.rglob("*") if path.is_file() and path.name != ".lock"] or not Path(work).exists()
+    assert (
+        not [path for path in work.rglob("*") if path.is_file() and path.name != ".lock"]
+        or not Path(work).exists()
+    )
 
 
 def test_a_table_without_room_for_a_new_column_is_a_sentence_and_is_not_tried_again(
@@ -300,14 +339,21 @@ def test_a_table_without_room_for_a_new_column_is_a_sentence_and_is_not_tried_ag
     write_export(bucket / "leads" / "1.csv", [{"a": "1"}], header=["a"])
     run_load("s3_exports", get_client("713"), "run-1")
     with access.transaction("test") as query:
-        query("ALTER TABLE s3_exports.leads " + ", ".join(f"ADD COLUMN other_{number} text" for number in range(1_590)))
-    monkeypatch.setattr(FileColumns, "admitted", lambda self, prefix, kept: tuple(kept))  # as if others had filled it
+        query(
+            "ALTER TABLE s3_exports.leads "
+            + ", ".join(f"ADD COLUMN other_{number} text" for number in range(1_590))
+        )
+    monkeypatch.setattr(
+        FileColumns, "admitted", lambda self, prefix, kept: tuple(kept)
+    )  # as if others had filled it
     names = ["a", *(f"new_{number}" for number in range(20))]
     write_export(bucket / "leads" / "2.csv", [dict.fromkeys(names, "1")], header=names)
     with pytest.raises(Exception) as caught:  # noqa: B017 - whatever dlt wraps it in
         run_load("s3_exports", get_client("713"), "run-2")
     cause = root_error(caught.value)
     assert isinstance(cause, LoadError)
-    assert str(cause).startswith("client 713, source s3_exports: Postgres refused it: a table takes no more columns")
+    assert str(cause).startswith(
+        "client 713, source s3_exports: Postgres refused it: a table takes no more columns"
+    )
     assert "lower new_columns" in str(cause)
     assert decide(caught.value, 1).wait is None

@@ -1,4 +1,6 @@
-"""Who may read what on Postgres: a client's reader sees its own rows, whatever loaded them and whenever it did."""
+"""Who may read what on Postgres: a client's reader sees its own rows, whatever loaded them and
+whenever it did.
+"""
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
@@ -28,13 +30,16 @@ from signalroom_dagster_tests.projects import Project, orders, write_export
 from signalroom_dagster_tests.sources.contexts import march
 
 CLIENTS = ("713", "cti")
-ROLES = roles_sql(CLIENTS, ["s3_exports", "public", "reports", "analysis", "events", "google_sheets"])
+ROLES = roles_sql(
+    CLIENTS, ["s3_exports", "public", "reports", "analysis", "events", "google_sheets"]
+)
 EXPORTS = ("orders-create", "orders-update", "prospects-create")
 MON, TUE = march([2, 3])
 CATALOG = (
-    "SELECT c.oid::regclass::text, c.relowner, c.relacl::text, c.relrowsecurity, "
-    "array_agg(p.polname ORDER BY p.polname) FROM pg_class c LEFT JOIN pg_policy p ON p.polrelid = c.oid "
-    "WHERE c.relnamespace::regnamespace::text !~ '^(pg_|information)' GROUP BY c.oid ORDER BY 1"
+    "SELECT c.oid::regclass::text, c.relowner, c.relacl::text, c.relrowsecurity,"
+    " array_agg(p.polname ORDER BY p.polname) FROM pg_class c LEFT JOIN pg_policy p ON p.polrelid ="
+    " c.oid WHERE c.relnamespace::regnamespace::text !~ '^(pg_|information)' GROUP BY c.oid ORDER"
+    " BY 1"
 )
 FILLED = {
     *("s3_exports.orders_create", "s3_exports.files", "s3_exports.rejected_rows"),
@@ -80,13 +85,22 @@ def two_clients(project: Project, postgres_url: str, as_admin: Ask) -> Project:
     project.use_postgres(postgres_url.replace("//postgres:", "//signalroom_loader:"))
     for client in CLIENTS:
         bucket = project.add_client(client, prefixes=EXPORTS)
-        with write_export(bucket / "orders-create" / "a_20260302.csv", orders(range(3))).open("a") as export:
+        with write_export(bucket / "orders-create" / "a_20260302.csv", orders(range(3))).open(
+            "a"
+        ) as export:
             export.write("too,short\r\n")
         project.register(client, sources=("s3_exports", "affiliate_mapping"))
-        mapping = project.root / "data" / "clients" / client / "mappings" / "internal-affiliates.csv"
+        mapping = (
+            project.root / "data" / "clients" / client / "mappings" / "internal-affiliates.csv"
+        )
         mapping.parent.mkdir()
-        header = ("redtrack.source", "redtrack.source_id", "everflow.affiliate_id", "everflow.affiliate_label",
-                  "everflow.advertiser_id")  # fmt: skip
+        header = (
+            "redtrack.source",
+            "redtrack.source_id",
+            "everflow.affiliate_id",
+            "everflow.affiliate_label",
+            "everflow.advertiser_id",
+        )
         with mapping.open("w", newline="") as file:
             csv.writer(file).writerows([header, ("Meta", "aaa", "1", "Meta", "1")])
     return project
@@ -98,7 +112,9 @@ def load_everything(folder: Path, *clients: str) -> None:
         load("s3_exports", client)
         load("affiliate_mapping", client)
         put(folder, SPEND, [MON, TUE], [row(MON, "a", 1), row(TUE, "b", 2)], client_id=client)
-        put(folder, SPEND, [MON], [row(MON, "a", 9)], client_id=client)  # a day that was over: restated
+        put(
+            folder, SPEND, [MON], [row(MON, "a", 9)], client_id=client
+        )  # a day that was over: restated
         put(folder, SALES, [MON], [row(MON, "a", 1)], replaces="keys", client_id=client)
         put(folder, LISTS, [MON], [row(MON, "a")], replaces="client", client_id=client)
         run_model(("public", "orders"), get_client(client))
@@ -106,27 +122,37 @@ def load_everything(folder: Path, *clients: str) -> None:
         create_report_tables()
         with access.transaction("test") as query:
             store(query, client, "daily", "daily_performance", MON, said, {}, "run-1")
-        wanted = Delivery(client_id=client, report="daily", day=MON, channel="sms", recipient="+1", version=1)
+        wanted = Delivery(
+            client_id=client, report="daily", day=MON, channel="sms", recipient="+1", version=1
+        )
         deliver(wanted, said, "run-1", None)
 
 
 @pytest.mark.usefixtures("two_clients")
-def test_a_reader_sees_its_own_clients_rows_after_every_kind_of_load(tmp_path: Path, as_admin: Ask) -> None:
+def test_a_reader_sees_its_own_clients_rows_after_every_kind_of_load(
+    tmp_path: Path, as_admin: Ask
+) -> None:
     load_everything(tmp_path, *CLIENTS)
-    as_admin("ALTER TABLE public.orders ADD COLUMN gone text")  # so that the model's table is made anew
+    as_admin(
+        "ALTER TABLE public.orders ADD COLUMN gone text"
+    )  # so that the model's table is made anew
     load_everything(tmp_path / "again", "713")
     tables = [name for (name,) in as_admin(TAGGED)]
-    filled = [name for name in tables if len(as_admin(f"SELECT DISTINCT _client_id FROM {name}")) == 2]
+    filled = [
+        name for name in tables if len(as_admin(f"SELECT DISTINCT _client_id FROM {name}")) == 2
+    ]
     assert set(filled) >= FILLED
     as_admin(
-        "CREATE ROLE both_of_them; GRANT signalroom_client_713, signalroom_client_cti TO both_of_them; "
-        "CREATE ROLE anon; GRANT ALL ON ALL TABLES IN SCHEMA public TO anon"
+        "CREATE ROLE both_of_them; GRANT signalroom_client_713, signalroom_client_cti TO"
+        " both_of_them; CREATE ROLE anon; GRANT ALL ON ALL TABLES IN SCHEMA public TO anon"
     )
     try:
         for name in tables:
             seen = f"SELECT DISTINCT _client_id FROM {name} ORDER BY 1"
             for client in CLIENTS:
-                assert as_admin(seen, f"signalroom_client_{client}") == [(client,)] * (name in filled), name
+                assert as_admin(seen, f"signalroom_client_{client}") == [(client,)] * (
+                    name in filled
+                ), name
             for everything in ("signalroom_agency", "both_of_them"):
                 assert as_admin(seen, everything) == as_admin(seen), name
             assert as_admin(seen, "signalroom_reader") == [], name
@@ -165,8 +191,10 @@ def test_what_another_login_loaded_before_the_roles_is_handed_over(
     as_admin(f"GRANT CREATE ON DATABASE {postgres_url.rpartition('/')[2]} TO before")
     two_clients.use_postgres(postgres_url.replace("//postgres:", "//before:"))
     put(tmp_path, SPEND, [MON], [row(MON, "a", 1)])
-    as_admin("DROP POLICY signalroom_agency ON shop.spend; REVOKE ALL ON shop.spend FROM signalroom_reader; "
-             "REVOKE ALL ON SCHEMA shop FROM signalroom_reader")  # fmt: skip
+    as_admin(
+        "DROP POLICY signalroom_agency ON shop.spend; REVOKE ALL ON shop.spend FROM"
+        " signalroom_reader; REVOKE ALL ON SCHEMA shop FROM signalroom_reader"
+    )
     as_admin(ROLES)
     assert as_admin("SELECT _client_id FROM shop.spend", "signalroom_agency") == [("713",)]
     put(tmp_path, SPEND, [MON], [row(MON, "a", 2)])
@@ -182,8 +210,14 @@ def test_roles_are_printed_for_every_client_and_schema_that_there_is(project: Pr
     project.add_api_client("acme", "google_sheets", credentials="{}")
     printed = CliRunner().invoke(app, ["roles", "--sql"]).output
     assert "'client_acme'" in printed
-    assert all(f"'{schema}'" in printed for schema in ("events", "google_sheets", "reports", "analysis", "public"))
-    assert "signalroom_client_acme: sees the rows of client acme" in CliRunner().invoke(app, ["roles"]).output
+    assert all(
+        f"'{schema}'" in printed
+        for schema in ("events", "google_sheets", "reports", "analysis", "public")
+    )
+    assert (
+        "signalroom_client_acme: sees the rows of client acme"
+        in CliRunner().invoke(app, ["roles"]).output
+    )
 
 
 def test_what_the_events_keep_is_handed_over_too(postgres_url: str, as_admin: Ask) -> None:
@@ -204,12 +238,17 @@ def test_doctor_tries_a_write_in_each_schema_and_leaves_nothing(
         as_admin("ALTER TABLE s3_exports.files OWNER TO postgres")
         (told,) = (each for each in inspect(query) if each.subject.startswith("schema "))
     assert told.subject == "schema s3_exports" and told.problem and told.blocks
-    assert "permission denied for table files" in told.problem and "signalroom roles --sql" in told.problem
+    assert (
+        "permission denied for table files" in told.problem
+        and "signalroom roles --sql" in told.problem
+    )
     assert as_admin("SELECT to_regclass('s3_exports.signalroom_doctor')") == [(None,)]
 
 
 @pytest.mark.slow
-def test_doctor_names_tables_without_it_and_puts_it_on_them_when_asked(two_clients: Project, as_admin: Ask) -> None:
+def test_doctor_names_tables_without_it_and_puts_it_on_them_when_asked(
+    two_clients: Project, as_admin: Ask
+) -> None:
     with access.connected() as query:
         query("CREATE TABLE public.other (_client_id text)")
     create = CliRunner().invoke(app, ["doctor", "--create"], env={"COLUMNS": "1000"})
@@ -217,8 +256,10 @@ def test_doctor_names_tables_without_it_and_puts_it_on_them_when_asked(two_clien
     made = [name for (name,) in as_admin(TAGGED) if name != "public.other"]
     assert "reports.deliveries" in made and "public.orders" in made and "s3_exports.files" in made
     for name in [*made, "s3_exports._dlt_version"]:
-        as_admin(f"ALTER TABLE {name} DISABLE ROW LEVEL SECURITY; DROP POLICY IF EXISTS signalroom_client ON {name}; "
-                 f"DROP POLICY IF EXISTS signalroom_agency ON {name}")  # fmt: skip
+        as_admin(
+            f"ALTER TABLE {name} DISABLE ROW LEVEL SECURITY; DROP POLICY IF EXISTS"
+            f" signalroom_client ON {name}; DROP POLICY IF EXISTS signalroom_agency ON {name}"
+        )
     told = " ".join(CliRunner().invoke(app, ["doctor"]).output.split())
     assert "row level security: without it: analysis.results, everflow.advertisers, " in told
     assert ", public.other, " in told
@@ -230,9 +271,11 @@ def test_doctor_names_tables_without_it_and_puts_it_on_them_when_asked(two_clien
 @pytest.mark.usefixtures("two_clients")
 def test_views_with_their_owners_rights_are_found(tmp_path: Path, as_admin: Ask) -> None:
     put(tmp_path, LISTS, [MON], [row(MON, "a")], replaces="client", client_id="cti")
-    as_admin("CREATE VIEW public.open AS SELECT * FROM shop.lists; "
-             "CREATE VIEW public.closed WITH (security_invoker = true) AS SELECT * FROM shop.lists; "
-             "GRANT SELECT ON public.open, public.closed TO signalroom_reader")  # fmt: skip
+    as_admin(
+        "CREATE VIEW public.open AS SELECT * FROM shop.lists; "
+        "CREATE VIEW public.closed WITH (security_invoker = true) AS SELECT * FROM shop.lists; "
+        "GRANT SELECT ON public.open, public.closed TO signalroom_reader"
+    )
     assert as_admin("SELECT count(*) FROM public.open", "signalroom_client_713") == [(1,)]
     assert as_admin("SELECT count(*) FROM public.closed", "signalroom_client_713") == [(0,)]
     assert as_admin(OPEN_VIEWS) == [("public.open",)]

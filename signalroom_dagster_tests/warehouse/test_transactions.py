@@ -1,4 +1,6 @@
-"""Nobody waits without a limit, or unseen: for a backup, a stopped process, another client's load."""
+"""Nobody waits without a limit, or unseen: for a backup, a stopped process, another client's
+load.
+"""
 
 import logging
 import os
@@ -18,7 +20,11 @@ from signalroom_dagster.modeling.runs import run_model
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.warehouse import access, transactions
 from signalroom_dagster.warehouse.bookkeeping import kept_beside
-from signalroom_dagster.warehouse.errors import DestinationUnreachableError, TableInUseError, WarehouseBusyError
+from signalroom_dagster.warehouse.errors import (
+    DestinationUnreachableError,
+    TableInUseError,
+    WarehouseBusyError,
+)
 from signalroom_dagster_tests.loading.processes import finish, start_load
 from signalroom_dagster_tests.loading.slices import SPEND, put, row
 from signalroom_dagster_tests.loads import ask, load
@@ -26,7 +32,10 @@ from signalroom_dagster_tests.projects import HEADER, Project, orders, write_exp
 from signalroom_dagster_tests.sources.contexts import march
 
 (MONDAY,) = march([2])
-SETTINGS = "SELECT current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout')"
+SETTINGS = (
+    "SELECT current_setting('statement_timeout'),"
+    " current_setting('idle_in_transaction_session_timeout')"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +63,9 @@ def until(condition: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def test_a_backup_holds_up_only_the_load_that_adds_a_column_and_no_reader(project: Project, postgres_url: str) -> None:
+def test_a_backup_holds_up_only_the_load_that_adds_a_column_and_no_reader(
+    project: Project, postgres_url: str
+) -> None:
     buckets = {client: project.add_client(client) for client in ("713", "cti")}
     for client, bucket in buckets.items():
         write_export(bucket / "orders-create/one.csv", orders([1]))
@@ -64,14 +75,21 @@ def test_a_backup_holds_up_only_the_load_that_adds_a_column_and_no_reader(projec
     write_export(buckets["cti"] / "orders-create/two.csv", orders([2]))
     with reading(postgres_url, "s3_exports.orders_create", "s3_exports.files") as backup:
         waiting = start_load(project.environment, "713", "adds-a-column")
-        queued = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 's3_exports.orders_create'::regclass"
+        queued = (
+            "SELECT 1 FROM pg_locks WHERE NOT granted AND relation ="
+            " 's3_exports.orders_create'::regclass"
+        )
         until(lambda: ask(queued))
         load("s3_exports", "cti")
-        assert ask("SET LOCAL lock_timeout = '5s'; SELECT count(*) FROM s3_exports.orders_create") == [(3,)]
+        assert ask(
+            "SET LOCAL lock_timeout = '5s'; SELECT count(*) FROM s3_exports.orders_create"
+        ) == [(3,)]
         assert waiting.is_alive()
         backup.rollback()
         assert finish(waiting) == 0
-    assert ask("SELECT _client_id FROM s3_exports.orders_create WHERE brand_new = 'yes'") == [("713",)]
+    assert ask("SELECT _client_id FROM s3_exports.orders_create WHERE brand_new = 'yes'") == [
+        ("713",)
+    ]
 
 
 def test_a_stopped_loader_is_undone_and_the_next_load_goes_on(project: Project) -> None:
@@ -84,13 +102,19 @@ def test_a_stopped_loader_is_undone_and_the_next_load_goes_on(project: Project) 
     started = time.monotonic()
     load("s3_exports")
     assert time.monotonic() - started < 60
-    assert ask("SELECT count(*), count(DISTINCT orders_id) FROM s3_exports.orders_create") == [(99, 99)]
+    assert ask("SELECT count(*), count(DISTINCT orders_id) FROM s3_exports.orders_create") == [
+        (99, 99)
+    ]
     os.kill(stopped.pid, signal.SIGCONT)
     assert finish(stopped) == 0
-    assert ask("SELECT count(*), count(DISTINCT orders_id) FROM s3_exports.orders_create") == [(99, 99)]
+    assert ask("SELECT count(*), count(DISTINCT orders_id) FROM s3_exports.orders_create") == [
+        (99, 99)
+    ]
 
 
-def test_our_statements_may_take_longer_than_the_server_lets_others(postgres_url: str, tmp_path: Path) -> None:
+def test_our_statements_may_take_longer_than_the_server_lets_others(
+    postgres_url: str, tmp_path: Path
+) -> None:
     server = psycopg2.connect(postgres_url)
     server.autocommit = True
     server.cursor().execute("ALTER DATABASE test SET statement_timeout = '300ms'")
@@ -128,14 +152,19 @@ def test_whoever_waits_for_a_lock_says_for_whom_and_not_for_ever(
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(transactions, "REMINDER_SECONDS", 0.1)
     monkeypatch.setattr(transactions, "LONGEST_WAIT_SECONDS", 0.5)
-    with access.transaction("client 713, the holder") as holder, access.transaction("the waiting") as query:
+    with (
+        access.transaction("client 713, the holder") as holder,
+        access.transaction("the waiting") as query,
+    ):
         access.lock(holder, "reports|713")
         with pytest.raises(WarehouseBusyError, match="the holder .* held reports.713 for"):
             access.lock(query, "reports|713")
         holder("COMMIT")
         access.lock(query, "reports|713")
         assert query("SELECT current_setting('lock_timeout')") == [("0",)]
-    lines = [line for line in caplog.messages if line.startswith("waiting for reports|713 of signalroom")]
+    lines = [
+        line for line in caplog.messages if line.startswith("waiting for reports|713 of signalroom")
+    ]
     assert len(lines) >= 3
     assert "client 713, the holder (server process" in lines[0]
 
@@ -154,7 +183,10 @@ def test_a_table_in_use_is_altered_when_it_is_free_and_nothing_is_held_meanwhile
 
         monkeypatch.setattr(access, "until_free", partial(transactions.until_free, pause=pause))
         access.create_own_tables("shop", windows)
-    assert "a table of schema shop is to be altered: waiting for pg_dump (server process" in caplog.text
+    assert (
+        "a table of schema shop is to be altered: waiting for pg_dump (server process"
+        in caplog.text
+    )
     assert ask("SELECT swept_at FROM shop.windows") == []
 
 
@@ -165,11 +197,16 @@ def test_a_table_that_stays_in_use_ends_the_attempt_in_words(
     access.create_own_tables("shop", windows)
     ask("ALTER TABLE shop.windows DROP COLUMN swept_at")
     monkeypatch.setattr(transactions, "DDL_PATIENCE_SECONDS", 1.0)
-    with reading(postgres_url, "shop.windows"), pytest.raises(TableInUseError, match=r"in use .* by pg_dump"):
+    with (
+        reading(postgres_url, "shop.windows"),
+        pytest.raises(TableInUseError, match=r"in use .* by pg_dump"),
+    ):
         access.create_own_tables("shop", windows)
 
 
-def test_a_process_that_says_nothing_in_its_transaction_loses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_says_nothing_in_its_transaction_loses_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(transactions, "IDLE_SECONDS", 1)
     with (
         pytest.raises(DestinationUnreachableError, match=r"client 713: Postgres is not reachable"),

@@ -1,7 +1,8 @@
-"""The results of complete jobs as an asset, partitioned by the clients that have a contract for events.
+"""The results of complete jobs as an asset, partitioned by the clients that have a contract for
+events.
 
-The resident run of `defs.event_consumer` fills it all the time. Materializing it here is a run that ends: for a
-backfill, a replay, and wherever nothing else consumes.
+The resident run of `defs.event_consumer` fills it all the time. Materializing it here is a run that
+ends: for a backfill, a replay, and wherever nothing else consumes.
 
 https://docs.dagster.io/guides/build/assets/defining-assets
 """
@@ -34,9 +35,13 @@ class AnalysisConfig(dg.Config):
 
     replay: bool = Field(default=False, description="Analyse finished jobs of the client again.")
     jobs: list[str] = Field(default=[], description="With replay: only these jobs.")
-    since: str | None = Field(default=None, description="With replay: jobs whose last event came since; ISO, UTC.")
+    since: str | None = Field(
+        default=None, description="With replay: jobs whose last event came since; ISO, UTC."
+    )
     until: str | None = Field(default=None, description="With replay: and before; ISO, UTC.")
-    dead_letters: bool = Field(default=False, description="With replay: only jobs that failed for good.")
+    dead_letters: bool = Field(
+        default=False, description="With replay: only jobs that failed for good."
+    )
 
 
 def tenants() -> Sequence[str]:
@@ -58,7 +63,9 @@ def build_analysis_assets() -> list[dg.AssetsDefinition]:
     )
 
     @dg.multi_asset(name=STEP, specs=[spec])
-    def results(context: dg.AssetExecutionContext, config: AnalysisConfig) -> dg.MaterializeResult[Any]:
+    def results(
+        context: dg.AssetExecutionContext, config: AnalysisConfig
+    ) -> dg.MaterializeResult[Any]:
         client = client_of(context).id
         with attempt(context, f"client {client}, analysis"):
             access.wait_until_reachable(context.log.warning)
@@ -68,7 +75,9 @@ def build_analysis_assets() -> list[dg.AssetsDefinition]:
 
 
 def build_analysis_checks() -> list[dg.AssetChecksDefinition]:
-    """Lag, dead letters and incomplete jobs, as they are when the check runs; the supervisor looks at them, too."""
+    """Lag, dead letters and incomplete jobs, as they are when the check runs; the supervisor looks
+    at them, too.
+    """
     if not tenants():
         return []
 
@@ -109,7 +118,9 @@ def evaluation(client: str, check: str, found: "Finding") -> dg.AssetCheckEvalua
     )
 
 
-def _analyse(context: dg.AssetExecutionContext, client: str, config: AnalysisConfig) -> dg.MaterializeResult[Any]:
+def _analyse(
+    context: dg.AssetExecutionContext, client: str, config: AnalysisConfig
+) -> dg.MaterializeResult[Any]:
     from signalroom_dagster.analysis.consumer import drain_all
     from signalroom_dagster.analysis.drain import Counts
     from signalroom_dagster.analysis.publishing import count_results, create_table_of_results
@@ -130,8 +141,12 @@ def _check_specs() -> Sequence[dg.AssetCheckSpec]:
 
     partitions = dg.StaticPartitionsDefinition(tenants())
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.PreviewWarning)  # partitioned checks: pinned by the lock, worth it
+        warnings.simplefilter(
+            "ignore", dg.PreviewWarning
+        )  # partitioned checks: pinned by the lock, worth it
         return [
-            dg.AssetCheckSpec(name, asset=RESULTS_KEY, description=look.__doc__, partitions_def=partitions)
+            dg.AssetCheckSpec(
+                name, asset=RESULTS_KEY, description=look.__doc__, partitions_def=partitions
+            )
             for name, look in LOOKS.items()
         ]

@@ -13,11 +13,15 @@ from signalroom_dagster.defs.assets.reports import build_report_assets
 from signalroom_dagster.defs.assets.status import build_status_asset
 from signalroom_dagster.registry import catalog
 
-warnings.filterwarnings("ignore", "Parameter `execution_type`", dg.BetaWarning)  # Dagster's own, as it resolves assets
+warnings.filterwarnings(
+    "ignore", "Parameter `execution_type`", dg.BetaWarning
+)  # Dagster's own, as it resolves assets
 
 
 def build_assets() -> list[dg.AssetsDefinition]:
-    """Sources, reference data, models, reports, the results of events, how fresh it all is, and what is set aside."""
+    """Sources, reference data, models, reports, the results of events, how fresh it all is, and
+    what is set aside.
+    """
     return [
         *map(build_ingest_assets, catalog.dlt_sources()),
         *map(build_reference_assets, catalog.reference_sources()),

@@ -15,4 +15,6 @@ def code_reference(file: Path, label: str) -> Mapping[str, dg.CodeReferencesMeta
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # pinned by the lock, worth it
         reference = dg.LocalFileCodeReference(file_path=str(file), line_number=1, label=label)
-        return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}
+        return {
+            "dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])
+        }

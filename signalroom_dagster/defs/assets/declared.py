@@ -1,4 +1,5 @@
-"""What is set aside, on one page: an asset whose check is red while anything that people have written cannot be read.
+"""What is set aside, on one page: an asset whose check is red while anything that people have
+written cannot be read.
 
 It is looked at when somebody materializes it, and by the sensor `alert_on_definitions`.
 
@@ -24,24 +25,32 @@ CHECK = "nothing_set_aside"
 
 
 def build_declared_asset() -> dg.AssetsDefinition:
-    """`status/definitions`: what `signalroom doctor` tells of clients, settings, templates and models."""
+    """`status/definitions`: what `signalroom doctor` tells of clients, settings, templates and
+    models.
+    """
     spec = dg.AssetSpec(
         key=DEFINITIONS,
         group_name=GROUP,
         kinds={"table", destination_name()},
         owners=[OWNER],
-        description="What cannot be read of clients' files, settings, report templates and models, and is left out so "
-        "that all else runs. Grain: client, subject. Looked at every few minutes in production, and whenever it is "
-        "materialized.",
+        description=(
+            "What cannot be read of clients' files, settings, report templates and models, and is"
+            " left out so that all else runs. Grain: client, subject. Looked at every few minutes"
+            " in production, and whenever it is materialized."
+        ),
     )
-    readable = dg.AssetCheckSpec(CHECK, asset=DEFINITIONS, description="Everything that was written can be read.")
+    readable = dg.AssetCheckSpec(
+        CHECK, asset=DEFINITIONS, description="Everything that was written can be read."
+    )
 
     @dg.multi_asset(name="look_at_definitions", specs=[spec], check_specs=[readable])
     def look() -> Iterator[Any]:
         found = everything_set_aside()
         tell_of(found, datetime.now(UTC))
         yield dg.MaterializeResult(asset_key=DEFINITIONS, metadata=_metadata(found))
-        yield dg.AssetCheckResult(asset_key=DEFINITIONS, check_name=CHECK, passed=not found, description=_listed(found))
+        yield dg.AssetCheckResult(
+            asset_key=DEFINITIONS, check_name=CHECK, passed=not found, description=_listed(found)
+        )
 
     return look
 
@@ -56,18 +65,28 @@ def events_of(found: Sequence[SetAside]) -> list[dg.AssetMaterialization | dg.As
     return [
         dg.AssetMaterialization(DEFINITIONS, metadata=_metadata(found)),
         dg.AssetCheckEvaluation(
-            asset_key=DEFINITIONS, check_name=CHECK, passed=not found, description=_listed(found), metadata={}
+            asset_key=DEFINITIONS,
+            check_name=CHECK,
+            passed=not found,
+            description=_listed(found),
+            metadata={},
         ),
     ]
 
 
 def tell_of(found: Sequence[SetAside], now: datetime) -> None:
-    """One incident for each thing that is set aside, over as soon as it can be read. What stays counts once a day."""
+    """One incident for each thing that is set aside, over as soon as it can be read. What stays
+    counts once a day.
+    """
     for item in found:
         failure = Failure(
-            kind="definition", subject=item.subject, client=item.client, error="Set aside", said=item.problem,
+            kind="definition",
+            subject=item.subject,
+            client=item.client,
+            error="Set aside",
+            said=item.problem,
             run=f"look {now:%Y-%m-%d}",
-        )  # fmt: skip
+        )
         telling.failed(failure)
     left = {(item.subject, item.client) for item in found}
     for incident in telling.open_incidents():
@@ -80,9 +99,15 @@ def _listed(found: Sequence[SetAside]) -> str:
 
 
 def _metadata(found: Sequence[SetAside]) -> Mapping[str, Any]:
-    records = [{"client": item.client, "subject": item.subject, "problem": item.problem} for item in found]
-    schema = dg.TableSchema([dg.TableColumn(name, "string") for name in ("client", "subject", "problem")])
+    records = [
+        {"client": item.client, "subject": item.subject, "problem": item.problem} for item in found
+    ]
+    schema = dg.TableSchema(
+        [dg.TableColumn(name, "string") for name in ("client", "subject", "problem")]
+    )
     return {
         "set_aside": len(found),
-        "problems": dg.MetadataValue.table([dg.TableRecord(record) for record in records], schema=schema),
+        "problems": dg.MetadataValue.table(
+            [dg.TableRecord(record) for record in records], schema=schema
+        ),
     }

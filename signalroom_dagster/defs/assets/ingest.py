@@ -16,7 +16,11 @@ from pydantic import Field
 
 from signalroom_dagster.config import destination_name
 from signalroom_dagster.defs.assets.code_references import code_reference
-from signalroom_dagster.defs.assets.load_metadata import COLUMN_SCHEMA, declared_columns, load_metadata
+from signalroom_dagster.defs.assets.load_metadata import (
+    COLUMN_SCHEMA,
+    declared_columns,
+    load_metadata,
+)
 from signalroom_dagster.defs.partitions import client_partitions
 from signalroom_dagster.loading.pipelines import open_load
 from signalroom_dagster.naming import load_step
@@ -28,15 +32,25 @@ from signalroom_dagster.warehouse.bookkeeping import KEPT
 
 OWNER = "team:data"
 BOOKKEEPING = "bookkeeping"
-"""The group of what loads note beside their tables: files and days that were loaded, rows refused, figures restated."""
+"""The group of what loads note beside their tables: files and days that were loaded, rows refused,
+figures restated.
+"""
 
 
 class LoadConfig(dg.Config):
-    """What a run may be asked for beside the client: days (YYYY-MM-DD, the client's own), or a deeper look back."""
+    """What a run may be asked for beside the client: days (YYYY-MM-DD, the client's own), or a
+    deeper look back.
+    """
 
-    since: str | None = Field(default=None, description="First day to read again, YYYY-MM-DD; default: what is due.")
-    until: str | None = Field(default=None, description="Last day to read, YYYY-MM-DD; default: today.")
-    lookback_days: int | None = Field(default=None, description="Days to read again, today included.")
+    since: str | None = Field(
+        default=None, description="First day to read again, YYYY-MM-DD; default: what is due."
+    )
+    until: str | None = Field(
+        default=None, description="Last day to read, YYYY-MM-DD; default: today."
+    )
+    lookback_days: int | None = Field(
+        default=None, description="Days to read again, today included."
+    )
 
     @property
     def span(self) -> Span:
@@ -63,7 +77,9 @@ class SourceTranslator(DagsterDltTranslator):
             description=catalog.describe(self._source, resource),
             metadata={
                 "dagster/table_name": f"{self._source}.{resource.name}",
-                COLUMN_SCHEMA: declared_columns(resource.name, resource.compute_table_schema().get("columns", {})),
+                COLUMN_SCHEMA: declared_columns(
+                    resource.name, resource.compute_table_schema().get("columns", {})
+                ),
                 **code_reference(catalog.source_file(self._source), f"source {self._source}"),
             },
         )
@@ -82,7 +98,9 @@ def build_ingest_assets(source: str) -> dg.AssetsDefinition:
         pool="duckdb" if destination_name() == "duckdb" else None,
         op_tags={"signalroom/source": source},
     )
-    def load(context: dg.AssetExecutionContext, dlt: DagsterDltResource, config: LoadConfig) -> Iterator[Any]:
+    def load(
+        context: dg.AssetExecutionContext, dlt: DagsterDltResource, config: LoadConfig
+    ) -> Iterator[Any]:
         client = client_of(context)
         with attempt(context, f"client {client.id}, source {source}"):
             run_id = first_run_id(context.instance, context.run)
@@ -108,7 +126,9 @@ def build_ingest_assets(source: str) -> dg.AssetsDefinition:
 
 @functools.cache
 def _outline_pipeline() -> dlt.Pipeline:
-    """A pipeline that never runs: dagster-dlt wants one where assets are declared. Its folder ends with us."""
+    """A pipeline that never runs: dagster-dlt wants one where assets are declared. Its folder ends
+    with us.
+    """
     folder = _outline_folder()
     return dlt.pipeline("outline", pipelines_dir=folder.name)
 

@@ -1,4 +1,5 @@
-"""What a person wants to see on a materialization: how much, how fast, what was odd, and the files or days themselves.
+"""What a person wants to see on a materialization: how much, how fast, what was odd, and the files
+or days themselves.
 
 https://docs.dagster.io/guides/build/assets/metadata-and-tags
 """
@@ -13,7 +14,12 @@ from signalroom_dagster.registry.catalog import table_facts
 from signalroom_dagster.warehouse import windows
 from signalroom_dagster.warehouse.access import Query
 from signalroom_dagster.warehouse.bookkeeping import KEPT
-from signalroom_dagster.warehouse.ledger import LoadedFile, files_of_run, rows_of_client, unreadable_files
+from signalroom_dagster.warehouse.ledger import (
+    LoadedFile,
+    files_of_run,
+    rows_of_client,
+    unreadable_files,
+)
 
 COLUMN_SCHEMA = "dagster/column_schema"
 SHOWN = 100
@@ -22,7 +28,9 @@ SHOWN = 100
 def load_metadata(
     query: Query, result: dg.MaterializeResult[Any], load: Load, client_id: str, run_id: str
 ) -> Mapping[str, Any]:
-    """Metadata of one asset after its load: what the ledger or the windows say of this run, and the source's notes."""
+    """Metadata of one asset after its load: what the ledger or the windows say of this run, and the
+    source's notes.
+    """
     dataset, table = result.asset_key.path if result.asset_key else ("", "")
     figures = FIGURES.get(table_facts(dataset)[table].load)
     return {
@@ -34,17 +42,26 @@ def load_metadata(
 
 
 def declared_columns(table: str, hints: Mapping[str, Any]) -> dg.TableSchema:
-    """The columns that a table has before its first load: a kept table's own, else those that its resource declares."""
+    """The columns that a table has before its first load: a kept table's own, else those that its
+    resource declares.
+    """
     for kept in (kept for tables in KEPT.values() for kept in tables):
         if kept.name == table:
-            return dg.TableSchema([_column(column, kind, column in kept.key) for column, kind in kept.columns.items()])
+            return dg.TableSchema(
+                [_column(column, kind, column in kept.key) for column, kind in kept.columns.items()]
+            )
     return dg.TableSchema(
-        [_of_dlt(dg.TableColumn(name, str(hint.get("data_type", ""))), hint) for name, hint in hints.items()]
+        [
+            _of_dlt(dg.TableColumn(name, str(hint.get("data_type", ""))), hint)
+            for name, hint in hints.items()
+        ]
     )
 
 
 def _columns(load: Load, table: str, result: dg.MaterializeResult[Any]) -> dg.TableSchema:
-    """The columns as dagster-dlt found them, with their types written out; of tables that the load keeps, ours."""
+    """The columns as dagster-dlt found them, with their types written out; of tables that the load
+    keeps, ours.
+    """
     if kept := declared_columns(table, {}).columns:
         return dg.TableSchema(kept)
     found = (result.metadata or {}).get(COLUMN_SCHEMA)
@@ -64,11 +81,15 @@ def _of_dlt(column: dg.TableColumn, hint: Mapping[str, Any]) -> dg.TableColumn:
 
 def _column(name: str, kind: str, is_key: bool, about: str | None = None) -> dg.TableColumn:
     """A column from its SQL type, NOT NULL included."""
-    told = dg.TableColumnConstraints(nullable=not kind.endswith(" NOT NULL"), other=["key"] if is_key else [])
+    told = dg.TableColumnConstraints(
+        nullable=not kind.endswith(" NOT NULL"), other=["key"] if is_key else []
+    )
     return dg.TableColumn(name, kind.removesuffix(" NOT NULL"), about, constraints=told)
 
 
-def _of_files(query: Query, load: Load, dataset: str, table: str, client_id: str, run_id: str) -> Mapping[str, Any]:
+def _of_files(
+    query: Query, load: Load, dataset: str, table: str, client_id: str, run_id: str
+) -> Mapping[str, Any]:
     files = files_of_run(query, dataset, client_id, table, run_id)
     seconds = _seconds(load)
     rows = sum(file.rows_loaded for file in files)
@@ -87,11 +108,15 @@ def _of_files(query: Query, load: Load, dataset: str, table: str, client_id: str
     if notes:
         figures["remarks"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in notes[:SHOWN]))
     if files:
-        figures["files"] = dg.MetadataValue.table([_file(file) for file in files[:SHOWN]], schema=_FILE_SCHEMA)
+        figures["files"] = dg.MetadataValue.table(
+            [_file(file) for file in files[:SHOWN]], schema=_FILE_SCHEMA
+        )
     return figures
 
 
-def _of_slices(query: Query, load: Load, dataset: str, table: str, client_id: str, run_id: str) -> Mapping[str, Any]:
+def _of_slices(
+    query: Query, load: Load, dataset: str, table: str, client_id: str, run_id: str
+) -> Mapping[str, Any]:
     days = windows.days_of_run(query, dataset, client_id, table, run_id)
     counted = query(f"SELECT count(*) FROM {dataset}.{table} WHERE _client_id = %s", client_id)
     figures: dict[str, Any] = {
@@ -102,9 +127,13 @@ def _of_slices(query: Query, load: Load, dataset: str, table: str, client_id: st
     }
     if days:
         figures |= {"first_day": str(days[0].day), "last_day": str(days[-1].day)}
-        figures["days"] = dg.MetadataValue.table([_day(day) for day in days[-SHOWN:]], schema=_DAY_SCHEMA)
+        figures["days"] = dg.MetadataValue.table(
+            [_day(day) for day in days[-SHOWN:]], schema=_DAY_SCHEMA
+        )
     if remarks := [remark for day in days for remark in day.remarks]:
-        figures["could_not_be_read"] = dg.MetadataValue.md("\n".join(f"- {remark}" for remark in remarks[:SHOWN]))
+        figures["could_not_be_read"] = dg.MetadataValue.md(
+            "\n".join(f"- {remark}" for remark in remarks[:SHOWN])
+        )
         counts = [(entry["column"], entry["count"]) for day in days for entry in day.set_aside]
         figures["cells_set_aside"] = sum(count for column, count in counts if column)
         figures["rows_left_out"] = sum(count for column, count in counts if not column)
@@ -122,10 +151,15 @@ def _restated(query: Query, dataset: str, table: str, client_id: str, run_id: st
         return []
     names = sorted({name for row in rows for name in {**(row.before or {}), **(row.after or {})}})
     days = [row.day for row in rows]
-    return windows.told(rows, windows.figures_by_day(query, dataset, table, day, client_id, names, days))
+    return windows.told(
+        rows, windows.figures_by_day(query, dataset, table, day, client_id, names, days)
+    )
 
 
-FIGURES: Mapping[str | None, Callable[..., Mapping[str, Any]]] = {"files": _of_files, "slices": _of_slices}
+FIGURES: Mapping[str | None, Callable[..., Mapping[str, Any]]] = {
+    "files": _of_files,
+    "slices": _of_slices,
+}
 
 
 def _file(file: LoadedFile) -> dg.TableRecord:

@@ -1,4 +1,5 @@
-"""The SQL models as assets: what they read is read from their SQL, so the graph is never out of step with it.
+"""The SQL models as assets: what they read is read from their SQL, so the graph is never out of
+step with it.
 
 https://docs.dagster.io/guides/build/assets/defining-assets-with-asset-dependencies
 """
@@ -26,13 +27,17 @@ from signalroom_dagster.warehouse import access
 OWNER = "team:data"
 GROUP = "models"
 PLOTTED: Mapping[TableName, Sequence[str]] = {
-    ("public", "daily_performance"): ("everflow_revenue", "cost", "profit", "conversions"),
+    ("public", "daily_performance"): ("everflow_revenue", "cost", "profit", "conversions")
 }
 
 
 def build_model_assets() -> list[dg.AssetsDefinition]:
-    """Every model as an asset, partitioned by all clients, and made anew when something it reads has changed."""
-    source_of = {table: source for source in catalog.source_names() for table in catalog.tables_of(source)}
+    """Every model as an asset, partitioned by all clients, and made anew when something it reads
+    has changed.
+    """
+    source_of = {
+        table: source for source in catalog.source_names() for table in catalog.tables_of(source)
+    }
     return [_asset_of(model, source_of) for model in models().values()]
 
 
@@ -48,12 +53,17 @@ def _asset_of(model: Model, source_of: Mapping[TableName, str]) -> dg.AssetsDefi
         metadata={
             "dagster/table_name": ".".join(model.name),
             "dagster/column_schema": dg.TableSchema(
-                [dg.TableColumn(name, description=text or None) for name, text in model.columns.items()]
+                [
+                    dg.TableColumn(name, description=text or None)
+                    for name, text in model.columns.items()
+                ]
             ),
             **code_reference(_file_of(model), f"model {'.'.join(model.name)}"),
         },
         partitions_def=all_clients(),
-        automation_condition=dg.AutomationCondition.eager().without(~dg.AutomationCondition.any_deps_missing())
+        automation_condition=dg.AutomationCondition.eager().without(
+            ~dg.AutomationCondition.any_deps_missing()
+        )
         & of_active_clients(),
     )
 
@@ -70,7 +80,9 @@ def _asset_of(model: Model, source_of: Mapping[TableName, str]) -> dg.AssetsDefi
             with access.exclusive():
                 done = run_model(model.name, client)
                 figures = _figures_of_yesterday(model, client)
-                yield dg.MaterializeResult(asset_key=spec.key, metadata={**figures, **_metadata(model, done)})
+                yield dg.MaterializeResult(
+                    asset_key=spec.key, metadata={**figures, **_metadata(model, done)}
+                )
 
     return run
 
@@ -81,7 +93,9 @@ def _file_of(model: Model) -> Path:
 
 
 def _figures_of_yesterday(model: Model, client: Client) -> Mapping[str, float]:
-    """The client's figures of its last whole day: Dagster draws numbers from one materialization to the next."""
+    """The client's figures of its last whole day: Dagster draws numbers from one materialization to
+    the next.
+    """
     plotted = PLOTTED.get(model.name, ())
     if not plotted:
         return {}
@@ -90,7 +104,11 @@ def _figures_of_yesterday(model: Model, client: Client) -> Mapping[str, float]:
     with access.connected() as query:
         sql = f"SELECT {sums} FROM {'.'.join(model.name)} WHERE _client_id = %s AND date = %s"
         figures = dict(zip(plotted, query(sql, client.id, yesterday)[0], strict=True))
-    return {f"{name} of yesterday": float(figure) for name, figure in figures.items() if figure is not None}
+    return {
+        f"{name} of yesterday": float(figure)
+        for name, figure in figures.items()
+        if figure is not None
+    }
 
 
 def _dependency(read: TableName, source: str | None) -> dg.AssetDep:
@@ -98,7 +116,9 @@ def _dependency(read: TableName, source: str | None) -> dg.AssetDep:
     key = dg.AssetKey([*read])
     if source is None:
         return dg.AssetDep(key)
-    return dg.AssetDep(key, partition_mapping=dg.StaticPartitionMapping({c.id: c.id for c in clients_of(source)}))
+    return dg.AssetDep(
+        key, partition_mapping=dg.StaticPartitionMapping({c.id: c.id for c in clients_of(source)})
+    )
 
 
 def _metadata(model: Model, done: ModelRun) -> Mapping[str, Any]:
@@ -107,13 +127,15 @@ def _metadata(model: Model, done: ModelRun) -> Mapping[str, Any]:
         "seconds": round(done.seconds, 2),
         "dagster/column_schema": dg.TableSchema(
             columns=[
-                dg.TableColumn(name, done.types.get(name, ""), text or None) for name, text in model.columns.items()
+                dg.TableColumn(name, done.types.get(name, ""), text or None)
+                for name, text in model.columns.items()
             ]
         ),
         "dagster/column_lineage": dg.TableColumnLineage(
             {
                 column: [
-                    dg.TableColumnDep(asset_key=dg.AssetKey([*table]), column_name=name) for table, name in sources
+                    dg.TableColumnDep(asset_key=dg.AssetKey([*table]), column_name=name)
+                    for table, name in sources
                 ]
                 for column, sources in model.lineage(read_columns(model)).items()
             }

@@ -1,6 +1,8 @@
-"""Reference data as assets: one per table of schema `public`, filled from CSV files, one partition per client.
+"""Reference data as assets: one per table of schema `public`, filled from CSV files, one partition
+per client.
 
-No dlt here, as its tables would stand beside the user's own; what is loaded stands in `loading.reference`.
+No dlt here, as its tables would stand beside the user's own; what is loaded stands in
+`loading.reference`.
 
 https://docs.dagster.io/guides/build/assets/defining-assets
 """
@@ -62,7 +64,9 @@ def build_reference_checks(source: str) -> list[dg.AssetChecksDefinition]:
 def _checks_of(source: str, schema: ReferenceSchema) -> dg.AssetChecksDefinition:
     wanted = [name for name in CHECKS if name != "single_values" or schema.single]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.PreviewWarning)  # partitioned checks: pinned by the lock, worth it
+        warnings.simplefilter(
+            "ignore", dg.PreviewWarning
+        )  # partitioned checks: pinned by the lock, worth it
         specs = [
             dg.AssetCheckSpec(
                 name,
@@ -83,7 +87,9 @@ def _checks_of(source: str, schema: ReferenceSchema) -> dg.AssetChecksDefinition
                     asset_key=key.asset_key,
                     check_name=key.name,
                     passed=found.passed,
-                    severity=dg.AssetCheckSeverity.WARN if key.name in WARNINGS else dg.AssetCheckSeverity.ERROR,
+                    severity=dg.AssetCheckSeverity.WARN
+                    if key.name in WARNINGS
+                    else dg.AssetCheckSeverity.ERROR,
                     description=found.said,
                     metadata=dict(found.figures),
                 )

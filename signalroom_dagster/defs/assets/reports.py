@@ -1,8 +1,9 @@
-"""Reports as assets: one per name that clients subscribe to, partitioned by those clients, made for one day.
+"""Reports as assets: one per name that clients subscribe to, partitioned by those clients, made for
+one day.
 
-What a report depends on is read from its queries. A run waits for inputs only where it is asked to: what is due waits
-outside of runs (`defs.due_reports`). No pool on DuckDB: a slot in it would keep what a run waits for from being loaded;
-a report takes the lock file for moments only.
+What a report depends on is read from its queries. A run waits for inputs only where it is asked to:
+what is due waits outside of runs (`defs.due_reports`). No pool on DuckDB: a slot in it would keep
+what a run waits for from being loaded; a report takes the lock file for moments only.
 
 https://docs.dagster.io/guides/build/assets/defining-assets
 """
@@ -33,28 +34,40 @@ from signalroom_dagster.warehouse import access
 
 OWNER = "team:data"
 GROUP = "reports"
-ABOUT = """Made for one day of a client (yesterday, or the `date` of the run's configuration), kept in
-`reports.reports`, and sent once to each of those that the client's subscription names. Grain: client, date, version."""
+ABOUT = """Made for one day of a client (yesterday, or the `date` of the run's configuration), kept
+in
+`reports.reports`, and sent once to each of those that the client's subscription names. Grain:
+client, date, version."""
 DELIVERED = "delivered"
 
 
 class ReportConfig(dg.Config):
     """What a run may be asked for beside the client."""
 
-    date: str | None = Field(default=None, description="The reported day, YYYY-MM-DD; default: yesterday.")
+    date: str | None = Field(
+        default=None, description="The reported day, YYYY-MM-DD; default: yesterday."
+    )
     send: bool | None = Field(
-        default=None, description="Whether to send it; default: the setting reports.send, once its inputs are complete."
+        default=None,
+        description=(
+            "Whether to send it; default: the setting reports.send, once its inputs are complete."
+        ),
     )
     resend: bool = Field(
         default=False,
-        description="Send it again where nobody can tell whether it arrived; with a channel, to all of that channel.",
+        description=(
+            "Send it again where nobody can tell whether it arrived; with a channel, to all of that"
+            " channel."
+        ),
     )
     channel: str | None = Field(default=None, description="Send it only by slack, email or sms.")
     wait_minutes: float | None = Field(
         default=None,
         ge=0,
-        description="How long to wait for complete inputs, in this run. Without it a report of incomplete inputs is "
-        "made, and sent only if `send` says so, or the wait of the settings is over.",
+        description=(
+            "How long to wait for complete inputs, in this run. Without it a report of incomplete"
+            " inputs is made, and sent only if `send` says so, or the wait of the settings is over."
+        ),
     )
 
 
@@ -78,10 +91,17 @@ def _asset_of(name: str, clients: Mapping[str, Subscription]) -> dg.AssetsDefini
     )
 
     delivered = dg.AssetCheckSpec(
-        DELIVERED, asset=spec.key, description="Of each recipient it is known whether the report was sent."
+        DELIVERED,
+        asset=spec.key,
+        description="Of each recipient it is known whether the report was sent.",
     )
 
-    @dg.multi_asset(name=report_step(name), specs=[spec], check_specs=[delivered], op_tags={"signalroom/report": name})
+    @dg.multi_asset(
+        name=report_step(name),
+        specs=[spec],
+        check_specs=[delivered],
+        op_tags={"signalroom/report": name},
+    )
     def report(context: dg.AssetExecutionContext, config: ReportConfig) -> Iterator[Any]:
         client = client_of(context)
         with attempt(context, f"client {client.id}, report {name}"):
@@ -112,11 +132,18 @@ def _make(
     sends = settings.send if config.send is None else config.send
     unsent = SHADOW
     if made.stale and left and config.send is None:
-        sends, unsent = False, f"{', '.join(item.title for item in made.stale)}: {day} is not whole yet"
-        context.log.warning("not sent: %s. Its schedule sends it when it is; `send: true` sends it as it is", unsent)
+        sends, unsent = (
+            False,
+            f"{', '.join(item.title for item in made.stale)}: {day} is not whole yet",
+        )
+        context.log.warning(
+            "not sent: %s. Its schedule sends it when it is; `send: true` sends it as it is", unsent
+        )
     run_id = first_run_id(context.instance, context.run)
     sender = making.channels() if sends else None
-    done = making.send_report(made, run_id, sender, resend=config.resend, channel=channel, unsent=unsent)
+    done = making.send_report(
+        made, run_id, sender, resend=config.resend, channel=channel, unsent=unsent
+    )
     for item in made.stale:
         context.log.warning("%s does not cover %s whole", item.title, day)
     return _result(made, day, done, paths)
@@ -147,10 +174,14 @@ def _result(
     )
 
 
-def reported_day(instance: dg.DagsterInstance, run: dg.DagsterRun, client: Client, asked: str | None) -> date:
-    """The day that a run's report is about: the one asked for, or the day before the run was, where the client is.
+def reported_day(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, client: Client, asked: str | None
+) -> date:
+    """The day that a run's report is about: the one asked for, or the day before the run was, where
+    the client is.
 
-    Attempts and restarts after midnight are about the same. Raises ConfigurationError for what is no date.
+    Attempts and restarts after midnight are about the same. Raises ConfigurationError for what is
+    no date.
     """
     if day := as_day(asked):
         return day
@@ -159,13 +190,21 @@ def reported_day(instance: dg.DagsterInstance, run: dg.DagsterRun, client: Clien
 
 
 def minutes_left(instance: dg.DagsterInstance, run: dg.DagsterRun, minutes: float) -> float:
-    """What is left of a wait that began when the report was asked for: the queue and crashed runs make none later."""
+    """What is left of a wait that began when the report was asked for: the queue and crashed runs
+    make none later.
+    """
     record = instance.get_run_record_by_id(first_run_id(instance, run))
-    return max(0.0, minutes - (time.time() - record.create_timestamp.timestamp()) / 60) if record else minutes
+    return (
+        max(0.0, minutes - (time.time() - record.create_timestamp.timestamp()) / 60)
+        if record
+        else minutes
+    )
 
 
 def _dependency(read: TableName, subscribed: Mapping[str, Subscription]) -> dg.AssetDep:
-    """A table that a query names; of subscribers that do not use the source behind it, nothing is missing."""
+    """A table that a query names; of subscribers that do not use the source behind it, nothing is
+    missing.
+    """
     sources = sources_of([read])
     upstream = [client.id for client in clients_of(sources[0])] if sources else [*load_clients()]
     both = {client: client for client in upstream if client in subscribed}
@@ -173,12 +212,17 @@ def _dependency(read: TableName, subscribed: Mapping[str, Subscription]) -> dg.A
 
 
 def _delivered(done: Sequence[Delivery]) -> str:
-    lines = [f"| {item.channel} | {_hinted(item)} | {item.status} | {item.error or ''} |" for item in done]
+    lines = [
+        f"| {item.channel} | {_hinted(item)} | {item.status} | {item.error or ''} |"
+        for item in done
+    ]
     return "\n".join(["| channel | recipient | status | remark |", "|---|---|---|---|", *lines])
 
 
 def _hinted(item: Delivery) -> str:
-    """A recipient so that colleagues know who is meant; addresses and numbers stay in `reports.deliveries`."""
+    """A recipient so that colleagues know who is meant; addresses and numbers stay in
+    `reports.deliveries`.
+    """
     if item.channel == "email":
         return f"{item.recipient[0]}…@{item.recipient.rpartition('@')[2]}"
     return f"…{item.recipient[-4:]}" if item.channel == "sms" else item.recipient

@@ -1,7 +1,7 @@
 """How fresh every client's sources are, on one page: an asset whose metadata is the table of them.
 
-It is looked at when somebody materializes it, and once an hour by the sensor `alert_on_stale_sources`. Not partitioned,
-because the page is about all clients at once.
+It is looked at when somebody materializes it, and once an hour by the sensor
+`alert_on_stale_sources`. Not partitioned, because the page is about all clients at once.
 
 https://docs.dagster.io/guides/build/assets/metadata-and-tags
 """
@@ -29,8 +29,11 @@ def build_status_asset() -> dg.AssetsDefinition:
         group_name=GROUP,
         kinds={"table", destination_name()},
         owners=[OWNER],
-        description="How fresh each source of each client is: up to when there is data, and how old it may be. "
-        "Grain: client, source. Looked at once an hour in production, and whenever it is materialized.",
+        description=(
+            "How fresh each source of each client is: up to when there is data, and how old it may"
+            " be. Grain: client, source. Looked at once an hour in production, and whenever it is"
+            " materialized."
+        ),
     )
 
     @dg.multi_asset(
@@ -42,18 +45,25 @@ def build_status_asset() -> dg.AssetsDefinition:
     def look(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         with attempt(context, "freshness of all clients"):
             access.wait_until_reachable(context.log.warning)
-            return dg.MaterializeResult(asset_key=FRESHNESS, metadata=freshness_metadata(standing(), datetime.now(UTC)))
+            return dg.MaterializeResult(
+                asset_key=FRESHNESS, metadata=freshness_metadata(standing(), datetime.now(UTC))
+            )
 
     return look
 
 
 def freshness_metadata(found: Sequence[Standing], now: datetime) -> Mapping[str, Any]:
-    """The table of all sources, those that are stale first, and how many there are of each state."""
+    """The table of all sources, those that are stale first, and how many there are of each
+    state.
+    """
     ordered = sorted(found, key=lambda item: item.state(now) != "stale")
     states = [item.state(now) for item in found]
     return {
         "sources": dg.MetadataValue.table([_record(item, now) for item in ordered], schema=_SCHEMA),
-        **{state.replace(" ", "_"): states.count(state) for state in ("stale", "fresh", "never loaded")},
+        **{
+            state.replace(" ", "_"): states.count(state)
+            for state in ("stale", "fresh", "never loaded")
+        },
     }
 
 
@@ -65,7 +75,9 @@ def _record(item: Standing, now: datetime) -> dg.TableRecord:
             "source": loaded.source,
             "state": item.state(now),
             "data up to": _told(age.covered.astimezone(zone), now) if age else "",
-            "last load": _told(loaded.loaded_at.astimezone(zone), now) if loaded.loaded_at else "never",
+            "last load": (
+                _told(loaded.loaded_at.astimezone(zone), now) if loaded.loaded_at else "never"
+            ),
             "within": f"{age.within.total_seconds() / 3_600:g}h" if age else "",
             "rows": loaded.rows,
         }
@@ -74,7 +86,9 @@ def _record(item: Standing, now: datetime) -> dg.TableRecord:
 
 def _told(moment: datetime, now: datetime) -> str:
     """Short, and with blanks that do not break: the page is narrow."""
-    return moment.strftime("%d %b %H:%M" if moment.year == now.year else "%d %b %Y").replace(" ", "\N{NO-BREAK SPACE}")
+    return moment.strftime("%d %b %H:%M" if moment.year == now.year else "%d %b %Y").replace(
+        " ", "\N{NO-BREAK SPACE}"
+    )
 
 
 _SCHEMA = dg.TableSchema(
@@ -84,11 +98,17 @@ _SCHEMA = dg.TableSchema(
         dg.TableColumn(
             "state",
             "string",
-            description="of a closed account all is there; of what is only loaded, age does not count",
+            description=(
+                "of a closed account all is there; of what is only loaded, age does not count"
+            ),
         ),
-        dg.TableColumn("data up to", "string", description="of the source's oldest table, in the client's zone"),
+        dg.TableColumn(
+            "data up to", "string", description="of the source's oldest table, in the client's zone"
+        ),
         dg.TableColumn("last load", "string", description="in the client's zone"),
-        dg.TableColumn("within", "string", description="how old it may be: the setting fresh_within"),
+        dg.TableColumn(
+            "within", "string", description="how old it may be: the setting fresh_within"
+        ),
         dg.TableColumn("rows", "int", description="that the client has of the source"),
     ]
 )

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 class Batch:
     """The claimed jobs, oldest first. Those that are neither done nor failed at the end stay ready.
 
-    `cursor` is the DB-API cursor of the transaction that holds the jobs: what is written with it is committed with the
-    claim, or not. None where nothing is held meanwhile. `settled` are, after the claim, the jobs that it has settled:
-    not those that another claim has settled before.
+    `cursor` is the DB-API cursor of the transaction that holds the jobs: what is written with it is
+    committed with the claim, or not. None where nothing is held meanwhile. `settled` are, after the
+    claim, the jobs that it has settled: not those that another claim has settled before.
     """
 
     def __init__(self, jobs: "Sequence[Ready]", cursor: Any = None) -> None:
@@ -28,15 +28,21 @@ class Batch:
         self.finished += keys
 
     def failed(self, reasons: "Mapping[JobKey, str]") -> None:
-        """These could not be analysed: ready again after 1, 2, 4, ... s, failed and a dead letter after 5 attempts."""
+        """These could not be analysed: ready again after 1, 2, 4, ... s, failed and a dead letter
+        after 5 attempts.
+        """
         self.reasons |= reasons
 
     def keep(self, results: "Iterable[Kept]") -> None:
-        """Keep results in the store until they are published; a job's earlier result is replaced."""
+        """Keep results in the store until they are published; a job's earlier result is
+        replaced.
+        """
         self.results += results
 
     def settle(self, held: "Collection[JobKey]") -> None:
-        """The claim ends, and holds these of its jobs still: what is to become of the others, others have decided."""
+        """The claim ends, and holds these of its jobs still: what is to become of the others,
+        others have decided.
+        """
         self.finished = [key for key in self.finished if key in held]
         self.reasons = {key: reason for key, reason in self.reasons.items() if key in held}
         self.results = [kept for kept in self.results if (kept.tenant_id, kept.job_id) in held]

@@ -1,8 +1,9 @@
 """What every store of events does, and the records that go in and out of it.
 
-All times are aware datetimes in UTC (`timestamptz` in Postgres, whole microseconds since 1970 in SQLite). All methods
-are synchronous and may be called from any thread. Whatever a method did is durable when it returns; what the database
-refuses or cannot be asked is a StoreError, after which nothing of the call is stored.
+All times are aware datetimes in UTC (`timestamptz` in Postgres, whole microseconds since 1970 in
+SQLite). All methods are synchronous and may be called from any thread. Whatever a method did is
+durable when it returns; what the database refuses or cannot be asked is a StoreError, after which
+nothing of the call is stored.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,7 +21,8 @@ ATTEMPTS = 5
 FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 300.0
 DONE_WITHIN = timedelta(hours=1)
-"""Of which finished jobs are counted: there are millions in a week, and somebody asks every minute."""
+"""Of which finished jobs are counted: there are millions in a week, and somebody asks every minute.
+"""
 
 Status = Literal["open", "ready", "done", "failed", "expired"]
 Stage = Literal["ingest", "analysis"]
@@ -42,7 +44,9 @@ class JobKey(NamedTuple):
 
 
 class Received(msgspec.Struct, frozen=True):
-    """An event that may be stored; `contract` is its tenant's, of which the job's first event takes a copy."""
+    """An event that may be stored; `contract` is its tenant's, of which the job's first event takes
+    a copy.
+    """
 
     tenant_id: str
     job_id: str
@@ -54,7 +58,9 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class Outcome(StrEnum):
-    """What became of an event. All of them are answered alike: the sender has nothing left to do."""
+    """What became of an event. All of them are answered alike: the sender has nothing left to
+    do.
+    """
 
     STORED = "stored"
     DUPLICATE = "duplicate"
@@ -67,7 +73,9 @@ class Outcome(StrEnum):
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """What could not be stored or analysed, with the reason; `id` is of its content, so that a copy is the same."""
+    """What could not be stored or analysed, with the reason; `id` is of its content, so that a copy
+    is the same.
+    """
 
     id: str
     stage: Stage
@@ -83,7 +91,8 @@ class DeadLetter(msgspec.Struct, frozen=True):
 class Ready(msgspec.Struct, frozen=True):
     """A complete job: everything that its analysis takes. `payloads` are by analysis type.
 
-    It is due since its last event, or since it was asked for again. `attempts` are those before this one.
+    It is due since its last event, or since it was asked for again. `attempts` are those before
+    this one.
     """
 
     tenant_id: str
@@ -113,7 +122,9 @@ class Incomplete(msgspec.Struct, frozen=True):
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """A result that waits to be published; `version` grows each time the job's result is made anew."""
+    """A result that waits to be published; `version` grows each time the job's result is made
+    anew.
+    """
 
     tenant_id: str
     job_id: str
@@ -122,8 +133,9 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class TenantStats(msgspec.Struct, frozen=True):
-    """How many jobs of a tenant stand where (done: those whose last event came within an hour), and for how long the
-    oldest that is ready has been due."""
+    """How many jobs of a tenant stand where (done: those whose last event came within an hour), and
+    for how long the oldest that is ready has been due.
+    """
 
     open: int = 0
     ready: int = 0
@@ -145,7 +157,9 @@ class Lease(msgspec.Struct, frozen=True):
 
 
 class Retention(msgspec.Struct, frozen=True):
-    """How long payloads are kept (a replay reaches as far), keys of finished jobs, and dead letters."""
+    """How long payloads are kept (a replay reaches as far), keys of finished jobs, and dead
+    letters.
+    """
 
     payloads: timedelta = timedelta(hours=24)
     jobs: timedelta = timedelta(days=7)
@@ -171,24 +185,33 @@ class Store(Protocol):
     def append(self, events: Sequence[Received]) -> Sequence[Outcome]:
         """Store a batch in one transaction: what became of each event, in order.
 
-        The first payload of a (tenant, job, analysis type) stands. A job becomes ready with the event that completes
-        it, also after its deadline.
+        The first payload of a (tenant, job, analysis type) stands. A job becomes ready with the
+        event that completes it, also after its deadline.
         """
         ...
 
     def bury(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep dead letters; one that is already there is kept once, and is open again if it was replayed."""
+        """Keep dead letters; one that is already there is kept once, and is open again if it was
+        replayed.
+        """
         ...
 
     def claim(
-        self, limit: int, now: datetime | None = None, *, counted: bool = False, tenant_id: str | None = None
-    ) -> AbstractContextManager[Batch]:  # fmt: skip
-        """Take ready jobs that are due (by the database's clock, or `now`), of one tenant or of all, oldest first.
+        self,
+        limit: int,
+        now: datetime | None = None,
+        *,
+        counted: bool = False,
+        tenant_id: str | None = None,
+    ) -> AbstractContextManager[Batch]:
+        """Take ready jobs that are due (by the database's clock, or `now`), of one tenant or of
+        all, oldest first.
 
-        What becomes of them is committed at the end of the block, and nothing when it raises; each job is settled by
-        one claim. Postgres holds the jobs for the length of the block, so that nobody else claims them; SQLite, where
-        only one can write, holds nothing meanwhile, and looks at the end whether they are as they were. With `counted`,
-        that they are attempted is committed before: whoever dies of a job has made an attempt.
+        What becomes of them is committed at the end of the block, and nothing when it raises; each
+        job is settled by one claim. Postgres holds the jobs for the length of the block, so that
+        nobody else claims them; SQLite, where only one can write, holds nothing meanwhile, and
+        looks at the end whether they are as they were. With `counted`, that they are attempted is
+        committed before: whoever dies of a job has made an attempt.
         """
         ...
 
@@ -212,14 +235,18 @@ class Store(Protocol):
         until: datetime | None = None,
         dead_letters: bool = False,
     ) -> int:
-        """Make finished jobs ready again: these, or those whose last event fell into [since, until); how many.
+        """Make finished jobs ready again: these, or those whose last event fell into [since,
+        until); how many.
 
-        With `dead_letters` only those that failed, whose letters count as replayed. Raises RetentionError when a job
-        that was asked for is unknown or its inputs are gone, or `since` lies before what is kept.
+        With `dead_letters` only those that failed, whose letters count as replayed. Raises
+        RetentionError when a job that was asked for is unknown or its inputs are gone, or `since`
+        lies before what is kept.
         """
         ...
 
-    def letters(self, tenant_id: str | None = None, limit: int = 100, skip: int = 0) -> Sequence[DeadLetter]:
+    def letters(
+        self, tenant_id: str | None = None, limit: int = 100, skip: int = 0
+    ) -> Sequence[DeadLetter]:
         """Dead letters that were not replayed, oldest first, without the first `skip` of them."""
         ...
 
@@ -236,14 +263,18 @@ class Store(Protocol):
         ...
 
     def prune(self, now: datetime) -> int:
-        """Delete what is past retention, in small steps, up to 10,000 of a kind; of how many jobs the payloads went.
+        """Delete what is past retention, in small steps, up to 10,000 of a kind; of how many jobs
+        the payloads went.
 
-        The row of a job stays longer than its payloads: a duplicate that comes later is still known as one.
+        The row of a job stays longer than its payloads: a duplicate that comes later is still known
+        as one.
         """
         ...
 
     def lease(self, name: str, holder: str, seconds: float) -> bool:
-        """Take a lease that is free, has run out, or is the holder's own; whether it is held now."""
+        """Take a lease that is free, has run out, or is the holder's own; whether it is held
+        now.
+        """
         ...
 
     def renew(self, name: str, holder: str, seconds: float) -> bool:

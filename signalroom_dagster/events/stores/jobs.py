@@ -1,4 +1,5 @@
-"""What an event, a failure and time do to a job: the rules that the SQLite store runs, as pure functions.
+"""What an event, a failure and time do to a job: the rules that the SQLite store runs, as pure
+functions.
 
 The Postgres store says the same in SQL; one suite of tests holds all three to it.
 """
@@ -58,7 +59,9 @@ class Job(msgspec.Struct):
 
 
 class Standing(NamedTuple):
-    """What a store knows of an event's key after a batch: whether the batch put it there, and whose payload stands."""
+    """What a store knows of an event's key after a batch: whether the batch put it there, and whose
+    payload stands.
+    """
 
     new: bool
     payload_hash: bytes | None
@@ -67,7 +70,9 @@ class Standing(NamedTuple):
 
 
 def event_key(event: Received) -> EventKey:
-    """What makes an event the same again: not the message's id, which a republished one has anew."""
+    """What makes an event the same again: not the message's id, which a republished one has
+    anew.
+    """
     return event.tenant_id, event.job_id, event.analysis_type
 
 
@@ -80,14 +85,29 @@ def opened(event: Received) -> Job:
     """A job without events yet, with a copy of its tenant's contract."""
     at, contract = event.received_at, event.contract
     return Job(
-        event.tenant_id, event.job_id, contract.required, frozenset(), contract.version, "open", False, 0, None,
-        first_at=at, last_at=at, deadline_at=at + contract.deadline, due_at=at,
-    )  # fmt: skip
+        event.tenant_id,
+        event.job_id,
+        contract.required,
+        frozenset(),
+        contract.version,
+        "open",
+        False,
+        0,
+        None,
+        first_at=at,
+        last_at=at,
+        deadline_at=at + contract.deadline,
+        due_at=at,
+    )
 
 
 def arrive(job: Job, event: Received) -> None:
     """Count an event in; the one that completes the job makes it ready."""
-    job.late = job.late or job.status == "expired" or (job.status == "open" and event.received_at > job.deadline_at)
+    job.late = (
+        job.late
+        or job.status == "expired"
+        or (job.status == "open" and event.received_at > job.deadline_at)
+    )
     job.arrived |= {event.analysis_type}
     job.last_at = max(job.last_at, event.received_at)
     if job.status in ("open", "expired") and job.required <= job.arrived:
@@ -111,9 +131,16 @@ def wait(attempts: int) -> timedelta:
 
 
 def letter(
-    stage: Stage, reason: str, body: bytes, at: datetime, *,
-    tenant_id: str = "", job_id: str = "", analysis_type: str = "", message_id: str = "",
-) -> DeadLetter:  # fmt: skip
+    stage: Stage,
+    reason: str,
+    body: bytes,
+    at: datetime,
+    *,
+    tenant_id: str = "",
+    job_id: str = "",
+    analysis_type: str = "",
+    message_id: str = "",
+) -> DeadLetter:
     """A dead letter; its body is cut at 64 KiB."""
     body = body[:LETTER_BYTES]
     told = "\0".join((stage, reason, tenant_id, job_id, analysis_type)).encode()
@@ -126,7 +153,9 @@ def job_letter(key: JobKey, reason: str, at: datetime) -> DeadLetter:
     return letter("analysis", reason, b"", at, tenant_id=key.tenant_id, job_id=key.job_id)
 
 
-def judge(events: Sequence[Received], standing: Mapping[EventKey, Standing]) -> tuple[list[Outcome], list[DeadLetter]]:
+def judge(
+    events: Sequence[Received], standing: Mapping[EventKey, Standing]
+) -> tuple[list[Outcome], list[DeadLetter]]:
     """What became of each event of a batch, and the dead letters that come of it."""
     outcomes: list[Outcome] = []
     letters: list[DeadLetter] = []
@@ -138,9 +167,17 @@ def judge(events: Sequence[Received], standing: Mapping[EventKey, Standing]) -> 
         outcomes.append(outcome)
         if outcome in (Outcome.CONFLICT, Outcome.TOO_LATE):
             letters.append(
-                letter("ingest", outcome, event.payload, event.received_at, tenant_id=event.tenant_id,
-                       job_id=event.job_id, analysis_type=event.analysis_type, message_id=event.message_id)
-            )  # fmt: skip
+                letter(
+                    "ingest",
+                    outcome,
+                    event.payload,
+                    event.received_at,
+                    tenant_id=event.tenant_id,
+                    job_id=event.job_id,
+                    analysis_type=event.analysis_type,
+                    message_id=event.message_id,
+                )
+            )
     return outcomes, letters
 
 

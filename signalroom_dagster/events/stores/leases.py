@@ -1,4 +1,6 @@
-"""Leases in SQL: a row with an expiry by the database's clock, so that a pooler in between does not matter."""
+"""Leases in SQL: a row with an expiry by the database's clock, so that a pooler in between does not
+matter.
+"""
 
 from datetime import timedelta
 
@@ -29,7 +31,9 @@ def renew(session: Session, name: str, holder: str, length: timedelta) -> bool:
 
 def held(session: Session, name: str) -> Lease | None:
     """Who holds it, or held it last."""
-    found = session.rows("SELECT holder, renewed_at, expires_at FROM events.lease WHERE name = ?", name)
+    found = session.rows(
+        "SELECT holder, renewed_at, expires_at FROM events.lease WHERE name = ?", name
+    )
     if not found:
         return None
     holder, renewed_at, expires_at = found[0]

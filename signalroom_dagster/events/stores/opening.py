@@ -10,7 +10,8 @@ _SQLITE = "sqlite:///"
 
 
 def open_store(settings: EventSettings) -> Store:
-    """The store of `EVENTS__STORE`, by default `events.db` beside Dagster's state; `create()` makes its tables.
+    """The store of `EVENTS__STORE`, by default `events.db` beside Dagster's state; `create()` makes
+    its tables.
 
     Raises ConfigurationError for a URL of another kind. Nothing is connected to yet.
     """
@@ -24,4 +25,6 @@ def open_store(settings: EventSettings) -> Store:
         from signalroom_dagster.events.stores.postgres import PostgresStore
 
         return PostgresStore(url, settings.retention)
-    raise ConfigurationError("[events] store is neither sqlite:///path nor postgresql://...: set EVENTS__STORE")
+    raise ConfigurationError(
+        "[events] store is neither sqlite:///path nor postgresql://...: set EVENTS__STORE"
+    )

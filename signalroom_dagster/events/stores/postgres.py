@@ -1,7 +1,9 @@
-"""The store for production: schema `events` in a Postgres, for any number of gateways and consumers.
+"""The store for production: schema `events` in a Postgres, for any number of gateways and
+consumers.
 
-Each call is one transaction without session state, so that a transaction pooler may stand in between. Rows that two
-gateways write at once are written in the order of their keys: inbox first, then jobs.
+Each call is one transaction without session state, so that a transaction pooler may stand in
+between. Rows that two gateways write at once are written in the order of their keys: inbox first,
+then jobs.
 
 https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT
 """
@@ -31,10 +33,14 @@ CONNECT_SECONDS = 5
 SILENT_SECONDS = 15
 """After so long without an answer to what was sent, the server counts as gone."""
 IDLE_SECONDS = 60
-"""After so long without a word in the middle of a transaction a process counts as gone (paused, or its machine lost),
-and the server frees what it holds. Said within each transaction, where a pooler does not matter."""
+"""After so long without a word in the middle of a transaction a process counts as gone (paused, or
+its machine lost), and the server frees what it holds. Said within each transaction, where a pooler
+does not matter.
+"""
 LOCK_SECONDS = 1.0
-"""So long a transaction waits for a lock that somebody else holds, and is then given up: its sender comes again."""
+"""So long a transaction waits for a lock that somebody else holds, and is then given up: its sender
+comes again.
+"""
 DDL_LOCK_SECONDS = 0.2
 """And so long what creates a table or an index: while it waits, every event waits behind it."""
 LOCKED = "55P03"
@@ -45,10 +51,13 @@ WITH incoming AS (
         %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::bytea[], %s::timestamptz[]
     ) AS event (tenant_id, job_id, analysis_type, message_id, payload, payload_hash, received_at)
 ), contract AS (
-    SELECT tenant_id, string_to_array(required, ',') AS required, version, make_interval(secs => seconds) AS deadline
-    FROM unnest(%s::text[], %s::text[], %s::text[], %s::float8[]) AS one (tenant_id, required, version, seconds)
+    SELECT tenant_id, string_to_array(required, ',') AS required, version, make_interval(secs =>
+      seconds) AS deadline
+    FROM unnest(%s::text[], %s::text[], %s::text[], %s::float8[]) AS one (tenant_id, required,
+      version, seconds)
 ), kept AS (
-    INSERT INTO events.inbox (tenant_id, job_id, analysis_type, message_id, payload, payload_hash, received_at)
+    INSERT INTO events.inbox (tenant_id, job_id, analysis_type, message_id, payload, payload_hash,
+      received_at)
     SELECT incoming.* FROM incoming LEFT JOIN events.job USING (tenant_id, job_id)
     WHERE job.pruned_at IS NULL
     ORDER BY tenant_id, job_id, analysis_type
@@ -59,18 +68,22 @@ WITH incoming AS (
         max(received_at) AS last_at
     FROM kept GROUP BY tenant_id, job_id
 ), changed AS (
-    INSERT INTO events.job (tenant_id, job_id, required, arrived, contract_version, status, late, attempts,
+    INSERT INTO events.job (tenant_id, job_id, required, arrived, contract_version, status, late,
+      attempts,
         first_at, last_at, deadline_at, due_at)
-    SELECT tenant_id, job_id, required, types, version, CASE WHEN required <@ types THEN 'ready' ELSE 'open' END,
+    SELECT tenant_id, job_id, required, types, version, CASE WHEN required <@ types THEN 'ready'
+      ELSE 'open' END,
         false, 0, first_at, last_at, first_at + deadline, least(last_at, now())
     FROM arrival JOIN contract USING (tenant_id) ORDER BY tenant_id, job_id
     ON CONFLICT (tenant_id, job_id) DO UPDATE SET
         arrived = job.arrived || excluded.arrived,
         last_at = greatest(job.last_at, excluded.last_at),
-        late = job.late OR job.status = 'expired' OR (job.status = 'open' AND excluded.first_at > job.deadline_at),
+        late = job.late OR job.status = 'expired' OR (job.status = 'open' AND excluded.first_at >
+          job.deadline_at),
         (status, due_at) = (
             SELECT CASE WHEN complete THEN 'ready' ELSE job.status END,
-                CASE WHEN complete THEN least(greatest(job.last_at, excluded.last_at), now()) ELSE job.due_at END
+                CASE WHEN complete THEN least(greatest(job.last_at, excluded.last_at), now()) ELSE
+                  job.due_at END
             FROM (SELECT job.status IN ('open', 'expired') AND job.pruned_at IS NULL
                 AND job.required <@ (job.arrived || excluded.arrived) AS complete) AS found
         )
@@ -86,7 +99,8 @@ _ARRIVED = "SELECT tenant_id, job_id, arrived FROM events.job WHERE (tenant_id, 
 
 
 _LIMITS = """
-SELECT set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s, true)
+SELECT set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s,
+true)
 """
 _SCHEMA = "SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'events'"
 _UNSECURED = f"""
@@ -148,7 +162,9 @@ class PostgresStore(SqlStore):
     def create(self) -> None:
         """See Store. Looks first, so that nothing waits behind whoever reads."""
         with self.transaction(reads_only=True) as session:
-            if is_current(session.query, "postgres", declared("postgres")) and not session.query(_UNSECURED):
+            if is_current(session.query, "postgres", declared("postgres")) and not session.query(
+                _UNSECURED
+            ):
                 return
         with self.transaction(lock_seconds=DDL_LOCK_SECONDS) as session:
             session.query("SELECT pg_advisory_xact_lock(hashtextextended('ddl|events', 0))")
@@ -156,7 +172,8 @@ class PostgresStore(SqlStore):
                 session.query("CREATE SCHEMA events")
             migrate(session.query, "postgres", declared("postgres"))
             if is_new:
-                # JSON of some hundred bytes, written once and read once: compressing it costs more than it saves
+                # JSON of some hundred bytes, written once and read once: compressing it costs more
+                # than it saves
                 session.query("ALTER TABLE events.inbox ALTER COLUMN payload SET STORAGE EXTERNAL")
             for (table,) in session.query(_UNSECURED):
                 session.query(secure(f"events.{table}"))
@@ -165,7 +182,7 @@ class PostgresStore(SqlStore):
     @contextmanager
     def transaction(
         self, *, reads_only: bool = False, lock_seconds: float = LOCK_SECONDS
-    ) -> Generator[PostgresSession]:  # fmt: skip
+    ) -> Generator[PostgresSession]:
         """See Transactions."""
         with self._connection() as connection, connection.cursor() as cursor:
             cursor.execute(_LIMITS, (str(int(lock_seconds * 1000)), str(int(IDLE_SECONDS * 1000))))
@@ -204,7 +221,9 @@ class PostgresStore(SqlStore):
 
     @contextmanager
     def _connection(self) -> Generator["psycopg2.extensions.connection"]:
-        """An idle connection or a new one, in a transaction. When one is lost, so are those that were idle."""
+        """An idle connection or a new one, in a transaction. When one is lost, so are those that
+        were idle.
+        """
         try:
             connection = self._take()
             try:
@@ -220,9 +239,13 @@ class PostgresStore(SqlStore):
             return self._idle.pop()
         except IndexError:
             return psycopg2.connect(
-                self._url, connect_timeout=CONNECT_SECONDS, keepalives_idle=30, keepalives_interval=10,
-                keepalives_count=3, tcp_user_timeout=SILENT_SECONDS * 1000,
-            )  # fmt: skip
+                self._url,
+                connect_timeout=CONNECT_SECONDS,
+                keepalives_idle=30,
+                keepalives_interval=10,
+                keepalives_count=3,
+                tcp_user_timeout=SILENT_SECONDS * 1000,
+            )
 
     def _give_back(self, connection: "psycopg2.extensions.connection") -> None:
         if connection.closed:
@@ -237,19 +260,32 @@ def _columns(first: dict[EventKey, Received], hashes: dict[EventKey, bytes]) -> 
     """The batch by columns, then its tenants' contracts by columns."""
     ordered = sorted(first.items())
     rows = [
-        (*key, event.message_id, psycopg2.Binary(event.payload), psycopg2.Binary(hashes[key]), event.received_at)
+        (
+            *key,
+            event.message_id,
+            psycopg2.Binary(event.payload),
+            psycopg2.Binary(hashes[key]),
+            event.received_at,
+        )
         for key, event in ordered
     ]
     contracts = {event.contract.tenant_id: event.contract for _, event in ordered}
     terms = [
-        (tenant, ",".join(sorted(contract.required)), contract.version, contract.deadline.total_seconds())
+        (
+            tenant,
+            ",".join(sorted(contract.required)),
+            contract.version,
+            contract.deadline.total_seconds(),
+        )
         for tenant, contract in contracts.items()
     ]
     return [list(column) for table in (rows, terms) for column in zip(*table, strict=True)]
 
 
 def _standing(session: Session, keys: Sequence[EventKey]) -> dict[EventKey, Standing]:
-    """What stands under keys that were not new. A statement of its own: it sees what others committed meanwhile."""
+    """What stands under keys that were not new. A statement of its own: it sees what others
+    committed meanwhile.
+    """
     standing: dict[EventKey, Standing] = {}
     for piece in pieces(keys):
         marks, values = values_of(piece)
@@ -257,9 +293,14 @@ def _standing(session: Session, keys: Sequence[EventKey]) -> dict[EventKey, Stan
             standing[key[0], key[1], key[2]] = Standing(False, bytes(payload_hash))
     for piece in pieces([key for key in keys if key not in standing]):
         marks, values = values_of([key[:2] for key in piece])
-        arrived = {(tenant, job): names for tenant, job, names in session.rows(_ARRIVED.format(keys=marks), *values)}
+        arrived = {
+            (tenant, job): names
+            for tenant, job, names in session.rows(_ARRIVED.format(keys=marks), *values)
+        }
         for tenant, job, name in piece:
-            standing[tenant, job, name] = Standing(False, None, too_late=name not in arrived.get((tenant, job), ()))
+            standing[tenant, job, name] = Standing(
+                False, None, too_late=name not in arrived.get((tenant, job), ())
+            )
     return standing
 
 

@@ -1,4 +1,6 @@
-"""Replays: which are refused, in the same words for every store, and how SQL makes jobs ready again."""
+"""Replays: which are refused, in the same words for every store, and how SQL makes jobs ready
+again.
+"""
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
@@ -7,13 +9,17 @@ from typing import Any
 from signalroom_dagster.events.stores.contract import Retention, RetentionError
 from signalroom_dagster.events.stores.sessions import Session, pieces, values_of
 
-_FOUND = "SELECT job_id, pruned_at IS NOT NULL FROM events.job WHERE tenant_id = ? AND (job_id) IN ({ids})"
+_FOUND = (
+    "SELECT job_id, pruned_at IS NOT NULL FROM events.job WHERE tenant_id = ? AND (job_id) IN"
+    " ({ids})"
+)
 _READY = """
 UPDATE events.job SET status = 'ready', attempts = 0, due_at = ?, last_error = NULL
 WHERE tenant_id = ? AND pruned_at IS NULL AND status IN ({statuses}){where} RETURNING job_id
 """
 _LETTERS = """
-UPDATE events.dead_letter SET replayed_at = ? WHERE tenant_id = ? AND stage = 'analysis' AND job_id IN ({ids})
+UPDATE events.dead_letter SET replayed_at = ? WHERE tenant_id = ? AND stage = 'analysis' AND job_id
+IN ({ids})
 """
 
 
@@ -29,17 +35,23 @@ def check_since(tenant_id: str, since: datetime | None, retention: Retention) ->
 
 
 def check_jobs(tenant_id: str, asked: Collection[str] | None, found: Mapping[str, bool]) -> None:
-    """Refuse named jobs that are unknown, and named ones whose inputs are gone (`found`: job -> gone)."""
+    """Refuse named jobs that are unknown, and named ones whose inputs are gone (`found`: job ->
+    gone).
+    """
     if asked is None:
         return
     for why, ids in (
         ("are not known", [job for job in asked if job not in found]),
-        ("have no inputs any more (EVENTS__RETENTION_HOURS says how long they are kept)",
-         [job for job, gone in found.items() if gone]),
-    ):  # fmt: skip
+        (
+            "have no inputs any more (EVENTS__RETENTION_HOURS says how long they are kept)",
+            [job for job, gone in found.items() if gone],
+        ),
+    ):
         if ids:
             shown = ", ".join(sorted(ids)[:5]) + (", ..." if len(ids) > 5 else "")
-            raise RetentionError(f"tenant {tenant_id}: {len(ids)} of the jobs to replay {why}: {shown}")
+            raise RetentionError(
+                f"tenant {tenant_id}: {len(ids)} of the jobs to replay {why}: {shown}"
+            )
 
 
 def make_ready(
@@ -51,7 +63,9 @@ def make_ready(
 ) -> int:
     """See Store.replay."""
     statuses = "'failed'" if dead_letters else "'done', 'failed'"
-    where = "".join(f" AND last_at {sign} ?" for sign, at in zip((">=", "<"), span, strict=True) if at)
+    where = "".join(
+        f" AND last_at {sign} ?" for sign, at in zip((">=", "<"), span, strict=True) if at
+    )
     times: list[Any] = [at for at in span if at]
     now = session.now()
     if job_ids is None:
@@ -59,7 +73,9 @@ def make_ready(
     else:
         named = list(pieces([(job,) for job in sorted(job_ids)]))
         check_jobs(
-            tenant_id, job_ids, {job: bool(gone) for ids in named for job, gone in _found(session, tenant_id, ids)}
+            tenant_id,
+            job_ids,
+            {job: bool(gone) for ids in named for job, gone in _found(session, tenant_id, ids)},
         )
         again = []
         for ids in named:

@@ -1,6 +1,8 @@
-"""One transaction of a store in SQL, as both databases have it: what differs between them is said here once.
+"""One transaction of a store in SQL, as both databases have it: what differs between them is said
+here once.
 
-Statements are written with `?` and the schema `events.`; each session makes of them what its database takes.
+Statements are written with `?` and the schema `events.`; each session makes of them what its
+database takes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,10 +19,14 @@ class Session(Protocol):
 
     cursor: Any
     locked: str
-    """Ends a SELECT whose rows this transaction goes on to change, without waiting for those that others hold."""
+    """Ends a SELECT whose rows this transaction goes on to change, without waiting for those that
+    others hold.
+    """
 
     def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Run a statement that returns rows. Datetimes and sets of names are stored as the database has them."""
+        """Run a statement that returns rows. Datetimes and sets of names are stored as the database
+        has them.
+        """
         ...
 
     def run(self, statement: str, *values: Any) -> int:

@@ -1,4 +1,6 @@
-"""What the SQLite and Postgres stores do alike: all but the connection, the tables and the append."""
+"""What the SQLite and Postgres stores do alike: all but the connection, the tables and the
+append.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
@@ -29,34 +31,48 @@ from signalroom_dagster.events.stores.sessions import Session
 from signalroom_dagster.warehouse.migrations import Engine, OwnTable, tables_in
 
 EXPIRED_AT_ONCE = 500
-_IS_DUE = "SELECT 1 FROM events.job WHERE status = 'ready' AND due_at <= ? AND (? IS NULL OR tenant_id = ?) LIMIT 1"
+_IS_DUE = (
+    "SELECT 1 FROM events.job WHERE status = 'ready' AND due_at <= ? AND (? IS NULL OR tenant_id ="
+    " ?) LIMIT 1"
+)
 _EXPIRE = """
 UPDATE events.job SET status = 'expired' WHERE (tenant_id, job_id) IN (
-    SELECT tenant_id, job_id FROM events.job WHERE status = 'open' AND deadline_at <= ? LIMIT ? {locked}
+    SELECT tenant_id, job_id FROM events.job WHERE status = 'open' AND deadline_at <= ? LIMIT ?
+      {locked}
 ) RETURNING tenant_id, job_id, required, arrived, first_at, deadline_at
 """
 _INCOMPLETE = """
 SELECT tenant_id, job_id, required, arrived, first_at, deadline_at FROM events.job
 WHERE status = 'expired' AND (? IS NULL OR tenant_id = ?) ORDER BY deadline_at DESC LIMIT ?
 """
-_JOBS = "SELECT tenant_id, '{status}', count(*) FROM events.job WHERE status = '{status}' GROUP BY 1 UNION ALL"
+_JOBS = (
+    "SELECT tenant_id, '{status}', count(*) FROM events.job WHERE status = '{status}' GROUP BY 1"
+    " UNION ALL"
+)
 _COUNTS = f"""
 {" ".join(_JOBS.format(status=status) for status in ("open", "ready", "failed", "expired"))}
 SELECT tenant_id, 'done', count(*) FROM events.job WHERE status = 'done' AND last_at > ? GROUP BY 1
-UNION ALL SELECT tenant_id, 'dead_letters', count(*) FROM events.dead_letter WHERE replayed_at IS NULL GROUP BY 1
-UNION ALL SELECT tenant_id, 'unpublished', count(*) FROM events.result WHERE published_at IS NULL GROUP BY 1
+UNION ALL SELECT tenant_id, 'dead_letters', count(*) FROM events.dead_letter WHERE replayed_at IS
+NULL GROUP BY 1
+UNION ALL SELECT tenant_id, 'unpublished', count(*) FROM events.result WHERE published_at IS NULL
+GROUP BY 1
 """
 _OLDEST = "SELECT tenant_id, min(due_at) FROM events.job WHERE status = 'ready' GROUP BY tenant_id"
 _UNPUBLISHED = """
-SELECT tenant_id, job_id, body, version FROM events.result WHERE published_at IS NULL ORDER BY kept_at LIMIT ?
+SELECT tenant_id, job_id, body, version FROM events.result WHERE published_at IS NULL ORDER BY
+kept_at LIMIT ?
 """
-_PUBLISHED = "UPDATE events.result SET published_at = ? WHERE tenant_id = ? AND job_id = ? AND version = ?"
+_PUBLISHED = (
+    "UPDATE events.result SET published_at = ? WHERE tenant_id = ? AND job_id = ? AND version = ?"
+)
 
 
 @cache
 def declared(engine: Engine) -> Sequence[OwnTable]:
     """The tables of a store. A column that is added to them may be empty or has a default."""
-    return tables_in(files("signalroom_dagster.events.stores").joinpath(f"{engine}.sql").read_text("utf-8"))
+    return tables_in(
+        files("signalroom_dagster.events.stores").joinpath(f"{engine}.sql").read_text("utf-8")
+    )
 
 
 class SqlStore(ABC):
@@ -82,7 +98,15 @@ class SqlStore(ABC):
     def ping(self) -> None:
         """See Store. Writes an event and a letter of nobody's, and undoes it."""
         nobody = uuid4().hex  # one name for all would have one gateway wait for another
-        event = Received(nobody, nobody, nobody, b"", "", datetime.now(UTC), Contract(nobody, frozenset(), timedelta()))
+        event = Received(
+            nobody,
+            nobody,
+            nobody,
+            b"",
+            "",
+            datetime.now(UTC),
+            Contract(nobody, frozenset(), timedelta()),
+        )
         with self.transaction() as session:
             session.run("SAVEPOINT ping")
             self.put(session, [event])
@@ -101,8 +125,13 @@ class SqlStore(ABC):
 
     @contextmanager
     def claim(
-        self, limit: int, now: datetime | None = None, *, counted: bool = False, tenant_id: str | None = None
-    ) -> Generator[Batch]:  # fmt: skip
+        self,
+        limit: int,
+        now: datetime | None = None,
+        *,
+        counted: bool = False,
+        tenant_id: str | None = None,
+    ) -> Generator[Batch]:
         """See Store."""
         with self.transaction(reads_only=not counted) as session:
             asked = Asked(limit, now or session.now(), tenant_id, counted)
@@ -128,7 +157,10 @@ class SqlStore(ABC):
     def incomplete(self, tenant_id: str | None = None, limit: int = 100) -> Sequence[Incomplete]:
         """See Store."""
         with self.transaction(reads_only=True) as session:
-            return [_incomplete(session, *row) for row in session.rows(_INCOMPLETE, tenant_id, tenant_id, limit)]
+            return [
+                _incomplete(session, *row)
+                for row in session.rows(_INCOMPLETE, tenant_id, tenant_id, limit)
+            ]
 
     def stats(self) -> Mapping[str, TenantStats]:
         """See Store."""
@@ -137,7 +169,10 @@ class SqlStore(ABC):
             now = session.now()
             for tenant, what, count in session.rows(_COUNTS, now - DONE_WITHIN):
                 counts.setdefault(tenant, {})[what] = count
-            lags = {tenant: (now - session.time(oldest)).total_seconds() for tenant, oldest in session.rows(_OLDEST)}
+            lags = {
+                tenant: (now - session.time(oldest)).total_seconds()
+                for tenant, oldest in session.rows(_OLDEST)
+            }
         return {
             tenant: TenantStats(**found, lag_seconds=max(0.0, lags.get(tenant, 0.0)))
             for tenant, found in sorted(counts.items())
@@ -156,7 +191,9 @@ class SqlStore(ABC):
         with self.transaction() as session:
             return replays.make_ready(session, tenant_id, job_ids, (since, until), dead_letters)
 
-    def letters(self, tenant_id: str | None = None, limit: int = 100, skip: int = 0) -> Sequence[DeadLetter]:
+    def letters(
+        self, tenant_id: str | None = None, limit: int = 100, skip: int = 0
+    ) -> Sequence[DeadLetter]:
         """See Store."""
         with self.transaction(reads_only=True) as session:
             return open_letters(session, tenant_id, limit, skip)
@@ -178,7 +215,10 @@ class SqlStore(ABC):
         """See Store."""
         with self.transaction() as session:
             now = session.now()
-            session.many(_PUBLISHED, [(now, result.tenant_id, result.job_id, result.version) for result in results])
+            session.many(
+                _PUBLISHED,
+                [(now, result.tenant_id, result.job_id, result.version) for result in results],
+            )
 
     def prune(self, now: datetime) -> int:
         """See Store."""
@@ -206,7 +246,13 @@ class SqlStore(ABC):
 
 
 def _incomplete(
-    session: Session, tenant_id: str, job_id: str, required: object, arrived: object, first_at: object, deadline: object
+    session: Session,
+    tenant_id: str,
+    job_id: str,
+    required: object,
+    arrived: object,
+    first_at: object,
+    deadline: object,
 ) -> Incomplete:
     missing = tuple(sorted(session.names(required) - session.names(arrived)))
     return Incomplete(tenant_id, job_id, missing, session.time(first_at), session.time(deadline))

@@ -1,6 +1,7 @@
 """The embedded store: one SQLite file on this machine, for one gateway and one consumer.
 
-WAL with synchronous=FULL: a commit is on the disk when it returns, and readers never wait for the writer.
+WAL with synchronous=FULL: a commit is on the disk when it returns, and readers never wait for the
+writer.
 
 https://www.sqlite.org/wal.html
 """
@@ -27,7 +28,9 @@ from signalroom_dagster.events.stores.sql import SqlStore, declared
 from signalroom_dagster.warehouse.migrations import is_current, migrate
 
 LOCK_SECONDS = 1.0
-"""So long a transaction waits for the one that writes, and is then given up: its sender comes again."""
+"""So long a transaction waits for the one that writes, and is then given up: its sender comes
+again.
+"""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -38,7 +41,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 _JOB = f"SELECT {', '.join(Job.__struct_fields__)} FROM job WHERE tenant_id = ? AND job_id = ?"
 _PUT_JOB = f"""
-INSERT INTO job ({", ".join(Job.__struct_fields__)}) VALUES ({", ".join("?" * len(Job.__struct_fields__))})
+INSERT INTO job ({", ".join(Job.__struct_fields__)})
+VALUES ({", ".join("?" * len(Job.__struct_fields__))})
 ON CONFLICT (tenant_id, job_id) DO UPDATE SET arrived = excluded.arrived, status = excluded.status,
 late = excluded.late, last_at = excluded.last_at, due_at = excluded.due_at
 """
@@ -165,7 +169,9 @@ class SqliteStore(SqlStore):
 
 def _connect(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
+    )
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -185,8 +191,10 @@ def _explained(path: Path) -> Generator[None]:
 
 def _standing(
     session: Session, touched: dict[tuple[str, str], Job], key: EventKey, event: Received
-) -> Standing:  # fmt: skip
-    """What stands under an event's key, its own if it is new; a job that it changes is in `touched` afterwards."""
+) -> Standing:
+    """What stands under an event's key, its own if it is new; a job that it changes is in `touched`
+    afterwards.
+    """
     if found := session.rows(_STANDS, *key):
         return Standing(False, found[0][0])
     job = touched.get(key[:2]) or _job(session, key)
@@ -198,19 +206,44 @@ def _standing(
 
 
 def _job(session: Session, key: EventKey) -> Job | None:
-    for tenant, job, required, arrived, version, status, late, attempts, error, *times in session.rows(_JOB, *key[:2]):
+    for (
+        tenant,
+        job,
+        required,
+        arrived,
+        version,
+        status,
+        late,
+        attempts,
+        error,
+        *times,
+    ) in session.rows(_JOB, *key[:2]):
         always, later = times[:4], times[4:]
         return Job(
-            tenant, job, session.names(required), session.names(arrived), version, status, bool(late), attempts, error,
+            tenant,
+            job,
+            session.names(required),
+            session.names(arrived),
+            version,
+            status,
+            bool(late),
+            attempts,
+            error,
             *map(session.time, always),
             *(None if at is None else session.time(at) for at in later),
-        )  # fmt: skip
+        )
     return None
 
 
 def _row(event: Received) -> Sequence[Any]:
     payload_hash = jobs.payload_hash(event.payload)
-    return (*jobs.event_key(event), event.message_id, event.payload, payload_hash, event.received_at)
+    return (
+        *jobs.event_key(event),
+        event.message_id,
+        event.payload,
+        payload_hash,
+        event.received_at,
+    )
 
 
 def _job_row(job: Job) -> Sequence[Any]:

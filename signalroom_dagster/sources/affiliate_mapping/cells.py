@@ -34,7 +34,11 @@ def read_cell(cell: str, kind: Kind) -> Value:
 def _within(bits: int) -> Callable[[str], int | None]:
     def read(text: str) -> int | None:
         number = int(text) if _NUMBER.match(text) else None
-        return number if number is not None and -(2 ** (bits - 1)) <= number < 2 ** (bits - 1) else None
+        return (
+            number
+            if number is not None and -(2 ** (bits - 1)) <= number < 2 ** (bits - 1)
+            else None
+        )
 
     return read
 

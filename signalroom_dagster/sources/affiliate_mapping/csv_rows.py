@@ -1,6 +1,8 @@
-"""Reads a CSV file as spreadsheets write it: byte-order mark, CRLF, Windows-1252, spaces around cells, empty lines.
+"""Reads a CSV file as spreadsheets write it: byte-order mark, CRLF, Windows-1252, spaces around
+cells, empty lines.
 
-A file is read whole or not at all: whatever is wrong with it is collected, so that a person mends it once.
+A file is read whole or not at all: whatever is wrong with it is collected, so that a person mends
+it once.
 """
 
 import csv
@@ -21,7 +23,9 @@ Record = tuple[int, list[str]]
 
 
 class UnreadableFileError(Exception):
-    """The file is not what its schema says; `problems` are all that was found, each with its line."""
+    """The file is not what its schema says; `problems` are all that was found, each with its
+    line.
+    """
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
@@ -29,7 +33,8 @@ class UnreadableFileError(Exception):
 
 
 def read_rows(path: Path, shown: str, layout: Layout) -> tuple[list[Row], frozenset[str]]:
-    """Every row of a file, typed, and the columns that it lacks or that are empty in every row; `n/a` is not empty.
+    """Every row of a file, typed, and the columns that it lacks or that are empty in every row;
+    `n/a` is not empty.
 
     Raises UnreadableFileError; its messages name headers and lines, not other cells.
     """
@@ -48,12 +53,16 @@ def read_rows(path: Path, shown: str, layout: Layout) -> tuple[list[Row], frozen
     problems += _repeated(rows, layout)
     if problems:
         raise UnreadableFileError(problems)
-    filled = {name for name, at in places.items() if any(cells[at].strip() for _, cells in records[1:])}
+    filled = {
+        name for name, at in places.items() if any(cells[at].strip() for _, cells in records[1:])
+    }
     return [row for _, row in rows], frozenset(layout.schema.columns.keys() - filled)
 
 
 def _records(body: bytes, shown: str) -> Iterator[Record]:
-    """The records that hold anything. Strict, so that a quote left open is an error and not one long cell."""
+    """The records that hold anything. Strict, so that a quote left open is an error and not one
+    long cell.
+    """
     reader = csv.reader(io.StringIO(_text(body, shown), newline=""), strict=True)
     line = 1
     try:
@@ -81,7 +90,9 @@ def _text(body: bytes, shown: str) -> str:
 
 
 def _places(header: Sequence[str], line: int, layout: Layout) -> Mapping[str, int]:
-    """Where each column stands in the file; spelling counts only as far as the column's name does."""
+    """Where each column stands in the file; spelling counts only as far as the column's name
+    does.
+    """
     names = [snake_case(cell) for cell in header]
     known = layout.headers
     problems = [
@@ -89,7 +100,11 @@ def _places(header: Sequence[str], line: int, layout: Layout) -> Mapping[str, in
         for at, (name, cell) in enumerate(zip(names, header, strict=True), start=1)
         if name not in known
     ]
-    problems += [f"line {line}: header {known[name]} stands there twice" for name in known if names.count(name) > 1]
+    problems += [
+        f"line {line}: header {known[name]} stands there twice"
+        for name in known
+        if names.count(name) > 1
+    ]
     problems += [
         f"line {line}: header {known[name]} is missing"
         for name in known
@@ -100,13 +115,17 @@ def _places(header: Sequence[str], line: int, layout: Layout) -> Mapping[str, in
     return {name: at for at, name in enumerate(names)}
 
 
-def _row(line: int, cells: Sequence[str], places: Mapping[str, int], layout: Layout, problems: list[str]) -> Row:
+def _row(
+    line: int, cells: Sequence[str], places: Mapping[str, int], layout: Layout, problems: list[str]
+) -> Row:
     row: dict[str, Value] = {}
     for name, kind in layout.schema.columns.items():
         try:
             row[name] = read_cell(cells[places[name]], kind) if name in places else None
             if row[name] is None and name in layout.schema.key:
-                problems.append(f"line {line}: {layout.headers[name]} is empty, but rows are known by it")
+                problems.append(
+                    f"line {line}: {layout.headers[name]} is empty, but rows are known by it"
+                )
         except ValueError as error:
             row[name] = None
             problems.append(f"line {line}: {layout.headers[name]}: {error}")

@@ -49,18 +49,32 @@ class _SchemaFile(BaseModel):
     @model_validator(mode="after")
     def _names_fit(self) -> "_SchemaFile":
         names = [snake_case(header) for header in self.columns]
-        unusable = [name for name in names if not _COLUMN.match(name) or name in OWN_COLUMNS or names.count(name) > 1]
+        unusable = [
+            name
+            for name in names
+            if not _COLUMN.match(name) or name in OWN_COLUMNS or names.count(name) > 1
+        ]
         if unusable:
-            raise ValueError(f"columns: not usable or not the only one of its name: {', '.join(sorted(set(unusable)))}")
-        unknown = [name for name in (*self.key, *self.single, *self.single.values()) if name not in names]
+            raise ValueError(
+                "columns: not usable or not the only one of its name:"
+                f" {', '.join(sorted(set(unusable)))}"
+            )
+        unknown = [
+            name for name in (*self.key, *self.single, *self.single.values()) if name not in names
+        ]
         if unknown or len(set(self.key)) < len(self.key):
-            raise ValueError(f"key and single name columns once, such as {names[0]}: {', '.join(unknown or self.key)}")
+            raise ValueError(
+                f"key and single name columns once, such as {names[0]}:"
+                f" {', '.join(unknown or self.key)}"
+            )
         return self
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A schema and how its file spells it: the header of each column, and the columns that a file may leave out."""
+    """A schema and how its file spells it: the header of each column, and the columns that a file
+    may leave out.
+    """
 
     schema: ReferenceSchema
     headers: Mapping[str, str]
@@ -70,7 +84,9 @@ class Layout:
 @functools.cache
 def affiliate_layout() -> Layout:
     """The schema that comes with this source."""
-    return _layout(files(__name__.rpartition(".")[0]).joinpath("affiliate_mapping.toml").read_text("utf-8"))
+    return _layout(
+        files(__name__.rpartition(".")[0]).joinpath("affiliate_mapping.toml").read_text("utf-8")
+    )
 
 
 def read_layout(path: Path, shown: str) -> Layout:
@@ -98,5 +114,7 @@ def _layout(text: str) -> Layout:
             single=told.single,
         ),
         headers={snake_case(header): header for header in told.columns},
-        optional=frozenset(name for name, column in columns.items() if column.optional and name not in told.key),
+        optional=frozenset(
+            name for name, column in columns.items() if column.optional and name not in told.key
+        ),
     )

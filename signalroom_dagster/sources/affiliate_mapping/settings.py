@@ -10,8 +10,8 @@ from signalroom_dagster.config import ClientOnly
 class Settings(BaseModel):
     """`[sources.affiliate_mapping.clients.<id>]`. `csv_path` is relative to the project's folder.
 
-    A file without rows is taken for a mistake while the client has rows in its table, and so is a column without a cell
-    that was there before, unless `allow_empty` is set.
+    A file without rows is taken for a mistake while the client has rows in its table, and so is a
+    column without a cell that was there before, unless `allow_empty` is set.
     """
 
     model_config = ConfigDict(frozen=True)

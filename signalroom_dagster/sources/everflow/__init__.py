@@ -1,12 +1,15 @@
-"""Everflow's network API: what affiliates brought, conversion by conversion and click by click, and who they are.
+"""Everflow's network API: what affiliates brought, conversion by conversion and click by click, and
+who they are.
 
-Columns and keys stand in `tables.toml`. Days are those of the account's reporting zone, the client's own. Figures and
-conversions change long after their day (status, payout, back-dated and removed conversions), and nothing says when: so
-whole days are read again and replaced. Clicks never change but for `has_conversion`, and are merged.
+Columns and keys stand in `tables.toml`. Days are those of the account's reporting zone, the
+client's own. Figures and conversions change long after their day (status, payout, back-dated and
+removed conversions), and nothing says when: so whole days are read again and replaced. Clicks never
+change but for `has_conversion`, and are merged.
 
-Quirks: a table of 10,000 rows is a cut one, whatever its status; paging is unstable, and a count may include rows
-that come twice; unknown filters are ignored without an error; the `date` of a report is midnight in UTC, as text.
-Conversions are in the offer's own currency. The pace is an account's, however many clients share its key.
+Quirks: a table of 10,000 rows is a cut one, whatever its status; paging is unstable, and a count
+may include rows that come twice; unknown filters are ignored without an error; the `date` of a
+report is midnight in UTC, as text. Conversions are in the offer's own currency. The pace is an
+account's, however many clients share its key.
 
 https://developers.everflow.io/
 """
@@ -43,15 +46,20 @@ def everflow(
     base_url: str = "https://api.eflow.team",
     requests_per_minute: int = 300,
 ) -> Iterable[DltResource]:
-    """A network's days from `since` to `until`, both included (ISO dates; yesterday and today by default), and its
-    lists.
+    """A network's days from `since` to `until`, both included (ISO dates; yesterday and today by
+    default), and its lists.
 
-    Days are those of `timezone`; amounts of reports are in `currency`. `advertiser_ids` narrows what is read to these.
+    Days are those of `timezone`; amounts of reports are in `currency`. `advertiser_ids` narrows
+    what is read to these.
     """
     zone, ids = ZoneInfo(timezone), tuple(advertiser_ids)
     network = Network(open_api(api_key, base_url, requests_per_minute), zone, currency, ids)
     first, last = asked_days(since, until, zone)
-    readers = {"daily_stats": read_daily_stats, "conversions": read_conversions, "clicks": read_clicks}
+    readers = {
+        "daily_stats": read_daily_stats,
+        "conversions": read_conversions,
+        "clicks": read_clicks,
+    }
     for name, read in readers.items():
         yield days_resource(TABLES[name], partial(read, network), first, last)
     for name in ("affiliates", "offers", "advertisers"):
@@ -60,6 +68,8 @@ def everflow(
 
 def probe(settings: Settings) -> str:
     """Ask for the network's name: the cheapest call that needs the key."""
-    api = open_api(settings.api_key.get_secret_value(), settings.base_url, settings.requests_per_minute)
+    api = open_api(
+        settings.api_key.get_secret_value(), settings.base_url, settings.requests_per_minute
+    )
     answer = api.get("/v1/networks")
     return f"network {answer.get('name') or answer.get('network_id')}"

@@ -1,4 +1,6 @@
-"""Everflow alone, into a DuckDB file: `EVERFLOW_API_KEY=... python -m signalroom_dagster.sources.everflow`."""
+"""Everflow alone, into a DuckDB file: `EVERFLOW_API_KEY=... python -m
+signalroom_dagster.sources.everflow`.
+"""
 
 import os
 

@@ -1,4 +1,5 @@
-"""Clicks: at most 10,000 in an answer, and no word about the rest; so windows that come back full are halved.
+"""Clicks: at most 10,000 in an answer, and no word about the rest; so windows that come back full
+are halved.
 
 Windows are asked for in UTC, where no hour comes twice.
 
@@ -37,7 +38,9 @@ def _windows(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetim
 
 
 def _clicks(network: Network, window: tuple[datetime, datetime]) -> Sequence[Mapping[str, Any]]:
-    """The clicks from the first moment up to the second, without it; asked in halves when there are too many."""
+    """The clicks from the first moment up to the second, without it; asked in halves when there are
+    too many.
+    """
     start, end = window
     body = {
         "from": f"{start:%Y-%m-%d %H:%M:%S}",
@@ -48,13 +51,17 @@ def _clicks(network: Network, window: tuple[datetime, datetime]) -> Sequence[Map
     rows = rows_of(network.api.post(PATH, body), "clicks", "table")
     moments = [moment for row in rows if isinstance(moment := row.get("unix_timestamp"), int)]
     if not all(start.timestamp() <= moment < end.timestamp() for moment in moments):
-        raise VendorDataError(network.api.about("POST", PATH, f"gives clicks that are not of {start} to {end}"))
+        raise VendorDataError(
+            network.api.about("POST", PATH, f"gives clicks that are not of {start} to {end}")
+        )
     if len(rows) < CUT:
         return rows
     seconds = int((end - start).total_seconds())
     if seconds <= 1:
         raise VendorDataError(
-            network.api.about("POST", PATH, f"gives {len(rows)} clicks for one second: it cuts there")
+            network.api.about(
+                "POST", PATH, f"gives {len(rows)} clicks for one second: it cuts there"
+            )
         )
     middle = start + timedelta(seconds=seconds // 2)
     return [*_clicks(network, (start, middle)), *_clicks(network, (middle, end))]

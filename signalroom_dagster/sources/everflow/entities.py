@@ -1,6 +1,7 @@
 """Affiliates, offers and advertisers: short lists, read whole each time.
 
-Affiliates are the network's, whoever they work for; offers and advertisers are narrowed to the client's.
+Affiliates are the network's, whoever they work for; offers and advertisers are narrowed to the
+client's.
 
 https://developers.everflow.io/docs/network/affiliates/
 """
@@ -16,7 +17,9 @@ from signalroom_dagster.sources.tables import Row
 
 
 class Entity(NamedTuple):
-    """Where a list is read, by what its rows are told apart, and what names the advertiser they belong to."""
+    """Where a list is read, by what its rows are told apart, and what names the advertiser they
+    belong to.
+    """
 
     method: str
     path: str
@@ -27,17 +30,23 @@ class Entity(NamedTuple):
 ENTITIES: Mapping[str, Entity] = {
     "affiliates": Entity("POST", "/v1/networks/affiliatestable", "network_affiliate_id", None),
     "offers": Entity("GET", "/v1/networks/offers", "network_offer_id", "network_advertiser_id"),
-    "advertisers": Entity("GET", "/v1/networks/advertisers", "network_advertiser_id", "network_advertiser_id"),
+    "advertisers": Entity(
+        "GET", "/v1/networks/advertisers", "network_advertiser_id", "network_advertiser_id"
+    ),
 }
 
 
 def read_entity(network: Network, name: str) -> Answer:
-    """The whole list, as far as it is of the wanted advertisers, and how many rows that is by Everflow's own count."""
+    """The whole list, as far as it is of the wanted advertisers, and how many rows that is by
+    Everflow's own count.
+    """
     entity = ENTITIES[name]
 
     def page(number: int, size: int) -> Any:
         body = {} if entity.method == "POST" else None
-        return network.api.ask(entity.method, entity.path, params={"page": number, "page_size": size}, body=body)
+        return network.api.ask(
+            entity.method, entity.path, params={"page": number, "page_size": size}, body=body
+        )
 
     found = whole_list(name, name, entity.id_key, page)
     ours = list(_ours(network, entity, found.rows))

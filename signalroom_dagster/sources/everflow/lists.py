@@ -1,7 +1,8 @@
 """Everflow's paged lists, read whole: conversions, affiliates, offers, advertisers.
 
-Rows move between pages while a list is read, a list grows, and some rows come twice. So nothing counts as read before
-the rows are as many as Everflow says they are. Page sizes are the vendor's to cut: the first page shows the real one.
+Rows move between pages while a list is read, a list grows, and some rows come twice. So nothing
+counts as read before the rows are as many as Everflow says they are. Page sizes are the vendor's to
+cut: the first page shows the real one.
 
 https://developers.everflow.io/docs/user-guide/paging/
 """
@@ -22,7 +23,9 @@ Page: TypeAlias = Callable[[int, int], Any]
 """Asks for one page by number, from 1, and size."""
 
 PAGE_SIZES = (2000, 997, 503)
-"""Tried one after the other: a row that is lost between two pages of one size mostly is not with another."""
+"""Tried one after the other: a row that is lost between two pages of one size mostly is not with
+another.
+"""
 
 
 class Whole(NamedTuple):
@@ -33,7 +36,9 @@ class Whole(NamedTuple):
 
 
 class _Reading(NamedTuple):
-    """One time through a list. `twins` are the same row twice on one page, which no shift between pages explains."""
+    """One time through a list. `twins` are the same row twice on one page, which no shift between
+    pages explains.
+    """
 
     distinct: Mapping[Any, Mapping[str, Any]]
     twins: int
@@ -43,8 +48,8 @@ class _Reading(NamedTuple):
 def whole_list(what: str, rows_key: str, id_key: str, page: Page) -> Whole:
     """Every row of a paged list once.
 
-    Everflow's count sometimes includes rows that come twice: then a second reading has to find the same rows.
-    Raises VendorDataError when rows and count never agree.
+    Everflow's count sometimes includes rows that come twice: then a second reading has to find the
+    same rows. Raises VendorDataError when rows and count never agree.
     """
     confirmed: list[frozenset[Any]] = []
     found = counted = 0
@@ -71,7 +76,9 @@ def _read(page: Page, size: int, rows_key: str, id_key: str) -> _Reading:
     counted = _count(first, rows_key)
     effective = min(_paging(first).get("page_size") or size, len(shown) or size)
     pages = [shown]
-    for answer in read_ahead(lambda number: page(number, size), range(2, math.ceil(counted / effective) + 1), AT_ONCE):
+    for answer in read_ahead(
+        lambda number: page(number, size), range(2, math.ceil(counted / effective) + 1), AT_ONCE
+    ):
         pages.append(rows_of(answer, rows_key))
         counted = _count(answer, rows_key)
     distinct: dict[Any, Mapping[str, Any]] = {}
@@ -81,7 +88,9 @@ def _read(page: Page, size: int, rows_key: str, id_key: str) -> _Reading:
         here: dict[Any, Mapping[str, Any]] = {}
         for row in rows:
             name = row.get(id_key)
-            if not isinstance(name, str | int):  # cannot be told from another one: none of them hides the others
+            if not isinstance(
+                name, str | int
+            ):  # cannot be told from another one: none of them hides the others
                 name = f"nameless row {next(nameless)}"
             twins += here.get(name) == row
             here[name] = row
@@ -92,7 +101,9 @@ def _read(page: Page, size: int, rows_key: str, id_key: str) -> _Reading:
 def _count(answer: Any, rows_key: str) -> int:
     counted = _paging(answer).get("total_count")
     if not isinstance(counted, int):
-        raise VendorDataError(f"source everflow: an answer with {rows_key} does not say how many there are")
+        raise VendorDataError(
+            f"source everflow: an answer with {rows_key} does not say how many there are"
+        )
     return counted
 
 

@@ -1,4 +1,6 @@
-"""One client's network at Everflow, as the reports need it: its zone's number, its filters, and whose a row is."""
+"""One client's network at Everflow, as the reports need it: its zone's number, its filters, and
+whose a row is.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,8 +37,9 @@ def open_api(api_key: str, base_url: str, requests_per_minute: int) -> Api:
 
 @dataclass(frozen=True)
 class Network:
-    """An account, the zone whose days its reports count, the currency of their amounts, and whose rows are wanted:
-    those of these advertisers, or all."""
+    """An account, the zone whose days its reports count, the currency of their amounts, and whose
+    rows are wanted: those of these advertisers, or all.
+    """
 
     api: Api
     zone: ZoneInfo
@@ -51,7 +54,8 @@ class Network:
         return {name: int(number) for name, number in numbers if number.isdecimal()}
 
     def zone_id(self, *names: str) -> int:
-        """The number of a time zone, by the first name that is known; the reports' own without a name.
+        """The number of a time zone, by the first name that is known; the reports' own without a
+        name.
 
         Raises ConfigurationError for one that Everflow does not know.
         """
@@ -60,22 +64,25 @@ class Network:
             if name in self.zone_ids:
                 return self.zone_ids[name]
         raise ConfigurationError(
-            f"source everflow: Everflow knows no time zone {' or '.join(wanted)}; set `timezone` to one it knows"
+            f"source everflow: Everflow knows no time zone {' or '.join(wanted)}; set `timezone` to"
+            " one it knows"
         )
 
     def filters(self) -> list[dict[str, str]]:
         """The filter list of a report: the client's advertiser.
 
-        Of several advertisers none is sent, because what two filters of one kind mean is not documented: their rows
-        are picked out of the answer, as they are anyway.
+        Of several advertisers none is sent, because what two filters of one kind mean is not
+        documented: their rows are picked out of the answer, as they are anyway.
         """
         wanted = self.advertiser_ids if len(self.advertiser_ids) == 1 else []
         return [filter_on("advertiser", number) for number in wanted]
 
     def is_ours(self, advertiser_id: Any) -> bool | None:
-        """Whether a row is of one of the client's advertisers: Everflow ignores filters that it does not understand.
+        """Whether a row is of one of the client's advertisers: Everflow ignores filters that it
+        does not understand.
 
-        None for a row that names no advertiser, where the client's are named: nobody knows whose it is.
+        None for a row that names no advertiser, where the client's are named: nobody knows whose it
+        is.
         """
         if not self.advertiser_ids:
             return True
@@ -86,7 +93,9 @@ class Network:
         return number in self.advertiser_ids if number else None
 
     def ours(self, rows: Iterable[Row], moment: str, key: str) -> Iterator[Row | LeftOut]:
-        """The client's rows of a raw report, each with its `date`: the day of the named field's epoch seconds."""
+        """The client's rows of a raw report, each with its `date`: the day of the named field's
+        epoch seconds.
+        """
         for row in rows:
             day = self._day_of(row.get(moment))
             try:
@@ -107,14 +116,17 @@ class Network:
 
 
 def filter_on(kind: str, number: int) -> dict[str, str]:
-    """A filter as the reports want it, its id as text; any other shape is ignored without a word."""
+    """A filter as the reports want it, its id as text; any other shape is ignored without a
+    word.
+    """
     return {"resource_type": kind, "filter_id_value": str(number)}
 
 
 def rows_of(answer: Any, *names: str) -> Sequence[Mapping[str, Any]]:
     """The rows of an answer, under the first of the names it has; null is an empty list.
 
-    Raises VendorDataError for an answer of another shape: taken for an empty one it would empty a table.
+    Raises VendorDataError for an answer of another shape: taken for an empty one it would empty a
+    table.
     """
     present = [name for name in names if name in answer] if isinstance(answer, dict) else []
     found = answer[present[0]] if present else None

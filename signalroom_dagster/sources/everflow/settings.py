@@ -11,10 +11,11 @@ from signalroom_dagster.sources.days import DaySettings
 
 
 class Settings(DaySettings):
-    """`[sources.everflow.clients.<id>]`. `advertiser_ids` narrows everything that is read to these advertisers.
+    """`[sources.everflow.clients.<id>]`. `advertiser_ids` narrows everything that is read to these
+    advertisers.
 
-    `timezone` is the zone whose days the reports count, the client's own by default. Everflow keeps raw rows for the
-    days named here, today included; older ones are never asked for.
+    `timezone` is the zone whose days the reports count, the client's own by default. Everflow keeps
+    raw rows for the days named here, today included; older ones are never asked for.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -1,4 +1,5 @@
-"""Daily figures by affiliate and advertiser. A report is at most 10,000 rows long, and says so only in passing.
+"""Daily figures by affiliate and advertiser. A report is at most 10,000 rows long, and says so only
+in passing.
 
 https://developers.everflow.io/docs/network/reporting/aggregated_data/
 """
@@ -62,25 +63,33 @@ def _rows(network: Network, days: Sequence[date]) -> Iterator[Row]:
 def _by_affiliate(network: Network, day: Sequence[date]) -> Iterator[Row]:
     affiliates = _report(network, day, ("affiliate",))
     if affiliates.cut:
-        raise VendorDataError(network.api.about("POST", PATH, f"cuts the list of affiliates of {day[0]}"))
+        raise VendorDataError(
+            network.api.about("POST", PATH, f"cuts the list of affiliates of {day[0]}")
+        )
     for wanted in (found["affiliate_id"] for found in affiliates.rows):
-        report = _report(network, day, ("date", "affiliate", "advertiser"), [filter_on("affiliate", wanted)])
+        report = _report(
+            network, day, ("date", "affiliate", "advertiser"), [filter_on("affiliate", wanted)]
+        )
         if report.cut or any(row["affiliate_id"] != wanted for row in report.rows):
-            raise VendorDataError(network.api.about("POST", PATH, f"cuts {day[0]} even for one affiliate ({wanted})"))
+            raise VendorDataError(
+                network.api.about("POST", PATH, f"cuts {day[0]} even for one affiliate ({wanted})")
+            )
         yield from report.rows
 
 
 def _totals(
     network: Network, days: Sequence[date]
 ) -> tuple[dict[date, Figure], dict[str, dict[date, Figure]], list[LeftOut]]:
-    """Everflow's own payout of each day, from a report that is not split by affiliate, how many clicks and conversions
-    it counts, and the totals that cannot be read.
+    """Everflow's own payout of each day, from a report that is not split by affiliate, how many
+    clicks and conversions it counts, and the totals that cannot be read.
 
     No row means none. What names no advertiser counts: it may be the client's.
     """
     report = _report(network, days, ("date", "advertiser"))
     if report.cut:
-        raise VendorDataError(network.api.about("POST", PATH, f"cuts the totals of {days[0]} to {days[-1]}"))
+        raise VendorDataError(
+            network.api.about("POST", PATH, f"cuts the totals of {days[0]} to {days[-1]}")
+        )
     totals: dict[date, Figure] = dict.fromkeys(days, 0)
     counts: dict[str, dict[date, Figure]] = {name: {} for name in COUNTED}
     unread: list[LeftOut] = []
@@ -96,7 +105,11 @@ def _totals(
                 counts[name][day] = counts[name].get(day, 0) + (_number(row.get(field)) or 0)
     if any(total.day is None for total in unread):
         return {}, {}, unread
-    return {day: total for day, total in totals.items() if day not in {total.day for total in unread}}, counts, unread
+    return (
+        {day: total for day, total in totals.items() if day not in {total.day for total in unread}},
+        counts,
+        unread,
+    )
 
 
 def _number(value: Any) -> Figure | None:
@@ -107,7 +120,10 @@ def _number(value: Any) -> Figure | None:
 
 
 def _report(
-    network: Network, days: Sequence[date], columns: Sequence[str], filters: Sequence[Mapping[str, str]] | None = None
+    network: Network,
+    days: Sequence[date],
+    columns: Sequence[str],
+    filters: Sequence[Mapping[str, str]] | None = None,
 ) -> Report:
     body = {
         "from": days[0].isoformat(),
@@ -120,7 +136,11 @@ def _report(
             "exclusions": [],
             "metric_filters": [],
             "user_metrics": [],
-            "settings": {"campaign_data_only": False, "ignore_fail_traffic": False, "only_include_fail_traffic": False},
+            "settings": {
+                "campaign_data_only": False,
+                "ignore_fail_traffic": False,
+                "only_include_fail_traffic": False,
+            },
         },
     }
     answer = network.api.post(PATH, body)
@@ -130,11 +150,15 @@ def _report(
 
 
 def _flat(row: Row, columns: Sequence[str], zone: ZoneInfo) -> Row:
-    """A row with its dimensions by name: their order is not promised. What cannot be read of it is None."""
+    """A row with its dimensions by name: their order is not promised. What cannot be read of it is
+    None.
+    """
     reporting, named = row.get("reporting"), row.get("columns")
     flat: dict[str, Any] = {**reporting} if isinstance(reporting, Mapping) else {}
     listed = cast("list[Any]", named) if isinstance(named, list) else []
-    dimensions = {str(each.get("column_type")): each for each in listed if isinstance(each, Mapping)}
+    dimensions = {
+        str(each.get("column_type")): each for each in listed if isinstance(each, Mapping)
+    }
     for kind in columns:
         dimension = dimensions.get(kind, {})
         if kind == "date":
@@ -154,7 +178,9 @@ def _id(dimension: Row) -> int | None:
 
 
 def _date(dimension: Row, zone: ZoneInfo) -> date | None:
-    """The label when it is a date; else the id, in seconds: midnight of that date in UTC, or else in the zone."""
+    """The label when it is a date; else the id, in seconds: midnight of that date in UTC, or else
+    in the zone.
+    """
     try:
         if found := _ISO.match(dimension.get("label") or ""):
             return date.fromisoformat(found[0])

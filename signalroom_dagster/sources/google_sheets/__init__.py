@@ -1,11 +1,14 @@
-"""Google Sheets: tables that people keep by hand, such as spend that no network knows of, and budgets.
+"""Google Sheets: tables that people keep by hand, such as spend that no network knows of, and
+budgets.
 
-Grain: one row per row of the sheet, numbered from 1 below the header; blank rows are left out, and leave a gap. There
-is no cursor and no row id at Google, and rows move: so a sheet is read whole and replaces the client's rows, unless it
-no longer looks like what it was (`guard`). Which sheets there are, and of what kinds their columns, is configuration.
+Grain: one row per row of the sheet, numbered from 1 below the header; blank rows are left out, and
+leave a gap. There is no cursor and no row id at Google, and rows move: so a sheet is read whole and
+replaces the client's rows, unless it no longer looks like what it was (`guard`). Which sheets there
+are, and of what kinds their columns, is configuration.
 
-Quirks: dates come as numbers, without a zone; empty cells at the end are not sent at all; headers are whatever people
-made of them; only the first of merged cells has a value; hidden rows and tabs are read like all others.
+Quirks: dates come as numbers, without a zone; empty cells at the end are not sent at all; headers
+are whatever people made of them; only the first of merged cells has a value; hidden rows and tabs
+are read like all others.
 
 https://developers.google.com/workspace/sheets/api/guides/concepts
 """
@@ -39,10 +42,11 @@ def google_sheets(
     keep_share: float = 0.5,
     misfit_share: float = 0.1,
 ) -> Iterable[DltResource]:
-    """A table for each of the sheets, by name: `{"spend": {"spreadsheet_id": ..., "range": ..., "columns": {...}}}`.
+    """A table for each of the sheets, by name: `{"spend": {"spreadsheet_id": ..., "range": ...,
+    "columns": {...}}}`.
 
-    `credentials` is a service account's key: its JSON, or the path of its file. See `settings` for what else a sheet
-    may say, and for what `min_rows`, `keep_share` and `misfit_share` refuse.
+    `credentials` is a service account's key: its JSON, or the path of its file. See `settings` for
+    what else a sheet may say, and for what `min_rows`, `keep_share` and `misfit_share` refuse.
     """
     checked, account = TypeAdapter(Sheets).validate_python(sheets), open_account(credentials)
     api = partial(open_api, account, base_url, requests_per_minute)

@@ -1,8 +1,9 @@
-"""What a cell says, as the kind of its column. Cells come unformatted: text, true, false, int or Decimal.
+"""What a cell says, as the kind of its column. Cells come unformatted: text, true, false, int or
+Decimal.
 
-A date comes as a serial number, days since 1899-12-30 with the time of day as a fraction, in the spreadsheet's own time
-zone; nothing tells it from a plain number. Formulas that fail come as text. Every function here raises ValueError for
-a cell that is not of its kind.
+A date comes as a serial number, days since 1899-12-30 with the time of day as a fraction, in the
+spreadsheet's own time zone; nothing tells it from a plain number. Formulas that fail come as text.
+Every function here raises ValueError for a cell that is not of its kind.
 
 https://developers.google.com/workspace/sheets/api/reference/rest/v4/DateTimeRenderOption
 """
@@ -28,11 +29,15 @@ EXACT = 10**15  # Sheets keeps 15 digits of a number
 TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[T ].+)?")
-_NUMBER = re.compile(r"([-−]?)\s*[$€£]?\s*([-−]?)((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)", re.ASCII)
+_NUMBER = re.compile(
+    r"([-−]?)\s*[$€£]?\s*([-−]?)((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)", re.ASCII
+)
 
 
 def converter(kind: str, zone: ZoneInfo, locale: str = AMERICAN) -> Callable[[Any], Any]:
-    """The function that makes a cell a value of this kind; `zone` and `locale` are the spreadsheet's."""
+    """The function that makes a cell a value of this kind; `zone` and `locale` are the
+    spreadsheet's.
+    """
     if kind == "datetime":
         return partial(as_datetime, zone=zone, locale=locale)
     return partial(CONVERTERS[kind], locale=locale) if kind in LOCAL else CONVERTERS[kind]
@@ -54,12 +59,16 @@ def is_loading(cell: Any) -> bool:
 
 
 def is_rounded(cell: Any) -> bool:
-    """Whether a number has more digits than Sheets keeps: an id that should have been typed as text."""
+    """Whether a number has more digits than Sheets keeps: an id that should have been typed as
+    text.
+    """
     return isinstance(cell, int | Decimal) and not isinstance(cell, bool) and abs(cell) >= EXACT
 
 
 def as_text(cell: Any) -> str:
-    """Text as it is; a number without the fraction that it does not have; flags as Sheets shows them."""
+    """Text as it is; a number without the fraction that it does not have; flags as Sheets shows
+    them.
+    """
     if isinstance(cell, bool):
         return str(cell).upper()
     return format(Decimal(cell).normalize(), "f") if isinstance(cell, int | Decimal) else str(cell)
@@ -91,13 +100,16 @@ def as_bool(cell: Any) -> bool:
 
 
 def as_date(cell: Any, locale: str = AMERICAN) -> date:
-    """The day of a serial number or of a date that was typed as text: ISO, month/day/year in America, elsewhere
-    day/month/year, or day.month.year."""
+    """The day of a serial number or of a date that was typed as text: ISO, month/day/year in
+    America, elsewhere day/month/year, or day.month.year.
+    """
     return _moment(cell, locale).date()
 
 
 def as_datetime(cell: Any, zone: ZoneInfo, locale: str = AMERICAN) -> datetime:
-    """An instant in UTC; what is typed with an offset of its own keeps it, all else is in the spreadsheet's zone."""
+    """An instant in UTC; what is typed with an offset of its own keeps it, all else is in the
+    spreadsheet's zone.
+    """
     moment = _moment(cell, locale)
     try:
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)

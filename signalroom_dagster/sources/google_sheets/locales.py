@@ -1,4 +1,5 @@
-"""How numbers and days are typed where a spreadsheet is at home, by its locale: `de_DE`, or a language alone.
+"""How numbers and days are typed where a spreadsheet is at home, by its locale: `de_DE`, or a
+language alone.
 
 Only what a person typed as text depends on it: Google hands over numbers and days as numbers.
 
@@ -17,5 +18,7 @@ _SWAPPED = str.maketrans(",.", ".,")
 
 
 def american(number: str, locale: str) -> str:
-    """A number's text with a point before its fraction: 1.234 is a thousand and more where a comma parts it."""
+    """A number's text with a point before its fraction: 1.234 is a thousand and more where a comma
+    parts it.
+    """
     return number.translate(_SWAPPED) if _DECIMAL_COMMA.fullmatch(locale) else number

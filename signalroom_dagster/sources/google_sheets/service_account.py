@@ -1,7 +1,7 @@
 """A Google service account: its key, and the token that it is exchanged for.
 
-The key's own `token_uri` is asked, through httpx: with our timeouts, and without the retries that google-auth makes
-when an answer is an error, because an error never gets back to it.
+The key's own `token_uri` is asked, through httpx: with our timeouts, and without the retries that
+google-auth makes when an answer is an error, because an error never gets back to it.
 
 https://developers.google.com/identity/protocols/oauth2/service-account
 """
@@ -32,18 +32,24 @@ LONGEST_WORDS = 200
 
 
 class ServiceAccount(NamedTuple):
-    """A service account. Spreadsheets are shared with its `email`; `signer` is google-auth's credentials."""
+    """A service account. Spreadsheets are shared with its `email`; `signer` is google-auth's
+    credentials.
+    """
 
     email: str
     signer: Any
 
     def token(self) -> str:
-        """A new access token, good for an hour. Raises VendorError, VendorUnreachableError and VendorDataError."""
+        """A new access token, good for an hour. Raises VendorError, VendorUnreachableError and
+        VendorDataError.
+        """
         self.signer.refresh(self._send)
         keep_secret(self.signer.token)
         return self.signer.token
 
-    def _send(self, url: str, method: str = "GET", body: Any = None, headers: Any = None, **_: Any) -> "TokenAnswer":
+    def _send(
+        self, url: str, method: str = "GET", body: Any = None, headers: Any = None, **_: Any
+    ) -> "TokenAnswer":
         """google-auth's way to its token endpoint."""
         import httpx
 
@@ -51,7 +57,9 @@ class ServiceAccount(NamedTuple):
             with http_client(TIMEOUT_SECONDS) as http:
                 answer = http.request(method, url, content=body, headers=headers)
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise VendorUnreachableError(_about(f"gave no whole answer ({type(error).__name__})")) from None
+            raise VendorUnreachableError(
+                _about(f"gave no whole answer ({type(error).__name__})")
+            ) from None
         said = _decoded(answer.content)
         if answer.status_code != HTTPStatus.OK:
             raise _refusal(answer, said)
@@ -77,7 +85,9 @@ def open_account(credentials: str) -> ServiceAccount:
 
     text = credentials if credentials.lstrip().startswith("{") else _file(credentials)
     key = _decoded(text.encode())
-    if isinstance(pem := key.get("private_key"), str):  # shells and .env files leave line ends as backslash and n
+    if isinstance(
+        pem := key.get("private_key"), str
+    ):  # shells and .env files leave line ends as backslash and n
         key = {**key, "private_key": pem.replace("\\r", "").replace("\\n", "\n")}
     keep_secret(str(key.get("private_key", "")))
     if key.get("type") != "service_account":
@@ -86,7 +96,9 @@ def open_account(credentials: str) -> ServiceAccount:
         signer = Credentials.from_service_account_info(key, scopes=[SCOPE])
         checked_address(str(key["token_uri"]))
     except (ValueError, TypeError, AttributeError):
-        raise _unusable("client_email, private_key or token_uri (an https address) is missing or damaged") from None
+        raise _unusable(
+            "client_email, private_key or token_uri (an https address) is missing or damaged"
+        ) from None
     return ServiceAccount(str(key["client_email"]), signer)
 
 
@@ -118,4 +130,6 @@ def _decoded(content: bytes) -> Mapping[str, Any]:
 
 
 def _unusable(why: str) -> ConfigurationError:
-    return ConfigurationError(f"source google_sheets: credentials cannot be used: {why}; check credentials")
+    return ConfigurationError(
+        f"source google_sheets: credentials cannot be used: {why}; check credentials"
+    )

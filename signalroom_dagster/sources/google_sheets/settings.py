@@ -1,4 +1,6 @@
-"""What a client's configuration says about its sheets: where each lies, and which of its columns are loaded as what."""
+"""What a client's configuration says about its sheets: where each lies, and which of its columns
+are loaded as what.
+"""
 
 import json
 import re
@@ -29,11 +31,13 @@ class Guard(NamedTuple):
 
 
 class Sheet(BaseModel):
-    """`[sources.google_sheets.clients.<id>.sheets.<name>]`: one table. `columns` maps headers to kinds.
+    """`[sources.google_sheets.clients.<id>.sheets.<name>]`: one table. `columns` maps headers to
+    kinds.
 
-    `min_rows`, `keep_share` and `misfit_share` stand in the place of the source's own; `may_shrink` lets the sheet lose
-    any number of rows, and its columns any number of cells. Rows with a cell that says one of `skip_rows` are left out;
-    so is one that says `stop_at`, with all that is below it.
+    `min_rows`, `keep_share` and `misfit_share` stand in the place of the source's own; `may_shrink`
+    lets the sheet lose any number of rows, and its columns any number of cells. Rows with a cell
+    that says one of `skip_rows` are left out; so is one that says `stop_at`, with all that is below
+    it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,7 +71,9 @@ class Sheet(BaseModel):
     def _one_column_each(cls, value: dict[str, Kind]) -> dict[str, Kind]:
         for names in (Counter(map(folded, value)), Counter(map(snake_case, value))):
             if names[""]:
-                raise ValueError("a header needs a Latin letter or a digit, of which its column's name is made")
+                raise ValueError(
+                    "a header needs a Latin letter or a digit, of which its column's name is made"
+                )
             if twice := [name for name, times in names.items() if times > 1]:
                 raise ValueError(f"two headers are the same column: {', '.join(twice)}")
         return value
@@ -82,8 +88,8 @@ def _with_names_of_tables(sheets: dict[str, Sheet]) -> dict[str, Sheet]:
     for name in sheets:
         if not SHEET_NAME.fullmatch(name) or name in TAKEN:
             raise ValueError(
-                f"{name} cannot be a table: use lower-case letters, digits and single underscores, a letter first, "
-                "at most 50 of them, and neither windows nor restatements"
+                f"{name} cannot be a table: use lower-case letters, digits and single underscores,"
+                " a letter first, at most 50 of them, and neither windows nor restatements"
             )
     return sheets
 
@@ -92,11 +98,12 @@ Sheets: TypeAlias = Annotated[dict[str, Sheet], AfterValidator(_with_names_of_ta
 
 
 class Settings(BaseModel):
-    """`[sources.google_sheets.clients.<id>]`. `credentials` is a service account's key: its JSON, or the file's path.
+    """`[sources.google_sheets.clients.<id>]`. `credentials` is a service account's key: its JSON,
+    or the file's path.
 
-    A load fails, and leaves what is there, when a sheet has fewer than `min_rows` rows, fewer than `keep_share` of the
-    rows that were loaded last or of a column's cells, or a column where more than `misfit_share` of the cells are not
-    of its kind.
+    A load fails, and leaves what is there, when a sheet has fewer than `min_rows` rows, fewer than
+    `keep_share` of the rows that were loaded last or of a column's cells, or a column where more
+    than `misfit_share` of the cells are not of its kind.
     """
 
     model_config = ConfigDict(frozen=True)

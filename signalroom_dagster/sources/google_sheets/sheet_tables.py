@@ -15,7 +15,9 @@ DATA_KINDS: Mapping[str, str] = {"integer": "bigint", "datetime": "timestamp"}
 
 
 def sheet_tables(configured: Iterable[Any]) -> dict[str, Table]:
-    """A table for each name, with the columns that any client has there, from clients' sheets that may be unchecked."""
+    """A table for each name, with the columns that any client has there, from clients' sheets that
+    may be unchecked.
+    """
     kinds: dict[str, dict[str, str]] = {}
     for sheets in configured:
         for name, columns in _columns_of(sheets):
@@ -24,7 +26,9 @@ def sheet_tables(configured: Iterable[Any]) -> dict[str, Table]:
 
 
 def check_kinds(client_id: str, configured: Mapping[str, Settings]) -> None:
-    """Raises ConfigurationError when this client has a column that another client's table has as another kind."""
+    """Raises ConfigurationError when this client has a column that another client's table has as
+    another kind.
+    """
     sheets = {each: getattr(settings, "sheets", None) for each, settings in configured.items()}
     own = dict(_columns_of(sheets[client_id]))
     for other_id, others in sheets.items():
@@ -33,23 +37,34 @@ def check_kinds(client_id: str, configured: Mapping[str, Settings]) -> None:
                 ours = own.get(name, {}).get(column, kind)
                 if ours != kind:
                     raise ConfigurationError(
-                        f"clients {client_id} and {other_id}, source google_sheets: column {column} of sheet {name} is "
-                        f"{ours} for one and {kind} for the other; they share a table: give both one kind, or the "
-                        f"sheets two names, in [sources.google_sheets.clients.<id>.sheets.{name}]"
+                        f"clients {client_id} and {other_id}, source google_sheets: column {column}"
+                        f" of sheet {name} is {ours} for one and {kind} for the other; they share a"
+                        " table: give both one kind, or the sheets two names, in"
+                        f" [sources.google_sheets.clients.<id>.sheets.{name}]"
                     )
 
 
 def _table(name: str, kinds: Mapping[str, str]) -> Table:
-    columns = [Column(column, DATA_KINDS.get(kind, kind), (column,)) for column, kind in kinds.items()]
+    columns = [
+        Column(column, DATA_KINDS.get(kind, kind), (column,)) for column, kind in kinds.items()
+    ]
     numbered = (Column(ROW_ID, "bigint", (ROW_ID,)), *columns)
-    return Table(name=name, about=ABOUT, key=(ROW_ID,), columns=numbered, replaces="client", is_compared=True)
+    return Table(
+        name=name, about=ABOUT, key=(ROW_ID,), columns=numbered, replaces="client", is_compared=True
+    )
 
 
 def _columns_of(sheets: Any) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each sheet's columns and their kinds; what cannot be a table or a column is left out: a load says so."""
+    """Each sheet's columns and their kinds; what cannot be a table or a column is left out: a load
+    says so.
+    """
     for name, sheet in _items(sheets):
-        columns = _items(sheet.get("columns") if isinstance(sheet, Mapping) else getattr(sheet, "columns", None))
-        known = {snake_case(header): str(kind) for header, kind in columns if kind in get_args(Kind)}
+        columns = _items(
+            sheet.get("columns") if isinstance(sheet, Mapping) else getattr(sheet, "columns", None)
+        )
+        known = {
+            snake_case(header): str(kind) for header, kind in columns if kind in get_args(Kind)
+        }
         if known and SHEET_NAME.fullmatch(name) and name not in TAKEN:
             yield name, {column: kind for column, kind in known.items() if column}
 

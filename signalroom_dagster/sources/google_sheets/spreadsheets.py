@@ -1,8 +1,9 @@
 """Asking for spreadsheets: what they are, and all wanted ranges of one in a single request.
 
-One range that Google does not find fails the whole request; then each is asked for alone, so that only its own sheet
-fails. What is read is what stands in the cells, not how it is shown: showing rounds, and depends on the locale. Only
-text columns with numbers or dates in them are asked for once more, as they are shown.
+One range that Google does not find fails the whole request; then each is asked for alone, so that
+only its own sheet fails. What is read is what stands in the cells, not how it is shown: showing
+rounds, and depends on the locale. Only text columns with numbers or dates in them are asked for
+once more, as they are shown.
 
 https://developers.google.com/workspace/sheets/api/reference/rest
 """
@@ -26,8 +27,9 @@ FIELDS = "properties(timeZone,locale),sheets(properties(title))"
 
 
 class Book(NamedTuple):
-    """One spreadsheet as it was read: its time zone and locale, its tabs, and each range's cells, or what came in their
-    place."""
+    """One spreadsheet as it was read: its time zone and locale, its tabs, and each range's cells,
+    or what came in their place.
+    """
 
     zone: str
     locale: str
@@ -67,17 +69,26 @@ def open_api(account: ServiceAccount, base_url: str, requests_per_minute: int) -
 
 
 def read_book(account: Account, spreadsheet_id: str, ranges: Iterable[str]) -> Book:
-    """A spreadsheet with these ranges; one that cannot be read is there as its error. Raises as `Api.ask` does."""
+    """A spreadsheet with these ranges; one that cannot be read is there as its error. Raises as
+    `Api.ask` does.
+    """
     wanted = list(dict.fromkeys(ranges))
     zone, locale, tabs = describe_book(account, spreadsheet_id)
     try:
-        return Book(zone, locale, tabs, dict(zip(wanted, _values(account, spreadsheet_id, wanted), strict=True)))
+        return Book(
+            zone,
+            locale,
+            tabs,
+            dict(zip(wanted, _values(account, spreadsheet_id, wanted), strict=True)),
+        )
     except VendorError as error:
         if error.status != HTTPStatus.BAD_REQUEST:
             raise
         if len(wanted) == 1:
             return Book(zone, locale, tabs, {wanted[0]: error})
-    return Book(zone, locale, tabs, {range_: _alone(account, spreadsheet_id, range_) for range_ in wanted})
+    return Book(
+        zone, locale, tabs, {range_: _alone(account, spreadsheet_id, range_) for range_ in wanted}
+    )
 
 
 def read_as_shown(account: Account, spreadsheet_id: str, range_: str) -> Values:
@@ -90,10 +101,15 @@ def describe_book(account: Account, spreadsheet_id: str) -> Described:
     path = f"/v4/spreadsheets/{spreadsheet_id}"
     said = _ask(account, path, fields=FIELDS)
     try:
-        properties, tabs = said["properties"], tuple(tab["properties"]["title"] for tab in said["sheets"])
+        properties, tabs = (
+            said["properties"],
+            tuple(tab["properties"]["title"] for tab in said["sheets"]),
+        )
         return properties["timeZone"], properties.get("locale") or AMERICAN, tabs
     except (KeyError, TypeError):
-        raise VendorDataError(account.api.about("GET", path, "does not describe a spreadsheet")) from None
+        raise VendorDataError(
+            account.api.about("GET", path, "does not describe a spreadsheet")
+        ) from None
 
 
 def _alone(account: Account, spreadsheet_id: str, range_: str) -> "Values | VendorError":
@@ -105,14 +121,18 @@ def _alone(account: Account, spreadsheet_id: str, range_: str) -> "Values | Vend
         return error
 
 
-def _values(account: Account, spreadsheet_id: str, ranges: Sequence[str], **options: str) -> list[Values]:
+def _values(
+    account: Account, spreadsheet_id: str, ranges: Sequence[str], **options: str
+) -> list[Values]:
     """The cells of each range, in the order asked for; a range without any has no `values`."""
     path = f"/v4/spreadsheets/{spreadsheet_id}/values:batchGet"
     plain = {"valueRenderOption": "UNFORMATTED_VALUE", "dateTimeRenderOption": "SERIAL_NUMBER"}
     said = _ask(account, path, ranges=ranges, majorDimension="ROWS", **{**plain, **options})
     found = said.get("valueRanges") if isinstance(said, dict) else None
     if not isinstance(found, list) or len(found) != len(ranges):
-        raise VendorDataError(account.api.about("GET", path, f"does not answer all of {len(ranges)} ranges"))
+        raise VendorDataError(
+            account.api.about("GET", path, f"does not answer all of {len(ranges)} ranges")
+        )
     return [entry.get("values") or [] for entry in found]
 
 

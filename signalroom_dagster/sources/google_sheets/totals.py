@@ -1,4 +1,6 @@
-"""Rows of a sheet that are no data: those that its settings leave out, and those that look like totals of others."""
+"""Rows of a sheet that are no data: those that its settings leave out, and those that look like
+totals of others.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,12 +12,15 @@ from signalroom_dagster.sources.google_sheets.header import folded
 
 FEWEST_ADDED = 3
 _TOTAL = re.compile(
-    r"(?:(?:grand|overall|running) |sub[- ]?)?totals?(?: (?:cost|spend|amount|sum|for|of)\b.*)?\s*[:=]?|sum\s*[:=]?"
+    r"(?:(?:grand|overall|running) |sub[- ]?)?totals?(?:"
+    r" (?:cost|spend|amount|sum|for|of)\b.*)?\s*[:=]?|sum\s*[:=]?"
 )
 
 
 class LeftOut(NamedTuple):
-    """Which rows a sheet's settings leave out, by a cell's text: single ones, and one with all that is below it."""
+    """Which rows a sheet's settings leave out, by a cell's text: single ones, and one with all that
+    is below it.
+    """
 
     skip_rows: Sequence[str] = ()
     stop_at: str | None = None
@@ -38,11 +43,15 @@ def is_total(row: Sequence[Any]) -> bool:
 
 
 def adds_up(rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str]) -> bool:
-    """Whether the last row has no day, and a number that is the sum of all above it: a total without a word."""
+    """Whether the last row has no day, and a number that is the sum of all above it: a total
+    without a word.
+    """
     *above, last = rows
     if any(last[name] is not None for name, kind in kinds.items() if kind in ("date", "datetime")):
         return False
-    for name in (name for name, kind in kinds.items() if kind in ("integer", "decimal") and last[name]):
+    for name in (
+        name for name, kind in kinds.items() if kind in ("integer", "decimal") and last[name]
+    ):
         added = [Decimal(row[name]) for row in above if row[name]]
         if len(added) >= FEWEST_ADDED and sum(added) == last[name]:
             return True
@@ -59,4 +68,6 @@ def _says(row: Sequence[Any], word: str) -> bool:
 
 def _texts(row: Sequence[Any]) -> list[str]:
     """A row's texts as they are compared, without a colon behind them."""
-    return [folded(cell).rstrip(" :") for cell in row if isinstance(cell, str) and not is_blank(cell)]
+    return [
+        folded(cell).rstrip(" :") for cell in row if isinstance(cell, str) and not is_blank(cell)
+    ]

@@ -1,11 +1,13 @@
-"""Mautic's REST API: who the contacts are, which e-mails and campaigns reached them, and what they did with them.
+"""Mautic's REST API: who the contacts are, which e-mails and campaigns reached them, and what they
+did with them.
 
-Columns and keys stand in `tables.toml`. Contacts and statistics are read by change and merged, and whole now and then;
-e-mails and campaigns are read whole each time. Times are UTC.
+Columns and keys stand in `tables.toml`. Contacts and statistics are read by change and merged, and
+whole now and then; e-mails and campaigns are read whole each time. Times are UTC.
 
-Quirks: paging by offset loses rows, so every list is read by id; counts come as text; a collection is an object by id,
-a list, or an empty one of the other kind; `limit=0` means everything; a search for what is no command becomes a search
-for text; names to order by are columns for contacts and properties for the others; failures of statistics are a 200.
+Quirks: paging by offset loses rows, so every list is read by id; counts come as text; a collection
+is an object by id, a list, or an empty one of the other kind; `limit=0` means everything; a search
+for what is no command becomes a search for text; names to order by are columns for contacts and
+properties for the others; failures of statistics are a 200.
 
 https://devdocs.mautic.org/en/5.x/rest_api/
 """
@@ -50,18 +52,23 @@ def mautic(
     requests_per_minute: int = 120,
     requests_at_once: int = 1,
 ) -> Iterable[DltResource]:
-    """All contacts and e-mail statistics, merged by their ids, and lists of all e-mails and campaigns.
+    """All contacts and e-mail statistics, merged by their ids, and lists of all e-mails and
+    campaigns.
 
-    `fields` says what becomes of contacts' fields, `hash_key` is for those that are hashed: see `settings`. A resource
-    that is called with the `cursor` of an earlier reading reads what changed since: a few minutes earlier, or from the
-    day `since` (ISO; in `timezone`) where that is earlier still; statistics of e-mails sent in the last
-    `lookback_days`, too.
+    `fields` says what becomes of contacts' fields, `hash_key` is for those that are hashed: see
+    `settings`. A resource that is called with the `cursor` of an earlier reading reads what changed
+    since: a few minutes earlier, or from the day `since` (ISO; in `timezone`) where that is earlier
+    still; statistics of e-mails sent in the last `lookback_days`, too.
     """
     policies = policies_of(fields or {}, is_keyed=bool(hash_key))
     if not hash_key and "hash" in policies.values():
-        raise ConfigurationError("source mautic: a field's policy is hash, and there is no key; check hash_key")
+        raise ConfigurationError(
+            "source mautic: a field's policy is hash, and there is no key; check hash_key"
+        )
     instance = Instance(
-        account=open_account(base_url, client_id, client_secret, requests_per_minute, requests_at_once),
+        account=open_account(
+            base_url, client_id, client_secret, requests_per_minute, requests_at_once
+        ),
         zone=ZoneInfo(timezone),
         since=date.fromisoformat(since) if isinstance(since, str) else since,
         overlap=timedelta(minutes=overlap_minutes),
@@ -71,18 +78,29 @@ def mautic(
     yield changes_resource(TABLES["contacts"], partial(read_contacts, instance, page_size, stored))
     yield list_resource(TABLES["emails"], partial(read_emails, instance.account))
     yield list_resource(TABLES["campaigns"], partial(read_campaigns, instance.account))
-    yield changes_resource(TABLES["email_stats"], partial(read_email_stats, instance, stats_page_size))
+    yield changes_resource(
+        TABLES["email_stats"], partial(read_email_stats, instance, stats_page_size)
+    )
 
 
 def probe(settings: Settings) -> str:
     """Get a token and ask for one contact in short: the cheapest call that needs both."""
-    number, secret = settings.client_id.get_secret_value(), settings.client_secret.get_secret_value()
-    account = open_account(settings.base_url, number, secret, settings.requests_per_minute, settings.requests_at_once)
+    number, secret = (
+        settings.client_id.get_secret_value(),
+        settings.client_secret.get_secret_value(),
+    )
+    account = open_account(
+        settings.base_url, number, secret, settings.requests_per_minute, settings.requests_at_once
+    )
     return f"{account.get('/api/contacts', {'limit': 1, 'minimal': 1}).get('total')} contacts"
 
 
 def open_account(
-    base_url: str, client_id: str, client_secret: str, requests_per_minute: int, requests_at_once: int
+    base_url: str,
+    client_id: str,
+    client_secret: str,
+    requests_per_minute: int,
+    requests_at_once: int,
 ) -> Account:
     """An account at a Mautic. The pace is the server's, whoever shares it."""
     limit = Limit(

@@ -1,4 +1,5 @@
-"""One client's Mautic: a token that every request of a run shares, and answers that are errors despite their status.
+"""One client's Mautic: a token that every request of a run shares, and answers that are errors
+despite their status.
 
 https://devdocs.mautic.org/en/5.x/rest_api/authentication.html
 """
@@ -36,9 +37,11 @@ class Account:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self, path: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The JSON object of GET `path`. Raises as `Api.ask` does, and for a 200 that reports errors.
+        """The JSON object of GET `path`. Raises as `Api.ask` does, and for a 200 that reports
+        errors.
 
-        A refused token is replaced and the request repeated once; a second refusal is one of the credentials.
+        A refused token is replaced and the request repeated once; a second refusal is one of the
+        credentials.
         """
         token = self._usable()
         try:
@@ -59,16 +62,26 @@ class Account:
         asked_at = monotonic()
         wanted = {"client_id": self.client_id, "client_secret": self.client_secret}
         try:
-            answer = self.api.ask("POST", TOKEN_PATH, form={"grant_type": "client_credentials", **wanted})
+            answer = self.api.ask(
+                "POST", TOKEN_PATH, form={"grant_type": "client_credentials", **wanted}
+            )
         except VendorError as error:
             if error.status != 400:
                 raise
             raise VendorError(f"{error}; check {self.api.key_name}", 401) from None
-        if not isinstance(answer, Mapping) or not isinstance(token := answer.get("access_token"), str) or not token:
+        if (
+            not isinstance(answer, Mapping)
+            or not isinstance(token := answer.get("access_token"), str)
+            or not token
+        ):
             raise VendorDataError(self.api.about("POST", TOKEN_PATH, "answered without a token"))
         keep_secret(token)
         life = _seconds(answer.get("expires_in"))
-        signed = replace(self.api, headers={"Authorization": f"Bearer {token}"}, secrets=(*self.api.secrets, token))
+        signed = replace(
+            self.api,
+            headers={"Authorization": f"Bearer {token}"},
+            secrets=(*self.api.secrets, token),
+        )
         return Token(signed, asked_at + life - min(EARLY_SECONDS, life / 2))
 
 
@@ -88,7 +101,10 @@ def _asked(api: Api, path: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         answer = api.ask("GET", path, params=params)
     except VendorError as error:
         if error.status == 403 and "api_disabled" in str(error):
-            what = "answered 403: its API is switched off; enable it in Mautic, Configuration > API Settings"
+            what = (
+                "answered 403: its API is switched off; enable it in Mautic, Configuration > API"
+                " Settings"
+            )
             raise VendorError(api.about("GET", path, what), 403) from None
         raise
     if not isinstance(answer, Mapping):
@@ -99,14 +115,18 @@ def _asked(api: Api, path: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _reported(api: Api, path: str, answer: Mapping[str, Any]) -> Exception:
-    """The error that an answer with status 200 reports; one of permissions is not worth asking again."""
+    """The error that an answer with status 200 reports; one of permissions is not worth asking
+    again.
+    """
     reported = f": {api.scrubbed(words(answer))}"
     said = api.about("GET", path, f"answered 200 and reports an error{reported}")
     errors = answer.get("errors")
     first = errors[0] if isinstance(errors, list) and errors else None
     code = first.get("code") if isinstance(first, Mapping) else None
     if code in (401, 403):
-        return VendorError(f"{said}; check {api.key_name} and the role of its user", code, words=[reported])
+        return VendorError(
+            f"{said}; check {api.key_name} and the role of its user", code, words=[reported]
+        )
     return VendorDataError(said, words=[reported])
 
 

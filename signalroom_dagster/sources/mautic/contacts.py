@@ -1,7 +1,9 @@
-"""Contacts: what changed, and now and then all of them, because nothing says which ones were deleted or merged.
+"""Contacts: what changed, and now and then all of them, because nothing says which ones were
+deleted or merged.
 
-A contact's `dateModified` is empty until its first change, so new ones are asked for by `dateAdded`. Neither moves
-when only points, activity or do-not-contact change: those are as old as the last sweep for contacts left alone else.
+A contact's `dateModified` is empty until its first change, so new ones are asked for by
+`dateAdded`. Neither moves when only points, activity or do-not-contact change: those are as old as
+the last sweep for contacts left alone else.
 
 https://devdocs.mautic.org/en/5.x/rest_api/contacts.html
 """
@@ -22,18 +24,31 @@ from signalroom_dagster.sources.resources import Answer
 from signalroom_dagster.sources.tables import Row
 
 UTM = ("id", "dateAdded", "utmCampaign", "utmContent", "utmMedium", "utmSource", "utmTerm")
-DO_NOT_CONTACT = ("id", "reason", "channel", "channelId")  # `comments` hold bounces' texts, with addresses
+DO_NOT_CONTACT = (
+    "id",
+    "reason",
+    "channel",
+    "channelId",
+)  # `comments` hold bounces' texts, with addresses
 
 
 def read_contacts(
-    instance: Instance, page_size: int, stored: Callable[[Row], Row], cursor: str | None, began: datetime
+    instance: Instance,
+    page_size: int,
+    stored: Callable[[Row], Row],
+    cursor: str | None,
+    began: datetime,
 ) -> Answer:
     """All contacts, or what changed since the reading that left the cursor began."""
     listing = Listing(instance.account, "/api/contacts", "contacts", page_size)
     if cursor is None:
         return whole_list(listing, stored, began)
     since = in_utc(instance.changed_since(mark_of(cursor)))
-    rows = (stored(row) for column in ("dateModified", "dateAdded") for _, row in listing.rows((column, "gte", since)))
+    rows = (
+        stored(row)
+        for column in ("dateModified", "dateAdded")
+        for _, row in listing.rows((column, "gte", since))
+    )
     return Answer(rows, cursor=str(Mark(began)))
 
 
@@ -42,11 +57,16 @@ def as_stored(policies: Mapping[str, Policy], hash_key: str) -> Callable[[Row], 
     field_of = _fields(policies, hash_key.encode())
 
     def stored(contact: Row) -> Row:
-        groups = contact.get("fields")  # PHP writes an empty object as a list, here and one level below
+        groups = contact.get(
+            "fields"
+        )  # PHP writes an empty object as a list, here and one level below
         fields = groups.get("all") if isinstance(groups, Mapping) else None
         return {
             **contact,
-            "tags": [tag.get("tag") if isinstance(tag, Mapping) else tag for tag in entries(contact.get("tags"))],
+            "tags": [
+                tag.get("tag") if isinstance(tag, Mapping) else tag
+                for tag in entries(contact.get("tags"))
+            ],
             "doNotContact": picked(contact.get("doNotContact"), DO_NOT_CONTACT),
             "utmtags": picked(contact.get("utmtags"), UTM),
             "fields": field_of(fields) if isinstance(fields, Mapping) else {},
@@ -70,8 +90,9 @@ def _fields(policies: Mapping[str, Policy], key: bytes) -> Callable[[Row], Row]:
 
 
 def _digest(value: Any, key: bytes) -> Any:
-    """As `s3_exports` hashes a column: equal values stay joinable within one client, under one key. What cannot be read
-    is no number, which its cell is cleaned of."""
+    """As `s3_exports` hashes a column: equal values stay joinable within one client, under one key.
+    What cannot be read is no number, which its cell is cleaned of.
+    """
     try:
         return hmac.digest(key, str(as_text(value)).encode(), "sha256").hex()
     except UNREADABLE:

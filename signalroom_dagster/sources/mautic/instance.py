@@ -15,8 +15,10 @@ from signalroom_dagster.sources.tables import Row
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """An account, and from when on its changes are read: some minutes before a mark, because clocks differ and
-    transactions take their time; from an earlier day where one is asked for. Days are those of the zone."""
+    """An account, and from when on its changes are read: some minutes before a mark, because clocks
+    differ and transactions take their time; from an earlier day where one is asked for. Days are
+    those of the zone.
+    """
 
     account: Account
     zone: ZoneInfo
@@ -31,14 +33,19 @@ class Instance:
 
     def looked_back_to(self, moment: datetime) -> datetime:
         """When the days begin that are read again each time."""
-        return midnight(day_of(moment, self.zone) - timedelta(days=self.lookback_days - 1), self.zone)
+        return midnight(
+            day_of(moment, self.zone) - timedelta(days=self.lookback_days - 1), self.zone
+        )
 
 
-def whole_list(listing: Listing, stored: Callable[[Row], Row], began: datetime | None = None) -> Answer:
+def whole_list(
+    listing: Listing, stored: Callable[[Row], Row], began: datetime | None = None
+) -> Answer:
     """Every row of a list, with Mautic's own count, and a mark where it is said when reading began.
 
-    When rows came or went while the list was read, the count is the one after it: what was added has been read too.
-    Reading raises VendorDataError for a list of fewer rows than are counted: it must not take the place of a whole one.
+    When rows came or went while the list was read, the count is the one after it: what was added
+    has been read too. Reading raises VendorDataError for a list of fewer rows than are counted: it
+    must not take the place of a whole one.
     """
     answer = Answer(())
 
@@ -49,7 +56,9 @@ def whole_list(listing: Listing, stored: Callable[[Row], Row], began: datetime |
             read, last_id = read + 1, number
             yield stored(row)
         count = counts[0] if counts[0] == read else listing.count()
-        for number, row in listing.rows(above=last_id) if read < count else ():  # came after the last page
+        for number, row in (
+            listing.rows(above=last_id) if read < count else ()
+        ):  # came after the last page
             read, last_id = read + 1, number
             yield stored(row)
         if read < count:

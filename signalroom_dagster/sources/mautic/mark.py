@@ -1,6 +1,7 @@
 """How far a table has been read.
 
-A mark is the moment (UTC) at which a reading began, and for statistics the highest id that was there.
+A mark is the moment (UTC) at which a reading began, and for statistics the highest id that was
+there.
 """
 
 from dataclasses import dataclass

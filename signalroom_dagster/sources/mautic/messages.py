@@ -1,8 +1,11 @@
-"""E-mails and campaigns: short lists whose counters change without a date of change, so they are read whole each time.
+"""E-mails and campaigns: short lists whose counters change without a date of change, so they are
+read whole each time.
 
-A list of e-mails leaves out the variants of A/B tests; their parents name them, and they are read one by one.
+A list of e-mails leaves out the variants of A/B tests; their parents name them, and they are read
+one by one.
 
-https://devdocs.mautic.org/en/5.x/rest_api/emails.html · https://devdocs.mautic.org/en/5.x/rest_api/campaigns.html
+https://devdocs.mautic.org/en/5.x/rest_api/emails.html ·
+https://devdocs.mautic.org/en/5.x/rest_api/campaigns.html
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,9 +22,21 @@ from signalroom_dagster.sources.tables import Row
 PAGE_SIZE = 50  # rows come with the whole text of each e-mail
 SEGMENT = ("id", "name", "alias")
 EVENT = (
-    "id", "name", "description", "parent", "type", "eventType", "order", "decisionPath", "channel", "channelId",
-    "triggerMode", "triggerDate", "triggerInterval", "triggerIntervalUnit",
-)  # fmt: skip
+    "id",
+    "name",
+    "description",
+    "parent",
+    "type",
+    "eventType",
+    "order",
+    "decisionPath",
+    "channel",
+    "channelId",
+    "triggerMode",
+    "triggerDate",
+    "triggerInterval",
+    "triggerIntervalUnit",
+)
 
 
 def read_campaigns(account: Account) -> Answer:
@@ -30,7 +45,9 @@ def read_campaigns(account: Account) -> Answer:
 
 
 def _campaign(row: Row) -> Row:
-    """A campaign with what may be stored of its events: their properties hold addresses and keys of webhooks."""
+    """A campaign with what may be stored of its events: their properties hold addresses and keys of
+    webhooks.
+    """
     events = picked(row.get("events"), EVENT)
     for event in events:
         event["parent"] = id_of(event.get("parent"))
@@ -82,4 +99,9 @@ def _variant(account: Account, number: int) -> Row | None:
 
 def _email(row: Row, parent: int | None) -> Row:
     segments, translated = picked(row.get("lists"), SEGMENT), id_of(row.get("translationParent"))
-    return {**row, "variant_parent_id": parent, "translation_parent_id": translated, "segments": segments}
+    return {
+        **row,
+        "variant_parent_id": parent,
+        "translation_parent_id": translated,
+        "segments": segments,
+    }

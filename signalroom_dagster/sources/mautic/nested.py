@@ -1,11 +1,15 @@
-"""What Mautic nests in a row: collections of several forms, entities by id or whole, and which of it may be stored."""
+"""What Mautic nests in a row: collections of several forms, entities by id or whole, and which of
+it may be stored.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 def entries(collection: Any) -> list[Any]:
-    """A nested collection as a list: it comes as one, as an object by id or by number, or not at all."""
+    """A nested collection as a list: it comes as one, as an object by id or by number, or not at
+    all.
+    """
     if isinstance(collection, Mapping):
         return list(collection.values())
     return collection if isinstance(collection, list) else []

@@ -1,6 +1,8 @@
-"""Lists from Mautic by their ids: each page asks for what comes after the last id, so that no row shifts between pages.
+"""Lists from Mautic by their ids: each page asks for what comes after the last id, so that no row
+shifts between pages.
 
-With offsets they do: contacts come in the order of their last activity, and rows appear and vanish meanwhile.
+With offsets they do: contacts come in the order of their last activity, and rows appear and vanish
+meanwhile.
 
 https://devdocs.mautic.org/en/5.x/rest_api/contacts.html
 """
@@ -20,15 +22,18 @@ Condition: TypeAlias = tuple[str, str, str]
 
 
 BY_ID: Mapping[str, str] = {"orderBy": "id", "orderByDir": "asc"}
-"""How lists of entities are put in order. `id` is one of the few names that are the same as a column (contacts want
-those) and as a property (e-mails and campaigns want those)."""
+"""How lists of entities are put in order. `id` is one of the few names that are the same as a
+column (contacts want those) and as a property (e-mails and campaigns want those).
+"""
 
 STATS_BY_ID: Mapping[str, str] = {"order[0][col]": "id", "order[0][dir]": "asc"}
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Where a list is read, below which key its rows stand, how many are asked for at once, and how to order them."""
+    """Where a list is read, below which key its rows stand, how many are asked for at once, and how
+    to order them.
+    """
 
     account: Account
     path: str
@@ -37,19 +42,24 @@ class Listing:
     order: Mapping[str, str] = field(default_factory=lambda: BY_ID)
 
     def rows(
-        self, *conditions: Condition, above: int = 0, counted: Callable[[int], None] = lambda _: None
+        self,
+        *conditions: Condition,
+        above: int = 0,
+        counted: Callable[[int], None] = lambda _: None,
     ) -> Iterator[tuple[int, Row]]:
-        """Each row that meets the conditions, with its id, in the order of ids above `above`; one whose id cannot be
-        read with that of the row before, for the load to leave it out.
+        """Each row that meets the conditions, with its id, in the order of ids above `above`; one
+        whose id cannot be read with that of the row before, for the load to leave it out.
 
-        `counted` is told how many rows Mautic counts when reading begins. Raises VendorDataError for an answer that
-        is no such list, and for one that does not heed what it was asked.
+        `counted` is told how many rows Mautic counts when reading begins. Raises VendorDataError
+        for an answer that is no such list, and for one that does not heed what it was asked.
         """
         total, page = self._page(above, conditions)
         counted(total)
         while page:
             yield from page
-            full = len(page) >= self.page_size or total > len(page)  # fewer than asked for, and yet not all
+            full = len(page) >= self.page_size or total > len(
+                page
+            )  # fewer than asked for, and yet not all
             advances, above = page[-1][0] > above, page[-1][0]
             total, page = self._page(above, conditions) if full and advances else (0, [])
 
@@ -57,7 +67,9 @@ class Listing:
         """How many rows Mautic counts now."""
         return self._total(self.account.get(self.path, {"limit": 1}))
 
-    def _page(self, last: int, conditions: Sequence[Condition]) -> tuple[int, Sequence[tuple[int, Row]]]:
+    def _page(
+        self, last: int, conditions: Sequence[Condition]
+    ) -> tuple[int, Sequence[tuple[int, Row]]]:
         """How many rows Mautic counts after the id `last`, and the first of them."""
         answer = self._asked((("id", "gt", str(last)), *conditions))
         rows = [(_id(row), row) for row in self._rows(answer)]
@@ -78,7 +90,9 @@ class Listing:
         return self.account.get(self.path, params)
 
     def _rows(self, answer: Mapping[str, Any]) -> list[Any]:
-        """A list, or an object by id; an empty one comes as either. What is no row is an empty one."""
+        """A list, or an object by id; an empty one comes as either. What is no row is an empty
+        one.
+        """
         rows: Any = answer.get(self.rows_key)
         if not isinstance(rows, Mapping | list):
             raise self.wrong(f"answered without {self.rows_key}", _keys(answer))
@@ -92,8 +106,12 @@ class Listing:
             raise self.wrong("answered without a total", _keys(answer)) from None
 
     def wrong(self, what: str, words: str = "") -> VendorDataError:
-        """The error to raise for an answer of this list that cannot be meant; `words` are Mautic's own."""
-        return VendorDataError(self.account.api.about("GET", self.path, what + words), words=[words])
+        """The error to raise for an answer of this list that cannot be meant; `words` are Mautic's
+        own.
+        """
+        return VendorDataError(
+            self.account.api.about("GET", self.path, what + words), words=[words]
+        )
 
 
 def _keys(answer: Mapping[str, Any]) -> str:

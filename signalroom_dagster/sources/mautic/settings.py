@@ -1,4 +1,6 @@
-"""What a client's configuration says about its Mautic, and about what its contacts may bring along."""
+"""What a client's configuration says about its Mautic, and about what its contacts may bring
+along.
+"""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -15,19 +17,35 @@ OTHERS = "*"
 """The name that stands for every contact field without a policy of its own."""
 
 PERSONAL_FIELDS = (
-    "firstname", "lastname", "phone", "mobile", "fax", "address1", "address2", "zipcode", "website", "facebook",
-    "foursquare", "instagram", "linkedin", "skype", "twitter",
-)  # fmt: skip
-"""Mautic's own fields that name or reach a person: dropped unless the configuration says otherwise."""
+    "firstname",
+    "lastname",
+    "phone",
+    "mobile",
+    "fax",
+    "address1",
+    "address2",
+    "zipcode",
+    "website",
+    "facebook",
+    "foursquare",
+    "instagram",
+    "linkedin",
+    "skype",
+    "twitter",
+)
+"""Mautic's own fields that name or reach a person: dropped unless the configuration says otherwise.
+"""
 
 
 class Settings(BaseModel):
-    """`[sources.mautic.clients.<id>]`. `fields` adds to the default policy of contact fields, by their alias.
+    """`[sources.mautic.clients.<id>]`. `fields` adds to the default policy of contact fields, by
+    their alias.
 
-    By default whatever names or reaches a person is dropped, `email` is hashed where the client has a `hash_key` and
-    dropped where it has none, and other fields are kept; `"*"` says what becomes of those. Contacts are read whole
-    every `sweep_every_days`, e-mail statistics every `sweep_stats_every_days` (0: each time), and those of e-mails
-    sent in the last `lookback_days` each time.
+    By default whatever names or reaches a person is dropped, `email` is hashed where the client has
+    a `hash_key` and dropped where it has none, and other fields are kept; `"*"` says what becomes
+    of those. Contacts are read whole every `sweep_every_days`, e-mail statistics every
+    `sweep_stats_every_days` (0: each time), and those of e-mails sent in the last `lookback_days`
+    each time.
     """
 
     model_config = ConfigDict(frozen=True, validate_default=True)
@@ -60,6 +78,15 @@ class Settings(BaseModel):
 
 
 def policies_of(fields: Mapping[str, Policy], *, is_keyed: bool) -> Mapping[str, Policy]:
-    """What becomes of each contact field, `OTHERS` included; without a key nothing is hashed unless `fields` say so."""
-    own: dict[str, Policy] = {**dict.fromkeys(PERSONAL_FIELDS, "drop"), "email": "hash" if is_keyed else "drop"}
-    return {OTHERS: "keep", **own, **{name.strip().lower(): policy for name, policy in fields.items()}}
+    """What becomes of each contact field, `OTHERS` included; without a key nothing is hashed unless
+    `fields` say so.
+    """
+    own: dict[str, Policy] = {
+        **dict.fromkeys(PERSONAL_FIELDS, "drop"),
+        "email": "hash" if is_keyed else "drop",
+    }
+    return {
+        OTHERS: "keep",
+        **own,
+        **{name.strip().lower(): policy for name, policy in fields.items()},
+    }

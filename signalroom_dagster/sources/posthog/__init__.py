@@ -1,11 +1,14 @@
-"""PostHog's private API: what people did on the client's pages, and the flags and experiments that they met.
+"""PostHog's private API: what people did on the client's pages, and the flags and experiments that
+they met.
 
-Columns and keys stand in `tables.toml`. Events are asked for in HogQL, by the day on which PostHog took them in. They
-hardly ever change; what PostHog deletes leaves no trace, and stays in the warehouse. Lists are read whole.
+Columns and keys stand in `tables.toml`. Events are asked for in HogQL, by the day on which PostHog
+took them in. They hardly ever change; what PostHog deletes leaves no trace, and stays in the
+warehouse. Lists are read whole.
 
-Quirks: without `force_blocking` an answer may come from a cache; a LIMIT above 50,000 is shortened without a word and
-none means 100; OFFSET is refused; `properties` is JSON as text; times are in the project's zone unless the query says
-otherwise; the list of experiments hides the archived ones and what each of them measures; `next` may name another host.
+Quirks: without `force_blocking` an answer may come from a cache; a LIMIT above 50,000 is shortened
+without a word and none means 100; OFFSET is refused; `properties` is JSON as text; times are in the
+project's zone unless the query says otherwise; the list of experiments hides the archived ones and
+what each of them measures; `next` may name another host.
 
 https://posthog.com/docs/api
 """
@@ -46,11 +49,12 @@ def posthog(
     queries_per_minute: int = 100,
     now: datetime | None = None,
 ) -> Iterable[DltResource]:
-    """A project's events of the days from `since` to `until`, both included (ISO dates; yesterday and today by
-    default), and its lists.
+    """A project's events of the days from `since` to `until`, both included (ISO dates; yesterday
+    and today by default), and its lists.
 
-    Days are those of `timezone` on which PostHog took the events in; what came in during the last `settle_minutes`
-    before `now`, an instant (by this machine's clock by default), is not read yet. See `Settings` for the others.
+    Days are those of `timezone` on which PostHog took the events in; what came in during the last
+    `settle_minutes` before `now`, an instant (by this machine's clock by default), is not read yet.
+    See `Settings` for the others.
     """
     project, zone = open_project(api_key, project_id, host, queries_per_minute), ZoneInfo(timezone)
     settled = (now or datetime.now(UTC)) - timedelta(minutes=settle_minutes)
@@ -63,7 +67,9 @@ def posthog(
 
 
 def probe(settings: Settings) -> str:
-    """Ask the cheapest of queries: reading the project instead would not show that the key may ask any."""
+    """Ask the cheapest of queries: reading the project instead would not show that the key may ask
+    any.
+    """
     key, number = settings.api_key.get_secret_value(), settings.project_id
     project = open_project(key, number, settings.host, settings.queries_per_minute)
     project.query("probe", "SELECT 1 AS one LIMIT 1", ("one",))

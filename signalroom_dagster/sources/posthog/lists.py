@@ -22,8 +22,13 @@ def read_feature_flags(project: Project) -> Answer:
 
 
 def read_experiments(project: Project) -> Answer:
-    """Each experiment by itself: the list leaves out what it measures, and the archived ones unless asked for them."""
-    listed = {**_whole_list(project, "experiments"), **_whole_list(project, "experiments", archived="true")}
+    """Each experiment by itself: the list leaves out what it measures, and the archived ones unless
+    asked for them.
+    """
+    listed = {
+        **_whole_list(project, "experiments"),
+        **_whole_list(project, "experiments", archived="true"),
+    }
     numbers = [name for name in listed if isinstance(name, int)]
     answer = Answer((), counted=len(listed))
 
@@ -52,7 +57,8 @@ def _experiment(project: Project, number: int) -> Row | None:
 
 
 def _whole_list(project: Project, name: str, **params: str) -> dict[int | str, Row]:
-    """Every row of a list by its id; one without an id that can be read by a name, for the load to leave it out.
+    """Every row of a list by its id; one without an id that can be read by a name, for the load to
+    leave it out.
 
     Raises VendorDataError when they are not as many as PostHog counts.
     """
@@ -62,12 +68,16 @@ def _whole_list(project: Project, name: str, **params: str) -> dict[int | str, R
     for page in project.pages(name, **params):
         rows = page.get("results")
         if not isinstance(rows, list):  # taken for an empty list it would empty the table
-            raise VendorDataError(project.api.about("GET", path, "answered what is not a list of rows"))
+            raise VendorDataError(
+                project.api.about("GET", path, "answered what is not a list of rows")
+            )
         for row in cast("list[Row]", rows):
             found[_id(row) or f"row {len(found)} of {sorted(params)}"] = row
         counted = page.get("count")
     if counted is not None and counted != len(found):
-        raise VendorDataError(project.api.about("GET", path, f"gives {len(found)} rows and counts {counted}"))
+        raise VendorDataError(
+            project.api.about("GET", path, f"gives {len(found)} rows and counts {counted}")
+        )
     return found
 
 

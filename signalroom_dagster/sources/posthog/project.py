@@ -22,7 +22,9 @@ _ZONE = re.compile(r"'([^']+)'")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a query found: each row's cells in the order of `columns`; `types` are ClickHouse's, by column."""
+    """What a query found: each row's cells in the order of `columns`; `types` are ClickHouse's, by
+    column.
+    """
 
     columns: Sequence[str]
     types: Mapping[str, str]
@@ -35,7 +37,8 @@ class Found:
             yield dict(zip(self.columns, cells, strict=True))
 
     def moment(self, row: Row, column: str) -> datetime:
-        """A cell as an instant; one without an offset is in the zone that the column's type names, else UTC.
+        """A cell as an instant; one without an offset is in the zone that the column's type names,
+        else UTC.
 
         Raises ValueError for what is no date and time.
         """
@@ -48,7 +51,9 @@ class Found:
 
 @dataclass(frozen=True)
 class Project:
-    """A project by its number. Queries have a pace of their own, `queries`; everything else keeps to that of `api`."""
+    """A project by its number. Queries have a pace of their own, `queries`; everything else keeps
+    to that of `api`.
+    """
 
     api: Api
     queries: Limit
@@ -62,7 +67,8 @@ class Project:
     def query(self, name: str, hogql: str, columns: Sequence[str]) -> Found:
         """What a HogQL query finds now; `name` is what PostHog's own log calls it.
 
-        Raises as `ask` does, and VendorDataError for an answer from the cache or without the columns.
+        Raises as `ask` does, and VendorDataError for an answer from the cache or without the
+        columns.
         """
         path = f"{self.path}/query/"
         body = {
@@ -72,21 +78,28 @@ class Project:
         }
         answer = self.ask("POST", path, limit=self.queries, body=body)
         if answer.get("is_cached"):
-            raise VendorDataError(self.api.about("POST", path, "answered from its cache, though asked not to"))
+            raise VendorDataError(
+                self.api.about("POST", path, "answered from its cache, though asked not to")
+            )
         named: list[str] = list(answer.get("columns") or ())
         missing = [name for name in columns if name not in named]
         rows = answer.get("results")
         if missing or not isinstance(rows, list):
-            raise VendorDataError(self.api.about("POST", path, f"answered without {', '.join(missing) or 'results'}"))
+            raise VendorDataError(
+                self.api.about("POST", path, f"answered without {', '.join(missing) or 'results'}")
+            )
         broken = [not isinstance(row, list) or len(row) != len(named) for row in rows]
         if rows and all(broken):
-            raise VendorDataError(self.api.about("POST", path, "gives rows that have not one cell for each column"))
+            raise VendorDataError(
+                self.api.about("POST", path, "gives rows that have not one cell for each column")
+            )
         nothing: list[Any] = [None] * len(named)
         cells = [nothing if is_broken else row for row, is_broken in zip(rows, broken, strict=True)]
         return Found(named, _types(named, answer.get("types") or ()), cells)
 
     def pages(self, name: str, **params: Any) -> Iterator[Mapping[str, Any]]:
-        """Every page of a list. Of `next` only the parameters are used, so the key never goes to another host.
+        """Every page of a list. Of `next` only the parameters are used, so the key never goes to
+        another host.
 
         Raises as `ask` does, and VendorDataError when the pages go in a circle.
         """
@@ -100,22 +113,28 @@ class Project:
                 return
             asked.append(wanted)
             wanted = {**params, **dict(parse_qsl(urlsplit(str(following)).query))}
-        raise VendorDataError(self.api.about("GET", path, "names as next a page that it has already given"))
+        raise VendorDataError(
+            self.api.about("GET", path, "names as next a page that it has already given")
+        )
 
     def ask(self, method: str, path: str, **how: Any) -> dict[str, Any]:
-        """The JSON object of one request. Raises as `Api.ask` does; a 404 says where to look for the project."""
+        """The JSON object of one request. Raises as `Api.ask` does; a 404 says where to look for
+        the project.
+        """
         try:
             answer = self.api.ask(method, path, **how)
         except VendorError as error:
             if error.status != 404:
                 raise
             said = (
-                f"{error}; check project_id and host in [sources.posthog]: a project in the EU is at "
-                "https://eu.posthog.com"
+                f"{error}; check project_id and host in [sources.posthog]: a project in the EU is"
+                " at https://eu.posthog.com"
             )
             raise VendorError(said, 404) from None
         if not isinstance(answer, dict):
-            raise VendorDataError(self.api.about(method, path, "answered JSON that is not an object"))
+            raise VendorDataError(
+                self.api.about(method, path, "answered JSON that is not an object")
+            )
         return cast("dict[str, Any]", answer)
 
 
@@ -131,13 +150,19 @@ def open_project(api_key: str, project_id: int, host: str, queries_per_minute: i
         headers={"Authorization": f"Bearer {api_key}"},
         words=said_by,
     )
-    queries = Limit(f"{account}__queries", queries_per_minute, burst=max(1, queries_per_minute // 10))
+    queries = Limit(
+        f"{account}__queries", queries_per_minute, burst=max(1, queries_per_minute // 10)
+    )
     return Project(api, queries, project_id)
 
 
 def said_by(body: Any) -> str:
     """What PostHog says of an error, without the rest of the body."""
-    return f"{body.get('code', '')}: {body.get('detail', '')}" if isinstance(body, dict) and "detail" in body else ""
+    return (
+        f"{body.get('code', '')}: {body.get('detail', '')}"
+        if isinstance(body, dict) and "detail" in body
+        else ""
+    )
 
 
 def _types(columns: Sequence[str], types: Sequence[Any]) -> dict[str, str]:

@@ -15,9 +15,10 @@ LARGEST_PAGE = 50_000
 class Settings(DaySettings):
     """`[sources.posthog.clients.<id>]`. Days are those on which PostHog took the events in.
 
-    An event whose own time lies more than `lateness_days` before that (an import, a phone that was offline) is looked
-    for apart, in a scan of the whole project; `read_older = false` leaves such events out. What came in during the
-    last `settle_minutes` is left for the next run. `days_at_once` is the longest stretch that is loaded in one piece.
+    An event whose own time lies more than `lateness_days` before that (an import, a phone that was
+    offline) is looked for apart, in a scan of the whole project; `read_older = false` leaves such
+    events out. What came in during the last `settle_minutes` is left for the next run.
+    `days_at_once` is the longest stretch that is loaded in one piece.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -45,8 +46,8 @@ class Settings(DaySettings):
     def _opens_the_api(cls, key: SecretStr) -> SecretStr:
         if key.get_secret_value().startswith("phc_"):
             raise ValueError(
-                "this is a project token (phc_...), which opens nothing: a personal API key (phx_...) is needed, with "
-                "query:read, feature_flag:read and experiment:read"
+                "this is a project token (phc_...), which opens nothing: a personal API key"
+                " (phx_...) is needed, with query:read, feature_flag:read and experiment:read"
             )
         return key
 
@@ -54,5 +55,8 @@ class Settings(DaySettings):
     @classmethod
     def _answers_questions(cls, host: str) -> str:
         if ".i.posthog.com" in host:
-            raise ValueError("this host only takes events in: use https://us.posthog.com or https://eu.posthog.com")
+            raise ValueError(
+                "this host only takes events in: use https://us.posthog.com or"
+                " https://eu.posthog.com"
+            )
         return host

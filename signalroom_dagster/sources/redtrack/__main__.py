@@ -1,4 +1,6 @@
-"""RedTrack alone, into a DuckDB file: `REDTRACK_API_KEY=... python -m signalroom_dagster.sources.redtrack`."""
+"""RedTrack alone, into a DuckDB file: `REDTRACK_API_KEY=... python -m
+signalroom_dagster.sources.redtrack`.
+"""
 
 import os
 

@@ -14,14 +14,23 @@ from signalroom_dagster.kinds import UNREADABLE
 from signalroom_dagster.limits import Limit, account_name
 from signalroom_dagster.sources.days import ONE_DAY, day_of, midnight
 from signalroom_dagster.sources.http import Api, VendorDataError, VendorError
-from signalroom_dagster.sources.redtrack.paging import Listing, NameOf, NotAListError, Page, page_of, read_list
+from signalroom_dagster.sources.redtrack.paging import (
+    Listing,
+    NameOf,
+    NotAListError,
+    Page,
+    page_of,
+    read_list,
+)
 
 REPORT = "/report"
 REPORT_SIZES = (1000, 499)
 """Rows a page, tried one after the other; 1000 is the longest."""
 
 REST_SECONDS = "20"
-"""Between attempts after a 429 that names no time: RedTrack counts by the minute, and four of these are longer."""
+"""Between attempts after a 429 that names no time: RedTrack counts by the minute, and four of these
+are longer.
+"""
 
 FIRST_YEAR, LAST_YEAR = MINYEAR, MAXYEAR
 """The years at both ends have moments that are beyond the calendar in some zones."""
@@ -49,8 +58,9 @@ def open_api(api_key: str, base_url: str, requests_per_minute: int) -> Api:
 
 @dataclass(frozen=True)
 class Account:
-    """An account: the pace of its `/report`, slower than the rest, the zone whose days are asked for, and the zone that
-    the account itself is set to, where that is known."""
+    """An account: the pace of its `/report`, slower than the rest, the zone whose days are asked
+    for, and the zone that the account itself is set to, where that is known.
+    """
 
     api: Api
     reports: Limit
@@ -58,7 +68,9 @@ class Account:
     known_zone: ZoneInfo | None = None
 
     def report(self, group: str, first: date, last: date) -> Sequence[dict[str, Any]]:
-        """Every row of a report over days of `zone`, both included, grouped by a comma list of dimensions."""
+        """Every row of a report over days of `zone`, both included, grouped by a comma list of
+        dimensions.
+        """
 
         def name_of(row: Any) -> Any:
             return (str(row.get("date")), str(row["source_id"])) if row.get("source_id") else None
@@ -68,9 +80,15 @@ class Account:
         return [dict(row) for row in listing.rows]
 
     def whole_list(
-        self, path: str, name_of: NameOf, sizes: Sequence[int], limit: Limit | None = None, **params: Any
+        self,
+        path: str,
+        name_of: NameOf,
+        sizes: Sequence[int],
+        limit: Limit | None = None,
+        **params: Any,
     ) -> Listing:
-        """Every row of a paged list; read again in pages of another size while rows move between the pages.
+        """Every row of a paged list; read again in pages of another size while rows move between
+        the pages.
 
         Raises VendorDataError when it never comes whole.
         """
@@ -79,14 +97,23 @@ class Account:
             listing = read_list(partial(self._page, path, limit, params), size)
             if listing.is_whole(name_of):
                 return listing
-            tried.append(f"{listing.distinct(name_of)} of {listing.counted or len(listing.rows)} in pages of {size}")
-        raise VendorDataError(self.api.about("GET", path, f"does not give its whole list: {', '.join(tried)}"))
+            tried.append(
+                f"{listing.distinct(name_of)} of {listing.counted or len(listing.rows)} in pages of"
+                f" {size}"
+            )
+        raise VendorDataError(
+            self.api.about("GET", path, f"does not give its whole list: {', '.join(tried)}")
+        )
 
-    def _page(self, path: str, limit: Limit | None, params: dict[str, Any], number: int, size: int) -> Page:
+    def _page(
+        self, path: str, limit: Limit | None, params: dict[str, Any], number: int, size: int
+    ) -> Page:
         try:
             return page_of(self.api.get(path, limit, **params, page=number, per=size))
         except NotAListError:
-            raise VendorDataError(self.api.about("GET", path, "answered what is not a list of rows")) from None
+            raise VendorDataError(
+                self.api.about("GET", path, "answered what is not a list of rows")
+            ) from None
         except VendorError as error:
             if error.status == 429 and error.retry_after is None:
                 raise VendorError(str(error), 429, REST_SECONDS) from None
@@ -109,7 +136,9 @@ class Account:
 
     @property
     def own_zone(self) -> ZoneInfo:
-        """The account's own time zone as far as it is known, else the one whose days are asked for."""
+        """The account's own time zone as far as it is known, else the one whose days are asked
+        for.
+        """
         return self.known_zone or self.zone
 
     @property

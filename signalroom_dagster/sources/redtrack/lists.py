@@ -22,7 +22,9 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 def read_entity(account: Account, name: str) -> Answer:
     """The whole list, and how many rows it has by RedTrack's own count."""
     listing = account.whole_list(f"/{name}", name_of, PAGE_SIZES)
-    return Answer([_row(account, name, row) for row in each_once(listing.rows)], counted=listing.counted)
+    return Answer(
+        [_row(account, name, row) for row in each_once(listing.rows)], counted=listing.counted
+    )
 
 
 def _row(account: Account, name: str, row: Row) -> Mapping[str, Any]:
@@ -31,7 +33,9 @@ def _row(account: Account, name: str, row: Row) -> Mapping[str, Any]:
 
 
 def _everflow_ids(url: Any) -> Mapping[str, str | None]:
-    """The offer and affiliate that an offer's link names at Everflow; None for a link without, or with a macro."""
+    """The offer and affiliate that an offer's link names at Everflow; None for a link without, or
+    with a macro.
+    """
     try:
         asked = dict(parse_qsl(urlsplit(str(url or "")).query))
     except ValueError:

@@ -1,7 +1,9 @@
-"""RedTrack's lists, page by page, and how to know that all of one has come. What they are lists of is not known here.
+"""RedTrack's lists, page by page, and how to know that all of one has come. What they are lists of
+is not known here.
 
-A list comes bare or as `items` with a `total`. The longest page is documented for some lists only, so a page of a
-round length may be a cut one, and no order is promised, so rows may move between pages while they are read.
+A list comes bare or as `items` with a `total`. The longest page is documented for some lists only,
+so a page of a round length may be a cut one, and no order is promised, so rows may move between
+pages while they are read.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -31,7 +33,9 @@ class NotAListError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A list as it was read, in so many pages with rows; `stuck` when the vendor gave one full page again and again."""
+    """A list as it was read, in so many pages with rows; `stuck` when the vendor gave one full page
+    again and again.
+    """
 
     rows: Sequence[Row]
     counted: int | None
@@ -64,7 +68,9 @@ def page_of(answer: Any) -> Page:
         counted = total if type(total) is int else None
         answer = wrapped["items"]
     rows: Any = [] if answer is None else answer
-    if not isinstance(rows, list) or (rows and not any(isinstance(row, dict) for row in cast("list[Any]", rows))):
+    if not isinstance(rows, list) or (
+        rows and not any(isinstance(row, dict) for row in cast("list[Any]", rows))
+    ):
         raise NotAListError
     return Page([row if isinstance(row, dict) else {} for row in cast("list[Any]", rows)], counted)
 
@@ -76,7 +82,9 @@ def name_of(row: Row) -> Hashable | None:
 
 
 def each_once(rows: Sequence[Row]) -> list[Row]:
-    """Rows that come twice once, as they came last; those without an id all, for the load to say so."""
+    """Rows that come twice once, as they came last; those without an id all, for the load to say
+    so.
+    """
     named = {name: row for row in rows if (name := name_of(row)) is not None}
     return [*named.values(), *(row for row in rows if name_of(row) is None)]
 
@@ -101,8 +109,10 @@ def read_list(page: Callable[[int, int], Page], size: int) -> Listing:
 
 
 def _may_go_on(length: int, size: int, read: int, counted: int | None) -> bool:
-    """Whether there may be a page behind one of this length. A count that has been reached is believed after a shorter
-    page only: it may be that of one page, and one that has been passed says nothing."""
+    """Whether there may be a page behind one of this length. A count that has been reached is
+    believed after a shorter page only: it may be that of one page, and one that has been passed
+    says nothing.
+    """
     if counted is not None and read <= counted:
         return read < counted or length >= size
     return length >= size or any(length % step == 0 for step in ROUND)

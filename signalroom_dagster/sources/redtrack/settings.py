@@ -13,9 +13,10 @@ from signalroom_dagster.sources.days import DaySettings
 class Settings(DaySettings):
     """`[sources.redtrack.clients.<id>]`.
 
-    `account_timezone` is the zone that the account itself is set to: logs are filtered by its days and may tell times
-    without a zone. Unset, days around are read too, whatever the zone, and times without one are the client's.
-    RedTrack allows 20 reports a minute; one is left to requests that are long on their way.
+    `account_timezone` is the zone that the account itself is set to: logs are filtered by its days
+    and may tell times without a zone. Unset, days around are read too, whatever the zone, and times
+    without one are the client's. RedTrack allows 20 reports a minute; one is left to requests that
+    are long on their way.
     """
 
     model_config = ConfigDict(frozen=True)

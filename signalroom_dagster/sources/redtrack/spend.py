@@ -23,7 +23,9 @@ UNKNOWN = "(unknown)"
 
 
 def read_daily_spend(account: Account, amounts: Sequence[str], days: Sequence[date]) -> Answer:
-    """Some days' spend, with RedTrack's own totals of it; `amounts` are summed where several rows share a key."""
+    """Some days' spend, with RedTrack's own totals of it; `amounts` are summed where several rows
+    share a key.
+    """
     rows = _by_key(amounts, _rows(account, days))
     totals, counts, unread = _totals(account, days)
     return Answer([*rows, *unread], totals=totals, counts={} if unread else counts)
@@ -34,30 +36,45 @@ def _rows(account: Account, days: Sequence[date]) -> Sequence[dict[str, Any]]:
     rows = _of_sources(account, "source,date", days[0], days[-1])
     if all(row.get("date") for row in rows):
         return rows
-    return [{**row, "date": day} for day in days for row in _of_sources(account, "source", day, day)]
+    return [
+        {**row, "date": day} for day in days for row in _of_sources(account, "source", day, day)
+    ]
 
 
 def _of_sources(account: Account, group: str, first: date, last: date) -> Sequence[dict[str, Any]]:
     rows = account.report(group, first, last)
-    if rows and not any("source_id" in row for row in rows):  # an aggregate of everything, as for a misspelt parameter
-        raise VendorDataError(account.api.about("GET", REPORT, "did not group by source: no row has a source_id"))
+    if rows and not any(
+        "source_id" in row for row in rows
+    ):  # an aggregate of everything, as for a misspelt parameter
+        raise VendorDataError(
+            account.api.about("GET", REPORT, "did not group by source: no row has a source_id")
+        )
     return rows
 
 
 def _by_key(amounts: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Row | LeftOut]:
-    """One row per day and source; rows that share both are summed. Sources without an id are one: the unknown."""
+    """One row per day and source; rows that share both are summed. Sources without an id are one:
+    the unknown.
+    """
     found: dict[tuple[str | None, str], dict[str, Any]] = {}
     left_out: list[Row | LeftOut] = []
     for row in rows:
         day, source = _day(row), row.get("source_id")
         if day is None or "source_id" not in row:
-            left_out.append(LeftOut("without its key (date, source_id)", key_of(("date", "source_id"), (day, source))))
+            left_out.append(
+                LeftOut(
+                    "without its key (date, source_id)",
+                    key_of(("date", "source_id"), (day, source)),
+                )
+            )
             continue
         name = UNKNOWN if source is None else str(source).strip() or UNKNOWN
         before = found.get((day, name))
         found[day, name] = {**(before or row), "date": day, "source_id": name}
         if before:
-            found[day, name] |= {amount: _sum(before.get(amount), row.get(amount)) for amount in amounts}
+            found[day, name] |= {
+                amount: _sum(before.get(amount), row.get(amount)) for amount in amounts
+            }
     return [*found.values(), *left_out]
 
 
@@ -69,8 +86,9 @@ def _day(row: Row) -> str | None:
 
 
 def _sum(*values: Any) -> Figure | None:
-    """The sum of what there is; None where there is nothing, because 0 would be a figure; NaN where one of them cannot
-    be read."""
+    """The sum of what there is; None where there is nothing, because 0 would be a figure; NaN where
+    one of them cannot be read.
+    """
     try:
         amounts = [as_decimal(value) for value in values]
     except UNREADABLE:
@@ -82,8 +100,8 @@ def _sum(*values: Any) -> Figure | None:
 def _totals(
     account: Account, days: Sequence[date]
 ) -> tuple[dict[date, Figure], dict[str, dict[date, Figure]], list[LeftOut]]:
-    """RedTrack's own cost of each day, from a report that is not split by source, how many clicks and conversions it
-    counts, and the totals that cannot be read.
+    """RedTrack's own cost of each day, from a report that is not split by source, how many clicks
+    and conversions it counts, and the totals that cannot be read.
 
     No row means none.
     """
@@ -92,7 +110,10 @@ def _totals(
     if len(days) > 1 and not all(row.get("date") for row in rows):
         parts = [_totals(account, (each,)) for each in days]
         costs = {day: cost for part, _, _ in parts for day, cost in part.items()}
-        merged = {name: {day: each for _, part, _ in parts for day, each in part[name].items()} for name in COUNTED}
+        merged = {
+            name: {day: each for _, part, _ in parts for day, each in part[name].items()}
+            for name in COUNTED
+        }
         return costs, merged, [each for _, _, part in parts for each in part]
     counts: dict[str, dict[date, Figure]] = {name: {} for name in COUNTED}
     unread: list[LeftOut] = []
@@ -109,4 +130,8 @@ def _totals(
                 counts[name][at] = count if count is not None and isfinite(count) else 0
     if any(total.day is None for total in unread):
         return {}, dict.fromkeys(COUNTED, dict[date, Figure]()), unread
-    return {day: cost for day, cost in totals.items() if day not in {total.day for total in unread}}, counts, unread
+    return (
+        {day: cost for day, cost in totals.items() if day not in {total.day for total in unread}},
+        counts,
+        unread,
+    )

@@ -1,12 +1,14 @@
-"""Sticky.io's CSV exports as they land in a client's bucket: orders created, orders updated, prospects.
+"""Sticky.io's CSV exports as they land in a client's bucket: orders created, orders updated,
+prospects.
 
-Grain: one row per CSV record, keyed by (`_client_id`, `_file_name`, `_row_id`). All columns are text, as exported;
-types come later, in SQL. No cursor: the ledger `s3_exports/files` decides by name, entity tag and size, so late,
-out-of-order and overwritten files all load exactly once, and a changed file is replaced whole.
+Grain: one row per CSV record, keyed by (`_client_id`, `_file_name`, `_row_id`). All columns are
+text, as exported; types come later, in SQL. No cursor: the ledger `s3_exports/files` decides by
+name, entity tag and size, so late, out-of-order and overwritten files all load exactly once, and a
+changed file is replaced whole.
 
-Quirks: the same order recurs in later update files; an export's day is not the calendar day of its orders;
-DECLINED attempts are rows too. Sticky.io publishes no page about the S3 export; its admin help is at
-https://support.sticky.io/
+Quirks: the same order recurs in later update files; an export's day is not the calendar day of its
+orders; DECLINED attempts are rows too. Sticky.io publishes no page about the S3 export; its admin
+help is at https://support.sticky.io/
 """
 
 import logging
@@ -30,7 +32,11 @@ from signalroom_dagster.sources.s3_exports.layouts import layout_of, layouts
 from signalroom_dagster.sources.s3_exports.listing import NO_CHANGES, ListedFile, digest, in_short
 from signalroom_dagster.sources.s3_exports.refusals import UnreadableObjectError
 from signalroom_dagster.sources.s3_exports.rows import export_resource
-from signalroom_dagster.sources.s3_exports.settings import Settings, one_of_each_table, without_slashes
+from signalroom_dagster.sources.s3_exports.settings import (
+    Settings,
+    one_of_each_table,
+    without_slashes,
+)
 from signalroom_dagster.tickets import offer
 
 log = logging.getLogger(__name__)
@@ -45,9 +51,9 @@ def s3_exports(
 ) -> Iterable[DltResource]:
     """The files under each prefix of a bucket (`s3://...`, `file:///...`), one table per prefix.
 
-    `storage_options` are those of `Settings`: `aws_access_key_id`, `aws_secret_access_key`, `region_name`,
-    `endpoint_url`, and what is to become of columns. A file without a date in its name has the day, in `timezone`, on
-    which it was written.
+    `storage_options` are those of `Settings`: `aws_access_key_id`, `aws_secret_access_key`,
+    `region_name`, `endpoint_url`, and what is to become of columns. A file without a date in its
+    name has the day, in `timezone`, on which it was written.
     """
     settings = Settings(bucket_url=bucket_url, prefixes=list(prefixes), **storage_options)
     for prefix in settings.prefixes:
@@ -58,7 +64,9 @@ def s3_exports(
 def loaded_tables(
     prefixes: Sequence[str], dropped: Sequence[str] = (), exports: ExportFiles | None = None
 ) -> Iterable[DltResource]:
-    """One resource per prefix, the ledger and the rejected rows; without `exports` an outline that loads nothing."""
+    """One resource per prefix, the ledger and the rejected rows; without `exports` an outline that
+    loads nothing.
+    """
     for prefix in prefixes:
         resource = dlt.resource(rows, name=snake_case(prefix), columns=_columns(prefix, dropped))
         yield resource.apply_hints(additional_table_hints={"x-load": "files"})(prefix, exports)
@@ -67,14 +75,18 @@ def loaded_tables(
 
 
 def outline(configured: Iterable[Settings]) -> DltSource:
-    """Every resource that any client has, from settings that were not validated and hold no secret."""
+    """Every resource that any client has, from settings that were not validated and hold no
+    secret.
+    """
     known = list(configured)
     prefixes = [prefix for settings in known for prefix in _prefixes(settings)]
     return loaded_tables(one_of_each_table(prefixes), _dropped_by_all(known))
 
 
 def known_outline(configured: Iterable[Settings]) -> DltSource:
-    """`outline`, and a table for each known layout: a client with one kind of export has its orders all the same."""
+    """`outline`, and a table for each known layout: a client with one kind of export has its orders
+    all the same.
+    """
     known = list(configured)
     prefixes = [prefix for settings in known for prefix in _prefixes(settings)]
     return loaded_tables(one_of_each_table([*prefixes, *layouts()]), _dropped_by_all(known))
@@ -82,11 +94,14 @@ def known_outline(configured: Iterable[Settings]) -> DltSource:
 
 def open_source(settings: Settings, context: SourceContext) -> DltSource:
     """The client's own source: reads its bucket and leaves out what the ledger already holds."""
-    return loaded_tables(settings.prefixes, sorted(_dropped(settings)), ExportFiles(settings, context))
+    return loaded_tables(
+        settings.prefixes, sorted(_dropped(settings)), ExportFiles(settings, context)
+    )
 
 
 def listing_digests(settings: Settings, client_id: str) -> Mapping[str, str]:
-    """What the client's bucket holds now, as one short text per resource; a prefix that is refused is left out.
+    """What the client's bucket holds now, as one short text per resource; a prefix that is refused
+    is left out.
 
     Raises what listing the last refused one raised when all are.
     """
@@ -105,7 +120,8 @@ def listing_digests(settings: Settings, client_id: str) -> Mapping[str, str]:
 def probe(settings: Settings, client_id: str) -> str:
     """List the client's prefixes and read the header of the newest file in each.
 
-    Raises ConfigurationError that names the files that cannot be read or understood, and policies that meet no column.
+    Raises ConfigurationError that names the files that cannot be read or understood, and policies
+    that meet no column.
     """
     bucket = Bucket(settings, client_id, settings.listing_seconds)
     answers: list[str] = []
@@ -115,7 +131,10 @@ def probe(settings: Settings, client_id: str) -> str:
         listed = bucket.objects(prefix)
         exports = [item for item in listed if not item.passed_over]
         others = in_short(item for item in listed if item.passed_over)
-        answers.append(f"{snake_case(prefix)} (files: {len(exports)}{f'; passed over: {others}' if others else ''})")
+        answers.append(
+            f"{snake_case(prefix)} (files:"
+            f" {len(exports)}{f'; passed over: {others}' if others else ''})"
+        )
         for newest in sorted(exports, key=lambda item: item.modified)[-1:]:
             try:
                 with bucket.open(newest, HEADER_BYTES) as stream:
@@ -124,9 +143,13 @@ def probe(settings: Settings, client_id: str) -> str:
                 problems.append(f"{newest.version.file_name} {error}")
                 continue
             unmet.append(header.columns.unmet)
-            problems += [f"{newest.version.file_name} is set aside: {header.fault}"] if header.fault else []
+            problems += (
+                [f"{newest.version.file_name} is set aside: {header.fault}"] if header.fault else []
+            )
     if unmet and (nowhere := sorted(set.intersection(*map(set, unmet)))):
-        problems.append(f"the column policy for {', '.join(nowhere)} meets no column of the newest files")
+        problems.append(
+            f"the column policy for {', '.join(nowhere)} meets no column of the newest files"
+        )
     if problems:
         raise ConfigurationError(f"client {client_id}, s3_exports: {'; '.join(problems)}")
     return ", ".join(answers)
@@ -143,15 +166,26 @@ def preview(settings: Settings, context: SourceContext) -> Iterator[Planned]:
         for name in changes.gone:
             yield Planned(table, name, "gone from the bucket: its rows stay, the ledger says so")
         for item in changes.passed_over:
-            yield Planned(table, item.version.file_name, item.passed_over or "", item.version.size, is_loaded=False)
+            yield Planned(
+                table,
+                item.version.file_name,
+                item.passed_over or "",
+                item.version.size,
+                is_loaded=False,
+            )
 
 
 def check_shared(client_id: str, configured: Mapping[str, Settings]) -> None:
-    """Raises ConfigurationError when this client shares a prefix and no row filter says whose rows are whose."""
+    """Raises ConfigurationError when this client shares a prefix and no row filter says whose rows
+    are whose.
+    """
     own = _places(configured[client_id])
     for other_id, other in configured.items():
         shared = _shared(own, _places(other)) if other_id != client_id else ()
-        if shared and not (getattr(configured[client_id], "row_filter", None) and getattr(other, "row_filter", None)):
+        if shared and not (
+            getattr(configured[client_id], "row_filter", None)
+            and getattr(other, "row_filter", None)
+        ):
             raise ConfigurationError(
                 f"clients {client_id} and {other_id} share {', '.join(shared)}: both need "
                 "[sources.s3_exports.clients.<id>.row_filter] with column and values"
@@ -175,19 +209,25 @@ def rows(prefix: str, exports: ExportFiles | None) -> Iterator[Any]:
 
 @dlt.resource
 def files() -> Iterator[Any]:
-    """The ledger: one row per file ever seen, with its version, counts, status and the reason for it."""
+    """The ledger: one row per file ever seen, with its version, counts, status and the reason for
+    it.
+    """
     yield from ()  # written by the load, in the transaction that loads the file
 
 
 @dlt.resource
 def rejected_rows() -> Iterator[Any]:
-    """Records that could not be read, with the reason, the line in the file and, where allowed, the raw text."""
+    """Records that could not be read, with the reason, the line in the file and, where allowed, the
+    raw text.
+    """
     yield from ()  # written by the load, in the transaction that loads the file
 
 
 @dlt.defer
 def _load(exports: ExportFiles, prefix: str, item: ListedFile) -> Any:
-    """Declare the file's columns now; read its rows in the load job, while the database takes other files."""
+    """Declare the file's columns now; read its rows in the load job, while the database takes other
+    files.
+    """
     if (planned := exports.job(prefix, item)) is None:
         return None
     job, columns = planned
@@ -197,7 +237,9 @@ def _load(exports: ExportFiles, prefix: str, item: ListedFile) -> Any:
 
 
 def _marked(ticket: Path, new_columns: Mapping[str, Any]) -> Any:
-    """A ticket for dlt to import; hints only where they tell dlt something new, because it checks each of them."""
+    """A ticket for dlt to import; hints only where they tell dlt something new, because it checks
+    each of them.
+    """
     hints = dlt.mark.make_hints(columns=dict(new_columns)) if new_columns else None
     return dlt.mark.with_file_import(str(ticket), "csv", 1, hints=hints)
 
@@ -220,7 +262,11 @@ def _prefixes(settings: Settings) -> Sequence[str]:
 
 def _dropped(settings: Settings) -> set[str]:
     policy: Any = settings.columns  # anything at all, in settings that were not validated
-    return {name for name, kind in policy.items() if kind == "drop"} if isinstance(policy, dict) else set()
+    return (
+        {name for name, kind in policy.items() if kind == "drop"}
+        if isinstance(policy, dict)
+        else set()
+    )
 
 
 def _dropped_by_all(configured: Sequence[Settings]) -> Sequence[str]:

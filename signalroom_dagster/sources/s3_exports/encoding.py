@@ -1,7 +1,9 @@
 """Bytes of a file as text: UTF-8 where they are, and only what is not is repaired."""
 
 UNREADABLE = "surrogateescape"
-"""How a line is decoded so that bytes which are no UTF-8 come through a csv reader: as half characters."""
+"""How a line is decoded so that bytes which are no UTF-8 come through a csv reader: as half
+characters.
+"""
 
 
 def is_utf8(text: bytes) -> bool:
@@ -18,8 +20,9 @@ def is_utf8(text: bytes) -> bool:
 def repaired(cell: str) -> bytes:
     """A cell that was decoded as UNREADABLE says, as UTF-8.
 
-    A cell that is UTF-8 stays. One without any letter of UTF-8 was written in cp1252 (or latin-1, for the five bytes
-    that cp1252 leaves undefined). In any other a character was cut: it becomes U+FFFD, the letters beside it stay.
+    A cell that is UTF-8 stays. One without any letter of UTF-8 was written in cp1252 (or latin-1,
+    for the five bytes that cp1252 leaves undefined). In any other a character was cut: it becomes
+    U+FFFD, the letters beside it stay.
     """
     raw = cell.encode("utf-8", UNREADABLE)
     if is_utf8(raw):

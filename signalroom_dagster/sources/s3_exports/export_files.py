@@ -1,4 +1,6 @@
-"""One client's bucket during one run: what has to be loaded, and each file made ready for the load job."""
+"""One client's bucket during one run: what has to be loaded, and each file made ready for the load
+job.
+"""
 
 import itertools
 import logging
@@ -23,7 +25,13 @@ from signalroom_dagster.sources.context import SourceContext
 from signalroom_dagster.sources.s3_exports.bucket import Bucket
 from signalroom_dagster.sources.s3_exports.file_columns import FileColumns
 from signalroom_dagster.sources.s3_exports.layouts import layout_of
-from signalroom_dagster.sources.s3_exports.listing import Changes, ListedFile, digest, find_changes, in_short
+from signalroom_dagster.sources.s3_exports.listing import (
+    Changes,
+    ListedFile,
+    digest,
+    find_changes,
+    in_short,
+)
 from signalroom_dagster.sources.s3_exports.refusals import (
     AccessRefusedError,
     BucketUnavailableError,
@@ -42,7 +50,9 @@ log = logging.getLogger(__name__)
 
 READ_BYTES = 4 * 1024 * 1024
 HEADER_BYTES = 64 * 1024
-MOST_LEFT = 3  # files that wait for the next attempt; when there are more, it is the bucket that has to
+MOST_LEFT = (
+    3  # files that wait for the next attempt; when there are more, it is the bucket that has to
+)
 
 Job: TypeAlias = Callable[[], LoadFile | MarkedFiles | None]
 
@@ -52,7 +62,9 @@ class IncompleteReadError(BucketUnavailableError):
 
 
 class ExportFiles:
-    """Compares with the ledger and prepares the files of one client; safe to use from several threads."""
+    """Compares with the ledger and prepares the files of one client; safe to use from several
+    threads.
+    """
 
     def __init__(self, settings: Settings, context: SourceContext) -> None:
         self._settings = settings
@@ -66,9 +78,13 @@ class ExportFiles:
         self._failing = Lock()
 
     def changes(self, prefix: str) -> Changes:
-        """What one prefix asks for: new and changed files, files that are gone. Raises what listing it raises."""
+        """What one prefix asks for: new and changed files, files that are gone. Raises what listing
+        it raises.
+        """
         base = f"{prefix}/"
-        ledger = {name: entry for name, entry in self._context.ledger.items() if name.startswith(base)}
+        ledger = {
+            name: entry for name, entry in self._context.ledger.items() if name.startswith(base)
+        }
         listed = self._bucket.objects(prefix)
         changes = find_changes(listed, ledger)
         notes = {"listing_digest": digest(item.version for item in listed if not item.passed_over)}
@@ -79,14 +95,22 @@ class ExportFiles:
             self._readable.add(prefix)
         if changes.to_load:
             total = sum(item.version.size for item in changes.to_load)
-            log.info("%s: %s files to load from %s (%.1f MB)", self._client, len(changes.to_load), base, total / 1e6)
+            log.info(
+                "%s: %s files to load from %s (%.1f MB)",
+                self._client,
+                len(changes.to_load),
+                base,
+                total / 1e6,
+            )
         return changes
 
     def job(self, prefix: str, item: ListedFile) -> tuple[Job, Sequence[str]] | None:
-        """What loads one file, and the columns that its rows will have; None for one that nothing is to be done about.
+        """What loads one file, and the columns that its rows will have; None for one that nothing
+        is to be done about.
 
-        A file that cannot be read is set aside, and so are up to MOST_LEFT that cannot be read now: the others load.
-        Raises ConfigurationError for what is wrong with the bucket, BucketUnavailableError for more than these.
+        A file that cannot be read is set aside, and so are up to MOST_LEFT that cannot be read now:
+        the others load. Raises ConfigurationError for what is wrong with the bucket,
+        BucketUnavailableError for more than these.
         """
         try:
             columns = self.columns(prefix, item)
@@ -97,23 +121,27 @@ class ExportFiles:
         return partial(self._prepared_or_set_aside, prefix, item, columns), columns
 
     def columns(self, prefix: str, item: ListedFile) -> tuple[str, ...]:
-        """The columns that a file's rows will have in the warehouse, from its first bytes; none if it is no export.
+        """The columns that a file's rows will have in the warehouse, from its first bytes; none if
+        it is no export.
 
-        What its table has no room for is not among them: see `file_columns`. Raises what opening and reading it raise.
+        What its table has no room for is not among them: see `file_columns`. Raises what opening
+        and reading it raise.
         """
         with self._bucket.open(item, HEADER_BYTES) as stream:
             header = self._columns.header(prefix, stream)
         return () if header.fault else self._columns.admitted(prefix, header.columns.kept)
 
     def described(self, prefix: str, column: str) -> Mapping[str, str]:
-        """A column that the layout does not know, as dlt describes one; a new one says which client brings it."""
+        """A column that the layout does not know, as dlt describes one; a new one says which client
+        brings it.
+        """
         return self._columns.described(prefix, column, self._client)
 
     def prepare(self, prefix: str, item: ListedFile, columns: tuple[str, ...]) -> LoadFile:
         """Read one file and write its tagged rows into the run's folder.
 
-        Raises IncompleteReadError when the download ends early or the file is not the one whose columns were read,
-        and what reading it raises.
+        Raises IncompleteReadError when the download ends early or the file is not the one whose
+        columns were read, and what reading it raises.
         """
         started = time.monotonic()
         version, context = item.version, self._context
@@ -140,14 +168,19 @@ class ExportFiles:
         except UnpacksTooFarError as error:
             for written in (body, rejects):
                 written.unlink(missing_ok=True)
-            tagged = quarantined(f"{error}: max_unpacked_ratio and max_unpacked_bytes say how far one may")
+            tagged = quarantined(
+                f"{error}: max_unpacked_ratio and max_unpacked_bytes say how far one may"
+            )
         else:
             if tagged.bytes_read != version.size or tagged.columns != columns:
                 raise IncompleteReadError(
-                    f"client {self._client}, s3_exports: read {tagged.bytes_read} of {version.size} bytes of "
-                    f"{version.file_name}, or it was overwritten meanwhile; it is read again on the next attempt"
+                    f"client {self._client}, s3_exports: read {tagged.bytes_read} of {version.size}"
+                    f" bytes of {version.file_name}, or it was overwritten meanwhile; it is read"
+                    " again on the next attempt"
                 )
-        log.debug("%s: read %s in %.2f s", self._client, version.file_name, time.monotonic() - started)
+        log.debug(
+            "%s: read %s in %.2f s", self._client, version.file_name, time.monotonic() - started
+        )
         return self._described(prefix, item, tags, tagged, body, rejects)
 
     def marks(self, prefix: str, changes: Changes) -> MarkedFiles:
@@ -186,8 +219,9 @@ class ExportFiles:
     def _set_aside(
         self, prefix: str, item: ListedFile, error: UnreadableObjectError | BucketUnavailableError
     ) -> MarkedFiles | None:
-        """What the ledger is to say of a file that cannot be read, if anything new; of one that cannot be read now
-        nothing, and the attempt fails once the others are loaded."""
+        """What the ledger is to say of a file that cannot be read, if anything new; of one that
+        cannot be read now nothing, and the attempt fails once the others are loaded.
+        """
         if isinstance(error, BucketUnavailableError):
             if next(self._left) > MOST_LEFT:
                 raise error
@@ -209,11 +243,15 @@ class ExportFiles:
                 del failures[table]
 
     def _was_refused(self, prefix: str, item: ListedFile, error: AccessRefusedError) -> None:
-        """A single file is a matter of that file; where no file of a prefix could ever be read, it is the key's."""
+        """A single file is a matter of that file; where no file of a prefix could ever be read, it
+        is the key's.
+        """
         with self._failing:
             if prefix not in self._readable and prefix not in self._unread:
                 where = f"client {self._client}, s3_exports: no file under {prefix}/ can be read"
-                self._unread[prefix] = ConfigurationError(f"{where}: {item.version.file_name} {error}")
+                self._unread[prefix] = ConfigurationError(
+                    f"{where}: {item.version.file_name} {error}"
+                )
                 self.fail(prefix, self._unread[prefix])
 
     def _mark(self, item: ListedFile, status: FileStatus, reason: str) -> FileMark:
@@ -229,11 +267,20 @@ class ExportFiles:
 
     def _marked(self, prefix: str, *marks: FileMark) -> MarkedFiles:
         return MarkedFiles(
-            client_id=self._client, table=snake_case(prefix), run_id=self._context.run_id, marks=tuple(marks)
+            client_id=self._client,
+            table=snake_case(prefix),
+            run_id=self._context.run_id,
+            marks=tuple(marks),
         )
 
     def _described(
-        self, prefix: str, item: ListedFile, tags: Tags, tagged: TaggedFile, body: Path, rejects: Path
+        self,
+        prefix: str,
+        item: ListedFile,
+        tags: Tags,
+        tagged: TaggedFile,
+        body: Path,
+        rejects: Path,
     ) -> LoadFile:
         version, known = item.version, self._context.ledger.get(item.version.file_name)
         return LoadFile(

@@ -1,4 +1,6 @@
-"""The fields of a CSV record in bytes: told apart by commas and quotes where no csv reader has to."""
+"""The fields of a CSV record in bytes: told apart by commas and quotes where no csv reader has
+to.
+"""
 
 import re
 
@@ -8,7 +10,9 @@ _NEEDS_QUOTES = re.compile(rb'[",\r\n]').search
 
 
 def split_fields(raw: bytes, most: int = -1) -> list[bytes]:
-    """The fields of a record that came without: those in quotes keep them. `most` as in `bytes.split`."""
+    """The fields of a record that came without: those in quotes keep them. `most` as in
+    `bytes.split`.
+    """
     if QUOTE not in raw:
         return raw.split(b",", most)
     pieces = raw.split(b'"')
@@ -31,16 +35,21 @@ def count_fields(raw: bytes) -> int:
 
 
 def count_commas(raw: bytes) -> int:
-    """The commas that part a record's fields; UNUSUAL unless quotes hold whole fields, none of them empty, and no
-    line end stands outside them."""
+    """The commas that part a record's fields; UNUSUAL unless quotes hold whole fields, none of them
+    empty, and no line end stands outside them.
+    """
     pieces = raw.split(b'"')
     if len(pieces) % 2 == 0 or (b"" in pieces[1::2] and _has_empty_quotes(pieces)):
         return UNUSUAL
     outside = pieces[::2]
-    if len(pieces) > 1 and (outside[0][-1:] not in (b"", b",") or outside[-1][:1] not in (b"", b",")):
+    if len(pieces) > 1 and (
+        outside[0][-1:] not in (b"", b",") or outside[-1][:1] not in (b"", b",")
+    ):
         return UNUSUAL
     for piece in outside[1:-1]:
-        if piece and (piece[0] != COMMA or piece[-1] != COMMA):  # nothing between two quotes: one, doubled
+        if piece and (
+            piece[0] != COMMA or piece[-1] != COMMA
+        ):  # nothing between two quotes: one, doubled
             return UNUSUAL
     if (CR in raw or LF in raw) and any([CR in piece or LF in piece for piece in outside]):
         return UNUSUAL
@@ -48,7 +57,9 @@ def count_commas(raw: bytes) -> int:
 
 
 def _has_empty_quotes(pieces: list[bytes]) -> bool:
-    """Whether a field is just two quotes; nothing between quotes is else a part of a doubled one."""
+    """Whether a field is just two quotes; nothing between quotes is else a part of a doubled
+    one.
+    """
     last = len(pieces) - 1
     return any(
         not pieces[at] and (at == 1 or pieces[at - 1]) and (at + 1 == last or pieces[at + 1])
@@ -69,5 +80,7 @@ def unquoted(field: bytes) -> bytes:
 
 
 def exchange(delimiter: str) -> bytes:
-    """A table for `bytes.translate` by which a delimiter and the comma change places: to read, and to write again."""
+    """A table for `bytes.translate` by which a delimiter and the comma change places: to read, and
+    to write again.
+    """
     return bytes.maketrans(b"," + delimiter.encode(), delimiter.encode() + b",")

@@ -1,8 +1,9 @@
-"""What a client's settings and the warehouse's tables say of the columns of its files, and how many a file may bring to
-its table, so that no client's files fill the table that all clients share.
+"""What a client's settings and the warehouse's tables say of the columns of its files, and how many
+a file may bring to its table, so that no client's files fill the table that all clients share.
 
-Postgres ends at 1,600 columns, those that were dropped counted. A row ends at 8 KB, of which each text takes up to 24
-bytes before it is stored elsewhere: so a file never brings so many columns that its rows could be longer.
+Postgres ends at 1,600 columns, those that were dropped counted. A row ends at 8 KB, of which each
+text takes up to 24 bytes before it is stored elsewhere: so a file never brings so many columns that
+its rows could be longer.
 """
 
 import threading
@@ -23,7 +24,9 @@ NO_TABLE = TableColumns()
 
 
 class FileColumns:
-    """The tables' columns as they were when a run began, and what its files bring; safe to use from several threads."""
+    """The tables' columns as they were when a run began, and what its files bring; safe to use from
+    several threads.
+    """
 
     def __init__(self, tables: Mapping[str, TableColumns], settings: Settings) -> None:
         self._tables = tables
@@ -35,7 +38,9 @@ class FileColumns:
         """What the table of a prefix had when the run began."""
         return self._tables.get(snake_case(prefix), NO_TABLE)
 
-    def plan(self, prefix: str, header: Sequence[str], admitted: Container[str] | None = None) -> ColumnPlan:
+    def plan(
+        self, prefix: str, header: Sequence[str], admitted: Container[str] | None = None
+    ) -> ColumnPlan:
         """What becomes of the columns of a file under a prefix; see `plan_columns`."""
         settings, layout = self._settings, layout_of(prefix)
         key, rows = settings.hash_key, settings.row_filter
@@ -56,30 +61,46 @@ class FileColumns:
     def form(self, prefix: str) -> Form:
         """What a file under a prefix is expected to look like."""
         written, table = self._settings.format_of(prefix), self.table(prefix)
-        return Form(delimiter=written.delimiter, header=written.header, columns=table.columns, own=table.brought)
+        return Form(
+            delimiter=written.delimiter,
+            header=written.header,
+            columns=table.columns,
+            own=table.brought,
+        )
 
     @property
     def _has_others(self) -> bool:
-        """Whether files of a prefix without a layout have been loaded: a policy may be meant for a column of theirs."""
-        others = [self.table(prefix).columns for prefix in self._settings.prefixes if not layout_of(prefix)]
+        """Whether files of a prefix without a layout have been loaded: a policy may be meant for a
+        column of theirs.
+        """
+        others = [
+            self.table(prefix).columns
+            for prefix in self._settings.prefixes
+            if not layout_of(prefix)
+        ]
         return any(columns - TAGS.keys() for columns in others)
 
     def header(self, prefix: str, stream: BinaryIO) -> Header:
         """What the first record of a file tells of it."""
         rows = self._settings.row_filter
         of_filter = rows.column if rows else None
-        return read_header(stream, partial(self.plan, prefix), layout_of(prefix), of_filter, self.form(prefix))
+        return read_header(
+            stream, partial(self.plan, prefix), layout_of(prefix), of_filter, self.form(prefix)
+        )
 
     def described(self, prefix: str, column: str, client_id: str) -> Mapping[str, str]:
-        """A column that the layout does not know, as dlt describes one; a new one says which client brings it."""
+        """A column that the layout does not know, as dlt describes one; a new one says which client
+        brings it.
+        """
         if column == OTHER_COLUMNS:
             return {"name": column, "data_type": "json"}
         is_new = column not in self.table(prefix).columns
         return {"name": column, "data_type": "text"} | ({BROUGHT_BY: client_id} if is_new else {})
 
     def admitted(self, prefix: str, columns: Sequence[str]) -> tuple[str, ...]:
-        """Those of a file's columns that are stored as columns, in the file's order, and the one of all others if there
-        are any: the known ones, and new ones as long as there is room."""
+        """Those of a file's columns that are stored as columns, in the file's order, and the one of
+        all others if there are any: the known ones, and new ones as long as there is room.
+        """
         layout, table = layout_of(prefix), self.table(prefix)
         with self._lock:
             brought = self._brought.setdefault(prefix, set())

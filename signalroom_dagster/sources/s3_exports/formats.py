@@ -1,4 +1,6 @@
-"""How the exports of one prefix are written, where that is not as Sticky.io writes them: a client's own words on it."""
+"""How the exports of one prefix are written, where that is not as Sticky.io writes them: a client's
+own words on it.
+"""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -13,9 +15,9 @@ from signalroom_dagster.sources.s3_exports.layouts import Policy
 class Format(BaseModel):
     """`[sources.s3_exports.clients.<id>.formats.<table>]`.
 
-    `delimiter` parts the fields. `header` names the columns of files that come without one (`false` numbers them);
-    `true` says that the first line is a header whatever it looks like. `names` gives header cells other columns than
-    their text would, `columns` adds policies for this prefix alone.
+    `delimiter` parts the fields. `header` names the columns of files that come without one (`false`
+    numbers them); `true` says that the first line is a header whatever it looks like. `names` gives
+    header cells other columns than their text would, `columns` adds policies for this prefix alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,14 +31,20 @@ class Format(BaseModel):
     @classmethod
     def _distinct(cls, value: bool | list[str] | None) -> bool | list[str] | None:
         names = [column_name(cell) for cell in value] if isinstance(value, list) else []
-        if isinstance(value, list) and (not names or len({*names}) < len(names) or not all(map(str.strip, value))):
+        if isinstance(value, list) and (
+            not names or len({*names}) < len(names) or not all(map(str.strip, value))
+        ):
             raise ValueError("each field needs a name of its own")
         return value
 
     @field_validator("names")
     @classmethod
     def _as_columns(cls, value: dict[str, str]) -> dict[str, str]:
-        if wrong := [name for name in value.values() if column_name(name) != name or name in (*TAGS, OTHER_COLUMNS)]:
+        if wrong := [
+            name
+            for name in value.values()
+            if column_name(name) != name or name in (*TAGS, OTHER_COLUMNS)
+        ]:
             raise ValueError(f"{', '.join(wrong)}: a column is lower case words with underscores")
         return {header.strip(): name for header, name in value.items()}
 

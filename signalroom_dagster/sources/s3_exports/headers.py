@@ -1,8 +1,8 @@
 """Whether the first line of a file can be understood as the names of its columns.
 
-What cannot is set aside whole, with its text hidden: no policy can be kept for columns that nobody knows, and what
-stands in a line that is no header (a person's name, a card number) must not become columns of a table that all clients
-share. No text of the file stands in what is said of it.
+What cannot is set aside whole, with its text hidden: no policy can be kept for columns that nobody
+knows, and what stands in a line that is no header (a person's name, a card number) must not become
+columns of a table that all clients share. No text of the file stands in what is said of it.
 """
 
 import re
@@ -26,14 +26,16 @@ _IN_QUOTES = re.compile(rb'"[^"]*"')
 _DATA = {
     "an e-mail address": re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+"),
     "a date or a time": re.compile(
-        r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([T ].*)?|\d{1,2}[ -][a-z]{3,9}\.?[ -]\d{2,4}.*|\d{1,2}:\d{2}(:\d{2})?.*",
+        r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([T ].*)?|\d{1,2}[ -][a-z]{3,9}\.?["
+        r" -]\d{2,4}.*|\d{1,2}:\d{2}(:\d{2})?.*",
         re.IGNORECASE,
     ),
     "a card, phone or account number": re.compile(
         r"(?!(19|20)\d\d[-/](19|20)\d\d$)(?=(?:\D*\d){4})[+(]?[\dx*\u2022. ()/-]{8,}", re.IGNORECASE
     ),
     "a number": re.compile(
-        r"[-+(]?\s?[^\w\s.,+-]?\s?\d[\d\s.,']*(e[-+]?\d+)?\s?[%\u20ac$\u00a3)]?|[-+]?[.,]\d+", re.IGNORECASE
+        r"[-+(]?\s?[^\w\s.,+-]?\s?\d[\d\s.,']*(e[-+]?\d+)?\s?[%\u20ac$\u00a3)]?|[-+]?[.,]\d+",
+        re.IGNORECASE,
     ),
     "an identifier": re.compile(r"(?=\D*\d)(?=[^a-f]*[a-f])[0-9a-f-]{12,}", re.IGNORECASE),
     "an address on the web": re.compile(r"(https?://|www\.).+", re.IGNORECASE),
@@ -43,8 +45,9 @@ _DATA = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """How a prefix's files are written, and what its table has: `columns` of anybody's, `own` that this client's files
-    have brought. `delimiter` and `header` are as in a client's `formats`."""
+    """How a prefix's files are written, and what its table has: `columns` of anybody's, `own` that
+    this client's files have brought. `delimiter` and `header` are as in a client's `formats`.
+    """
 
     delimiter: str | None = None
     header: bool | Sequence[str] | None = None
@@ -53,8 +56,9 @@ class Form:
 
 
 class Header(NamedTuple):
-    """What the first record of a file tells: what becomes of its columns, why the file cannot be loaded if it cannot,
-    whether the record is a row, and whether nobody knows what the rows hold."""
+    """What the first record of a file tells: what becomes of its columns, why the file cannot be
+    loaded if it cannot, whether the record is a row, and whether nobody knows what the rows hold.
+    """
 
     columns: ColumnPlan
     fault: str | None = None
@@ -79,10 +83,12 @@ def judge_header(
     columns = plan(cells)
     is_known = bool(layout and layout.key in columns.names and not first.problem)
     raw = first.raw.translate(exchange(reader.delimiter))
-    if not is_known and (other := other_delimiter(raw, reader.delimiter, is_sure=reader.delimiter_is_known)):
+    if not is_known and (
+        other := other_delimiter(raw, reader.delimiter, is_sure=reader.delimiter_is_known)
+    ):
         fault = (
-            f"its fields are parted by {DELIMITERS[other]}, not by {DELIMITERS[reader.delimiter]}: where a client's "
-            "exports are meant to be so, say it as delimiter in formats.<table>"
+            f"its fields are parted by {DELIMITERS[other]}, not by {DELIMITERS[reader.delimiter]}:"
+            " where a client's exports are meant to be so, say it as delimiter in formats.<table>"
         )
         return Header(columns, fault, is_unknown=True)
     if names_given is False or isinstance(names_given, Sequence):
@@ -91,29 +97,43 @@ def judge_header(
         return Header(columns, _fault(columns, layout, filter_column), is_row)
     if first.problem:
         return Header(columns, f"the header {first.problem}", is_unknown=True)
-    if len(cells) <= MOST_COLUMNS and not (is_known or names_given) and (why := _why_no_header(cells, columns, form)):
-        fault = f"its first line is no header: {why}; name the columns of exports without one in formats.<table>.header"
+    if (
+        len(cells) <= MOST_COLUMNS
+        and not (is_known or names_given)
+        and (why := _why_no_header(cells, columns, form))
+    ):
+        fault = (
+            f"its first line is no header: {why}; name the columns of exports without one in"
+            " formats.<table>.header"
+        )
         return Header(columns, fault, is_row=True, is_unknown=True)
     return Header(columns, _fault(columns, layout, filter_column))
 
 
 def other_delimiter(raw: bytes, delimiter: str, *, is_sure: bool) -> str | None:
-    """What parts the fields of a header, where that is not the delimiter that is expected; one that is sure must not
-    occur at all."""
+    """What parts the fields of a header, where that is not the delimiter that is expected; one that
+    is sure must not occur at all.
+    """
     outside = _IN_QUOTES.sub(b"", raw)
     counts = {sign: outside.count(sign.encode()) for sign in DELIMITERS}
     most = max(counts, key=lambda sign: counts[sign])
-    return most if counts[most] > counts[delimiter] and not (is_sure and counts[delimiter]) else None
+    return (
+        most if counts[most] > counts[delimiter] and not (is_sure and counts[delimiter]) else None
+    )
 
 
 def looks_like_data(cells: Sequence[str], known: Container[str]) -> str | None:
-    """Why cells are a row of values rather than a header, in words without their text; None for a header.
+    """Why cells are a row of values rather than a header, in words without their text; None for a
+    header.
 
-    `known` are the columns that the table has: a number or a date that is one of them already is a header.
+    `known` are the columns that the table has: a number or a date that is one of them already is a
+    header.
     """
     for position, cell in enumerate(cells, start=1):
         kind = _kind(cell.strip())
-        if kind and (kind not in ("a number", "a date or a time") or column_name(cell) not in known):
+        if kind and (
+            kind not in ("a number", "a date or a time") or column_name(cell) not in known
+        ):
             return f"its field {position} looks like {kind}"
     texts = Counter(cell.strip() for cell in cells)
     unclear = sum(count for text, count in texts.items() if count > 1 or not text)
@@ -126,7 +146,10 @@ def _why_no_header(cells: Sequence[str], columns: ColumnPlan, form: Form) -> str
     if why := looks_like_data(cells, form.columns):
         return why
     if form.own and not any(name in form.columns for name in columns.names):
-        return "it shares no column with the files that came before (where it is one all the same: header = true)"
+        return (
+            "it shares no column with the files that came before (where it is one all the same:"
+            " header = true)"
+        )
     return None
 
 
@@ -134,7 +157,10 @@ def _cells(header: Record, delimiter: str) -> list[str]:
     if header.problem:
         return [header.raw.decode("utf-8", "replace")]
     fields = split_fields(header.raw) if header.fields is None else header.fields
-    return [unquoted(field).translate(exchange(delimiter)).decode("utf-8", "replace") for field in fields]
+    return [
+        unquoted(field).translate(exchange(delimiter)).decode("utf-8", "replace")
+        for field in fields
+    ]
 
 
 def _fault(columns: ColumnPlan, layout: Layout | None, filter_column: str | None) -> str | None:

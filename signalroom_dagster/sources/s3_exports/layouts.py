@@ -1,4 +1,6 @@
-"""What a file's header should be, and what becomes of each column: keep, hash, drop, or kept together with others."""
+"""What a file's header should be, and what becomes of each column: keep, hash, drop, or kept
+together with others.
+"""
 
 import functools
 import hmac
@@ -22,27 +24,38 @@ _MOST_NAMED = 20  # in a text for people
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A known export: the columns it always had, by their snake_case names, and the one it cannot do without; `written`
-    is how its header has them."""
+    """A known export: the columns it always had, by their snake_case names, and the one it cannot
+    do without; `written` is how its header has them.
+    """
 
     key: str
     columns: tuple[str, ...]
     written: frozenset[str] = frozenset()
 
     def difference(self, names: Sequence[str]) -> str | None:
-        """How a header differs from this layout, in words; None when it does not (order does not count)."""
+        """How a header differs from this layout, in words; None when it does not (order does not
+        count).
+        """
         new = [name for name in names if name not in self.columns]
         missing = [name for name in self.columns if name not in names]
-        parts = [f"{word} columns: {listed(these)}" for word, these in (("new", new), ("missing", missing)) if these]
+        parts = [
+            f"{word} columns: {listed(these)}"
+            for word, these in (("new", new), ("missing", missing))
+            if these
+        ]
         return "; ".join(parts) or None
 
 
 @functools.cache
 def layouts() -> Mapping[str, Layout]:
     """Every known layout, by the last part of the prefixes that have it."""
-    known = tomllib.loads(files(__name__.rpartition(".")[0]).joinpath("layouts.toml").read_text("utf-8"))
+    known = tomllib.loads(
+        files(__name__.rpartition(".")[0]).joinpath("layouts.toml").read_text("utf-8")
+    )
     return {
-        prefix: Layout(layout["key"], tuple(column_names(layout["columns"])), frozenset(layout["columns"]))
+        prefix: Layout(
+            layout["key"], tuple(column_names(layout["columns"])), frozenset(layout["columns"])
+        )
         for layout in known.values()
         for prefix in layout["prefixes"]
     }
@@ -63,8 +76,9 @@ def listed(names: Sequence[str]) -> str:
 class Known:
     """What is known of the columns of a prefix before a file of it is read.
 
-    `written` is how a known header has them, `columns` are those of the table, `renamed` says which header cells stand
-    for others, and `watched` names the policies that must meet a column of the file.
+    `written` is how a known header has them, `columns` are those of the table, `renamed` says which
+    header cells stand for others, and `watched` names the policies that must meet a column of the
+    file.
     """
 
     written: frozenset[str] = frozenset()
@@ -75,12 +89,12 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class ColumnPlan:
-    """What to do with the fields of one file's rows: which positions are dropped, hashed, filtered on, or kept with
-    others in one column of JSON, by name.
+    """What to do with the fields of one file's rows: which positions are dropped, hashed, filtered
+    on, or kept with others in one column of JSON, by name.
 
-    For people: `clashing` are the columns that stand in the header twice, `unmet` the policies that meet no column,
-    `signed` each new column with a name of its own and the header that it is of, `moved` what earlier versions called
-    it, where the table has a column of that name.
+    For people: `clashing` are the columns that stand in the header twice, `unmet` the policies that
+    meet no column, `signed` each new column with a name of its own and the header that it is of,
+    `moved` what earlier versions called it, where the table has a column of that name.
     """
 
     names: tuple[str, ...]
@@ -89,9 +103,13 @@ class ColumnPlan:
     hash_key: bytes
     filter_at: int | None = None
     filter_values: frozenset[bytes] = frozenset()
-    guarded: bool = False  # the policy hides something, or rows are filtered: in this file or in any other
+    guarded: bool = (
+        False  # the policy hides something, or rows are filtered: in this file or in any other
+    )
     others: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
-    taken_out: tuple[int, ...] = ()  # dropped and others, the last one first: so they can be deleted one by one
+    taken_out: tuple[
+        int, ...
+    ] = ()  # dropped and others, the last one first: so they can be deleted one by one
     clashing: tuple[str, ...] = ()
     unmet: tuple[str, ...] = ()
     signed: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -99,13 +117,19 @@ class ColumnPlan:
 
     @property
     def touches_rows(self) -> bool:
-        """Whether rows hold something that must not be stored: a hidden field, or another client's row."""
+        """Whether rows hold something that must not be stored: a hidden field, or another client's
+        row.
+        """
         return bool(self.dropped or self.hashed or self.filter_at is not None)
 
     @property
     def kept(self) -> tuple[str, ...]:
-        """The columns that reach the warehouse, in the file's order, the one of all others at the end."""
-        own = [name for position, name in enumerate(self.names) if position not in set(self.taken_out)]
+        """The columns that reach the warehouse, in the file's order, the one of all others at the
+        end.
+        """
+        own = [
+            name for position, name in enumerate(self.names) if position not in set(self.taken_out)
+        ]
         return (*own, OTHER_COLUMNS) if self.others else tuple(own)
 
     @property
@@ -130,11 +154,15 @@ class ColumnPlan:
             fields.append(together)
 
     def digest(self, value: bytes) -> bytes:
-        """HMAC-SHA256 under the client's key, as hex: equal values stay joinable within one client."""
+        """HMAC-SHA256 under the client's key, as hex: equal values stay joinable within one
+        client.
+        """
         return hmac.digest(self.hash_key, value, "sha256").hex().encode()
 
     def _together(self, fields: Sequence[bytes]) -> bytes:
-        """The values of the other columns as JSON, by name; those that stand there twice as a list."""
+        """The values of the other columns as JSON, by name; those that stand there twice as a
+        list.
+        """
         values: dict[str, str | list[str | None]] = {}
         for name, positions in self.others.items():
             cells = [unquoted(fields[position]).decode("utf-8") or None for position in positions]
@@ -152,9 +180,11 @@ def plan_columns(
     known: Known = Known(),
     admitted: Container[str] | None = None,
 ) -> ColumnPlan:
-    """Decide what becomes of each column of one file; a policy meets every copy of a repeated header cell.
+    """Decide what becomes of each column of one file; a policy meets every copy of a repeated
+    header cell.
 
-    Columns that are not among the `admitted` ones, and those that cannot be told apart, are kept together in one.
+    Columns that are not among the `admitted` ones, and those that cannot be told apart, are kept
+    together in one.
     """
     cells = [known.renamed.get(cell.strip(), cell) for cell in header]
     names = tuple(column_names(cells, known.columns, known.written))
@@ -170,14 +200,20 @@ def plan_columns(
     for at, name in enumerate(names):
         if kinds[at] != "drop" and (times[name] > 1 or not (admitted is None or name in admitted)):
             others[name] = (*others.get(name, ()), at)
-    signed = {name: cell for name, cell in zip(names, cells, strict=True) if name not in (snake_case(cell), "unnamed")}
+    signed = {
+        name: cell
+        for name, cell in zip(names, cells, strict=True)
+        if name not in (snake_case(cell), "unnamed")
+    }
     return ColumnPlan(
         names=names,
         dropped=tuple(reversed(dropped)),
         hashed=tuple(at for at, kind in enumerate(kinds) if kind == "hash"),
         hash_key=(hash_key or "").encode(),
         filter_at=_only_one(names, called, row_filter[0]) if row_filter else None,
-        filter_values=frozenset(value.encode() for value in row_filter[1]) if row_filter else frozenset(),
+        filter_values=(
+            frozenset(value.encode() for value in row_filter[1]) if row_filter else frozenset()
+        ),
         guarded=row_filter is not None or not {"hash", "drop"}.isdisjoint(policy.values()),
         others=others,
         taken_out=tuple(sorted({*dropped, *itertools.chain(*others.values())}, reverse=True)),
@@ -193,14 +229,18 @@ def plan_columns(
 
 
 def _only_one(names: Sequence[str], called: Sequence[Sequence[str]], column: str) -> int | None:
-    """Where a column stands by its own name, else by any that it is called; None if it stands twice or not at all."""
+    """Where a column stands by its own name, else by any that it is called; None if it stands twice
+    or not at all.
+    """
     places = [at for at, name in enumerate(names) if name == column]
     places = places or [at for at, each in enumerate(called) if column in each]
     return places[0] if len(places) == 1 else None
 
 
 def _policy_of(called: Sequence[str], policy: Mapping[str, Policy]) -> Policy | None:
-    """The policy of a column's own name, else the strictest of those that its header and earlier versions give it."""
+    """The policy of a column's own name, else the strictest of those that its header and earlier
+    versions give it.
+    """
     if own := policy.get(called[0]):
         return own
     found = {policy.get(name) for name in called}

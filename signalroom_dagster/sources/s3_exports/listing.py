@@ -26,7 +26,9 @@ class ListedFile:
 
     @property
     def passed_over(self) -> str | None:
-        """Why the object is not taken for an export, in words that follow its name; None for a CSV file."""
+        """Why the object is not taken for an export, in words that follow its name; None for a CSV
+        file.
+        """
         if self.version.file_name.endswith("/"):
             return "is passed over: a folder's marker, no file"
         if not self.is_file:
@@ -59,7 +61,8 @@ NO_CHANGES = Changes((), {}, ())
 
 
 def find_changes(listed: Iterable[ListedFile], ledger: Mapping[str, LedgerEntry]) -> Changes:
-    """New and changed files, files that are back or could not be read before, and files that are gone.
+    """New and changed files, files that are back or could not be read before, and files that are
+    gone.
 
     Only names, entity tags and sizes decide: no date and no order, so late files are never missed.
     """
@@ -75,12 +78,16 @@ def find_changes(listed: Iterable[ListedFile], ledger: Mapping[str, LedgerEntry]
         elif reason := _why(item.version, ledger.get(name)):
             to_load.append(item)
             why[name] = reason
-    gone = tuple(name for name, entry in ledger.items() if name not in present and entry.status != "deleted")
+    gone = tuple(
+        name for name, entry in ledger.items() if name not in present and entry.status != "deleted"
+    )
     return Changes(tuple(to_load), why, gone, tuple(passed_over))
 
 
 def _why(version: FileVersion, entry: LedgerEntry | None) -> str | None:
-    """Why a file is to be loaded, or None where the ledger's version is this one and was handled."""
+    """Why a file is to be loaded, or None where the ledger's version is this one and was
+    handled.
+    """
     if entry is None or entry.status == "skipped":
         return "new"
     if entry.status == "unreadable":
@@ -91,7 +98,9 @@ def _why(version: FileVersion, entry: LedgerEntry | None) -> str | None:
 
 
 def in_short(passed_over: Iterable[ListedFile]) -> str:
-    """What kinds of objects are passed over and how many of each, such as `2 .zip, 1 without an ending`."""
+    """What kinds of objects are passed over and how many of each, such as `2 .zip, 1 without an
+    ending`.
+    """
     kinds = Counter(map(_kind, passed_over))
     return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
 

@@ -1,8 +1,9 @@
 """An independent count of a file's records, to hold against what was loaded and rejected.
 
-Deliberately another way than `records`: no csv reader and no decoding, only where quotes open and close in the raw
-bytes of a line. Both follow one rule for broken quotes: a record that cannot be read to its end costs only its own
-line. A difference between the two is therefore a fault of ours, and the row-balance check shows both numbers.
+Deliberately another way than `records`: no csv reader and no decoding, only where quotes open and
+close in the raw bytes of a line. Both follow one rule for broken quotes: a record that cannot be
+read to its end costs only its own line. A difference between the two is therefore a fault of ours,
+and the row-balance check shows both numbers.
 """
 
 import re
@@ -18,12 +19,14 @@ _WHOLE = rb"(?:" + _OPENS + _TEXT + rb'"(?=[,\r]|\Z)|[^"\r]*+(?<=[^,])"[^,\r]*+)
 _REST = _WHOLE + rb'(?:([^"\r]*+\r*\Z)|' + _OPENS + _TEXT + rb"\Z)"
 _OUTSIDE = re.compile(_REST)
 _INSIDE = re.compile(_TEXT + rb'(?:\Z|"(?:(\r*\Z)|(?=,)' + _REST + rb"))")
-# Either matches a line that keeps the grammar; a group matches, too, where the line ends its record.
+# Either matches a line that keeps the grammar; a group matches, too, where the line ends its
+# record.
 
 
 class RecordCount:
-    """Counts the non-blank records of one file, block by block of lines; `total` leaves out the header, if there is
-    one."""
+    """Counts the non-blank records of one file, block by block of lines; `total` leaves out the
+    header, if there is one.
+    """
 
     def __init__(self) -> None:
         self.has_header = True
@@ -43,7 +46,9 @@ class RecordCount:
         return max(self._records - self.has_header, 0)
 
     def _count(self, lines: list[bytes]) -> list[bytes]:
-        """Count the records of these lines; the lines of a last one that is not complete are left over."""
+        """Count the records of these lines; the lines of a last one that is not complete are left
+        over.
+        """
         blank = {at for at, line in enumerate(lines) if not line.strip(b"\r")}
         counted = len(lines) - len(blank)
         next_record = 0
@@ -67,7 +72,11 @@ def _taken(lines: list[bytes], at: int) -> int:
     if len(pieces) == 3 and pieces[0][-1:] in _EDGES and pieces[2][:1] in _ENDS:
         return 1  # as below, for the one field in quotes that most lines with any have
     first, *between, last = pieces[::2] if len(pieces) % 2 else (b"x", b"x")
-    if first[-1:] in _EDGES and last[:1] in _ENDS and all([p[:1] == p[-1:] in _EDGES for p in between]):
+    if (
+        first[-1:] in _EDGES
+        and last[:1] in _ENDS
+        and all([p[:1] == p[-1:] in _EDGES for p in between])
+    ):
         return 1  # quotes hold whole fields, or stand doubled within them: no need to look closer
     if not (found := _OUTSIDE.match(lines[at])) or found.lastindex:
         return 1

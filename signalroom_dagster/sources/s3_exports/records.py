@@ -1,9 +1,10 @@
 """CSV bytes to records, without trusting the file: what is one row, and what is wrong with it.
 
-Records are told apart by the CSV grammar, never parsed further than needed: a line without a quote is its own record
-and stays bytes, a line that keeps RFC 4180 to the letter is split at its quotes. Anything unusual (quoted newlines,
-quotes inside a field, NUL, bytes that are not UTF-8, stray carriage returns) goes through Python's csv reader, which
-decides as Excel and Sticky.io do. A quote that is never closed costs only the line that opened it.
+Records are told apart by the CSV grammar, never parsed further than needed: a line without a quote
+is its own record and stays bytes, a line that keeps RFC 4180 to the letter is split at its quotes.
+Anything unusual (quoted newlines, quotes inside a field, NUL, bytes that are not UTF-8, stray
+carriage returns) goes through Python's csv reader, which decides as Excel and Sticky.io do. A quote
+that is never closed costs only the line that opened it.
 """
 
 import csv
@@ -15,10 +16,21 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple, cast
 
 from signalroom_dagster.sources.s3_exports.encoding import UNREADABLE, is_utf8, repaired
-from signalroom_dagster.sources.s3_exports.fields import CR, QUOTE, UNUSUAL, count_commas, exchange, quoted
+from signalroom_dagster.sources.s3_exports.fields import (
+    CR,
+    QUOTE,
+    UNUSUAL,
+    count_commas,
+    exchange,
+    quoted,
+)
 
-BLOCK_BYTES = 256 * 1024  # larger ones are unmapped when freed: their pages would have to be made anew
-UNPACKED_BYTES = 64 * 1024  # of gzip at a time, whatever a block is: what comes before a damage is then always the same
+BLOCK_BYTES = (
+    256 * 1024
+)  # larger ones are unmapped when freed: their pages would have to be made anew
+UNPACKED_BYTES = (
+    64 * 1024
+)  # of gzip at a time, whatever a block is: what comes before a damage is then always the same
 LONGEST_LINE_BYTES = 64 * 1024 * 1024
 LONGEST_RECORD_BYTES = 1024 * 1024
 LONGEST_RECORD_LINES = 1_000
@@ -28,10 +40,11 @@ _UNCLOSED = "opens a quote that is never closed"
 
 
 class Record(NamedTuple):
-    """One record: its first physical line (1-based), its bytes, its fields where they had to be parsed, its fault.
+    """One record: its first physical line (1-based), its bytes, its fields where they had to be
+    parsed, its fault.
 
-    Fields are UTF-8 in the form that CSV wants them, in quotes where they need some; an empty one is empty. A record
-    without them is in that form already: see `fields`.
+    Fields are UTF-8 in the form that CSV wants them, in quotes where they need some; an empty one
+    is empty. A record without them is in that form already: see `fields`.
     """
 
     line: int
@@ -41,8 +54,9 @@ class Record(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """Records that take a line each and need no parsing: the first one's line (1-based), the bytes of each, and how
-    many commas part the fields of each."""
+    """Records that take a line each and need no parsing: the first one's line (1-based), the bytes
+    of each, and how many commas part the fields of each.
+    """
 
     line: int
     raws: list[bytes]
@@ -56,10 +70,11 @@ class Lines(NamedTuple):
 class RecordReader:
     """Reads the records of one file from a binary stream, gzip or plain, in bounded memory.
 
-    `watch` is shown the lines of every block as they pass, and leaves them as they are; `block_bytes` is how much is
-    read at a time. Where another `delimiter` parts the fields (the first line may say so, as in `sep=;`), it and the
-    comma change places, in all that is read. After the last record: `bytes_read` (of the stored object), `truncated`
-    (why reading stopped early, or None; the line it stopped in has that as its problem), `recoded` (records with a cell
+    `watch` is shown the lines of every block as they pass, and leaves them as they are;
+    `block_bytes` is how much is read at a time. Where another `delimiter` parts the fields (the
+    first line may say so, as in `sep=;`), it and the comma change places, in all that is read.
+    After the last record: `bytes_read` (of the stored object), `truncated` (why reading stopped
+    early, or None; the line it stopped in has that as its problem), `recoded` (records with a cell
     that was not UTF-8).
     """
 
@@ -92,7 +107,9 @@ class RecordReader:
 
     @property
     def missing(self) -> Record | None:
-        """After the last record: what stands for the rest of a file that breaks off between two of them, or None."""
+        """After the last record: what stands for the rest of a file that breaks off between two of
+        them, or None.
+        """
         if not self.truncated or self._cut_told:
             return None
         return Record(self._lines + 1, b"", problem=f"is missing: {self.truncated}")
@@ -105,7 +122,9 @@ class RecordReader:
                 yield from found.records()
 
     def in_stretches(self) -> Iterator[Lines | Record]:
-        """The records in stretches where each takes a line, which nearly all do; the others one by one."""
+        """The records in stretches where each takes a line, which nearly all do; the others one by
+        one.
+        """
         blocks = self._blocks()
         first_line = 0
         for lines in blocks:
@@ -125,7 +144,9 @@ class RecordReader:
             first_line += len(lines)
         self._lines = max(first_line - 1, 0)
 
-    def _one(self, lines: list[bytes], at: int, line: int, more: Iterator[list[bytes]]) -> tuple[int, Record | None]:
+    def _one(
+        self, lines: list[bytes], at: int, line: int, more: Iterator[list[bytes]]
+    ) -> tuple[int, Record | None]:
         """How many lines the record at `lines[at]` takes, and the record; None for a blank line."""
         if not self._careful:
             raw, taken = _to_the_last_quote(lines, at) if QUOTE in lines[at] else (lines[at], 1)
@@ -144,14 +165,18 @@ class RecordReader:
             yield lines
 
     def _whole_lines(self) -> Iterator[bytes]:
-        """The decompressed content in blocks of whole lines, without the last line's end and the byte order mark."""
+        """The decompressed content in blocks of whole lines, without the last line's end and the
+        byte order mark.
+        """
         chunks = self._chunks()
         start = b""
         for chunk in chunks:
             start += chunk
             if b"\n" in chunk or len(start) > _LONGEST_HEADER_BYTES:
                 break
-        old_mac = b"\r" in start and b"\n" not in start  # the line ends of old Macs: no other kind in sight
+        old_mac = (
+            b"\r" in start and b"\n" not in start
+        )  # the line ends of old Macs: no other kind in sight
         start = start.removeprefix(b"\xef\xbb\xbf")
         if told := _SEPARATOR(start):
             start = start[told.end() :]
@@ -192,9 +217,13 @@ class RecordReader:
             self.truncated = "the gzip stream is damaged: the rest of the file cannot be read"
 
     def _needs_care(self, block: bytes) -> bool:
-        return self._cut or len(block) > LONGEST_RECORD_BYTES or b"\0" in block or not is_utf8(block)
+        return (
+            self._cut or len(block) > LONGEST_RECORD_BYTES or b"\0" in block or not is_utf8(block)
+        )
 
-    def _parse(self, lines: list[bytes], at: int, line: int, more: Iterator[list[bytes]]) -> tuple[int, Record | None]:
+    def _parse(
+        self, lines: list[bytes], at: int, line: int, more: Iterator[list[bytes]]
+    ) -> tuple[int, Record | None]:
         """One record that starts at `lines[at]` by the csv grammar, and how many lines it takes."""
         taken = 0
         pieces: list[bytes] = []
@@ -221,7 +250,9 @@ class RecordReader:
         finally:
             self._parsing = False
         if problem and taken > 1:
-            problem = _UNCLOSED  # what the reader found is further down, in a line that is read again
+            problem = (
+                _UNCLOSED  # what the reader found is further down, in a line that is read again
+            )
             del pieces[1:]
             taken = 1
         if not (problem or fields):
@@ -230,18 +261,24 @@ class RecordReader:
         if self._cut and at + taken == len(lines):
             self._cut_told = True
             problem = f"is cut off: {self.truncated}"
-        return taken, self._judged(Record(line, raw, [quoted(repaired(field)) for field in fields], problem))
+        return taken, self._judged(
+            Record(line, raw, [quoted(repaired(field)) for field in fields], problem)
+        )
 
     def _judged(self, record: Record) -> Record:
         problem = "holds a NUL byte" if b"\0" in record.raw else record.problem
-        if problem := problem or ("is longer than 1 MiB" if len(record.raw) > LONGEST_RECORD_BYTES else None):
+        if problem := problem or (
+            "is longer than 1 MiB" if len(record.raw) > LONGEST_RECORD_BYTES else None
+        ):
             return record._replace(fields=None, problem=problem)
         self.recoded += not is_utf8(record.raw)
         return record
 
 
 def _to_the_last_quote(lines: list[bytes], at: int) -> tuple[bytes, int]:
-    """A line with those that it may go on in, up to the one that evens out its quotes, and how many these are."""
+    """A line with those that it may go on in, up to the one that evens out its quotes, and how many
+    these are.
+    """
     raw, odd, end = lines[at], lines[at].count(b'"') % 2, at + 1
     while odd and end < min(len(lines), at + LONGEST_RECORD_LINES):
         odd ^= lines[end].count(b'"') % 2
@@ -250,10 +287,14 @@ def _to_the_last_quote(lines: list[bytes], at: int) -> tuple[bytes, int]:
 
 
 def _told_apart(lines: list[bytes]) -> tuple[list[bytes], list[int]]:
-    """Lines as records, and how many commas part the fields of each: UNUSUAL for what has to be looked at on its own,
-    and once more behind the last."""
+    """Lines as records, and how many commas part the fields of each: UNUSUAL for what has to be
+    looked at on its own, and once more behind the last.
+    """
     raws = [line.removesuffix(b"\r") for line in lines]
-    commas = [count_commas(raw) if QUOTE in raw or CR in raw else raw.count(b",") if raw else UNUSUAL for raw in raws]
+    commas = [
+        count_commas(raw) if QUOTE in raw or CR in raw else raw.count(b",") if raw else UNUSUAL
+        for raw in raws
+    ]
     return raws, [*commas, UNUSUAL]
 
 

@@ -1,7 +1,8 @@
-"""What it means when a bucket does not hand something out: it is this object, the client's access, or just now.
+"""What it means when a bucket does not hand something out: it is this object, the client's access,
+or just now.
 
-One object is set aside, with a reason that follows its name; wrong access ends the load; the rest is tried again.
-https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+One object is set aside, with a reason that follows its name; wrong access ends the load; the rest
+is tried again. https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 """
 
 from enum import Enum
@@ -11,12 +12,19 @@ from signalroom_dagster.retries import PASSING_STATUS, causes
 
 ARCHIVED = "is archived (GLACIER or DEEP_ARCHIVE): restore it in S3, or have it exported again"
 REFUSED = (
-    "may not be read: allow the client's key s3:GetObject on it (and kms:Decrypt, if it is encrypted with a KMS key)"
+    "may not be read: allow the client's key s3:GetObject on it (and kms:Decrypt, if it is"
+    " encrypted with a KMS key)"
 )
-KEYLESS = "is encrypted with a KMS key that cannot be used: enable the key, and allow the client's key kms:Decrypt"
+KEYLESS = (
+    "is encrypted with a KMS key that cannot be used: enable the key, and allow the client's key"
+    " kms:Decrypt"
+)
 CUSTOMER_KEY = "is encrypted with a key of the uploader's own (SSE-C): have it stored without"
 NOT_OURS = "may not be read by the user that SignalRoom runs as: give it the right to"
-VANISHED = "was listed, but is not there to be read: it was removed meanwhile, or its name cannot be asked for"
+VANISHED = (
+    "was listed, but is not there to be read: it was removed meanwhile, or its name cannot be"
+    " asked for"
+)
 
 _OF_THE_ACCOUNT = frozenset(
     {
@@ -41,7 +49,9 @@ _TO_CHECK = {
     "PermanentRedirect": "region_name",
     "RequestTimeTooSkewed": "the clock of this machine",
 }
-_FOR_NOW = frozenset({"KMS.ThrottlingException", "PreconditionFailed", "RequestTimeout", "SlowDown"})
+_FOR_NOW = frozenset(
+    {"KMS.ThrottlingException", "PreconditionFailed", "RequestTimeout", "SlowDown"}
+)
 
 
 class Scope(Enum):
@@ -53,7 +63,9 @@ class Scope(Enum):
 
 
 class UnreadableObjectError(Exception):
-    """One object cannot be read while its bucket can: its message follows the file's name; tried by each load."""
+    """One object cannot be read while its bucket can: its message follows the file's name; tried by
+    each load.
+    """
 
 
 class AccessRefusedError(UnreadableObjectError):
@@ -61,11 +73,15 @@ class AccessRefusedError(UnreadableObjectError):
 
 
 class BucketUnavailableError(OSError):
-    """A bucket, or one object in it, does not answer now, or not as it must: the step tries again."""
+    """A bucket, or one object in it, does not answer now, or not as it must: the step tries
+    again.
+    """
 
 
 def scope_of(error: BaseException) -> Scope:
-    """Whether an error says something of one object, of the client's access to the bucket, or of this moment only."""
+    """Whether an error says something of one object, of the client's access to the bucket, or of
+    this moment only.
+    """
     code, status = answer_of(error)
     if code in _OF_THE_ACCOUNT:
         return Scope.ACCESS
@@ -100,7 +116,9 @@ def what_to_check(error: BaseException) -> str:
 
 
 def in_short(error: BaseException) -> str:
-    """What went wrong, without the vendor's own sentences: a code and a status, or the kind of failure."""
+    """What went wrong, without the vendor's own sentences: a code and a status, or the kind of
+    failure.
+    """
     code, status = answer_of(error)
     if code == "PreconditionFailed":
         return "it was overwritten while it was read"
@@ -112,13 +130,17 @@ def in_short(error: BaseException) -> str:
 
 
 def answer_of(error: BaseException) -> tuple[str, int | None]:
-    """S3's error code and HTTP status, from wherever in the chain of causes they stand; of a HEAD there is no code."""
+    """S3's error code and HTTP status, from wherever in the chain of causes they stand; of a HEAD
+    there is no code.
+    """
     for cause in causes(error):
         response: Any = getattr(cause, "response", None)
         if isinstance(response, dict):
             code = str(response.get("Error", {}).get("Code") or "")
             status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-            return ("" if code.isdecimal() else code), status or (int(code) if code.isdecimal() else None)
+            return ("" if code.isdecimal() else code), status or (
+                int(code) if code.isdecimal() else None
+            )
     return "", None
 
 

@@ -1,4 +1,6 @@
-"""What is said of a file that was loaded: in the ledger, on the asset, and in its check where a person should look."""
+"""What is said of a file that was loaded: in the ledger, on the asset, and in its check where a
+person should look.
+"""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,7 +10,9 @@ from signalroom_dagster.sources.s3_exports.layouts import ColumnPlan, listed
 LONGEST_SHOWN = 60
 
 
-def reason_of(facts: Iterable[str | None], columns: ColumnPlan | None, *, set_aside: bool) -> str | None:
+def reason_of(
+    facts: Iterable[str | None], columns: ColumnPlan | None, *, set_aside: bool
+) -> str | None:
     """The ledger's reason: what is so and, of a file with columns, what is to be looked at.
 
     `set_aside` says whether any row had a value in a column that has none of its own.
@@ -27,8 +31,8 @@ def _to_look_at(columns: ColumnPlan, *, set_aside: bool) -> Iterator[str]:
         yield f"in the header more than once, kept in {OTHER_COLUMNS}: {listed(clashing)}"
     if roomless := [name for name in columns.others if name not in columns.clashing]:
         yield (
-            f"{len(roomless):,} columns are more than the client may bring to the table (setting new_columns) or than "
-            f"it can hold, kept in {OTHER_COLUMNS}: {listed(roomless)}"
+            f"{len(roomless):,} columns are more than the client may bring to the table (setting"
+            f" new_columns) or than it can hold, kept in {OTHER_COLUMNS}: {listed(roomless)}"
         )
     if columns.unmet:
         yield f"the column policy for {listed(columns.unmet)} meets no column of the file"

@@ -1,6 +1,8 @@
-"""Exports as pages of rows by column name, for whoever runs the source alone: each file takes its own place.
+"""Exports as pages of rows by column name, for whoever runs the source alone: each file takes its
+own place.
 
-A load does without them: it hands files to the database as they are read, which is what makes it as fast as COPY.
+A load does without them: it hands files to the database as they are read, which is what makes it as
+fast as COPY.
 """
 
 import csv
@@ -36,8 +38,9 @@ KEY = ("_file_name", "_row_id")
 
 
 def export_resource(settings: Settings, prefix: str, zone: ZoneInfo) -> DltResource:
-    """Every record of the files under a prefix, all columns as text, with the file's name and date and the record's
-    number."""
+    """Every record of the files under a prefix, all columns as text, with the file's name and date
+    and the record's number.
+    """
 
     def rows() -> Iterator[list[dict[str, Any]]]:
         bucket, columns = Bucket(settings, ""), FileColumns({}, settings)
@@ -60,13 +63,23 @@ def export_resource(settings: Settings, prefix: str, zone: ZoneInfo) -> DltResou
 
 
 def _file_rows(
-    settings: Settings, prefix: str, bucket: Bucket, columns: FileColumns, item: ListedFile, zone: ZoneInfo
+    settings: Settings,
+    prefix: str,
+    bucket: Bucket,
+    columns: FileColumns,
+    item: ListedFile,
+    zone: ZoneInfo,
 ) -> Iterator[list[dict[str, Any]]]:
     with TemporaryDirectory(prefix="signalroom-") as folder:
         body = Path(folder) / "rows.csv"
         tagged = _tagged(settings, prefix, bucket, columns, item, zone, body)
         if tagged.reason:
-            log.warning("source s3_exports: %s is %s: %s", item.version.file_name, tagged.status, tagged.reason)
+            log.warning(
+                "source s3_exports: %s is %s: %s",
+                item.version.file_name,
+                tagged.status,
+                tagged.reason,
+            )
         names = (*TAGS, *tagged.columns)
         csv.field_size_limit(LONGEST_FIELD)
         with body.open(encoding="utf-8", newline="") as file:
@@ -76,7 +89,13 @@ def _file_rows(
 
 
 def _tagged(
-    settings: Settings, prefix: str, bucket: Bucket, columns: FileColumns, item: ListedFile, zone: ZoneInfo, body: Path
+    settings: Settings,
+    prefix: str,
+    bucket: Bucket,
+    columns: FileColumns,
+    item: ListedFile,
+    zone: ZoneInfo,
+    body: Path,
 ) -> TaggedFile:
     date = item.file_date(zone).isoformat()
     row_filter = settings.row_filter
@@ -95,4 +114,6 @@ def _tagged(
 
 
 def _row(names: tuple[str, ...], cells: list[str]) -> dict[str, Any]:
-    return {name: cell or None for name, cell in zip(names, cells, strict=True) if name not in OF_A_LOAD}
+    return {
+        name: cell or None for name, cell in zip(names, cells, strict=True) if name not in OF_A_LOAD
+    }

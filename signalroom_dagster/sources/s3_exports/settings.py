@@ -1,4 +1,6 @@
-"""What a client's configuration says about its exports. Account settings are read from the client's section only."""
+"""What a client's configuration says about its exports. Account settings are read from the client's
+section only.
+"""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,13 +31,17 @@ def one_of_each_table(prefixes: Iterable[str]) -> Sequence[str]:
 
 
 def without_slashes(prefixes: Any) -> list[str]:
-    """Prefixes as they are used, from settings that may not have been checked; of what is no list none."""
+    """Prefixes as they are used, from settings that may not have been checked; of what is no list
+    none.
+    """
     found = cast("list[Any]", prefixes) if isinstance(prefixes, list) else []
     return [name for prefix in found if (name := str(prefix).strip().strip("/"))]
 
 
 class RowFilter(BaseModel):
-    """Whose rows are this client's, where several clients share a prefix: `column` holds one of `values`."""
+    """Whose rows are this client's, where several clients share a prefix: `column` holds one of
+    `values`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,10 +55,12 @@ class RowFilter(BaseModel):
 
 
 class Settings(BaseModel):
-    """`[sources.s3_exports.clients.<id>]`; `columns` adds to the default policy of `[sources.s3_exports]`.
+    """`[sources.s3_exports.clients.<id>]`; `columns` adds to the default policy of
+    `[sources.s3_exports]`.
 
-    `listing_seconds` is how long the sensor and doctor wait for a client's listing; a gzip that unpacks to more than
-    `max_unpacked_bytes`, or than `max_unpacked_ratio` times its size, is quarantined.
+    `listing_seconds` is how long the sensor and doctor wait for a client's listing; a gzip that
+    unpacks to more than `max_unpacked_bytes`, or than `max_unpacked_ratio` times its size, is
+    quarantined.
     """
 
     model_config = ConfigDict(frozen=True, validate_default=True)
@@ -82,8 +90,12 @@ class Settings(BaseModel):
     @classmethod
     def _one_table_each(cls, value: list[str]) -> list[str]:
         if len({*_NO_TABLES, *map(snake_case, value)}) < len(_NO_TABLES) + len(value):
-            raise ValueError("each prefix is a table: a name of its own, neither files nor rejected_rows")
-        if nested := [name for name in value if any(name.startswith(f"{other}/") for other in value)]:
+            raise ValueError(
+                "each prefix is a table: a name of its own, neither files nor rejected_rows"
+            )
+        if nested := [
+            name for name in value if any(name.startswith(f"{other}/") for other in value)
+        ]:
             raise ValueError(f"a file is of one table: another prefix holds {', '.join(nested)}")
         return value
 
@@ -92,14 +104,17 @@ class Settings(BaseModel):
     def _of_columns(cls, value: dict[str, Policy], info: ValidationInfo) -> dict[str, Policy]:
         policy = by_column_name(value)
         known = {
-            name for prefix in info.data.get("prefixes", ()) if (layout := layout_of(prefix)) for name in layout.columns
+            name
+            for prefix in info.data.get("prefixes", ())
+            if (layout := layout_of(prefix))
+            for name in layout.columns
         }
         for name in policy:
             is_known = name in known or re.sub(r"_?\d+$", "", name) in known
             if not is_known and (near := get_close_matches(name, known, 1, _ALIKE)):
                 raise ValueError(
-                    f"no export has a column {name}: write {near[0]}; a policy for a column of one prefix alone stands "
-                    "in formats.<table>.columns"
+                    f"no export has a column {name}: write {near[0]}; a policy for a column of one"
+                    " prefix alone stands in formats.<table>.columns"
                 )
         return policy
 
@@ -109,7 +124,9 @@ class Settings(BaseModel):
         by_table = {snake_case(name): form for name, form in value.items()}
         tables = [snake_case(prefix) for prefix in info.data.get("prefixes", ())]
         if unknown := [name for name in by_table if name not in tables]:
-            raise ValueError(f"no prefix makes the table {', '.join(unknown)} (tables: {', '.join(tables)})")
+            raise ValueError(
+                f"no prefix makes the table {', '.join(unknown)} (tables: {', '.join(tables)})"
+            )
         return by_table
 
     @field_validator("aws_access_key_id", "aws_secret_access_key")
@@ -122,14 +139,22 @@ class Settings(BaseModel):
     @field_validator("hash_key")
     @classmethod
     def _given_for_hashes(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        policies = [info.data.get("columns", {}), *(form.columns for form in info.data.get("formats", {}).values())]
+        policies = [
+            info.data.get("columns", {}),
+            *(form.columns for form in info.data.get("formats", {}).values()),
+        ]
         if not value and any("hash" in policy.values() for policy in policies):
             raise PydanticCustomError("missing", "a column's policy is hash")
         return value
 
     def most_unpacked(self, stored_bytes: int) -> int:
-        """How many bytes a gzip of a size may unpack to; the ratio counts only for what is more than a little."""
-        return min(self.max_unpacked_bytes, max(LITTLE_UNPACKED_BYTES, stored_bytes * self.max_unpacked_ratio))
+        """How many bytes a gzip of a size may unpack to; the ratio counts only for what is more
+        than a little.
+        """
+        return min(
+            self.max_unpacked_bytes,
+            max(LITTLE_UNPACKED_BYTES, stored_bytes * self.max_unpacked_ratio),
+        )
 
     def policy_of(self, prefix: str) -> Mapping[str, Policy]:
         """What becomes of the columns of one prefix."""
@@ -140,18 +165,23 @@ class Settings(BaseModel):
         return self.formats.get(snake_case(prefix), Format())
 
     def watched(self, prefix: str, *, own_alone: bool = False) -> frozenset[str]:
-        """The hiding policies that must meet a column of each of a prefix's files: of this prefix alone, or of all.
+        """The hiding policies that must meet a column of each of a prefix's files: of this prefix
+        alone, or of all.
 
         Not those that some layout has a column for.
         """
         policy = self.policy_of(prefix)
         candidates = self.format_of(prefix).columns if own_alone else policy
         known = {name for layout in layouts().values() for name in layout.columns}
-        return frozenset(name for name in candidates if policy[name] != "keep" and name not in known)
+        return frozenset(
+            name for name in candidates if policy[name] != "keep" and name not in known
+        )
 
     @property
     def storage_options(self) -> dict[str, Any]:
-        """What fsspec needs to open `bucket_url`; botocore's own retries are off, the step retries."""
+        """What fsspec needs to open `bucket_url`; botocore's own retries are off, the step
+        retries.
+        """
         if not self.bucket_url.startswith(_S3):
             return {}
         key, secret = self.aws_access_key_id, self.aws_secret_access_key

@@ -1,8 +1,9 @@
-"""One stored object to two CSV files: its rows, tagged and ready for COPY, and the records that were rejected.
+"""One stored object to two CSV files: its rows, tagged and ready for COPY, and the records that
+were rejected.
 
-A row without quotes is never parsed: its commas are counted and the tags put in front of its bytes. Rows with
-quotes are written anew, so that what one CSV dialect allows and another does not (`5" pipe`) never reaches the
-database. An empty field becomes NULL, quoted or not.
+A row without quotes is never parsed: its commas are counted and the tags put in front of its bytes.
+Rows with quotes are written anew, so that what one CSV dialect allows and another does not (`5"
+pipe`) never reaches the database. An empty field becomes NULL, quoted or not.
 """
 
 import itertools
@@ -13,7 +14,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from signalroom_dagster.files import FileStatus
-from signalroom_dagster.sources.s3_exports.fields import COMMA, count_fields, exchange, quoted, split_fields, unquoted
+from signalroom_dagster.sources.s3_exports.fields import (
+    COMMA,
+    count_fields,
+    exchange,
+    quoted,
+    split_fields,
+    unquoted,
+)
 from signalroom_dagster.sources.s3_exports.headers import Form, Header, PlanColumns, judge_header
 from signalroom_dagster.sources.s3_exports.layouts import Layout
 from signalroom_dagster.sources.s3_exports.record_count import RecordCount
@@ -48,7 +56,9 @@ class Tags:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaggedFile:
-    """What became of one file. Rows in file is an independent count; the others are what was written."""
+    """What became of one file. Rows in file is an independent count; the others are what was
+    written.
+    """
 
     status: FileStatus
     reason: str | None
@@ -74,10 +84,10 @@ def tag_file(
 ) -> TaggedFile:
     """Read `stream` once and write its rows to `body` and its unreadable records to `rejects`.
 
-    A file without its key column, or without the column that says whose rows these are, is quarantined: all its
-    records are rejected. Raises what the stream raises; nothing half-written is ever loaded, because the caller
-    hands over a file only after this returns. Of a gzip that unpacks to more than `most_unpacked` bytes it raises
-    UnpacksTooFarError.
+    A file without its key column, or without the column that says whose rows these are, is
+    quarantined: all its records are rejected. Raises what the stream raises; nothing half-written
+    is ever loaded, because the caller hands over a file only after this returns. Of a gzip that
+    unpacks to more than `most_unpacked` bytes it raises UnpacksTooFarError.
     """
     count = RecordCount()
     unpacked = 0
@@ -85,7 +95,9 @@ def tag_file(
     def watch(lines: list[bytes]) -> None:
         nonlocal unpacked
         unpacked += sum(map(len, lines)) + len(lines)
-        if most_unpacked and unpacked > max(most_unpacked, reader.bytes_read):  # of a plain file it never is
+        if most_unpacked and unpacked > max(
+            most_unpacked, reader.bytes_read
+        ):  # of a plain file it never is
             raise UnpacksTooFarError(f"its gzip unpacks to more than {most_unpacked:,} bytes")
         count.add(lines)
 
@@ -98,7 +110,9 @@ def tag_file(
     with body.open("wb") as rows, rejects.open("wb") as rejected:
         writer = _Writer(tags, header, fault, exchange(reader.delimiter), rows, rejected)
         writer.write(itertools.chain([first] if first and header.is_row else [], further, records))
-        missing = reader.missing if first else None  # counts as one record: no check passes for a file in part
+        missing = (
+            reader.missing if first else None
+        )  # counts as one record: no check passes for a file in part
         writer.write([missing] if missing else [])
     columns = header.columns
     status: FileStatus = "quarantined" if fault else "loaded" if writer.seen else "empty"
@@ -134,15 +148,25 @@ def quarantined(reason: str) -> TaggedFile:
 
 
 def read_columns(
-    stream: BinaryIO, plan: PlanColumns, layout: Layout | None, filter_column: str | None, form: Form = AS_EXPECTED
+    stream: BinaryIO,
+    plan: PlanColumns,
+    layout: Layout | None,
+    filter_column: str | None,
+    form: Form = AS_EXPECTED,
 ) -> tuple[str, ...]:
-    """The columns that `tag_file` will find, from the first line alone; none for a file that it will quarantine."""
+    """The columns that `tag_file` will find, from the first line alone; none for a file that it
+    will quarantine.
+    """
     header = read_header(stream, plan, layout, filter_column, form)
     return () if header.fault else header.columns.kept
 
 
 def read_header(
-    stream: BinaryIO, plan: PlanColumns, layout: Layout | None, filter_column: str | None, form: Form
+    stream: BinaryIO,
+    plan: PlanColumns,
+    layout: Layout | None,
+    filter_column: str | None,
+    form: Form,
 ) -> Header:
     """What the first record of a file tells of it."""
     reader = RecordReader(stream, lambda _: None, HEADER_BLOCK_BYTES, form.delimiter)
@@ -153,7 +177,13 @@ class _Writer:
     """Decides per record: a row, a reject, or another client's."""
 
     def __init__(
-        self, tags: Tags, header: Header, fault: str | None, places: bytes, rows: BinaryIO, rejected: BinaryIO
+        self,
+        tags: Tags,
+        header: Header,
+        fault: str | None,
+        places: bytes,
+        rows: BinaryIO,
+        rejected: BinaryIO,
     ) -> None:
         self._head, self._tail = tags.around()
         self._columns = columns = header.columns
@@ -161,7 +191,9 @@ class _Writer:
         self._places = places if places[COMMA] != COMMA else None
         self._split = len(columns.names) if self._places else columns.first_untouched
         self._before_row = self._tail + (b"," if columns.kept else b"")
-        self._hides_raw = columns.touches_rows or header.is_unknown or (columns.guarded and fault is not None)
+        self._hides_raw = (
+            columns.touches_rows or header.is_unknown or (columns.guarded and fault is not None)
+        )
         self._rows, self._rejects = rows, rejected
         self.seen = self.loaded = self.rejected = self.filtered = self.set_aside = 0
 
@@ -172,20 +204,28 @@ class _Writer:
             if isinstance(one, Record):
                 self._write_one(one)
             elif self._are_sound(one):
-                self._write_rows([self._kept(split_fields(raw, split)) for raw in one.raws] if split else one.raws)
+                self._write_rows(
+                    [self._kept(split_fields(raw, split)) for raw in one.raws]
+                    if split
+                    else one.raws
+                )
             else:
                 for record in one.records():
                     self._write_one(record)
 
     def _are_sound(self, found: Lines) -> bool:
         """Whether all of them have as many fields as the header, in a file that can be loaded."""
-        return not self._fault and found.commas.count(len(self._columns.names) - 1) == len(found.commas)
+        return not self._fault and found.commas.count(len(self._columns.names) - 1) == len(
+            found.commas
+        )
 
     def _write_one(self, record: Record) -> None:
         line, raw, fields, problem = record
         if reason := self._fault or problem:
             self._reject(line, raw, reason)
-        elif (found := len(fields or ()) or count_fields(raw)) != (width := len(self._columns.names)):
+        elif (found := len(fields or ()) or count_fields(raw)) != (
+            width := len(self._columns.names)
+        ):
             self._reject(line, raw, f"has {found} fields, the header has {width}")
         else:
             self._write_rows([self._kept(fields or split_fields(raw, self._split))])
@@ -216,7 +256,13 @@ class _Writer:
         self.seen += 1
         self.rejected += 1
         text = "" if self._hides_raw else _masked(raw.translate(self._places))
-        self._rejects.write(self._head + b"%d" % self.seen + self._tail + b"," + _csv_line([reason, str(line), text]))
+        self._rejects.write(
+            self._head
+            + b"%d" % self.seen
+            + self._tail
+            + b","
+            + _csv_line([reason, str(line), text])
+        )
         self._rejects.write(b"\n")
 
 
@@ -225,7 +271,9 @@ def _first(found: Iterator[Lines | Record]) -> tuple[Record | None, list[Lines]]
     first = next(found, None)
     if first is None or isinstance(first, Record):
         return first, []
-    return Record(first.line, first.raws[0]), [Lines(first.line + 1, first.raws[1:], first.commas[1:])]
+    return Record(first.line, first.raws[0]), [
+        Lines(first.line + 1, first.raws[1:], first.commas[1:])
+    ]
 
 
 def _csv_line(cells: Sequence[str]) -> bytes:
@@ -233,7 +281,11 @@ def _csv_line(cells: Sequence[str]) -> bytes:
 
 
 def _masked(raw: bytes) -> str:
-    """A rejected record as storable text: runs of 12 or more digits (card numbers) never survive."""
-    text = _LONG_NUMBER.sub(lambda run: "*" * len(run.group()), raw.decode("utf-8", "backslashreplace"))
+    """A rejected record as storable text: runs of 12 or more digits (card numbers) never
+    survive.
+    """
+    text = _LONG_NUMBER.sub(
+        lambda run: "*" * len(run.group()), raw.decode("utf-8", "backslashreplace")
+    )
     text = text.replace("\0", "\N{SYMBOL FOR NULL}")
     return text if len(text) <= LONGEST_RAW else f"{text[:LONGEST_RAW]}… ({len(raw)} bytes)"

@@ -1,4 +1,6 @@
-"""Reference files for tests: mappings as a spreadsheet would save them, and tables of other shapes."""
+"""Reference files for tests: mappings as a spreadsheet would save them, and tables of other
+shapes.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path

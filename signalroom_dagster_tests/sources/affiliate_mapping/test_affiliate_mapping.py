@@ -1,4 +1,6 @@
-"""Reading reference files: what spreadsheets do to them, and every mistake named with its file and line."""
+"""Reading reference files: what spreadsheets do to them, and every mistake named with its file and
+line.
+"""
 
 import csv
 import logging
@@ -11,7 +13,13 @@ import pytest
 from signalroom_dagster.config import ConfigurationError, project_dir
 from signalroom_dagster.reference_data import Row
 from signalroom_dagster.sandbox.market import MARKETS
-from signalroom_dagster.sources.affiliate_mapping import Settings, ignored_files, probe, read, tables_of
+from signalroom_dagster.sources.affiliate_mapping import (
+    Settings,
+    ignored_files,
+    probe,
+    read,
+    tables_of,
+)
 from signalroom_dagster_tests.sources.affiliate_mapping.reference_files import (
     GOOGLE,
     HEADER,
@@ -39,7 +47,9 @@ def refusal(root: Path) -> str:
     return str(refused.value)
 
 
-def test_a_file_as_excel_saves_it_is_read_whole_without_the_spaces_around_labels(tmp_path: Path) -> None:
+def test_a_file_as_excel_saves_it_is_read_whole_without_the_spaces_around_labels(
+    tmp_path: Path,
+) -> None:
     write_mapping(tmp_path, META, GOOGLE)
     assert rows(tmp_path)[0] == {
         "redtrack_source": "Test Meta A",
@@ -53,10 +63,17 @@ def test_a_file_as_excel_saves_it_is_read_whole_without_the_spaces_around_labels
     assert len(rows(tmp_path)) == 2
 
 
-def test_not_available_is_no_value_in_numbers_and_labels_alike_and_zero_is_one(tmp_path: Path) -> None:
+def test_not_available_is_no_value_in_numbers_and_labels_alike_and_zero_is_one(
+    tmp_path: Path,
+) -> None:
     write_mapping(tmp_path, UNMAPPED, "Zero,,src-4,0,, 0 ,n/A ")
     unmapped, zero = rows(tmp_path)
-    names = ("everflow_affiliate_id", "everflow_affiliate_label", "everflow_advertiser_id", "everflow_advertiser_label")
+    names = (
+        "everflow_affiliate_id",
+        "everflow_affiliate_label",
+        "everflow_advertiser_id",
+        "everflow_advertiser_label",
+    )
     assert [unmapped[name] for name in names] == [None, None, None, None]
     assert [zero[name] for name in names] == [0, None, 0, None]
     assert zero["redtrack_source_alias"] is None
@@ -77,7 +94,9 @@ def test_quoted_commas_quotes_and_line_ends_stay_in_their_cell(tmp_path: Path) -
     assert rows(tmp_path)[0]["redtrack_source"] == 'Meta, "A"\r\nold'
 
 
-def test_windows_1252_is_read_as_what_it_is_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_windows_1252_is_read_as_what_it_is_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = write_mapping(tmp_path)
     path.write_bytes(f"{HEADER}\r\nCaf\xe9 \u2013 Meta,,src-1,1,G2,1,ACME\r\n".encode("cp1252"))
     with caplog.at_level(logging.WARNING):
@@ -85,13 +104,20 @@ def test_windows_1252_is_read_as_what_it_is_and_said(tmp_path: Path, caplog: pyt
     assert f"{FILE}: line 2 is not UTF-8" in caplog.text
 
 
-def test_columns_may_stand_in_any_order_and_the_optional_ones_may_be_missing(tmp_path: Path) -> None:
+def test_columns_may_stand_in_any_order_and_the_optional_ones_may_be_missing(
+    tmp_path: Path,
+) -> None:
     header = (
-        "everflow.advertiser_id,redtrack.source_id, Redtrack.Source ,everflow.affiliate_id,everflow.affiliate_label"
+        "everflow.advertiser_id,redtrack.source_id, Redtrack.Source"
+        " ,everflow.affiliate_id,everflow.affiliate_label"
     )
     write_mapping(tmp_path, "2,src-9,Test,1,G2 - Meta", header=header)
     row = rows(tmp_path)[0]
-    assert (row["redtrack_source_id"], row["everflow_advertiser_id"], row["redtrack_source"]) == ("src-9", 2, "Test")
+    assert (row["redtrack_source_id"], row["everflow_advertiser_id"], row["redtrack_source"]) == (
+        "src-9",
+        2,
+        "Test",
+    )
     assert row["redtrack_source_alias"] is row["everflow_advertiser_label"] is None
 
 
@@ -100,16 +126,24 @@ def test_columns_may_stand_in_any_order_and_the_optional_ones_may_be_missing(tmp
     [
         (HEADER + ",margin", "line 1: header 8 (margin) is not in the schema"),
         (HEADER + ",", "line 1: header 8 (empty) is not in the schema"),
-        (HEADER.replace("redtrack.source_id", "source"), "line 1: header redtrack.source_id is missing"),
-        (HEADER.replace("source_alias", "source"), "line 1: header redtrack.source stands there twice"),
+        (
+            HEADER.replace("redtrack.source_id", "source"),
+            "line 1: header redtrack.source_id is missing",
+        ),
+        (
+            HEADER.replace("source_alias", "source"),
+            "line 1: header redtrack.source stands there twice",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_header_that_is_not_the_schemas_is_named(tmp_path: Path, header: str, said: str) -> None:
     write_mapping(tmp_path, header=header)
     assert f"{FILE}: {said}" in refusal(tmp_path)
 
 
-def test_every_mistake_of_every_file_is_named_at_once_with_its_line_and_nothing_of_other_cells(tmp_path: Path) -> None:
+def test_every_mistake_of_every_file_is_named_at_once_with_its_line_and_nothing_of_other_cells(
+    tmp_path: Path,
+) -> None:
     write_mapping(
         tmp_path,
         META,
@@ -130,7 +164,12 @@ def test_every_mistake_of_every_file_is_named_at_once_with_its_line_and_nothing_
         "line 7: has 4 cells, the header has 7",
     ):
         assert f"{FILE}: {problem}" in said
-    for problem in ("unit.price: '12.34567'", "on sale: 'maybe'", "valid from: '03/01/2026'", "line 3: valid from"):
+    for problem in (
+        "unit.price: '12.34567'",
+        "on sale: 'maybe'",
+        "valid from: '03/01/2026'",
+        "line 3: valid from",
+    ):
         assert problem in said
     assert "Secret" not in said and "Label" not in said
 
@@ -147,7 +186,10 @@ def test_a_long_list_of_mistakes_is_cut(tmp_path: Path) -> None:
         (b"\xef\xbb\xbf\r\n", "has no header"),
         ((HEADER + "\r\n" + META).encode("utf-16"), "not a CSV file in UTF-8"),
         ((HEADER + '\r\n"open,x,src-1\r\n' + META).encode(), "line 2: not a CSV record"),
-        (HEADER.encode() + b"\r\n\x81,,src-1,1,L,1,A\r\n", "line 2: neither UTF-8 nor Windows-1252"),
+        (
+            HEADER.encode() + b"\r\n\x81,,src-1,1,L,1,A\r\n",
+            "line 2: neither UTF-8 nor Windows-1252",
+        ),
     ],
 )
 def test_a_file_that_is_no_csv_is_refused(tmp_path: Path, body: bytes, said: str) -> None:
@@ -166,10 +208,23 @@ def test_any_csv_with_a_schema_beside_it_is_a_table_with_typed_columns(tmp_path:
     write_prices(tmp_path, "home, 95.5 ,12345678901,Yes,2026-03-01,first", "clay,0,n/a,0,,")
     assert list(tables_of(["713", "cti"], tmp_path)) == ["affiliate_mapping", "price_list"]
     assert rows(tmp_path, "price_list") == [
-        {"sku": "home", "unit_price": Decimal("95.5"), "seats": 12345678901, "on_sale": True,
-         "valid_from": date(2026, 3, 1), "order": "first"},
-        {"sku": "clay", "unit_price": Decimal(0), "seats": None, "on_sale": False, "valid_from": None, "order": None},
-    ]  # fmt: skip
+        {
+            "sku": "home",
+            "unit_price": Decimal("95.5"),
+            "seats": 12345678901,
+            "on_sale": True,
+            "valid_from": date(2026, 3, 1),
+            "order": "first",
+        },
+        {
+            "sku": "clay",
+            "unit_price": Decimal(0),
+            "seats": None,
+            "on_sale": False,
+            "valid_from": None,
+            "order": None,
+        },
+    ]
 
 
 def test_a_csv_without_a_schema_is_told_and_left_alone(tmp_path: Path) -> None:
@@ -183,8 +238,12 @@ def test_a_csv_without_a_schema_is_told_and_left_alone(tmp_path: Path) -> None:
 
 def test_clients_that_share_a_table_must_agree_on_it(tmp_path: Path) -> None:
     write_prices(tmp_path)
-    write_prices(tmp_path, client_id="cti", schema=PRICES.replace('"seats" = "bigint"', '"seats" = "text"'))
-    with pytest.raises(ConfigurationError, match=r"cti/mappings/prices.toml and .*713/mappings/prices.toml differ"):
+    write_prices(
+        tmp_path, client_id="cti", schema=PRICES.replace('"seats" = "bigint"', '"seats" = "text"')
+    )
+    with pytest.raises(
+        ConfigurationError, match=r"cti/mappings/prices.toml and .*713/mappings/prices.toml differ"
+    ):
         tables_of(["713", "cti"], tmp_path)
     write_prices(tmp_path, client_id="cti")
     assert list(tables_of(["713", "cti"], tmp_path)) == ["affiliate_mapping", "price_list"]
@@ -196,14 +255,19 @@ def test_clients_that_share_a_table_must_agree_on_it(tmp_path: Path) -> None:
         ("table = ", "not valid TOML"),
         (PRICES.replace("price_list", "Price List"), "table: it has to be written as .*price_list"),
         (PRICES.replace("price_list", "affiliate_mapping"), "belongs to the source itself already"),
-        (PRICES.replace('"sku" = "text"', '"client_id" = "text"'), "columns: not usable.*: client_id"),
+        (
+            PRICES.replace('"sku" = "text"', '"client_id" = "text"'),
+            "columns: not usable.*: client_id",
+        ),
         (PRICES.replace('"seats"', '"unit price"'), "columns: not usable.*: unit_price"),
         (PRICES.replace('["sku"]', '["nothing"]'), "key and single name columns.*nothing"),
         (PRICES.replace('"decimal"', '"money"'), "columns.unit.price"),
         (PRICES.replace('about = "What each course costs."', ""), "about: is missing"),
     ],
 )
-def test_a_schema_that_cannot_be_is_refused_by_its_name(tmp_path: Path, schema: str, said: str) -> None:
+def test_a_schema_that_cannot_be_is_refused_by_its_name(
+    tmp_path: Path, schema: str, said: str
+) -> None:
     write_prices(tmp_path, schema=schema)
     with pytest.raises(ConfigurationError, match=rf"713/mappings/prices.toml: .*{said}"):
         tables_of(["713"], tmp_path)
@@ -215,23 +279,36 @@ def test_a_schema_whose_csv_is_missing_is_an_error(tmp_path: Path) -> None:
     assert "data/clients/713/mappings/prices.csv: cannot be read: No such file" in refusal(tmp_path)
 
 
-def test_doctor_is_told_how_many_rows_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_is_told_how_many_rows_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SIGNALROOM_PROJECT_DIR", str(tmp_path))
     write_mapping(tmp_path, META, GOOGLE)
     write_lines(mapping_folder(tmp_path) / "notes.csv", [PRICES_HEADER])
-    assert probe(Settings(), "713") == f"{FILE}: 2 rows; data/clients/713/mappings/notes.csv: ignored, no schema"
+    assert (
+        probe(Settings(), "713")
+        == f"{FILE}: 2 rows; data/clients/713/mappings/notes.csv: ignored, no schema"
+    )
 
 
 @pytest.mark.parametrize("client_id", ["713", "cti"])
-def test_the_committed_mappings_have_a_spreadsheets_quirks_and_fit_the_sandboxs_market(client_id: str) -> None:
+def test_the_committed_mappings_have_a_spreadsheets_quirks_and_fit_the_sandboxs_market(
+    client_id: str,
+) -> None:
     market = MARKETS[client_id]
-    found = {row["redtrack_source_id"]: row for row in read(Settings(), client_id, project_dir())[0].rows}
+    found = {
+        row["redtrack_source_id"]: row for row in read(Settings(), client_id, project_dir())[0].rows
+    }
     for affiliate in market.affiliates:
         for source in affiliate.sources:
             row = found[source.id]
             assert row["everflow_affiliate_label"] == affiliate.label.strip()
             assert row["everflow_advertiser_id"] == market.advertiser_id
-    assert all(found[source.id]["everflow_affiliate_label"] is None for source in market.unmapped if source.id in found)
+    assert all(
+        found[source.id]["everflow_affiliate_label"] is None
+        for source in market.unmapped
+        if source.id in found
+    )
     assert any(source.id not in found for source in market.unmapped)
     external = {affiliate.label.strip() for affiliate in market.affiliates if not affiliate.sources}
     assert external.isdisjoint({row["everflow_affiliate_label"] for row in found.values()})

@@ -46,7 +46,9 @@ def other(vendor: VendorServer) -> EverflowNetwork:
 
 @pytest.fixture
 def settings(vendor: VendorServer) -> Callable[..., Settings]:
-    """Settings of client 713, for reading without a warehouse: two days in March unless said otherwise."""
+    """Settings of client 713, for reading without a warehouse: two days in March unless said
+    otherwise.
+    """
 
     def make(**values: Any) -> Settings:
         given: dict[str, Any] = {

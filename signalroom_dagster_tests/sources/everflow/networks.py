@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from signalroom_dagster.loading.windowed import plans
-from signalroom_dagster.sandbox.everflow_data import FIGURES, EverflowNetwork, click_row, conversion_row
+from signalroom_dagster.sandbox.everflow_data import (
+    FIGURES,
+    EverflowNetwork,
+    click_row,
+    conversion_row,
+)
 from signalroom_dagster.slices import Figure
 from signalroom_dagster.sources import everflow
 from signalroom_dagster.sources.context import SourceContext
@@ -20,7 +25,9 @@ NEXT = date(2026, 3, 3)
 
 
 class Read(NamedTuple):
-    """What reading a resource gave: rows as they are handed to the database, and the vendor's totals."""
+    """What reading a resource gave: rows as they are handed to the database, and the vendor's
+    totals.
+    """
 
     rows: Sequence[Mapping[str, str]]
     totals: Mapping[date, Figure]
@@ -53,14 +60,22 @@ def noon(day: date = DAY) -> datetime:
     return datetime(day.year, day.month, day.day, 17, tzinfo=UTC)
 
 
-def sale(number: str, at: datetime | None = None, advertiser: int = 1, **values: Any) -> dict[str, Any]:
+def sale(
+    number: str, at: datetime | None = None, advertiser: int = 1, **values: Any
+) -> dict[str, Any]:
     """A conversion through affiliate 41, at noon of the first day unless said otherwise."""
-    return conversion_row(number, at or noon(), 41, "Northwind Media ", advertiser, f"A{advertiser}", **values)
+    return conversion_row(
+        number, at or noon(), 41, "Northwind Media ", advertiser, f"A{advertiser}", **values
+    )
 
 
-def click(number: str, at: datetime | None = None, advertiser: int = 1, **values: Any) -> dict[str, Any]:
+def click(
+    number: str, at: datetime | None = None, advertiser: int = 1, **values: Any
+) -> dict[str, Any]:
     """A click through affiliate 41, at noon of the first day unless said otherwise."""
-    return click_row(number, at or noon(), 41, "Northwind Media ", advertiser, f"A{advertiser}", **values)
+    return click_row(
+        number, at or noon(), 41, "Northwind Media ", advertiser, f"A{advertiser}", **values
+    )
 
 
 def plan(settings: Settings, context: SourceContext, resource: str) -> Iterator[Slice]:

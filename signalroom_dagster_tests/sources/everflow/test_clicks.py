@@ -1,4 +1,6 @@
-"""Clicks: all of them, although an answer ends at 10,000 without a word, and for good, although Everflow forgets."""
+"""Clicks: all of them, although an answer ends at 10,000 without a word, and for good, although
+Everflow forgets.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -34,14 +36,24 @@ def _utc(text: str) -> datetime:
 
 
 def test_clicks_are_merged_by_id_and_those_that_vanish_stay(
-    any_warehouse: Project, network: EverflowNetwork, other: EverflowNetwork, add: Callable[..., None]
+    any_warehouse: Project,
+    network: EverflowNetwork,
+    other: EverflowNetwork,
+    add: Callable[..., None],
 ) -> None:
-    rows = "SELECT _client_id, click_id, date, has_conversion, is_unique FROM everflow.clicks ORDER BY 1, 2"
+    rows = (
+        "SELECT _client_id, click_id, date, has_conversion, is_unique FROM everflow.clicks ORDER BY"
+        " 1, 2"
+    )
     add("713")
     add("cti")
     other.clicks.append(click("k1"))
     load("everflow", "cti", "clicks")
-    network.clicks += [click("k1", has_conversion=0), click("k2", noon(NEXT)), click("k3", is_unique=0)]
+    network.clicks += [
+        click("k1", has_conversion=0),
+        click("k2", noon(NEXT)),
+        click("k3", is_unique=0),
+    ]
     load("everflow", "713", "clicks")
     network.clicks[0]["has_conversion"] = True
     network.clicks[1:] = [click("k4")]
@@ -60,13 +72,21 @@ def test_clicks_are_merged_by_id_and_those_that_vanish_stay(
 
 
 def test_a_full_answer_is_asked_for_in_halves_until_nothing_is_cut(
-    network: EverflowNetwork, vendor: VendorServer, settings: Configure, scratch: Path, monkeypatch: pytest.MonkeyPatch
+    network: EverflowNetwork,
+    vendor: VendorServer,
+    settings: Configure,
+    scratch: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(clicks, "CUT", 10)
     network.clicks_cut = 10
     start = midnight(DAY, NEW_YORK)
-    network.clicks += [click(f"k{number:03}", start + timedelta(seconds=number * 7)) for number in range(100)]
-    network.clicks += [click(f"l{number:03}", start + timedelta(hours=20, minutes=number)) for number in range(10)]
+    network.clicks += [
+        click(f"k{number:03}", start + timedelta(seconds=number * 7)) for number in range(100)
+    ]
+    network.clicks += [
+        click(f"l{number:03}", start + timedelta(hours=20, minutes=number)) for number in range(10)
+    ]
     found = read(settings(end_date=DAY), context(scratch), "clicks")
     assert found.column("click_id") == sorted(row["transaction_id"] for row in network.clicks)
     assert len(vendor.asked(PATH)) > 10
@@ -83,15 +103,26 @@ def test_a_full_answer_of_a_single_second_is_an_error(
 
 
 @pytest.mark.parametrize(
-    ("day", "hours"), [(date(2026, 3, 8), 23), (date(2026, 11, 1), 25), (date(2026, 3, 2), 24)], ids=str
+    ("day", "hours"),
+    [(date(2026, 3, 8), 23), (date(2026, 11, 1), 25), (date(2026, 3, 2), 24)],
+    ids=str,
 )
 def test_the_windows_of_a_day_are_short_and_leave_out_nothing_and_repeat_nothing(
-    network: EverflowNetwork, vendor: VendorServer, settings: Configure, scratch: Path, day: date, hours: int
+    network: EverflowNetwork,
+    vendor: VendorServer,
+    settings: Configure,
+    scratch: Path,
+    day: date,
+    hours: int,
 ) -> None:
     start, end = midnight(day, NEW_YORK), midnight(day + timedelta(days=1), NEW_YORK)
     for hour in range(-1, hours + 1):
         network.clicks.append(click(f"h{hour:+03}", start + timedelta(hours=hour, minutes=30)))
-    network.clicks += [click("first", start), click("last", end - timedelta(seconds=1)), click("next", end)]
+    network.clicks += [
+        click("first", start),
+        click("last", end - timedelta(seconds=1)),
+        click("next", end),
+    ]
     now = context(scratch, started_at=datetime(2026, 12, 1, tzinfo=UTC))
     found = read(settings(start_date=day, end_date=day), now, "clicks")
     assert len(found.rows) == hours + 2
@@ -113,7 +144,9 @@ def test_what_everflow_no_longer_keeps_is_never_asked_for(
     asking = context(scratch, started_at=started, span=Span(since=date(2020, 1, 1), until=oldest))
     first = midnight(oldest, NEW_YORK)
     network.clicks += [click("kept", first), click("gone", first - timedelta(seconds=1))]
-    found = read(settings(start_date=date(2020, 1, 1), end_date=None, clicks_kept_days=90), asking, "clicks")
+    found = read(
+        settings(start_date=date(2020, 1, 1), end_date=None, clicks_kept_days=90), asking, "clicks"
+    )
     assert windows(vendor)[0][0] == first
     assert found.column("click_id") == ["kept"]
 
@@ -145,7 +178,11 @@ def test_both_names_of_the_list_are_understood_and_null_is_none(
 def test_clicks_of_other_moments_than_asked_for_are_an_error(
     vendor: VendorServer, settings: Configure, scratch: Path
 ) -> None:
-    vendor.fail(PATH, status=200, body='{"clicks": [{"transaction_id": "k1", "unix_timestamp": 1772600000}]}')
+    vendor.fail(
+        PATH,
+        status=200,
+        body='{"clicks": [{"transaction_id": "k1", "unix_timestamp": 1772600000}]}',
+    )
     with pytest.raises(VendorDataError, match="gives clicks that are not of 2026-03-0"):
         read(settings(), context(scratch), "clicks")
 

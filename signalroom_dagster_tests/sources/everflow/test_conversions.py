@@ -53,7 +53,10 @@ def test_after_a_second_read_every_change_of_the_vendor_is_there(
     network.conversions.remove(vanishes)
     network.conversions.append(sale("back-dated", payout=5))
     load("everflow", "713", "conversions")
-    rows = "SELECT conversion_id, date, status, payout, is_event, click_id FROM everflow.conversions ORDER BY 1"
+    rows = (
+        "SELECT conversion_id, date, status, payout, is_event, click_id FROM everflow.conversions"
+        " ORDER BY 1"
+    )
     assert ask(rows) == [
         ("back-dated", DAY, "approved", 5, False, None),
         ("flips", DAY, "approved", Decimal("75.5"), False, None),
@@ -124,7 +127,13 @@ def test_pages_that_are_shorter_than_asked_for_are_all_read(
     network.largest_page, network.echo_page_size = 50, told
     found = read(settings(end_date=DAY), context(scratch), "conversions")
     assert found.column("conversion_id") == ids(205)
-    assert sorted(request.query["page"] for request in vendor.asked(PATH)) == ["1", "2", "3", "4", "5"]
+    assert sorted(request.query["page"] for request in vendor.asked(PATH)) == [
+        "1",
+        "2",
+        "3",
+        "4",
+        "5",
+    ]
 
 
 def test_each_day_is_asked_for_on_its_own_with_its_times_said(
@@ -136,7 +145,10 @@ def test_each_day_is_asked_for_on_its_own_with_its_times_said(
         ("2026-03-02 00:00:00", "2026-03-02 23:59:59"),
         ("2026-03-03 00:00:00", "2026-03-03 23:59:59"),
     ]
-    assert all(body["timezone_id"] == 80 and body["show_conversions"] and body["show_events"] for body in asked)
+    assert all(
+        body["timezone_id"] == 80 and body["show_conversions"] and body["show_events"]
+        for body in asked
+    )
 
 
 def test_what_everflow_no_longer_lists_is_never_asked_for(
@@ -165,15 +177,21 @@ def test_rows_that_everflow_no_longer_lists_stay_as_they_were_loaded(
     assert ask("SELECT conversion_id FROM everflow.conversions") == [("old",)]
 
 
-@pytest.mark.parametrize(("day", "hours"), [(date(2026, 3, 8), 23), (date(2026, 11, 1), 25)], ids=str)
+@pytest.mark.parametrize(
+    ("day", "hours"), [(date(2026, 3, 8), 23), (date(2026, 11, 1), 25)], ids=str
+)
 def test_a_day_of_a_clock_change_is_whole_and_its_neighbours_are_too(
     network: EverflowNetwork, settings: Configure, scratch: Path, day: date, hours: int
 ) -> None:
-    start = datetime(day.year, day.month, day.day, 4 if hours == 25 else 5, tzinfo=UTC)  # midnight in New York
+    start = datetime(
+        day.year, day.month, day.day, 4 if hours == 25 else 5, tzinfo=UTC
+    )  # midnight in New York
     for hour in range(-24, hours + 24):
         network.conversions.append(sale(f"h{hour:+03}", start + timedelta(hours=hour, minutes=30)))
     span = settings(start_date=day - timedelta(days=1), end_date=day + timedelta(days=1))
-    found = read(span, context(scratch, started_at=datetime(2026, 12, 1, tzinfo=UTC)), "conversions")
+    found = read(
+        span, context(scratch, started_at=datetime(2026, 12, 1, tzinfo=UTC)), "conversions"
+    )
     assert list(found.totals.values()) == [24, hours, 24]
     assert [row["date"] for row in found.rows].count(day.isoformat()) == hours
     assert len(set(found.column("conversion_id"))) == hours + 48
@@ -187,10 +205,14 @@ def test_only_the_clients_advertisers_conversions_are_kept_when_the_filter_is_ig
         found = read(settings(advertiser_ids=[1], end_date=DAY), context(scratch), "conversions")
         assert found.column("conversion_id") == ["ours"]
         assert found.totals == {DAY: 1}
-    assert vendor.asked(PATH)[0].json["query"]["filters"] == [{"resource_type": "advertiser", "filter_id_value": "1"}]
+    assert vendor.asked(PATH)[0].json["query"]["filters"] == [
+        {"resource_type": "advertiser", "filter_id_value": "1"}
+    ]
 
 
-def test_nothing_of_the_buyer_is_stored(network: EverflowNetwork, settings: Configure, scratch: Path) -> None:
+def test_nothing_of_the_buyer_is_stored(
+    network: EverflowNetwork, settings: Configure, scratch: Path
+) -> None:
     network.conversions.append(sale("c1"))
     found = read(settings(), context(scratch), "conversions")
     for personal in ("buyer@example.test", "192.0.2.", "Mozilla", "https://", "Testville"):
@@ -223,12 +245,19 @@ def test_a_row_without_an_advertiser_or_a_time_is_left_out_told_and_stays_in_the
 def test_money_that_cannot_be_read_is_null_told_and_leaves_the_rows_beside_it(
     any_warehouse: Project, vendor: VendorServer, add: Callable[..., None], payout: str
 ) -> None:
-    rows = json.dumps([sale("c1", payout=75), sale("c2")]).replace('"payout": 0', f'"payout": {payout}')
-    body = f'{{"conversions": {rows}, "paging": {{"page": 1, "page_size": 2000, "total_count": 2}}}}'
+    rows = json.dumps([sale("c1", payout=75), sale("c2")]).replace(
+        '"payout": 0', f'"payout": {payout}'
+    )
+    body = (
+        f'{{"conversions": {rows}, "paging": {{"page": 1, "page_size": 2000, "total_count": 2}}}}'
+    )
     vendor.fail(PATH, status=200, body=body)
     add(end_date=DAY.isoformat())
     run = load("everflow", "713", "conversions")
-    assert ask("SELECT conversion_id, payout FROM everflow.conversions ORDER BY 1") == [("c1", 75), ("c2", None)]
+    assert ask("SELECT conversion_id, payout FROM everflow.conversions ORDER BY 1") == [
+        ("c1", 75),
+        ("c2", None),
+    ]
     with access.exclusive(), access.connected() as query:
         check = slice_checks.all_cells_read(query, "everflow", "conversions", "713", run)
     assert not check.passed

@@ -1,4 +1,6 @@
-"""Daily figures: whole, of the right day, of the client's advertisers only, whatever the report leaves unsaid."""
+"""Daily figures: whole, of the right day, of the client's advertisers only, whatever the report
+leaves unsaid.
+"""
 
 import json
 from collections.abc import Callable
@@ -28,7 +30,9 @@ TABLE = "/entity/table"
 @pytest.fixture
 def traffic(network: EverflowNetwork) -> EverflowNetwork:
     network.stats |= {
-        (DAY, 41, 1): figures(total_click=150, cv=25, payout=1875.25, revenue=2500.00005, profit=624.75),
+        (DAY, 41, 1): figures(
+            total_click=150, cv=25, payout=1875.25, revenue=2500.00005, profit=624.75
+        ),
         (DAY, 52, 2): figures(total_click=21),
         (NEXT, 41, 1): figures(total_click=9, cv=1, payout=75, revenue=100, profit=25),
     }
@@ -41,8 +45,8 @@ def test_daily_stats_are_what_the_report_says(
     add()
     run = load("everflow", "713", "daily_stats")
     assert ask(
-        "SELECT date, affiliate_id, affiliate_label, advertiser_id, advertiser_label, clicks, conversions, profit "
-        "FROM everflow.daily_stats WHERE _client_id = '713' ORDER BY 1, 2"
+        "SELECT date, affiliate_id, affiliate_label, advertiser_id, advertiser_label, clicks,"
+        " conversions, profit FROM everflow.daily_stats WHERE _client_id = '713' ORDER BY 1, 2"
     ) == [
         (DAY, 41, "Northwind Media ", 1, "ACME", 150, 25, Decimal("624.75")),
         (DAY, 52, "Blue Harbor LLC", 2, "BETA", 21, 0, 0),
@@ -53,10 +57,9 @@ def test_daily_stats_are_what_the_report_says(
         (0, 0),
         (100, 75),
     ]
-    assert ask("SELECT resource, day, rows, vendor_total, run_id FROM everflow.windows ORDER BY 2") == [
-        ("daily_stats", DAY, 2, Decimal("1875.25"), run),
-        ("daily_stats", NEXT, 1, 75, run),
-    ]
+    assert ask(
+        "SELECT resource, day, rows, vendor_total, run_id FROM everflow.windows ORDER BY 2"
+    ) == [("daily_stats", DAY, 2, Decimal("1875.25"), run), ("daily_stats", NEXT, 1, 75, run)]
 
 
 def test_a_changed_a_vanished_and_a_late_row_are_the_vendors_after_a_second_read(
@@ -68,12 +71,13 @@ def test_a_changed_a_vanished_and_a_late_row_are_the_vendors_after_a_second_read
     del traffic.stats[DAY, 52, 2]
     traffic.stats[NEXT, 52, 1] = figures(total_click=3)
     run = load("everflow", "713", "daily_stats")
-    assert ask("SELECT date, affiliate_id, conversions, payout FROM everflow.daily_stats ORDER BY 1, 2") == [
-        (DAY, 41, 23, Decimal("1725.25")),
-        (NEXT, 41, 1, 75),
-        (NEXT, 52, 0, 0),
-    ]
-    noted = ask("SELECT day, key, before IS NULL, after IS NULL, run_id FROM everflow.restatements ORDER BY 1, 2")
+    assert ask(
+        "SELECT date, affiliate_id, conversions, payout FROM everflow.daily_stats ORDER BY 1, 2"
+    ) == [(DAY, 41, 23, Decimal("1725.25")), (NEXT, 41, 1, 75), (NEXT, 52, 0, 0)]
+    noted = ask(
+        "SELECT day, key, before IS NULL, after IS NULL, run_id FROM everflow.restatements ORDER BY"
+        " 1, 2"
+    )
     assert noted == [
         (DAY, "affiliate_id=41, advertiser_id=1", False, False, run),
         (DAY, "affiliate_id=52, advertiser_id=2", False, True, run),
@@ -82,9 +86,14 @@ def test_a_changed_a_vanished_and_a_late_row_are_the_vendors_after_a_second_read
 
 
 def test_two_reads_equal_one_and_an_empty_answer_empties_only_its_own_clients_days(
-    any_warehouse: Project, traffic: EverflowNetwork, other: EverflowNetwork, add: Callable[..., None]
+    any_warehouse: Project,
+    traffic: EverflowNetwork,
+    other: EverflowNetwork,
+    add: Callable[..., None],
 ) -> None:
-    rows = "SELECT _client_id, date, affiliate_id, payout FROM everflow.daily_stats ORDER BY 1, 2, 3"
+    rows = (
+        "SELECT _client_id, date, affiliate_id, payout FROM everflow.daily_stats ORDER BY 1, 2, 3"
+    )
     other.stats[DAY, 41, 1] = figures(payout=5)
     add("713")
     add("cti")
@@ -100,24 +109,29 @@ def test_two_reads_equal_one_and_an_empty_answer_empties_only_its_own_clients_da
     traffic.null_table = True
     load("everflow", "713", "daily_stats")
     assert ask(rows) == [("cti", DAY, 41, 5)]
-    assert ask("SELECT day, rows, vendor_total FROM everflow.windows WHERE _client_id = '713' ORDER BY 1") == [
-        (DAY, 0, 0),
-        (NEXT, 0, 0),
-    ]
+    assert ask(
+        "SELECT day, rows, vendor_total FROM everflow.windows WHERE _client_id = '713' ORDER BY 1"
+    ) == [(DAY, 0, 0), (NEXT, 0, 0)]
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["incomplete_results", "only the length tells"])
 def test_a_cut_report_is_asked_for_again_by_days_and_then_by_affiliates(
-    network: EverflowNetwork, vendor: VendorServer, settings: Configure, scratch: Path,
-    monkeypatch: pytest.MonkeyPatch, told: bool,
-) -> None:  # fmt: skip
+    network: EverflowNetwork,
+    vendor: VendorServer,
+    settings: Configure,
+    scratch: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    told: bool,
+) -> None:
     monkeypatch.setattr(stats, "CUT", 5)
     network.cut, network.tell_cut = 4 if told else 5, told
     network.affiliates = {number: f"A{number}" for number in (1, 2, 3)}
     days = [DAY + timedelta(days=number) for number in range(4)]
     for affiliate in network.affiliates:
         network.stats[days[0], affiliate, 1] = figures(payout=affiliate)
-        network.stats[days[3], affiliate, 1] = network.stats[days[3], affiliate, 2] = figures(payout=10)
+        network.stats[days[3], affiliate, 1] = network.stats[days[3], affiliate, 2] = figures(
+            payout=10
+        )
     found = read(settings(end_date=days[3]), context(scratch), "daily_stats")
     assert len(found.rows) == 9
     assert found.totals == {days[0]: 6, days[1]: 0, days[2]: 0, days[3]: 60}
@@ -138,7 +152,9 @@ def test_a_report_that_cannot_be_had_whole_fails_and_is_never_loaded_in_part(
     with pytest.raises(VendorDataError, match="even for one affiliate"):
         read(settings(), context(scratch), "daily_stats")
     network.cut, network.ignore_filters = 2, True
-    network.stats = {(DAY, affiliate, 1): figures() for affiliate in (41, 52)} | {(DAY, 41, 2): figures()}
+    network.stats = {(DAY, affiliate, 1): figures() for affiliate in (41, 52)} | {
+        (DAY, 41, 2): figures()
+    }
     with pytest.raises(VendorDataError, match="even for one affiliate"):
         read(settings(), context(scratch), "daily_stats")
     network.cut = 1
@@ -149,11 +165,14 @@ def test_a_report_that_cannot_be_had_whole_fails_and_is_never_loaded_in_part(
 def test_a_report_that_is_cut_without_a_word_is_noticed_also_where_nothing_is_paid(
     network: EverflowNetwork, settings: Configure, scratch: Path
 ) -> None:
-    network.stats = {(DAY, affiliate, 1): figures(total_click=10, cv=1) for affiliate in (41, 52, 63)}
+    network.stats = {
+        (DAY, affiliate, 1): figures(total_click=10, cv=1) for affiliate in (41, 52, 63)
+    }
     assert len(read(settings(), context(scratch), "daily_stats").rows) == 3
     network.cut, network.tell_cut = 2, False
     with pytest.raises(
-        VendorDataError, match=r"own total of 2026-03-02 is 30 \(clicks\), and what it gives adds up to"
+        VendorDataError,
+        match=r"own total of 2026-03-02 is 30 \(clicks\), and what it gives adds up to",
     ):
         read(settings(), context(scratch), "daily_stats")
 
@@ -219,10 +238,15 @@ def test_no_request_is_longer_than_a_month_and_all_days_are_asked_for(
     assert spans[0][0] == start
     assert spans[-1][1] == date(2026, 3, 10)
     assert all((last - first).days < 31 for first, last in spans)
-    assert all(later[0] - earlier[1] == timedelta(days=1) for earlier, later in zip(spans, spans[1:], strict=False))
+    assert all(
+        later[0] - earlier[1] == timedelta(days=1)
+        for earlier, later in zip(spans, spans[1:], strict=False)
+    )
 
 
-def test_a_zone_that_everflow_does_not_know_is_a_setting_to_correct(add: Callable[..., None]) -> None:
+def test_a_zone_that_everflow_does_not_know_is_a_setting_to_correct(
+    add: Callable[..., None],
+) -> None:
     add(timezone="Asia/Tokyo")
     with pytest.raises(Exception, match="sources.everflow.clients.713") as refused:
         load("everflow", "713", "daily_stats")
@@ -238,7 +262,9 @@ def test_an_accounts_own_zone_sets_the_days_of_every_report(
 ) -> None:
     add(timezone="America/Los_Angeles")
     network.stats[DAY, 41, 1] = figures(payout=1)
-    network.conversions.append(sale("c1", datetime(2026, 3, 3, 7, 30, tzinfo=UTC)))  # 23:30 on the 2nd there
+    network.conversions.append(
+        sale("c1", datetime(2026, 3, 3, 7, 30, tzinfo=UTC))
+    )  # 23:30 on the 2nd there
     load("everflow", "713", "daily_stats", "conversions")
     assert {request.json["timezone_id"] for request in vendor.asked("/reporting/")} == {90}
     assert ask("SELECT date FROM everflow.conversions") == [(DAY,)]
@@ -251,7 +277,9 @@ def test_a_null_table_beside_a_total_is_no_empty_one(
     load("everflow", "713", "daily_stats")
     for skip in (0, 1):  # the report of both readings, not the totals
         vendor.fail(TABLE, status=200, body='{"table": null}', skip=skip)
-    with pytest.raises(VendorDataError, match="total of 2026-03-02 is 1875.25 .* adds up to 0") as failed:
+    with pytest.raises(
+        VendorDataError, match="total of 2026-03-02 is 1875.25 .* adds up to 0"
+    ) as failed:
         load("everflow", "713", "daily_stats")
     assert decide(failed.value, 1).wait == 1
     assert ask("SELECT count(*) FROM everflow.daily_stats") == [(3,)]
@@ -261,10 +289,16 @@ def test_a_row_that_cannot_be_read_is_left_out_and_those_beside_it_are_loaded(
     vendor: VendorServer, traffic: EverflowNetwork, settings: Configure, scratch: Path
 ) -> None:
     good = [
-        {"columns": [{"column_type": "date", "label": "2026-03-02"}, {"column_type": "affiliate", "id": number},
-                     {"column_type": "advertiser", "id": "1"}], "reporting": {"payout": 5}}
+        {
+            "columns": [
+                {"column_type": "date", "label": "2026-03-02"},
+                {"column_type": "affiliate", "id": number},
+                {"column_type": "advertiser", "id": "1"},
+            ],
+            "reporting": {"payout": 5},
+        }
         for number in ("41", "52", "63")
-    ]  # fmt: skip
+    ]
     odd = [{**good[0], "columns": good[0]["columns"][:2]}, {"columns": None}]
     vendor.fail(TABLE, status=200, body=json.dumps({"table": [*good, *odd]}))
     assert len(read(settings(advertiser_ids=[1]), context(scratch), "daily_stats").rows) == 3

@@ -1,4 +1,6 @@
-"""Affiliates, offers and advertisers: the client's rows are what the list holds, no more and no less."""
+"""Affiliates, offers and advertisers: the client's rows are what the list holds, no more and no
+less.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +22,10 @@ LISTS = ("affiliates", "offers", "advertisers")
 
 
 def test_a_list_takes_the_place_of_the_clients_rows_also_when_it_is_empty(
-    any_warehouse: Project, network: EverflowNetwork, other: EverflowNetwork, add: Callable[..., None]
+    any_warehouse: Project,
+    network: EverflowNetwork,
+    other: EverflowNetwork,
+    add: Callable[..., None],
 ) -> None:
     rows = "SELECT _client_id, id, name FROM everflow.affiliates ORDER BY 1, 2"
     add("713")
@@ -28,14 +33,20 @@ def test_a_list_takes_the_place_of_the_clients_rows_also_when_it_is_empty(
     other.affiliates = {41: "Other"}
     for client_id in ("713", "cti", "713"):
         load("everflow", client_id, "affiliates")
-    assert ask(rows) == [("713", 41, "Northwind Media "), ("713", 52, "Blue Harbor LLC"), ("cti", 41, "Other")]
+    assert ask(rows) == [
+        ("713", 41, "Northwind Media "),
+        ("713", 52, "Blue Harbor LLC"),
+        ("cti", 41, "Other"),
+    ]
     network.affiliates = {52: "Renamed", 60: "Renamed"}
     load("everflow", "713", "affiliates")
     assert ask(rows) == [("713", 52, "Renamed"), ("713", 60, "Renamed"), ("cti", 41, "Other")]
     network.affiliates = {}
     load("everflow", "713", "affiliates")
     assert ask(rows) == [("cti", 41, "Other")]
-    assert ask("SELECT rows, vendor_total FROM everflow.windows WHERE _client_id = '713'") == [(0, 0)]
+    assert ask("SELECT rows, vendor_total FROM everflow.windows WHERE _client_id = '713'") == [
+        (0, 0)
+    ]
 
 
 def test_a_list_is_not_read_again_in_the_run_that_has_committed_it(
@@ -70,11 +81,15 @@ def test_long_lists_are_read_page_by_page_to_the_end(
     assert list(found.totals.values()) == [2_101]
 
 
-def test_advertisers_verification_tokens_are_never_stored(settings: Configure, scratch: Path) -> None:
+def test_advertisers_verification_tokens_are_never_stored(
+    settings: Configure, scratch: Path
+) -> None:
     found = read(settings(), context(scratch), "advertisers")
     assert found.column("name") == ["ACME", "BETA"]
     assert "token" not in found.text
-    assert not any("token" in column.name or "token" in column.path for column in TABLES["advertisers"].columns)
+    assert not any(
+        "token" in column.name or "token" in column.path for column in TABLES["advertisers"].columns
+    )
 
 
 def test_other_clients_advertisers_and_their_offers_are_left_out(
@@ -90,9 +105,15 @@ def test_other_clients_advertisers_and_their_offers_are_left_out(
 
 @pytest.mark.parametrize(
     "body",
-    ['{}', '[]', '{"affiliates": {}}', '{"affiliates": []}', '{"affiliates": [1], "paging": {"total_count": 1}}',
-     '{"paging": {"total_count": 0}}'],
-)  # fmt: skip
+    [
+        "{}",
+        "[]",
+        '{"affiliates": {}}',
+        '{"affiliates": []}',
+        '{"affiliates": [1], "paging": {"total_count": 1}}',
+        '{"paging": {"total_count": 0}}',
+    ],
+)
 def test_an_answer_of_another_shape_is_an_error_and_not_an_empty_list(
     vendor: VendorServer, settings: Configure, scratch: Path, body: str
 ) -> None:

@@ -15,7 +15,13 @@ from signalroom_dagster_tests.projects import Project
 SPEND: Mapping[str, Any] = {
     "spreadsheet_id": "book-713",
     "range": "'Spend 2026'!A1:Z",
-    "columns": {"date": "date", "source": "text", "cost": "decimal", "note": "text", "active": "bool"},
+    "columns": {
+        "date": "date",
+        "source": "text",
+        "cost": "decimal",
+        "note": "text",
+        "active": "bool",
+    },
 }
 BUDGETS: Mapping[str, Any] = {
     "spreadsheet_id": "book-713",
@@ -32,7 +38,9 @@ def add_client(
     sheets: Mapping[str, Any] | None = None,
     **settings: str,
 ) -> None:
-    """A client whose service account is known to the stand-in, with `spend` when no sheets are given."""
+    """A client whose service account is known to the stand-in, with `spend` when no sheets are
+    given.
+    """
     values = {
         "credentials": json.dumps(service_account_key(account_email(client_id), server.url)),
         "sheets": json.dumps(sheets or {"spend": SPEND}),

@@ -23,9 +23,13 @@ def google() -> Google:
     ]
     budgets: list[list[Any]] = [["month", "budget"], [46082, 5000], [46113, 5500]]
     book = Spreadsheet(
-        "book-713", {"Spend 2026": cells, "Budgets": budgets}, shared_with={account_email("713"), account_email("cti")}
+        "book-713",
+        {"Spend 2026": cells, "Budgets": budgets},
+        shared_with={account_email("713"), account_email("cti")},
     )
-    return Google(spreadsheets={book.id: book}, accounts={account_email("713"), account_email("cti")})
+    return Google(
+        spreadsheets={book.id: book}, accounts={account_email("713"), account_email("cti")}
+    )
 
 
 @pytest.fixture

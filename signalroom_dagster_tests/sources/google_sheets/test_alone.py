@@ -1,4 +1,6 @@
-"""Google Sheets run alone: with dlt and a stock destination, twice without doubling, and give what a load gives."""
+"""Google Sheets run alone: with dlt and a stock destination, twice without doubling, and give what
+a load gives.
+"""
 
 import json
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""A Mautic of a test's own, and a client that reads it: into a warehouse, or for what does not depend on one, not."""
+"""A Mautic of a test's own, and a client that reads it: into a warehouse, or for what does not
+depend on one, not.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,14 +42,20 @@ def instance_of(client_id: str) -> MauticInstance:
     """Three contacts, two e-mails sent to each, nothing opened."""
     instance = MauticInstance(client_id, f"id-{client_id}", f"secret-{client_id}")
     for number in (1, 2, 3):
-        instance.contacts[number] = contact_row(number, ADDED, email=f"c{number}@example.test", firstname="Ada")
+        instance.contacts[number] = contact_row(
+            number, ADDED, email=f"c{number}@example.test", firstname="Ada"
+        )
     instance.emails = {5: email_row(5, "Welcome"), 6: email_row(6, "Letter")}
     rows = [(contact, email) for contact in (1, 2, 3) for email in (5, 6)]
-    instance.stats = {n: stat_row(n, email, contact, ADDED) for n, (contact, email) in enumerate(rows, 9001)}
+    instance.stats = {
+        n: stat_row(n, email, contact, ADDED) for n, (contact, email) in enumerate(rows, 9001)
+    }
     return instance
 
 
-def configure(project: Project, server: VendorServer, instance: MauticInstance, **settings: str) -> None:
+def configure(
+    project: Project, server: VendorServer, instance: MauticInstance, **settings: str
+) -> None:
     """Point the client of the instance's name at it."""
     project.add_api_client(
         instance.name,
@@ -63,14 +71,19 @@ def configure(project: Project, server: VendorServer, instance: MauticInstance, 
 def account_of(client_id: str) -> Account:
     """The client's account at its Mautic."""
     settings = source_settings(Settings, "mautic", client_id)
-    number, secret = settings.client_id.get_secret_value(), settings.client_secret.get_secret_value()
+    number, secret = (
+        settings.client_id.get_secret_value(),
+        settings.client_secret.get_secret_value(),
+    )
     pace, at_once = settings.requests_per_minute, settings.requests_at_once
     return mautic.open_account(settings.base_url, number, secret, pace, at_once)
 
 
 @dataclass
 class Read:
-    """What reading a resource of client 713 gives: rows by the table's columns, and what was learnt beside them."""
+    """What reading a resource of client 713 gives: rows by the table's columns, and what was learnt
+    beside them.
+    """
 
     rows: list[Mapping[str, Any]]
     reading: Reading
@@ -82,8 +95,12 @@ class Read:
         return [row["id"] for row in self.rows]
 
 
-def read(resource: str, *, after: Read | None = None, swept: datetime | None = None, **asked: Any) -> Read:
-    """Read as a load would, from nothing or after an earlier reading of now, and a sweep of now or then."""
+def read(
+    resource: str, *, after: Read | None = None, swept: datetime | None = None, **asked: Any
+) -> Read:
+    """Read as a load would, from nothing or after an earlier reading of now, and a sweep of now or
+    then.
+    """
     now = datetime.now(UTC)
     windows: Mapping[date, Window] = {}
     if after:
@@ -113,7 +130,10 @@ def touch(instance: MauticInstance, number: int, at: datetime, **values: Any) ->
 
 
 def ids(table: str, client_id: str = "713") -> list[int]:
-    return [row[0] for row in ask(f"SELECT id FROM mautic.{table} WHERE _client_id = %s ORDER BY 1", client_id)]
+    return [
+        row[0]
+        for row in ask(f"SELECT id FROM mautic.{table} WHERE _client_id = %s ORDER BY 1", client_id)
+    ]
 
 
 def swept_days_ago(resource: str, days: int) -> None:

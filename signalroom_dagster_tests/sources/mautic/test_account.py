@@ -1,4 +1,6 @@
-"""Mautic's tokens: one for a whole run, renewed in time or after a refusal, and never shown to anybody."""
+"""Mautic's tokens: one for a whole run, renewed in time or after a refusal, and never shown to
+anybody.
+"""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -57,15 +59,23 @@ def test_threads_share_a_token_and_its_successor(
             instance.tokens.clear()
 
 
-def test_clients_of_one_server_share_its_pace(duck: VendorServer, project: Project, instance: MauticInstance) -> None:
+def test_clients_of_one_server_share_its_pace(
+    duck: VendorServer, project: Project, instance: MauticInstance
+) -> None:
     ours = account_of("713")
-    credentials = {"base_url": ours.api.base_url + "/", "client_id": "id-cti", "client_secret": "secret-cti"}
+    credentials = {
+        "base_url": ours.api.base_url + "/",
+        "client_id": "id-cti",
+        "client_secret": "secret-cti",
+    }
     project.add_api_client("cti", "mautic", **credentials)
     theirs = account_of("cti")
     assert theirs.api.limit.account == ours.api.limit.account
 
 
-def test_a_token_is_renewed_before_it_runs_out(duck: VendorServer, instance: MauticInstance, mautic: Account) -> None:
+def test_a_token_is_renewed_before_it_runs_out(
+    duck: VendorServer, instance: MauticInstance, mautic: Account
+) -> None:
     instance.token_seconds = 0.6
     for _ in range(2):
         mautic.get("/api/contacts", ONE)
@@ -80,7 +90,9 @@ def test_a_minute_before_its_end_a_long_token_is_renewed(
 ) -> None:
     started = time.monotonic()
     for second, tokens in ((0, 1), (3_530, 1), (3_545, 2)):
-        monkeypatch.setattr("signalroom_dagster.sources.mautic.account.monotonic", lambda s=second: started + s)
+        monkeypatch.setattr(
+            "signalroom_dagster.sources.mautic.account.monotonic", lambda s=second: started + s
+        )
         mautic.get("/api/contacts", ONE)
         assert len(duck.asked(TOKEN)) == tokens
 
@@ -96,7 +108,12 @@ def test_a_token_that_is_refused_is_replaced_and_the_request_repeated_once(
 
 
 def test_a_second_refusal_is_one_of_the_credentials(duck: VendorServer) -> None:
-    duck.fail("/api/contacts", status=401, times=9, body='{"errors":[{"code":401,"message":"expired","type":null}]}')
+    duck.fail(
+        "/api/contacts",
+        status=401,
+        times=9,
+        body='{"errors":[{"code":401,"message":"expired","type":null}]}',
+    )
     with pytest.raises(Exception, match=f"client 713, source mautic: .*401.*{KEY}"):
         run_with_retries("mautic", get_client("713"), "run", ["contacts"])
     assert len(duck.asked("/api/contacts")) == 2
@@ -128,7 +145,9 @@ def test_neither_token_nor_secret_gets_into_an_error(duck: VendorServer) -> None
             assert secret not in error
 
 
-def test_an_api_that_is_switched_off_says_where_to_switch_it_on(duck: VendorServer, instance: MauticInstance) -> None:
+def test_an_api_that_is_switched_off_says_where_to_switch_it_on(
+    duck: VendorServer, instance: MauticInstance
+) -> None:
     instance.enabled = False
     error, again = failure()
     assert "enable it in Mautic, Configuration > API Settings" in error
@@ -136,7 +155,10 @@ def test_an_api_that_is_switched_off_says_where_to_switch_it_on(duck: VendorServ
     assert not again
 
 
-THROTTLED = '{"errors":[{"code":429,"message":"You exceeded the rate limit of 50 API calls per hour.","details":[]}]}'
+THROTTLED = (
+    '{"errors":[{"code":429,"message":"You exceeded the rate limit of 50 API calls per'
+    ' hour.","details":[]}]}'
+)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +168,11 @@ THROTTLED = '{"errors":[{"code":429,"message":"You exceeded the rate limit of 50
         ("/api/contacts", {"status": 502, "body": "<html>Bad Gateway</html>"}, "502: Bad Gateway"),
         ("/api/contacts", {"status": 200, "body": "<html>login</html>"}, "is not JSON"),
         ("/api/contacts", {"status": 200, "body": '{"total": "3", "contacts": {'}, "is not JSON"),
-        ("/api/contacts", {"status": 200, "body": '{"total": "3"', "cut": True}, "got no whole answer"),
+        (
+            "/api/contacts",
+            {"status": 200, "body": '{"total": "3"', "cut": True},
+            "got no whole answer",
+        ),
         ("/api/contacts", {"status": 200, "body": "[]"}, "no object"),
         ("/api/contacts", {"status": 200, "body": '{"total": "3"}'}, "without contacts"),
         ("/api/contacts", {"status": 200, "body": '{"contacts": {}}'}, "without a total"),
@@ -154,7 +180,9 @@ THROTTLED = '{"errors":[{"code":429,"message":"You exceeded the rate limit of 50
         (TOKEN, {"status": 502, "body": "<html>"}, "502"),
     ],
 )
-def test_a_passing_failure_is_one_to_try_again(duck: VendorServer, path: str, how: dict[str, Any], said: str) -> None:
+def test_a_passing_failure_is_one_to_try_again(
+    duck: VendorServer, path: str, how: dict[str, Any], said: str
+) -> None:
     duck.fail(path, **how)
     error, again = failure()
     assert said in error
@@ -179,7 +207,9 @@ def test_what_a_run_has_committed_its_next_attempt_leaves_alone(vendor: VendorSe
         load("mautic", "713", run_id="one")
     vendor.requests.clear()
     load("mautic", "713", run_id="one")
-    assert [request.path.partition("/api/")[2] for request in vendor.asked("/api/")] == ["campaigns"]
+    assert [request.path.partition("/api/")[2] for request in vendor.asked("/api/")] == [
+        "campaigns"
+    ]
     assert ids("contacts") == [1, 2, 3]
 
 
@@ -196,10 +226,15 @@ def test_a_preview_says_what_would_be_read_and_asks_nothing(duck: VendorServer) 
 
 def test_a_preview_says_what_of_changes_would_be_read_and_since_when(duck: VendorServer) -> None:
     load("mautic", "713", "contacts", "email_stats")
-    ask("UPDATE mautic.windows SET loaded_at = %s RETURNING 1", datetime(2026, 3, 5, 12, tzinfo=UTC))
+    ask(
+        "UPDATE mautic.windows SET loaded_at = %s RETURNING 1", datetime(2026, 3, 5, 12, tzinfo=UTC)
+    )
     planned = {piece.resource: piece.why for piece in preview_load("mautic", get_client("713"))}
     assert planned["contacts"] == "changed or new since 2026-03-05 11:50:00 UTC"
-    assert planned["email_stats"] == "sent in the last 14 days, sent or opened since 2026-03-05 11:50:00 UTC, or new"
+    assert (
+        planned["email_stats"]
+        == "sent in the last 14 days, sent or opened since 2026-03-05 11:50:00 UTC, or new"
+    )
 
 
 def test_doctor_asks_for_one_contact_in_short(duck: VendorServer) -> None:

@@ -1,4 +1,6 @@
-"""Mautic runs alone: with dlt and a stock destination, twice without doubling, and gives what a load gives."""
+"""Mautic runs alone: with dlt and a stock destination, twice without doubling, and gives what a
+load gives.
+"""
 
 import json
 from pathlib import Path
@@ -12,15 +14,22 @@ from signalroom_dagster.sandbox.mautic_data import MauticInstance, campaign_row,
 from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.sources.mautic import TABLES, mautic
 from signalroom_dagster_tests.loads import load
-from signalroom_dagster_tests.sources.alone import expect_the_rows_of_the_load, rows_alone, run_alone
+from signalroom_dagster_tests.sources.alone import (
+    expect_the_rows_of_the_load,
+    rows_alone,
+    run_alone,
+)
 from signalroom_dagster_tests.sources.mautic.instances import ago, touch
 
 
 def alone(server: VendorServer, **arguments: Any) -> DltSource:
     return mautic(
-        base_url=f"{server.url}/mautic/713", client_id="id-713", client_secret="secret-713",
-        requests_per_minute=60_000, **arguments,
-    )  # fmt: skip
+        base_url=f"{server.url}/mautic/713",
+        client_id="id-713",
+        client_secret="secret-713",
+        requests_per_minute=60_000,
+        **arguments,
+    )
 
 
 def test_mautic_alone_loads_twice_what_a_load_loads(
@@ -34,7 +43,7 @@ def test_mautic_alone_loads_twice_what_a_load_loads(
     expect_the_rows_of_the_load(tmp_path, "mautic", TABLES)
 
 
-def test_an_email_that_is_deleted_vanishes_and_a_contact_that_changed_takes_its_own_place_also_alone(
+def test_alone_a_deleted_email_vanishes_and_a_changed_contact_takes_its_own_place(
     server: VendorServer, instance: MauticInstance, tmp_path: Path
 ) -> None:
     run_alone(tmp_path, alone(server))
@@ -49,4 +58,8 @@ def test_a_policy_of_hashing_needs_a_key_also_alone(server: VendorServer) -> Non
     with pytest.raises(ConfigurationError, match="source mautic: .* check hash_key"):
         alone(server, fields={"Email": "hash"})
     keyed = alone(server, fields={"Email": "hash", "*": "drop"}, hash_key="key")
-    assert [len(json.loads(row["fields"])["email"]) for row in keyed.resources["contacts"]] == [64, 64, 64]
+    assert [len(json.loads(row["fields"])["email"]) for row in keyed.resources["contacts"]] == [
+        64,
+        64,
+        64,
+    ]

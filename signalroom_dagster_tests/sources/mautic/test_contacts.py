@@ -1,4 +1,6 @@
-"""Contacts in the warehouse are Mautic's: new, changed, deleted and merged ones, whatever happens between two pages."""
+"""Contacts in the warehouse are Mautic's: new, changed, deleted and merged ones, whatever happens
+between two pages.
+"""
 
 import json
 from datetime import UTC, datetime
@@ -31,15 +33,18 @@ def fields() -> Any:
 
 def wheres(vendor: VendorServer) -> list[tuple[str | None, str | None]]:
     """What each request for contacts asked for beside ids: a column and a value."""
-    return [(r.query.get("where[1][col]"), r.query.get("where[1][val]")) for r in vendor.asked("/api/contacts")]
+    return [
+        (r.query.get("where[1][col]"), r.query.get("where[1][val]"))
+        for r in vendor.asked("/api/contacts")
+    ]
 
 
 def test_a_contact_is_what_mautic_says(vendor: VendorServer, instance: MauticInstance) -> None:
     touch(instance, 1, datetime(2026, 3, 4, 8, tzinfo=UTC), points=15)
     load("mautic", "713", "contacts")
     assert ask(
-        "SELECT id, is_published, date_added, date_modified, points, owner_id, stage_id, stage, _client_id "
-        "FROM mautic.contacts ORDER BY id"
+        "SELECT id, is_published, date_added, date_modified, points, owner_id, stage_id, stage,"
+        " _client_id FROM mautic.contacts ORDER BY id"
     )[:2] == [
         (1, True, ADDED, datetime(2026, 3, 4, 8, tzinfo=UTC), 15, 1, 2, "Customer", "713"),
         (2, True, ADDED, None, 0, 1, 2, "Customer", "713"),
@@ -55,17 +60,27 @@ def test_two_loads_leave_what_one_does(vendor: VendorServer) -> None:
     assert [len(first[table]) for table in tables] == [3, 2, 0, 6]
 
 
-def test_a_second_load_reads_only_what_changed_or_is_new(vendor: VendorServer, instance: MauticInstance) -> None:
+def test_a_second_load_reads_only_what_changed_or_is_new(
+    vendor: VendorServer, instance: MauticInstance
+) -> None:
     load("mautic", "713", "contacts")
     touch(instance, 2, ago(minutes=5), points=7)
     touch(instance, 3, ago(minutes=20), points=9)
     instance.contacts[4] = contact_row(4, ago(minutes=5), email="c4@example.test")
     vendor.requests.clear()
     load("mautic", "713", "contacts")
-    assert ask("SELECT id, points FROM mautic.contacts ORDER BY id") == [(1, 0), (2, 7), (3, 0), (4, 0)]
+    assert ask("SELECT id, points FROM mautic.contacts ORDER BY id") == [
+        (1, 0),
+        (2, 7),
+        (3, 0),
+        (4, 0),
+    ]
     asked = wheres(vendor)
     assert [column for column, _ in asked] == ["dateModified", "dateAdded"]
-    assert all(value and datetime.fromisoformat(value).replace(tzinfo=UTC) < ago(minutes=9) for _, value in asked)
+    assert all(
+        value and datetime.fromisoformat(value).replace(tzinfo=UTC) < ago(minutes=9)
+        for _, value in asked
+    )
 
 
 def test_deleted_and_merged_contacts_vanish_with_the_sweep_of_a_week(
@@ -100,7 +115,11 @@ def test_an_empty_mautic_empties_its_client_and_no_other(
     swept_days_ago("email_stats", 31)
     load("mautic", "713")
     assert {table: ids(table, "713") for table in tables} == dict.fromkeys(tables, [])
-    assert {table: len(ids(table, "cti")) for table in tables} == {"contacts": 3, "emails": 2, "email_stats": 6}
+    assert {table: len(ids(table, "cti")) for table in tables} == {
+        "contacts": 3,
+        "emails": 2,
+        "email_stats": 6,
+    }
 
 
 def test_rows_that_come_and_go_between_pages_are_neither_lost_nor_doubled(
@@ -114,15 +133,25 @@ def test_rows_that_come_and_go_between_pages_are_neither_lost_nor_doubled(
         if len(pages) == 1:
             instance.contacts[1]["lastActive"] = iso(ago())
             del instance.contacts[1]
-            instance.contacts |= {number: contact_row(number, ADDED, email="x") for number in (8, 9)}
+            instance.contacts |= {
+                number: contact_row(number, ADDED, email="x") for number in (8, 9)
+            }
 
     instance.after_page = change
     found = read("contacts")
-    assert found.ids == [1, 2, 3, 8, 9]  # 1 was read before it was deleted: the next sweep sees to it
+    assert found.ids == [
+        1,
+        2,
+        3,
+        8,
+        9,
+    ]  # 1 was read before it was deleted: the next sweep sees to it
     assert found.reading.counted == 4
 
 
-def test_a_server_that_gives_less_than_was_asked_for_is_asked_on(duck: VendorServer, instance: MauticInstance) -> None:
+def test_a_server_that_gives_less_than_was_asked_for_is_asked_on(
+    duck: VendorServer, instance: MauticInstance
+) -> None:
     instance.largest_page = 1
     assert read("contacts").ids == [1, 2, 3]
     assert len(read("email_stats").ids) == 6
@@ -168,7 +197,9 @@ def test_an_empty_collection_of_either_form_is_no_row(
     assert found.reading.counted == 0
 
 
-def test_the_days_of_a_run_reach_back_further_than_the_last_load(duck: VendorServer, instance: MauticInstance) -> None:
+def test_the_days_of_a_run_reach_back_further_than_the_last_load(
+    duck: VendorServer, instance: MauticInstance
+) -> None:
     first = read("contacts")
     touch(instance, 2, ADDED, points=7)
     assert read("contacts", after=first).ids == []
@@ -181,12 +212,22 @@ def test_by_default_no_field_that_names_or_reaches_a_person_is_stored(
     duck: VendorServer, instance: MauticInstance
 ) -> None:
     instance.contacts[1] = contact_row(
-        1, ADDED, email="c1@example.test", firstname="Ada", lastname="Test", phone="202-555-0101", mobile="2025550101",
-        address1="1 Maple Street", state="OH", last_offer="Home Safety Course",
-    ) | {"doNotContact": [dnc_row(1)], "utmtags": {"0": utm_row(1, ADDED, "facebook")}}  # fmt: skip
+        1,
+        ADDED,
+        email="c1@example.test",
+        firstname="Ada",
+        lastname="Test",
+        phone="202-555-0101",
+        mobile="2025550101",
+        address1="1 Maple Street",
+        state="OH",
+        last_offer="Home Safety Course",
+    ) | {"doNotContact": [dnc_row(1)], "utmtags": {"0": utm_row(1, ADDED, "facebook")}}
     row = read("contacts").rows[0]
     assert json.loads(row["fields"]) == {"id": 1, "state": "OH", "last_offer": "Home Safety Course"}
-    assert json.loads(row["do_not_contact"]) == [{"id": 1, "reason": 2, "channel": "email", "channelId": 1}]
+    assert json.loads(row["do_not_contact"]) == [
+        {"id": 1, "reason": 2, "channel": "email", "channelId": 1}
+    ]
     assert json.loads(row["utm_tags"])[0]["utmSource"] == "facebook"
     for secret in ("example.test", "192.0.2.", "Ada", "Admin", "Maple", "0101", "550 no such"):
         assert secret not in str(row)
@@ -197,7 +238,9 @@ def test_fields_are_kept_hashed_and_dropped_as_configured(
 ) -> None:
     policy = {"Firstname": "keep", "email": "hash", "*": "drop"}
     configure(project, duck, instance, fields=json.dumps(policy), hash_key="key-of-713")
-    digest = plan_columns(["email"], {"email": "hash"}, "key-of-713").digest(b"c1@example.test").decode()
+    digest = (
+        plan_columns(["email"], {"email": "hash"}, "key-of-713").digest(b"c1@example.test").decode()
+    )
     assert fields() == {"firstname": "Ada", "email": digest}  # as the exports' is: joinable
 
 
@@ -213,25 +256,37 @@ def test_a_policy_of_hashing_needs_the_clients_own_key(
     duck: VendorServer, project: Project, instance: MauticInstance
 ) -> None:
     configure(project, duck, instance, fields='{"email": "hash"}')
-    with pytest.raises(ConfigurationError, match="hash_key is missing.*SOURCES__MAUTIC__CLIENTS__713__HASH_KEY"):
+    with pytest.raises(
+        ConfigurationError, match="hash_key is missing.*SOURCES__MAUTIC__CLIENTS__713__HASH_KEY"
+    ):
         read("contacts")
 
 
 @pytest.mark.parametrize("empty", [[], {"all": []}, {"all": {}}, None])
-def test_empty_fields_come_as_a_list(duck: VendorServer, instance: MauticInstance, empty: Any) -> None:
-    instance.contacts = {1: {**contact_row(1, ADDED), "fields": empty, "owner": None, "stage": None}}
+def test_empty_fields_come_as_a_list(
+    duck: VendorServer, instance: MauticInstance, empty: Any
+) -> None:
+    instance.contacts = {
+        1: {**contact_row(1, ADDED), "fields": empty, "owner": None, "stage": None}
+    }
     assert fields() == {}
 
 
-@pytest.mark.parametrize("never", ["-0001-11-30T00:00:00+00:00", "0000-00-00 00:00:00", "10000-01-01T00:00:00+00:00"])
+@pytest.mark.parametrize(
+    "never", ["-0001-11-30T00:00:00+00:00", "0000-00-00 00:00:00", "10000-01-01T00:00:00+00:00"]
+)
 def test_a_date_that_is_none_costs_its_own_cell_alone_and_is_told(
     vendor: VendorServer, instance: MauticInstance, never: str
 ) -> None:
     instance.contacts[2]["dateIdentified"] = never
     load("mautic", "713", "contacts")
-    assert ask("SELECT id, date_added FROM mautic.contacts ORDER BY id") == [(n, ADDED) for n in (1, 2, 3)]
+    assert ask("SELECT id, date_added FROM mautic.contacts ORDER BY id") == [
+        (n, ADDED) for n in (1, 2, 3)
+    ]
     assert ask("SELECT date_identified FROM mautic.contacts WHERE id = 2") == [(None,)]
-    ((aside,),) = ask("SELECT CAST(set_aside AS text) FROM mautic.windows WHERE resource = 'contacts'")
+    ((aside,),) = ask(
+        "SELECT CAST(set_aside AS text) FROM mautic.windows WHERE resource = 'contacts'"
+    )
     (entry,) = json.loads(aside)
     assert (entry["column"], entry["count"], entry["keys"]) == ("date_identified", 1, ["id=2"])
 

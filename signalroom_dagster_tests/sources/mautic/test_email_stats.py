@@ -1,4 +1,6 @@
-"""E-mail statistics in the warehouse follow Mautic's: rows go on changing long after they were sent."""
+"""E-mail statistics in the warehouse follow Mautic's: rows go on changing long after they were
+sent.
+"""
 
 from datetime import UTC, datetime
 
@@ -10,19 +12,46 @@ from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster_tests.loads import ask, load
 from signalroom_dagster_tests.projects import Project
-from signalroom_dagster_tests.sources.mautic.instances import ADDED, ago, configure, ids, read, sql, swept_days_ago
+from signalroom_dagster_tests.sources.mautic.instances import (
+    ADDED,
+    ago,
+    configure,
+    ids,
+    read,
+    sql,
+    swept_days_ago,
+)
 
 
-def test_text_becomes_numbers_flags_and_moments_in_utc(vendor: VendorServer, instance: MauticInstance) -> None:
-    opened = {"is_read": "1", "open_count": "2", "date_read": "2026-03-05 11:00:00", "last_opened": None}
+def test_text_becomes_numbers_flags_and_moments_in_utc(
+    vendor: VendorServer, instance: MauticInstance
+) -> None:
+    opened = {
+        "is_read": "1",
+        "open_count": "2",
+        "date_read": "2026-03-05 11:00:00",
+        "last_opened": None,
+    }
     instance.stats[9001] |= opened
     instance.stats[9002] |= {"lead_id": None, "email_id": None}
     load("mautic", "713", "email_stats")
     assert ask(
-        "SELECT id, email_id, lead_id, date_sent, is_read, is_failed, date_read, last_opened, open_count, source, "
-        "source_id FROM mautic.email_stats ORDER BY id"
+        "SELECT id, email_id, lead_id, date_sent, is_read, is_failed, date_read, last_opened,"
+        " open_count, source, source_id FROM mautic.email_stats ORDER BY id"
     )[:2] == [
-        (9001, 5, 1, ADDED, True, False, datetime(2026, 3, 5, 11, tzinfo=UTC), None, 2, "campaign.event", 11),
+        (
+            9001,
+            5,
+            1,
+            ADDED,
+            True,
+            False,
+            datetime(2026, 3, 5, 11, tzinfo=UTC),
+            None,
+            2,
+            "campaign.event",
+            11,
+        ),
         (9002, None, None, ADDED, False, False, None, None, 0, "campaign.event", 11),
     ]
 
@@ -33,14 +62,19 @@ def test_addresses_hashes_and_serialized_details_are_not_stored(duck: VendorServ
         assert secret not in stored
 
 
-def test_new_opened_and_failed_rows_are_merged(vendor: VendorServer, instance: MauticInstance) -> None:
+def test_new_opened_and_failed_rows_are_merged(
+    vendor: VendorServer, instance: MauticInstance
+) -> None:
     for number, sent in ((9007, ago(days=12)), (9008, ago(days=20))):
         instance.stats[number] = stat_row(number, 5, 1, sent)
     load("mautic", "713", "email_stats")
     now = sql(ago(minutes=5))
     instance.stats[9001] |= {"is_read": "1", "last_opened": now, "open_count": "3"}
     instance.stats[9002] |= {"is_read": "1", "date_read": now}
-    instance.stats[9003] |= {"is_read": "1", "last_opened": sql(ago(minutes=25))}  # before the overlap: known already
+    instance.stats[9003] |= {
+        "is_read": "1",
+        "last_opened": sql(ago(minutes=25)),
+    }  # before the overlap: known already
     instance.stats[9007] |= {"is_failed": "1"}
     instance.stats[9008] |= {"is_failed": "1"}
     instance.stats[9009] = stat_row(9009, 6, 2, ADDED)
@@ -117,9 +151,13 @@ def test_an_answer_that_ignores_the_filter_is_an_error_and_no_endless_loop(
         read("email_stats")
 
 
-def test_a_table_that_is_not_there_is_an_error_despite_its_status(duck: VendorServer, instance: MauticInstance) -> None:
+def test_a_table_that_is_not_there_is_an_error_despite_its_status(
+    duck: VendorServer, instance: MauticInstance
+) -> None:
     instance.stats_known = False
-    with pytest.raises(VendorDataError, match=r"answered without stats \(availableTables, tableColumns\)"):
+    with pytest.raises(
+        VendorDataError, match=r"answered without stats \(availableTables, tableColumns\)"
+    ):
         read("email_stats")
 
 
@@ -127,8 +165,14 @@ def test_a_table_that_is_not_there_is_an_error_despite_its_status(duck: VendorSe
 def test_errors_with_status_200_are_errors(
     duck: VendorServer, instance: MauticInstance, code: int, again: bool
 ) -> None:
-    instance.stats_error = {"message": "no access for nobody@example.test", "code": code, "type": None}
-    with pytest.raises(Exception, match=r"answered 200 and reports an error: no access for \*\*\*") as caught:
+    instance.stats_error = {
+        "message": "no access for nobody@example.test",
+        "code": code,
+        "type": None,
+    }
+    with pytest.raises(
+        Exception, match=r"answered 200 and reports an error: no access for \*\*\*"
+    ) as caught:
         read("email_stats")
     assert (decide(caught.value, 1).wait is not None) == again
     assert ("CLIENT_SECRET and the role of its user" in str(caught.value)) != again

@@ -24,7 +24,9 @@ def test_counters_move_without_a_date_of_change_and_deleted_emails_vanish(
     assert ask("SELECT count(*) FROM mautic.campaigns") == [(0,)]
 
 
-def test_variants_that_the_list_leaves_out_are_rows_too(duck: VendorServer, instance: MauticInstance) -> None:
+def test_variants_that_the_list_leaves_out_are_rows_too(
+    duck: VendorServer, instance: MauticInstance
+) -> None:
     instance.emails |= {7: email_row(7, "Letter B", variantParent=6, sentCount=4)}
     found = read("emails")
     assert [(row["id"], row["variant_parent_id"], row["sent_count"]) for row in found.rows] == [
@@ -36,7 +38,9 @@ def test_variants_that_the_list_leaves_out_are_rows_too(duck: VendorServer, inst
     assert len(duck.asked("/api/emails/7$")) == 1
 
 
-def test_a_variant_that_is_deleted_meanwhile_is_left_out(duck: VendorServer, instance: MauticInstance) -> None:
+def test_a_variant_that_is_deleted_meanwhile_is_left_out(
+    duck: VendorServer, instance: MauticInstance
+) -> None:
     instance.emails |= {7: email_row(7, "Letter B", variantParent=6)}
     instance.after_page = lambda _: None if instance.emails.pop(7, None) else None
     found = read("emails")
@@ -44,8 +48,12 @@ def test_a_variant_that_is_deleted_meanwhile_is_left_out(duck: VendorServer, ins
     assert found.reading.counted == 2
 
 
-def test_bodies_and_addresses_of_emails_are_not_stored(duck: VendorServer, instance: MauticInstance) -> None:
-    instance.emails[5]["lists"] = {"1": {"id": 1, "name": "Buyers", "alias": "buyers", "filters": ["x@example.test"]}}
+def test_bodies_and_addresses_of_emails_are_not_stored(
+    duck: VendorServer, instance: MauticInstance
+) -> None:
+    instance.emails[5]["lists"] = {
+        "1": {"id": 1, "name": "Buyers", "alias": "buyers", "filters": ["x@example.test"]}
+    }
     rows = read("emails").rows
     assert "Hello" not in str(rows)
     assert "example.test" not in str(rows)
@@ -61,10 +69,9 @@ def test_a_campaign_comes_with_its_events_and_without_their_keys(
     instance.campaigns = {1: listed}
     (row,) = read("campaigns").rows
     assert (row["name"], row["category"]) == ("Onboarding", "Onboarding")
-    assert [(e["id"], e["parent"], e["type"], e.get("channelId")) for e in json.loads(row["events"])] == [
-        (11, None, "email.send", 5),
-        (12, 11, "campaign.sendwebhook", None),
-    ]
+    assert [
+        (e["id"], e["parent"], e["type"], e.get("channelId")) for e in json.loads(row["events"])
+    ] == [(11, None, "email.send", 5), (12, 11, "campaign.sendwebhook", None)]
     assert "sandbox-hook-secret" not in str(row)
 
 

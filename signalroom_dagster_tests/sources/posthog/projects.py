@@ -25,7 +25,9 @@ def noon(day: date = DAY, **later: float) -> datetime:
     return datetime(day.year, day.month, day.day, 12, tzinfo=UTC) + timedelta(**later)
 
 
-def add_project(at: Project, vendor: VendorServer, known: PosthogProject, client_id: str = "713", **more: str) -> None:
+def add_project(
+    at: Project, vendor: VendorServer, known: PosthogProject, client_id: str = "713", **more: str
+) -> None:
     """A client with a project at the stand-in, for DAY and NEXT."""
     settings = {"start_date": DAY.isoformat(), "end_date": NEXT.isoformat(), "page_rows": "3"}
     settings |= {"api_key": known.key, "project_id": str(known.id), "host": f"{vendor.url}/posthog"}
@@ -45,7 +47,9 @@ def opened() -> Opened:
 
 
 def read(at: Project, resource: str = "events", started_at: datetime | None = None) -> int:
-    """Read client 713's table as a first load would that began now, or then; how many rows there were."""
+    """Read client 713's table as a first load would that began now, or then; how many rows there
+    were.
+    """
     at.root.joinpath("read").mkdir(exist_ok=True)
     context = SourceContext(
         client_id="713",

@@ -16,10 +16,18 @@ from signalroom_dagster.sources import posthog
 from signalroom_dagster.sources.http import VendorDataError, VendorError
 from signalroom_dagster_tests.loads import ask, load
 from signalroom_dagster_tests.projects import Project
-from signalroom_dagster_tests.sources.posthog.projects import add_project, failed_read, noon, opened, settings_of
+from signalroom_dagster_tests.sources.posthog.projects import (
+    add_project,
+    failed_read,
+    noon,
+    opened,
+    settings_of,
+)
 
 
-def test_the_probe_proves_that_the_key_may_query(project: Project, vendor: VendorServer, at: PosthogProject) -> None:
+def test_the_probe_proves_that_the_key_may_query(
+    project: Project, vendor: VendorServer, at: PosthogProject
+) -> None:
     add_project(project, vendor, at)
     assert posthog.probe(settings_of()) == "project 41 answers queries"
     assert [request.path for request in vendor.requests] == ["/posthog/api/projects/41/query/"]
@@ -29,7 +37,9 @@ def test_a_refused_key_fails_at_once_and_says_which_to_set(
     project: Project, vendor: VendorServer, at: PosthogProject
 ) -> None:
     add_project(project, vendor, at)
-    vendor.fail("/query/", status=403, times=9, body='{"code": "refused", "detail": "phx_key-713 may not"}')
+    vendor.fail(
+        "/query/", status=403, times=9, body='{"code": "refused", "detail": "phx_key-713 may not"}'
+    )
     with pytest.raises(VendorError) as caught:
         run_with_retries("posthog", get_client("713"), "one run", ["events"])
     said = str(caught.value)
@@ -40,7 +50,9 @@ def test_a_refused_key_fails_at_once_and_says_which_to_set(
     assert "phx_" not in said
 
 
-def test_the_stand_in_knows_only_its_own_keys(project: Project, vendor: VendorServer, at: PosthogProject) -> None:
+def test_the_stand_in_knows_only_its_own_keys(
+    project: Project, vendor: VendorServer, at: PosthogProject
+) -> None:
     add_project(project, vendor, at, api_key="phx_another")
     error = failed_read(project)
     assert "authentication_failed: Invalid personal API key." in str(error)
@@ -88,12 +100,22 @@ def test_key_and_project_are_never_shared(project: Project) -> None:
 def test_what_passes_is_tried_again_and_as_late_as_posthog_asks(
     project: Project, vendor: VendorServer, at: PosthogProject
 ) -> None:
-    """Too many in a minute, too many at once (which names no time), and a gateway that gave up, in HTML."""
+    """Too many in a minute, too many at once (which names no time), and a gateway that gave up, in
+    HTML.
+    """
     add_project(project, vendor, at)
-    throttled = '{"type": "throttled_error", "code": "throttled", "detail": "Expected available in 37 seconds."}'
+    throttled = (
+        '{"type": "throttled_error", "code": "throttled", "detail": "Expected available in 37'
+        ' seconds."}'
+    )
     vendor.fail("/query/", status=429, body=throttled, headers={"Retry-After": "37"})
     vendor.fail("/query/", status=429, body=throttled)
-    vendor.fail("/query/", status=504, body="<html>Gateway Time-out</html>", headers={"content-type": "text/html"})
+    vendor.fail(
+        "/query/",
+        status=504,
+        body="<html>Gateway Time-out</html>",
+        headers={"content-type": "text/html"},
+    )
     assert [decide(failed_read(project), 1).wait for _ in range(3)] == [37, 1, 1]
 
 
@@ -115,7 +137,11 @@ def test_queries_keep_to_their_pace_one_at_a_time(
     """2 a minute are a legacy team's 120 an hour."""
     add_project(project, vendor, at, queries_per_minute=a_minute)
     known = opened()
-    assert (known.queries.per_minute, known.queries.burst, known.queries.at_once) == (int(a_minute), burst, 1)
+    assert (known.queries.per_minute, known.queries.burst, known.queries.at_once) == (
+        int(a_minute),
+        burst,
+        1,
+    )
     assert known.api.limit.at_once == 2
     assert known.api.limit.account != known.queries.account
 
@@ -151,7 +177,10 @@ def test_an_answer_that_cannot_be_meant_is_an_error(
 
 
 def test_an_answer_that_breaks_off_is_tried_again_and_nothing_is_half_loaded(
-    any_warehouse: Project, vendor: VendorServer, at: PosthogProject, monkeypatch: pytest.MonkeyPatch
+    any_warehouse: Project,
+    vendor: VendorServer,
+    at: PosthogProject,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     at.events += [event_row(f"e{number}", "x", noon(seconds=number)) for number in range(4)]
     add_project(any_warehouse, vendor, at)
@@ -192,10 +221,22 @@ def test_the_sandbox_tells_the_same_story_for_both_clients(project: Project) -> 
     for client_id in ("713", "cti"):
         known = sandbox_project(client_id)
         assert len(known.events) < 6_000
-        found = ask("SELECT sum(vendor_total), sum(rows) FROM posthog.windows WHERE _client_id = %s AND resource = %s",
-                    client_id, "events")  # fmt: skip
-        counted = ask("SELECT count(*), count(DISTINCT uuid) FROM posthog.events WHERE _client_id = %s", client_id)
+        found = ask(
+            "SELECT sum(vendor_total), sum(rows) FROM posthog.windows WHERE _client_id = %s AND"
+            " resource = %s",
+            client_id,
+            "events",
+        )
+        counted = ask(
+            "SELECT count(*), count(DISTINCT uuid) FROM posthog.events WHERE _client_id = %s",
+            client_id,
+        )
         assert found == counted
         assert counted[0][0] > 1_000
-    assert ask("SELECT count(*) FROM posthog.events WHERE timestamp < created_at - INTERVAL '20 hours'")[0][0] > 10
+    assert (
+        ask(
+            "SELECT count(*) FROM posthog.events WHERE timestamp < created_at - INTERVAL '20 hours'"
+        )[0][0]
+        > 10
+    )
     assert ask("SELECT count(*) FROM posthog.experiments") == [(4,)]

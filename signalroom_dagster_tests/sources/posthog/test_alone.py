@@ -1,15 +1,26 @@
-"""PostHog runs alone: with dlt and a stock destination, twice without doubling, and gives what a load gives."""
+"""PostHog runs alone: with dlt and a stock destination, twice without doubling, and gives what a
+load gives.
+"""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from signalroom_dagster.sandbox.posthog_data import PosthogProject, event_row, experiment_row, flag_row
+from signalroom_dagster.sandbox.posthog_data import (
+    PosthogProject,
+    event_row,
+    experiment_row,
+    flag_row,
+)
 from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.sources.posthog import TABLES, posthog
 from signalroom_dagster_tests.loads import load
 from signalroom_dagster_tests.projects import Project
-from signalroom_dagster_tests.sources.alone import expect_the_rows_of_the_load, rows_alone, run_alone
+from signalroom_dagster_tests.sources.alone import (
+    expect_the_rows_of_the_load,
+    rows_alone,
+    run_alone,
+)
 from signalroom_dagster_tests.sources.posthog.projects import DAY, NEXT, add_project, noon
 
 
@@ -23,8 +34,13 @@ def asked(vendor: VendorServer, known: PosthogProject, **more: Any) -> dict[str,
 def test_posthog_alone_loads_twice_what_a_load_loads(
     any_warehouse: Project, vendor: VendorServer, at: PosthogProject, tmp_path: Path
 ) -> None:
-    at.events += [event_row(f"e{number}", "x", noon(minutes=number), value=number) for number in range(4)]
-    at.events += [event_row("late", "x", noon(NEXT), timestamp=noon(days=-400)), event_row("e0", "again", noon(NEXT))]
+    at.events += [
+        event_row(f"e{number}", "x", noon(minutes=number), value=number) for number in range(4)
+    ]
+    at.events += [
+        event_row("late", "x", noon(NEXT), timestamp=noon(days=-400)),
+        event_row("e0", "again", noon(NEXT)),
+    ]
     at.flags.append(flag_row(1, "one"))
     at.experiments += [experiment_row(1, "one"), experiment_row(2, "two", archived=True)]
     add_project(any_warehouse, vendor, at)
@@ -50,7 +66,10 @@ def test_alone_days_are_read_up_to_some_minutes_before_now_and_later_ones_are_no
     vendor: VendorServer, at: PosthogProject, tmp_path: Path
 ) -> None:
     now = datetime(2026, 3, 3, 5, 2, tzinfo=UTC)  # two minutes into the second day in New York
-    at.events += [event_row("settled", "x", now - timedelta(minutes=4)), event_row("fresh", "y", now)]
+    at.events += [
+        event_row("settled", "x", now - timedelta(minutes=4)),
+        event_row("fresh", "y", now),
+    ]
     run_alone(tmp_path, posthog(**asked(vendor, at, now=now, days_at_once=1, read_older=False)))
     assert rows_alone(tmp_path, "posthog", "events", ["event"]) == [("x",)]
     assert len(vendor.asked("/query/")) == 2  # a count and a page of the first day

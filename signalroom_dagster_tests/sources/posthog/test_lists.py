@@ -22,10 +22,13 @@ def test_flags_come_from_every_page_though_next_names_a_host_inside(
     add_project(any_warehouse, vendor, at)
     load("posthog", "713", "feature_flags")
     assert len(ask(FLAGS, "713")) == 151
-    assert [request.query.get("offset") for request in vendor.asked("/feature_flags/")] == [None, "100"]
-    assert ask("SELECT active, rollout_percentage, created_by_id FROM posthog.feature_flags WHERE id = 151") == [
-        (True, 50, 5)
+    assert [request.query.get("offset") for request in vendor.asked("/feature_flags/")] == [
+        None,
+        "100",
     ]
+    assert ask(
+        "SELECT active, rollout_percentage, created_by_id FROM posthog.feature_flags WHERE id = 151"
+    ) == [(True, 50, 5)]
 
 
 def test_a_deleted_flag_vanishes_and_the_other_clients_flag_of_that_id_stays(
@@ -41,21 +44,36 @@ def test_a_deleted_flag_vanishes_and_the_other_clients_flag_of_that_id_stays(
     at.flags[0]["deleted"] = True
     load("posthog", "713", "feature_flags")
     assert (ask(FLAGS, "713"), ask(FLAGS, "cti")) == ([], [(1, "theirs")])
-    windows = "SELECT rows, vendor_total FROM posthog.windows WHERE resource = 'feature_flags' ORDER BY _client_id"
+    windows = (
+        "SELECT rows, vendor_total FROM posthog.windows WHERE resource = 'feature_flags' ORDER BY"
+        " _client_id"
+    )
     assert ask(windows) == [(0, 0), (1, 1)]
 
 
 def test_experiments_have_what_the_list_leaves_out_archived_ones_too(
     any_warehouse: Project, vendor: VendorServer, at: PosthogProject
 ) -> None:
-    at.experiments += [experiment_row(1, "one"), experiment_row(2, "two", archived=True), experiment_row(3, "three")]
+    at.experiments += [
+        experiment_row(1, "one"),
+        experiment_row(2, "two", archived=True),
+        experiment_row(3, "three"),
+    ]
     at.largest_page = 1
     add_project(any_warehouse, vendor, at)
     load("posthog", "713", "experiments")
-    rows = ask("SELECT id, name, archived, feature_flag_id, metrics FROM posthog.experiments ORDER BY id")
-    assert [row[:4] for row in rows] == [(1, "one", False, 1), (2, "two", True, 1), (3, "three", False, 1)]
+    rows = ask(
+        "SELECT id, name, archived, feature_flag_id, metrics FROM posthog.experiments ORDER BY id"
+    )
+    assert [row[:4] for row in rows] == [
+        (1, "one", False, 1),
+        (2, "two", True, 1),
+        (3, "three", False, 1),
+    ]
     metrics = rows[0][4]
-    assert (json.loads(metrics) if isinstance(metrics, str) else metrics)[0]["metric_type"] == "mean"
+    assert (json.loads(metrics) if isinstance(metrics, str) else metrics)[0][
+        "metric_type"
+    ] == "mean"
     at.experiments[0]["deleted"] = True
     load("posthog", "713", "experiments")
     assert ask("SELECT id FROM posthog.experiments ORDER BY id") == [(2,), (3,)]
@@ -77,13 +95,17 @@ def test_an_experiment_deleted_since_it_was_listed_is_left_out(
 ) -> None:
     at.experiments += [experiment_row(1, "one"), experiment_row(2, "two")]
     add_project(project, vendor, at)
-    vendor.fail(r"/experiments/1/$", status=404, body='{"code": "not_found", "detail": "Not found."}')
+    vendor.fail(
+        r"/experiments/1/$", status=404, body='{"code": "not_found", "detail": "Not found."}'
+    )
     load("posthog", "713", "experiments")
     assert ask("SELECT id FROM posthog.experiments") == [(2,)]
     assert ask("SELECT rows, vendor_total FROM posthog.windows") == [(1, 1)]
 
 
-def test_nobody_who_made_something_is_named(project: Project, vendor: VendorServer, at: PosthogProject) -> None:
+def test_nobody_who_made_something_is_named(
+    project: Project, vendor: VendorServer, at: PosthogProject
+) -> None:
     at.flags.append(flag_row(1, "one"))
     at.experiments.append(experiment_row(1, "one"))
     add_project(project, vendor, at)
@@ -96,7 +118,10 @@ def test_nobody_who_made_something_is_named(project: Project, vendor: VendorServ
     ("page", "said"),
     [
         ({"count": 2, "next": None, "results": [{"id": 1}]}, "gives 1 rows and counts 2"),
-        ({"count": 2, "next": f"{posthog.INSIDE}/x/?limit=100", "results": [{"id": 1}]}, "already given"),
+        (
+            {"count": 2, "next": f"{posthog.INSIDE}/x/?limit=100", "results": [{"id": 1}]},
+            "already given",
+        ),
     ],
     ids=["short", "circle"],
 )
@@ -110,7 +135,9 @@ def test_a_list_that_is_not_whole_is_an_error(
     assert said in str(error)
 
 
-@pytest.mark.parametrize("page", [{}, {"detail": "soon"}, {"results": None}, {"results": [{"key": "a"}]}])
+@pytest.mark.parametrize(
+    "page", [{}, {"detail": "soon"}, {"results": None}, {"results": [{"key": "a"}]}]
+)
 def test_an_answer_that_is_no_list_does_not_empty_the_table(
     project: Project, vendor: VendorServer, at: PosthogProject, page: object
 ) -> None:
@@ -118,7 +145,10 @@ def test_an_answer_that_is_no_list_does_not_empty_the_table(
     add_project(project, vendor, at)
     load("posthog", "713", "feature_flags")
     vendor.fail("/feature_flags/", status=200, body=json.dumps(page))
-    with pytest.raises(VendorDataError, match="client 713, source posthog.*(is not a list of rows|only 0 of 1 rows)"):
+    with pytest.raises(
+        VendorDataError,
+        match="client 713, source posthog.*(is not a list of rows|only 0 of 1 rows)",
+    ):
         load("posthog", "713", "feature_flags")
     assert ask(FLAGS, "713") == [(1, "ours")]
 

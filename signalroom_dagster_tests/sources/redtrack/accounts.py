@@ -1,4 +1,6 @@
-"""How the tests' clients reach their RedTrack accounts, and the days and sources that their data speaks of."""
+"""How the tests' clients reach their RedTrack accounts, and the days and sources that their data
+speaks of.
+"""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -34,7 +36,9 @@ def add(project: Project, vendor: VendorServer, client_id: str = "713", **settin
 
 
 def read(table: str, folder: Path) -> LoadSlice:
-    """The first slice of one of client 713's tables, read and not loaded: for what the warehouse has no part in."""
+    """The first slice of one of client 713's tables, read and not loaded: for what the warehouse
+    has no part in.
+    """
     client = get_client("713")
     context = SourceContext(
         client_id=client.id,

@@ -1,4 +1,6 @@
-"""One client's RedTrack account behind the stand-in, and a project that reads it as fast as it can."""
+"""One client's RedTrack account behind the stand-in, and a project that reads it as fast as it
+can.
+"""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -7,10 +9,22 @@ from typing import Any
 import pytest
 
 from signalroom_dagster.sandbox import redtrack
-from signalroom_dagster.sandbox.redtrack_data import Hit, RedTrackAccount, conversion_row, source_row
+from signalroom_dagster.sandbox.redtrack_data import (
+    Hit,
+    RedTrackAccount,
+    conversion_row,
+    source_row,
+)
 from signalroom_dagster.sandbox.vendor_server import VendorServer, serve
 from signalroom_dagster_tests.projects import Project
-from signalroom_dagster_tests.sources.redtrack.accounts import GOOGLE, KEYS, META, NEXT_NOON, NOON, add
+from signalroom_dagster_tests.sources.redtrack.accounts import (
+    GOOGLE,
+    KEYS,
+    META,
+    NEXT_NOON,
+    NOON,
+    add,
+)
 
 ACCOUNTS = {client_id: RedTrackAccount(key=key) for client_id, key in KEYS.items()}
 
@@ -26,7 +40,10 @@ def server() -> Iterator[VendorServer]:
 def account() -> RedTrackAccount:
     return _anew(
         "713",
-        sources=[source_row(META, "Test Meta A ", "facebook"), source_row(GOOGLE, "Test Google B", "google")],
+        sources=[
+            source_row(META, "Test Meta A ", "facebook"),
+            source_row(GOOGLE, "Test Google B", "google"),
+        ],
         traffic=[
             Hit(NOON, META, 1523, Decimal("7825.5")),
             Hit(NOON, GOOGLE, 11, Decimal("50.47")),
@@ -53,7 +70,9 @@ def other() -> RedTrackAccount:
 
 
 @pytest.fixture
-def vendor(project: Project, server: VendorServer, account: RedTrackAccount, other: RedTrackAccount) -> VendorServer:
+def vendor(
+    project: Project, server: VendorServer, account: RedTrackAccount, other: RedTrackAccount
+) -> VendorServer:
     """The stand-in, with client 713 reading it into whichever warehouse the test has chosen."""
     server.requests.clear()
     server.faults.clear()
@@ -63,5 +82,7 @@ def vendor(project: Project, server: VendorServer, account: RedTrackAccount, oth
 
 def _anew(client_id: str, **content: Any) -> RedTrackAccount:
     account = ACCOUNTS[client_id]
-    account.__dict__.update(RedTrackAccount(key=account.key, reports_a_minute=0, **content).__dict__)
+    account.__dict__.update(
+        RedTrackAccount(key=account.key, reports_a_minute=0, **content).__dict__
+    )
     return account

@@ -1,4 +1,6 @@
-"""RedTrack's conversion log: every conversion once, on the client's day, with nothing that is a person's."""
+"""RedTrack's conversion log: every conversion once, on the client's day, with nothing that is a
+person's.
+"""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,7 +15,16 @@ from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster_tests.loads import ask, load
 from signalroom_dagster_tests.projects import Project
-from signalroom_dagster_tests.sources.redtrack.accounts import DAY, GOOGLE, META, NEXT, NEXT_NOON, NOON, add, read
+from signalroom_dagster_tests.sources.redtrack.accounts import (
+    DAY,
+    GOOGLE,
+    META,
+    NEXT,
+    NEXT_NOON,
+    NOON,
+    add,
+    read,
+)
 
 PLACED = "SELECT id, date FROM redtrack.conversions ORDER BY id"
 EVENING = datetime(2026, 3, 3, 4, 59, tzinfo=UTC)  # 23:59 in New York, the day before
@@ -22,19 +33,56 @@ EVENING = datetime(2026, 3, 3, 4, 59, tzinfo=UTC)  # 23:59 in New York, the day 
 def test_conversions_are_what_the_log_says(
     any_warehouse: Project, vendor: VendorServer, account: RedTrackAccount
 ) -> None:
-    account.conversions[0] |= {"clickid": "65fa", "order": "o1", "sub1": "65fa", "cost": 1.25, "rt_ad": "ad "}
+    account.conversions[0] |= {
+        "clickid": "65fa",
+        "order": "o1",
+        "sub1": "65fa",
+        "cost": 1.25,
+        "rt_ad": "ad ",
+    }
     load("redtrack", "713", "conversions")
     assert ask(
-        "SELECT id, date, click_id, type, is_default_type, status, payout, cost, source_id, order_id, sub1, rt_ad, "
-        "_client_id FROM redtrack.conversions ORDER BY id"
+        "SELECT id, date, click_id, type, is_default_type, status, payout, cost, source_id,"
+        " order_id, sub1, rt_ad, _client_id FROM redtrack.conversions ORDER BY id"
     ) == [
-        ("c1", DAY, "65fa", "Purchase", True, "approved", 75, Decimal("1.25"), META, "o1", "65fa", "ad ", "713"),
-        ("c2", DAY, None, "Lead", False, "approved", Decimal("2.5"), 0, GOOGLE, None, None, None, "713"),
+        (
+            "c1",
+            DAY,
+            "65fa",
+            "Purchase",
+            True,
+            "approved",
+            75,
+            Decimal("1.25"),
+            META,
+            "o1",
+            "65fa",
+            "ad ",
+            "713",
+        ),
+        (
+            "c2",
+            DAY,
+            None,
+            "Lead",
+            False,
+            "approved",
+            Decimal("2.5"),
+            0,
+            GOOGLE,
+            None,
+            None,
+            None,
+            "713",
+        ),
         ("c3", NEXT, None, "Purchase", True, "approved", 75, 0, META, None, None, None, "713"),
     ]
     ((converted_at,),) = ask("SELECT converted_at FROM redtrack.conversions WHERE id = 'c1'")
     assert converted_at.astimezone(UTC) == NOON
-    assert ask("SELECT day, rows, vendor_total FROM redtrack.windows ORDER BY day") == [(DAY, 2, 2), (NEXT, 1, 1)]
+    assert ask("SELECT day, rows, vendor_total FROM redtrack.windows ORDER BY day") == [
+        (DAY, 2, 2),
+        (NEXT, 1, 1),
+    ]
 
 
 def test_edited_vanished_and_late_conversions_are_the_vendors_after_a_second_read(
@@ -50,19 +98,33 @@ def test_edited_vanished_and_late_conversions_are_the_vendors_after_a_second_rea
         ("c1", "declined", 80),
         ("c3", "approved", 75),
     ]
-    assert ask("SELECT key, before IS NULL, after IS NULL FROM redtrack.restatements ORDER BY 1") == [
-        ("id=c0", True, False),
-        ("id=c1", False, False),
-        ("id=c2", False, True),
-    ]
+    assert ask(
+        "SELECT key, before IS NULL, after IS NULL FROM redtrack.restatements ORDER BY 1"
+    ) == [("id=c0", True, False), ("id=c1", False, False), ("id=c2", False, True)]
 
 
-def test_nothing_that_is_a_persons_and_no_token_has_a_column(vendor: VendorServer, account: RedTrackAccount) -> None:
+def test_nothing_that_is_a_persons_and_no_token_has_a_column(
+    vendor: VendorServer, account: RedTrackAccount
+) -> None:
     load("redtrack", "713")
-    found = ask("SELECT column_name FROM information_schema.columns WHERE table_schema = 'redtrack'")
+    found = ask(
+        "SELECT column_name FROM information_schema.columns WHERE table_schema = 'redtrack'"
+    )
     columns = {name for (name,) in found}
-    private = {"ip", "postback_ip", "user_agent", "referer", "page_url", "url", "fingerprint", "city", "pixels"}
-    assert not columns & (private | {"deduplicate_token", "postback_token", "postback_url", "external_id", "ref_id"})
+    private = {
+        "ip",
+        "postback_ip",
+        "user_agent",
+        "referer",
+        "page_url",
+        "url",
+        "fingerprint",
+        "city",
+        "pixels",
+    }
+    assert not columns & (
+        private | {"deduplicate_token", "postback_token", "postback_url", "external_id", "ref_id"}
+    )
     for table in ("conversions", "sources", "campaigns", "offers"):
         told = str(ask(f"SELECT * FROM redtrack.{table}"))
         assert "secret" not in told
@@ -99,7 +161,10 @@ def test_days_are_the_clients_whatever_the_accounts_zone_and_words(
         monkeypatch.delenv("SOURCES__REDTRACK__CLIENTS__713__ACCOUNT_TIMEZONE")
     load("redtrack", "713", "conversions")
     assert ask(PLACED) == [("evening", DAY), ("midnight", NEXT)]
-    assert ask("SELECT day, vendor_total FROM redtrack.windows ORDER BY day") == [(DAY, 1), (NEXT, 1)]
+    assert ask("SELECT day, vendor_total FROM redtrack.windows ORDER BY day") == [
+        (DAY, 1),
+        (NEXT, 1),
+    ]
 
 
 def test_a_wrong_account_zone_is_said_and_not_guessed(
@@ -117,7 +182,10 @@ def test_an_empty_log_empties_the_days(vendor: VendorServer, account: RedTrackAc
     account.nothing = None
     load("redtrack", "713", "conversions")
     assert ask(PLACED) == []
-    assert ask("SELECT day, rows, vendor_total FROM redtrack.windows ORDER BY day") == [(DAY, 0, 0), (NEXT, 0, 0)]
+    assert ask("SELECT day, rows, vendor_total FROM redtrack.windows ORDER BY day") == [
+        (DAY, 0, 0),
+        (NEXT, 0, 0),
+    ]
 
 
 @pytest.mark.parametrize(("unstable", "asked"), [(0, {"10000"}), (1, {"10000", "4999"})])
@@ -131,11 +199,16 @@ def test_pages_are_read_to_the_count_whatever_their_length_and_again_when_a_row_
     assert {request.query["per"] for request in vendor.asked("/conversions")} == asked
 
 
-def test_a_row_that_the_vendor_sends_twice_is_loaded_once(vendor: VendorServer, account: RedTrackAccount) -> None:
+def test_a_row_that_the_vendor_sends_twice_is_loaded_once(
+    vendor: VendorServer, account: RedTrackAccount
+) -> None:
     account.conversions.append(dict(account.conversions[0]))
     load("redtrack", "713", "conversions")
     assert ask(PLACED) == [("c1", DAY), ("c2", DAY), ("c3", NEXT)]
-    assert ask("SELECT day, vendor_total FROM redtrack.windows ORDER BY day") == [(DAY, 2), (NEXT, 1)]
+    assert ask("SELECT day, vendor_total FROM redtrack.windows ORDER BY day") == [
+        (DAY, 2),
+        (NEXT, 1),
+    ]
 
 
 def test_a_count_that_is_never_reached_fails_and_leaves_what_was_loaded(
@@ -144,7 +217,9 @@ def test_a_count_that_is_never_reached_fails_and_leaves_what_was_loaded(
     load("redtrack", "713", "conversions")
     account.lost = 1
     account.conversions.append(conversion_row("c4", NEXT_NOON, META))
-    with pytest.raises(Exception, match="does not give its whole list: 2 of 3 in pages of 10000") as failed:
+    with pytest.raises(
+        Exception, match="does not give its whole list: 2 of 3 in pages of 10000"
+    ) as failed:
         load("redtrack", "713", "conversions")
     assert isinstance(root_error(failed.value), VendorDataError)
     assert ask(PLACED) == [("c1", DAY), ("c2", DAY), ("c3", NEXT)]
@@ -154,9 +229,15 @@ def test_a_count_that_is_never_reached_fails_and_leaves_what_was_loaded(
     ("row", "said"),
     [
         ('"id":"c9","conv_time":"soon"', "only 0 of 1 rows .*: without its day"),
-        ('"id":"c9","conv_time":"0001-01-01T00:00:00Z","created_at":""', "only 0 of 1 rows .*: without its day"),
+        (
+            '"id":"c9","conv_time":"0001-01-01T00:00:00Z","created_at":""',
+            "only 0 of 1 rows .*: without its day",
+        ),
         ('"id":"","conv_time":"2026-03-02T15:00:00Z"', "only 0 of 1 rows .*: without its key"),
-        ('"id":"c9","conv_time":"2026-03-20T10:00:00Z"', "a conversion of 2026-03-20 among those of 2026-03-02 to"),
+        (
+            '"id":"c9","conv_time":"2026-03-20T10:00:00Z"',
+            "a conversion of 2026-03-20 among those of 2026-03-02 to",
+        ),
     ],
 )
 def test_rows_none_of_which_can_be_placed_fail_in_words(

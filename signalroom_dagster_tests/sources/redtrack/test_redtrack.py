@@ -1,4 +1,6 @@
-"""RedTrack's account: its key, its pace, its faults, and the sandbox's story as RedTrack tells it."""
+"""RedTrack's account: its key, its pace, its faults, and the sandbox's story as RedTrack tells
+it.
+"""
 
 import logging
 import traceback
@@ -45,12 +47,19 @@ class Clock:
         self.now += seconds
 
 
-def test_a_refused_key_is_tried_once_and_the_error_names_what_to_set(project: Project, vendor: VendorServer) -> None:
+def test_a_refused_key_is_tried_once_and_the_error_names_what_to_set(
+    project: Project, vendor: VendorServer
+) -> None:
     add(project, vendor, api_key="key-of-another-kind")
     with pytest.raises(VendorError) as failed:
         run_with_retries("redtrack", get_client("713"), "run-401", ["sources"])
     assert len(vendor.requests) == 1
-    for named in ("client 713", "source redtrack", "401", "SOURCES__REDTRACK__CLIENTS__713__API_KEY"):
+    for named in (
+        "client 713",
+        "source redtrack",
+        "401",
+        "SOURCES__REDTRACK__CLIENTS__713__API_KEY",
+    ):
         assert named in str(failed.value)
     assert "key-of-another-kind" not in "".join(traceback.format_exception(failed.value))
 
@@ -61,7 +70,10 @@ def test_an_account_zone_that_all_clients_share_is_nobodys(
     monkeypatch.delenv("SOURCES__REDTRACK__CLIENTS__713__ACCOUNT_TIMEZONE")
     project.set(SOURCES__REDTRACK__ACCOUNT_TIMEZONE="Asia/Tokyo")
     load("redtrack", "713", "conversions")
-    around = {(request.query["date_from"], request.query["date_to"]) for request in vendor.asked("/conversions")}
+    around = {
+        (request.query["date_from"], request.query["date_to"])
+        for request in vendor.asked("/conversions")
+    }
     assert around == {("2026-03-01", "2026-03-03"), ("2026-03-02", "2026-03-04")}
 
 
@@ -77,7 +89,10 @@ def test_the_key_goes_into_the_query_alone(vendor: VendorServer) -> None:
     [
         ({"body": '{"items":[', "cut": True, "status": 200}, "got no whole answer"),
         ({"body": '[{"source_id":"a"', "status": 200}, "is not JSON"),
-        ({"body": "<html></html>", "status": 200, "headers": {"content-type": "text/html"}}, "answered text/html"),
+        (
+            {"body": "<html></html>", "status": 200, "headers": {"content-type": "text/html"}},
+            "answered text/html",
+        ),
         ({"body": '{"error":"soon"}', "status": 200}, "answered what is not a list of rows"),
         (
             {"body": '[{"source_id":"a","date":"then"}]', "status": 200},
@@ -88,7 +103,11 @@ def test_the_key_goes_into_the_query_alone(vendor: VendorServer) -> None:
     ],
 )
 def test_a_broken_answer_is_retried_and_never_tells_the_key(
-    vendor: VendorServer, tmp_path: Path, fault: dict[str, Any], said: str, caplog: pytest.LogCaptureFixture
+    vendor: VendorServer,
+    tmp_path: Path,
+    fault: dict[str, Any],
+    said: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     vendor.fail("/report", **fault)
@@ -98,7 +117,9 @@ def test_a_broken_answer_is_retried_and_never_tells_the_key(
     assert KEY not in "".join(traceback.format_exception(failed.value)) + caplog.text
 
 
-def test_a_load_that_breaks_off_changes_nothing(any_warehouse: Project, vendor: VendorServer) -> None:
+def test_a_load_that_breaks_off_changes_nothing(
+    any_warehouse: Project, vendor: VendorServer
+) -> None:
     load("redtrack", "713", "daily_spend")
     before = ask("SELECT * FROM redtrack.daily_spend ORDER BY source_id, date")
     vendor.fail("/report", status=200, body='[{"source_id":"a"', skip=1, cut=True)
@@ -108,9 +129,13 @@ def test_a_load_that_breaks_off_changes_nothing(any_warehouse: Project, vendor: 
     assert ask("SELECT * FROM redtrack.daily_spend ORDER BY source_id, date") == before
 
 
-def test_a_wrong_path_is_said_and_not_read(project: Project, vendor: VendorServer, tmp_path: Path) -> None:
+def test_a_wrong_path_is_said_and_not_read(
+    project: Project, vendor: VendorServer, tmp_path: Path
+) -> None:
     add(project, vendor, base_url=f"{vendor.url}/redtrack/v1")
-    with pytest.raises(VendorDataError, match="GET /report answered text/html that is not JSON; is base_url right"):
+    with pytest.raises(
+        VendorDataError, match="GET /report answered text/html that is not JSON; is base_url right"
+    ):
         read("daily_spend", tmp_path)
 
 
@@ -136,25 +161,34 @@ def test_too_many_requests_are_waited_for_longer_than_the_minute_they_are_counte
 
 
 def test_reports_keep_within_twenty_a_minute(
-    project: Project, vendor: VendorServer, account: RedTrackAccount, monkeypatch: pytest.MonkeyPatch
+    project: Project,
+    vendor: VendorServer,
+    account: RedTrackAccount,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(limits, "time", SimpleNamespace(time=clock.time, sleep=clock.sleep))
     account.clock, account.reports_a_minute, account.honours_dates = clock.time, 20, False
     add(project, vendor, start_date="2026-02-02")
     monkeypatch.delenv("SOURCES__REDTRACK__CLIENTS__713__REPORTS_PER_MINUTE")
-    load("redtrack", "713", "daily_spend")  # 30 days, one by one: a report too many would be refused
+    load(
+        "redtrack", "713", "daily_spend"
+    )  # 30 days, one by one: a report too many would be refused
     asked = len(vendor.asked("/report"))
     assert asked == 62
     assert clock.now - 1_000_000 <= 60 * (asked / 15)
 
 
-def test_the_stand_in_refuses_what_redtrack_refuses(vendor: VendorServer, account: RedTrackAccount) -> None:
+def test_the_stand_in_refuses_what_redtrack_refuses(
+    vendor: VendorServer, account: RedTrackAccount
+) -> None:
     base, key = f"{vendor.url}/redtrack", {"api_key": KEY}
     days = {"date_from": DAY.isoformat(), "date_to": NEXT.isoformat()}
     assert httpx.get(f"{base}/report", headers={"X-API-KEY": KEY}).status_code == 401
     assert httpx.post(f"{base}/report", params=key).status_code == 404
-    assert httpx.get(f"{base}/v1/reports", params=key).headers["Content-Type"].startswith("text/html")
+    assert (
+        httpx.get(f"{base}/v1/reports", params=key).headers["Content-Type"].startswith("text/html")
+    )
     everything = httpx.get(f"{base}/report", params={**key, **days, "group_by": "source"}).json()
     assert [row["clicks"] for row in everything] == [1544]
     assert "source_id" not in everything[0]
@@ -170,7 +204,9 @@ def test_the_probe_asks_one_cheap_thing(vendor: VendorServer) -> None:
 
 
 def test_a_preview_asks_nothing(vendor: VendorServer) -> None:
-    planned = [(piece.resource, piece.what) for piece in preview_load("redtrack", get_client("713"))]
+    planned = [
+        (piece.resource, piece.what) for piece in preview_load("redtrack", get_client("713"))
+    ]
     assert planned[:3] == [
         ("daily_spend", "2026-03-02 to 2026-03-03"),
         ("conversions", "2026-03-02"),
@@ -194,16 +230,33 @@ def test_the_sandbox_tells_the_markets_story(project: Project, client_id: str) -
         project.add_api_client(client_id, "redtrack", **stand_in.settings(client_id, server.url))
         load("redtrack", client_id)
     market = MARKETS[client_id]
-    cpc = {source.id: Decimal(source.cpc) for affiliate in market.affiliates for source in affiliate.sources}
-    clicks = Counter((local_day(click.at), click.source.id) for click in clicks_of(client_id) if click.source)
-    bought = {(*place, count, count * cpc[place[1]]) for place, count in clicks.items() if place[0] >= first_day()}
+    cpc = {
+        source.id: Decimal(source.cpc)
+        for affiliate in market.affiliates
+        for source in affiliate.sources
+    }
+    clicks = Counter(
+        (local_day(click.at), click.source.id) for click in clicks_of(client_id) if click.source
+    )
+    bought = {
+        (*place, count, count * cpc[place[1]])
+        for place, count in clicks.items()
+        if place[0] >= first_day()
+    }
     spent = set(ask("SELECT date, source_id, clicks, cost FROM redtrack.daily_spend"))
     assert bought <= spent
-    assert {row[1] for row in spent - bought} == {"(unknown)", *(source.id for source in market.unmapped)}
-    sold = sum(1 for sale in sales_of(client_id) if sale.click.source and local_day(sale.at) >= first_day())
+    assert {row[1] for row in spent - bought} == {
+        "(unknown)",
+        *(source.id for source in market.unmapped),
+    }
+    sold = sum(
+        1 for sale in sales_of(client_id) if sale.click.source and local_day(sale.at) >= first_day()
+    )
     assert ask("SELECT count(*) FROM redtrack.conversions WHERE type = 'Purchase'") == [(sold,)]
     held = ask("SELECT date, sum(cost) FROM redtrack.daily_spend GROUP BY 1 ORDER BY 1")
-    assert held == ask("SELECT day, vendor_total FROM redtrack.windows WHERE resource = 'daily_spend' ORDER BY day")
+    assert held == ask(
+        "SELECT day, vendor_total FROM redtrack.windows WHERE resource = 'daily_spend' ORDER BY day"
+    )
     assert ask("SELECT id FROM redtrack.sources ORDER BY 1") == sorted(
         (source,) for source in {*cpc, *(source.id for source in market.unmapped)}
     )

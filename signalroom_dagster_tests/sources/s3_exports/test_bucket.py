@@ -56,9 +56,12 @@ def test_csv_files_below_the_prefix_are_listed_by_name(url: str, put: Place) -> 
     for name in ("z.csv", "A.CSV", "b.csv.gz", "2026/03/deep.csv", "a.txt", "csv", "a.csv.tmp"):
         put(f"orders-create/{name}", b"x")
     assert names(url) == [
-        "orders-create/2026/03/deep.csv", "orders-create/A.CSV", "orders-create/b.csv.gz", "orders-create/first.csv",
+        "orders-create/2026/03/deep.csv",
+        "orders-create/A.CSV",
+        "orders-create/b.csv.gz",
+        "orders-create/first.csv",
         "orders-create/z.csv",
-    ]  # fmt: skip
+    ]
 
 
 def test_a_prefix_that_another_one_begins_with_is_another_prefix(url: str, put: Place) -> None:
@@ -102,7 +105,10 @@ def test_the_time_of_a_file_is_utc(tmp_path: Path) -> None:
 
 
 def test_a_bucket_that_does_not_exist_is_a_mistake_in_the_configuration(tmp_path: Path) -> None:
-    told = r"client 713, s3_exports: \[sources.s3_exports.clients.713\] bucket_url file://.*/nowhere does not exist"
+    told = (
+        r"client 713, s3_exports: \[sources.s3_exports.clients.713\] bucket_url file://.*/nowhere"
+        r" does not exist"
+    )
     with pytest.raises(ConfigurationError, match=told):
         bucket(f"file://{tmp_path}/nowhere").files("orders-create")
 
@@ -112,7 +118,11 @@ def test_a_bucket_that_does_not_exist_is_a_mistake_in_the_configuration(tmp_path
     [
         ({"bucket_url": "file:///exports"}, "check who may read it"),
         (
-            {"bucket_url": "s3://exports", "aws_access_key_id": "id", "aws_secret_access_key": "no-secret"},
+            {
+                "bucket_url": "s3://exports",
+                "aws_access_key_id": "id",
+                "aws_secret_access_key": "no-secret",
+            },
             "check aws_access_key_id and aws_secret_access_key",
         ),
     ],
@@ -125,7 +135,9 @@ def test_a_refusal_names_the_keys_to_set_and_no_secret(
 
     store = Bucket(Settings.model_validate({**given, "prefixes": ["orders-create"]}), "713")
     monkeypatch.setattr(store.fs, "find", refuse)
-    with pytest.raises(ConfigurationError, match=f"{given['bucket_url']} refuses to be read: {told}$"):
+    with pytest.raises(
+        ConfigurationError, match=f"{given['bucket_url']} refuses to be read: {told}$"
+    ):
         store.files("orders-create")
 
 
@@ -138,7 +150,10 @@ class SlowDown(BaseHTTPRequestHandler):
         self.asked.append(self.path)
         self.send_response(503)
         self.end_headers()
-        self.wfile.write(b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>")
+        self.wfile.write(
+            b"<Error><Code>SlowDown</Code><Message>Please reduce your request"
+            b" rate.</Message></Error>"
+        )
 
     def log_message(self, *_: object) -> None: ...
 
@@ -149,7 +164,12 @@ def test_a_bucket_that_cannot_answer_is_asked_once(monkeypatch: pytest.MonkeyPat
     with ThreadingHTTPServer(("127.0.0.1", 0), SlowDown) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
-        given = {"bucket_url": "s3://exports", "prefixes": ["orders-create"], "endpoint_url": address, **key}
+        given = {
+            "bucket_url": "s3://exports",
+            "prefixes": ["orders-create"],
+            "endpoint_url": address,
+            **key,
+        }
         told = "^client 713, s3_exports: s3://exports at http://127.0.0.1:.*: it answers SlowDown"
         with pytest.raises(BucketUnavailableError, match=told):
             Bucket(Settings.model_validate(given), "713").files("orders-create")
@@ -165,14 +185,19 @@ def test_a_bucket_that_cannot_answer_is_asked_once(monkeypatch: pytest.MonkeyPat
         (Refusal("KMS.KMSInvalidStateException", 400), refusals.KEYLESS),
         (Refusal("InvalidRequest", 400), refusals.CUSTOMER_KEY),
         (Refusal("NoSuchKey", 404), refusals.VANISHED),
-        (Refusal("MethodNotAllowed", 405), "cannot be read: the bucket answers MethodNotAllowed (HTTP 405)"),
+        (
+            Refusal("MethodNotAllowed", 405),
+            "cannot be read: the bucket answers MethodNotAllowed (HTTP 405)",
+        ),
     ],
     ids=lambda value: value.code if isinstance(value, Refusal) else "",
 )
 def test_what_s3_says_of_one_object_is_told_in_our_words(
     object_store: ObjectStore, refusal: Refusal, reason: str
 ) -> None:
-    store = Bucket(Settings.model_validate({**object_store.settings, "prefixes": ["orders-create"]}), "713")
+    store = Bucket(
+        Settings.model_validate({**object_store.settings, "prefixes": ["orders-create"]}), "713"
+    )
     object_store.put("orders-create/a.csv", b"id\n1\n")
     object_store.refuse_reading("orders-create/a.csv", refusal)
     (item,) = store.files("orders-create")
@@ -181,8 +206,12 @@ def test_what_s3_says_of_one_object_is_told_in_our_words(
     assert str(refused.value) == reason
 
 
-def test_an_object_that_was_overwritten_behind_its_listing_is_never_read_in_part(object_store: ObjectStore) -> None:
-    store = Bucket(Settings.model_validate({**object_store.settings, "prefixes": ["orders-create"]}), "713")
+def test_an_object_that_was_overwritten_behind_its_listing_is_never_read_in_part(
+    object_store: ObjectStore,
+) -> None:
+    store = Bucket(
+        Settings.model_validate({**object_store.settings, "prefixes": ["orders-create"]}), "713"
+    )
     object_store.put("orders-create/a.csv", b"id\n1\n")
     (item,) = store.files("orders-create")
     object_store.put("orders-create/a.csv", b"id\n2\n")
@@ -200,9 +229,13 @@ def test_only_regular_files_are_taken_for_exports(tmp_path: Path) -> None:
     os.mkfifo(folder / "pipe.csv")
     (folder / "piped.csv").symlink_to(folder / "pipe.csv")
     (folder / "null.csv").symlink_to("/dev/null")
-    bucket = Bucket(Settings(bucket_url=f"file://{tmp_path}/bucket", prefixes=["orders-create"]), "713")
+    bucket = Bucket(
+        Settings(bucket_url=f"file://{tmp_path}/bucket", prefixes=["orders-create"]), "713"
+    )
     names = [item.version.file_name for item in bucket.files("orders-create")]
     assert names == ["orders-create/link.csv", "orders-create/real.csv"]
-    passed_over = {item.version.file_name: item.passed_over for item in bucket.objects("orders-create")}
+    passed_over = {
+        item.version.file_name: item.passed_over for item in bucket.objects("orders-create")
+    }
     for name in ("pipe", "piped", "null"):
         assert "no regular file" in (passed_over[f"orders-create/{name}.csv"] or "")

@@ -7,7 +7,13 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from signalroom_dagster.naming import column_name
-from signalroom_dagster.sources.s3_exports.layouts import ColumnPlan, Layout, Policy, layout_of, plan_columns
+from signalroom_dagster.sources.s3_exports.layouts import (
+    ColumnPlan,
+    Layout,
+    Policy,
+    layout_of,
+    plan_columns,
+)
 
 SMALL = Layout(key="id", columns=("id", "a", "b"))
 
@@ -19,7 +25,9 @@ def orders_layout() -> Layout:
 
 
 def planned(header: Sequence[str], policy: Mapping[str, Policy]) -> list[bytes]:
-    """A row whose fields are their positions, after the plan was applied to it; hashes shown as `#`."""
+    """A row whose fields are their positions, after the plan was applied to it; hashes shown as
+    `#`.
+    """
     fields = [str(position).encode() for position in range(len(header))]
     plan_columns(header, policy, "key").apply(fields)
     return [re.sub(rb"[0-9a-f]{64}", b"#", field) for field in fields]
@@ -30,15 +38,25 @@ def test_both_orders_exports_have_the_129_known_columns() -> None:
     assert layout == layout_of("orders-update")
     assert len(set(layout.columns)) == 129
     assert layout.key == layout.columns[0] == "orders_id"
-    assert layout.columns[-5:] == ("click_id", "retries_left", "hold_type_id", "offer_id", "processor_id")
+    assert layout.columns[-5:] == (
+        "click_id",
+        "retries_left",
+        "hold_type_id",
+        "offer_id",
+        "processor_id",
+    )
 
 
-@pytest.mark.parametrize("prefix", ["orders-create", "orders-create/", "exports/2026/orders-update"])
+@pytest.mark.parametrize(
+    "prefix", ["orders-create", "orders-create/", "exports/2026/orders-update"]
+)
 def test_the_last_part_of_a_prefix_says_which_layout_it_has(prefix: str) -> None:
     assert layout_of(prefix) == orders_layout()
 
 
-@pytest.mark.parametrize("prefix", ["prospects-create", "orders-create-old", "orders-create/more", ""])
+@pytest.mark.parametrize(
+    "prefix", ["prospects-create", "orders-create-old", "orders-create/more", ""]
+)
 def test_any_other_prefix_is_loaded_as_it_comes(prefix: str) -> None:
     assert layout_of(prefix) is None
 
@@ -54,7 +72,9 @@ def test_any_other_prefix_is_loaded_as_it_comes(prefix: str) -> None:
         (("id", "a", "a_2", "b"), "new columns: a_2"),
     ],
 )
-def test_a_header_that_differs_is_described_whatever_its_order(names: Sequence[str], difference: str | None) -> None:
+def test_a_header_that_differs_is_described_whatever_its_order(
+    names: Sequence[str], difference: str | None
+) -> None:
     assert SMALL.difference(names) == difference
 
 
@@ -132,7 +152,8 @@ def test_a_plan_knows_how_far_rows_are_taken_apart_and_whether_anything_is_hidde
 
 
 @pytest.mark.parametrize(
-    ("value", "wanted"), [(b"one", True), (b"two", True), (b"One", False), (b" one", False), (b"", False)]
+    ("value", "wanted"),
+    [(b"one", True), (b"two", True), (b"One", False), (b" one", False), (b"", False)],
 )
 def test_a_row_filter_lets_pass_its_own_values_exactly(value: bytes, wanted: bool) -> None:
     plan = plan_columns(["id", "Product Category"], {}, None, ("product_category", ["one", "two"]))

@@ -1,4 +1,6 @@
-"""A listing against the ledger: what has to be loaded, decided by name, entity tag and size alone."""
+"""A listing against the ledger: what has to be loaded, decided by name, entity tag and size
+alone.
+"""
 
 import random
 from collections.abc import Mapping
@@ -43,7 +45,9 @@ def test_a_file_that_the_ledger_knows_is_never_asked_for_again(status: FileStatu
         pytest.param(("e0", 99), id="both"),
     ],
 )
-def test_a_file_with_another_tag_or_size_is_loaded_again(known: tuple[str, int], status: FileStatus) -> None:
+def test_a_file_with_another_tag_or_size_is_loaded_again(
+    known: tuple[str, int], status: FileStatus
+) -> None:
     changes = find_changes([listed("a.csv")], {"a.csv": entry(*known, status)})
     assert changes.why == {"a.csv": "changed since it was loaded"}
     assert (len(changes.to_load), changes.gone) == (1, ())
@@ -94,16 +98,36 @@ def test_the_order_of_the_listing_does_not_matter() -> None:
 @pytest.mark.parametrize(
     ("name", "modified", "day"),
     [
-        pytest.param("orders/report_2025-09-22T1849_x.csv", NOON, date(2025, 9, 22), id="dated name"),
-        pytest.param("2020-01-01/report.csv", NOON, date(2026, 3, 2), id="only the folder is dated"),
-        pytest.param("r_2025-13-45_2025-01-31.csv", NOON, date(2025, 1, 31), id="the first date that exists"),
+        pytest.param(
+            "orders/report_2025-09-22T1849_x.csv", NOON, date(2025, 9, 22), id="dated name"
+        ),
+        pytest.param(
+            "2020-01-01/report.csv", NOON, date(2026, 3, 2), id="only the folder is dated"
+        ),
+        pytest.param(
+            "r_2025-13-45_2025-01-31.csv", NOON, date(2025, 1, 31), id="the first date that exists"
+        ),
         pytest.param("r_2025-02-30.csv", NOON, date(2026, 3, 2), id="no date that exists"),
-        pytest.param("report.csv", NOON.replace(hour=3), date(2026, 3, 1), id="undated, evening before in New York"),
-        pytest.param("report.csv", NOON.replace(hour=5), date(2026, 3, 2), id="undated, midnight in New York"),
-        pytest.param("r.csv", datetime(2026, 7, 1, 3, 59, tzinfo=UTC), date(2026, 6, 30), id="undated, summer time"),
+        pytest.param(
+            "report.csv",
+            NOON.replace(hour=3),
+            date(2026, 3, 1),
+            id="undated, evening before in New York",
+        ),
+        pytest.param(
+            "report.csv", NOON.replace(hour=5), date(2026, 3, 2), id="undated, midnight in New York"
+        ),
+        pytest.param(
+            "r.csv",
+            datetime(2026, 7, 1, 3, 59, tzinfo=UTC),
+            date(2026, 6, 30),
+            id="undated, summer time",
+        ),
     ],
 )
-def test_the_day_of_a_file_is_in_its_name_or_else_when_it_was_written(name: str, modified: datetime, day: date) -> None:
+def test_the_day_of_a_file_is_in_its_name_or_else_when_it_was_written(
+    name: str, modified: datetime, day: date
+) -> None:
     assert listed(name, modified=modified).file_date(NEW_YORK) == day
 
 

@@ -42,11 +42,17 @@ def count(blocks: Iterable[bytes]) -> int:
         pytest.param(b'"h"\n1\n', 1, id="quoted header"),
         pytest.param(b'h,i\n5" pipe,1\n6" pipe,2\n7,3\n', 3, id="inch marks"),
         pytest.param(b'h,i\n1,"a\n2,b\n3,c\n', 3, id="a quote that is never closed"),
-        pytest.param(b'h,i\n1,"a\n2,b\n"3","c"\n4,"d\ne"\n', 4, id="a quote that is never closed, others that are"),
+        pytest.param(
+            b'h,i\n1,"a\n2,b\n"3","c"\n4,"d\ne"\n',
+            4,
+            id="a quote that is never closed, others that are",
+        ),
         pytest.param(b'h,i\n1,"a"b\n2,"c"\n', 2, id="text after a closing quote"),
         pytest.param(b"h\n\0\n", 1, id="a NUL byte is not a blank line"),
         pytest.param(b'h\n"' + b"\n" * 999 + b'"\n2\n', 2, id="a thousand lines in quotes"),
-        pytest.param(b'h\n"' + b"x\n" * 1_000 + b'"\n2\n', 1_002, id="more than a thousand lines in quotes"),
+        pytest.param(
+            b'h\n"' + b"x\n" * 1_000 + b'"\n2\n', 1_002, id="more than a thousand lines in quotes"
+        ),
     ],
 )
 def test_a_record_is_counted_once_however_many_lines_it_has(content: bytes, records: int) -> None:
@@ -62,10 +68,14 @@ def test_the_total_may_be_asked_for_again() -> None:
 
 @given(tables(), st.sets(st.integers(0, 60)))
 @settings(max_examples=100, deadline=None)
-def test_every_row_that_csv_writes_is_one_record_wherever_the_blocks_end(table: Table, cuts: set[int]) -> None:
+def test_every_row_that_csv_writes_is_one_record_wherever_the_blocks_end(
+    table: Table, cuts: set[int]
+) -> None:
     lines = list(io.BytesIO(table.content))
     edges = [0, *sorted(cut for cut in cuts if 0 < cut < len(lines)), len(lines)]
-    assert count(b"".join(lines[start:end]) for start, end in itertools.pairwise(edges)) == len(table.rows)
+    assert count(b"".join(lines[start:end]) for start, end in itertools.pairwise(edges)) == len(
+        table.rows
+    )
 
 
 @given(ANY_BYTES, st.sampled_from(BLOCK_SIZES))

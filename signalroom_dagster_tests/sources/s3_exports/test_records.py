@@ -9,7 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signalroom_dagster.sources.s3_exports import records
-from signalroom_dagster.sources.s3_exports.fields import count_fields, exchange, split_fields, unquoted
+from signalroom_dagster.sources.s3_exports.fields import (
+    count_fields,
+    exchange,
+    split_fields,
+    unquoted,
+)
 from signalroom_dagster.sources.s3_exports.records import Record, RecordReader
 from signalroom_dagster_tests.sources.s3_exports.bytes_of_files import (
     ANY_BYTES,
@@ -63,7 +68,9 @@ def lines_of(content: bytes) -> list[int]:
     ],
 )
 @pytest.mark.parametrize("block_bytes", BLOCK_SIZES)
-def test_line_ends_marks_and_compression_do_not_change_the_records(content: bytes, block_bytes: int) -> None:
+def test_line_ends_marks_and_compression_do_not_change_the_records(
+    content: bytes, block_bytes: int
+) -> None:
     with read_in_blocks_of(block_bytes):
         reader, found = reader_of(content)
     assert [fields_of(record) for record in found] == [["a", "b"], ["1", "2"]]
@@ -71,7 +78,8 @@ def test_line_ends_marks_and_compression_do_not_change_the_records(content: byte
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\n", b"\r\n\r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\r\n", gzip.compress(b"", mtime=0)]
+    "content",
+    [b"", b"\n", b"\r\n\r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\r\n", gzip.compress(b"", mtime=0)],
 )
 def test_a_file_without_any_text_has_no_records(content: bytes) -> None:
     reader, found = reader_of(content)
@@ -91,7 +99,11 @@ def test_a_file_without_any_text_has_no_records(content: bytes) -> None:
         pytest.param(b'""', [""], id="one quoted empty field"),
         pytest.param(b'5" pipe,6" pipe', ['5" pipe', '6" pipe'], id="inch marks"),
         pytest.param(b'1, "a",2', ["1", ' "a"', "2"], id="a quote after a space is text"),
-        pytest.param("1,\u201cn\u00e9\u201d".encode(), ["1", "\u201cn\u00e9\u201d"], id="UTF-8 quotes are text"),
+        pytest.param(
+            "1,\u201cn\u00e9\u201d".encode(),
+            ["1", "\u201cn\u00e9\u201d"],
+            id="UTF-8 quotes are text",
+        ),
         pytest.param(" , ,\u2028".encode(), [" ", " ", "\u2028"], id="white space stays"),
     ],
 )
@@ -129,19 +141,25 @@ def test_an_unclosed_quote_does_not_move_the_line_numbers(block_bytes: int) -> N
     ("line", "problem"),
     [
         pytest.param(b'1,"a"b', "has text after a closing quote", id="text after a closing quote"),
-        pytest.param(b'1,"a" ', "has text after a closing quote", id="a space after a closing quote"),
+        pytest.param(
+            b'1,"a" ', "has text after a closing quote", id="a space after a closing quote"
+        ),
         pytest.param(b"1,a\rb", "has a carriage return outside quotes", id="stray CR"),
         pytest.param(b"\r1,a", "has a carriage return outside quotes", id="leading CR"),
         pytest.param(b"1,\0", "holds a NUL byte", id="NUL"),
         pytest.param(b'1,"a\n\0"', "holds a NUL byte", id="NUL in a quoted second line"),
     ],
 )
-def test_a_record_that_cannot_be_read_says_why_and_spares_its_neighbours(line: bytes, problem: str) -> None:
+def test_a_record_that_cannot_be_read_says_why_and_spares_its_neighbours(
+    line: bytes, problem: str
+) -> None:
     assert read(b"h,i\n0,x\n" + line + b"\n2,y\n") == [["h", "i"], ["0", "x"], problem, ["2", "y"]]
 
 
 def test_a_record_with_a_problem_keeps_its_text() -> None:
-    assert reader_of(b'h\n"a"b,1\r\n')[1][1] == Record(2, b'"a"b,1', None, "has text after a closing quote")
+    assert reader_of(b'h\n"a"b,1\r\n')[1][1] == Record(
+        2, b'"a"b,1', None, "has text after a closing quote"
+    )
 
 
 def test_a_line_number_is_that_of_the_first_physical_line() -> None:
@@ -152,8 +170,11 @@ def test_bytes_that_are_not_utf_8_are_read_as_cp1252_and_counted_once_a_record()
     content = b'name,note\r\nJos\xe9,"\x93a\x94\r\n\x80 5"\r\nJos\xc3\xa9,x\r\n\x81,\xe9\r\n'
     reader, found = reader_of(content)
     assert [fields_of(record) for record in found] == [
-        ["name", "note"], ["José", "“a”\r\n€ 5"], ["José", "x"], ["\x81", "é"],
-    ]  # fmt: skip
+        ["name", "note"],
+        ["José", "“a”\r\n€ 5"],
+        ["José", "x"],
+        ["\x81", "é"],
+    ]
     assert reader.recoded == 2
 
 
@@ -165,7 +186,9 @@ def test_bytes_that_are_not_utf_8_are_read_as_cp1252_and_counted_once_a_record()
         pytest.param(b"Jos\xc3", "Jos\u00c3", id="cut, and nothing says that it is no cp1252"),
         pytest.param(b"\x81\xe9", "\x81\u00e9", id="what cp1252 leaves undefined"),
         pytest.param(
-            b"\xf0\x9f\x98\x80\xed\xa0\xbd", "\U0001f600\ufffd\ufffd\ufffd", id="half an emoji beside a whole one"
+            b"\xf0\x9f\x98\x80\xed\xa0\xbd",
+            "\U0001f600\ufffd\ufffd\ufffd",
+            id="half an emoji beside a whole one",
         ),
     ],
 )
@@ -177,7 +200,9 @@ def test_only_the_cell_that_is_not_utf_8_is_repaired(cell: bytes, expected: str)
     assert reader.recoded == 1
 
 
-@pytest.mark.parametrize("first", [b"sep=;\r\n", b'"sep=;"\n', b"\xef\xbb\xbfSEP=;\n", b"sep=;;;\n"])
+@pytest.mark.parametrize(
+    "first", [b"sep=;\r\n", b'"sep=;"\n', b"\xef\xbb\xbfSEP=;\n", b"sep=;;;\n"]
+)
 @pytest.mark.parametrize("block_bytes", BLOCK_SIZES)
 def test_a_first_line_may_say_what_parts_the_fields(first: bytes, block_bytes: int) -> None:
     with read_in_blocks_of(block_bytes):
@@ -192,7 +217,9 @@ def test_lines_that_are_read_twice_because_of_an_unclosed_quote_count_once_as_cp
 
 
 @pytest.mark.parametrize(("lines", "expected"), [(1_000, 2), (1_001, 1_002)])
-def test_a_record_of_more_than_a_thousand_lines_is_taken_for_an_unclosed_quote(lines: int, expected: int) -> None:
+def test_a_record_of_more_than_a_thousand_lines_is_taken_for_an_unclosed_quote(
+    lines: int, expected: int
+) -> None:
     found = read(b'h\n"' + b"x\n" * (lines - 1) + b'x"\n')
     assert len(found) == expected
     assert isinstance(found[1], str) == (expected > 2)
@@ -211,11 +238,16 @@ def test_a_line_without_end_is_given_up_and_the_download_is_complete_all_the_sam
 
 
 def test_a_truncated_gzip_yields_every_line_that_is_whole() -> None:
-    content = b"h,i\n" + b"".join(b"%d,%d\n" % (number, number * 7919 % 9973) for number in range(5_000))
+    content = b"h,i\n" + b"".join(
+        b"%d,%d\n" % (number, number * 7919 % 9973) for number in range(5_000)
+    )
     packed = gzip.compress(content)[:-4_000]
     reader, found = reader_of(packed)
     assert len(found) > 2_000
-    assert b"\n".join(record.raw for record in found) == content[: sum(len(each.raw) + 1 for each in found) - 1]
+    assert (
+        b"\n".join(record.raw for record in found)
+        == content[: sum(len(each.raw) + 1 for each in found) - 1]
+    )
     assert [record.problem for record in found[:-1]] == [None] * (len(found) - 1)
     assert (reader.truncated, reader.bytes_read) == (CUT.removeprefix("is cut off: "), len(packed))
 
@@ -223,10 +255,14 @@ def test_a_truncated_gzip_yields_every_line_that_is_whole() -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        pytest.param(b"h,i\n1,2\n3,4", [["h", "i"], ["1", "2"], CUT], id="in a line that looks whole"),
+        pytest.param(
+            b"h,i\n1,2\n3,4", [["h", "i"], ["1", "2"], CUT], id="in a line that looks whole"
+        ),
         pytest.param(b"h,i\n1,2\n", [["h", "i"], ["1", "2"]], id="between two lines"),
         pytest.param(b'h,i\n1,"a\n2,b', [["h", "i"], UNCLOSED, CUT], id="in quotes"),
-        pytest.param(b'h,i\n1,"a\nb",2', [["h", "i"], CUT], id="in the last field of a record of two lines"),
+        pytest.param(
+            b'h,i\n1,"a\nb",2', [["h", "i"], CUT], id="in the last field of a record of two lines"
+        ),
         pytest.param(b'h,i\n1,"a', [["h", "i"], CUT], id="in the line that opens a quote"),
         pytest.param(b"h,i", [CUT], id="in the header"),
         pytest.param(b"h,i\n1,2\n\r", [["h", "i"], ["1", "2"]], id="in a line end"),
@@ -291,7 +327,9 @@ def test_the_watcher_sees_blocks_of_whole_lines_that_add_up_to_the_content() -> 
 
 @given(tables(), st.sampled_from(BLOCK_SIZES))
 @settings(max_examples=100, deadline=None)
-def test_what_csv_writes_comes_back_cell_by_cell_in_any_blocks(table: Table, block_bytes: int) -> None:
+def test_what_csv_writes_comes_back_cell_by_cell_in_any_blocks(
+    table: Table, block_bytes: int
+) -> None:
     with read_in_blocks_of(block_bytes):
         assert read(table.content)[1:] == [list(row) for row in table.rows]
 

@@ -32,16 +32,22 @@ def test_a_folder_needs_no_credentials() -> None:
 
 @pytest.mark.parametrize("key", ["bucket_url", "prefixes"])
 def test_where_the_files_lie_must_be_said(key: str) -> None:
-    assert refused({name: value for name, value in LOCAL.items() if name != key}) == [(key, "missing")]
+    assert refused({name: value for name, value in LOCAL.items() if name != key}) == [
+        (key, "missing")
+    ]
 
 
 @pytest.mark.parametrize("value", [None, ""])
 @pytest.mark.parametrize("key", ["aws_access_key_id", "aws_secret_access_key"])
 @pytest.mark.parametrize("bucket_url", ["s3://exports", "s3a://exports"])
-def test_a_bucket_on_s3_needs_each_half_of_the_clients_own_key(bucket_url: str, key: str, value: str | None) -> None:
+def test_a_bucket_on_s3_needs_each_half_of_the_clients_own_key(
+    bucket_url: str, key: str, value: str | None
+) -> None:
     given = {**ON_S3, "bucket_url": bucket_url}
     assert refused({**given, key: value}) == [(key, "missing")]
-    assert refused({name: each for name, each in given.items() if name != key}) == [(key, "missing")]
+    assert refused({name: each for name, each in given.items() if name != key}) == [
+        (key, "missing")
+    ]
 
 
 def test_both_halves_are_named_when_both_are_missing() -> None:
@@ -64,7 +70,9 @@ def test_no_hash_key_is_asked_for_where_nothing_is_hashed(columns: dict[str, str
 
 
 def test_columns_are_named_as_in_the_header_or_in_snake_case() -> None:
-    found = Settings.model_validate({**LOCAL, "columns": {"CC Num Masked": "drop", "click_id": "keep"}})
+    found = Settings.model_validate(
+        {**LOCAL, "columns": {"CC Num Masked": "drop", "click_id": "keep"}}
+    )
     assert found.columns == {"cc_num_masked": "drop", "click_id": "keep"}
 
 
@@ -76,7 +84,9 @@ def test_a_policy_is_keep_hash_or_drop() -> None:
 def test_a_policy_for_a_misspelled_column_of_a_known_layout_is_refused(name: str) -> None:
     given = {**LOCAL, "columns": {name: "drop"}}
     assert refused(given) == [("columns", "value_error")]
-    assert refused({**given, "prefixes": ["orders-create", "leads"]}) == [("columns", "value_error")]
+    assert refused({**given, "prefixes": ["orders-create", "leads"]}) == [
+        ("columns", "value_error")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +94,10 @@ def test_a_policy_for_a_misspelled_column_of_a_known_layout_is_refused(name: str
     [
         {"columns": {"cc_num_masked": "drop", "loyalty_tier": "drop", "notes_2": "drop"}},
         {"prefixes": ["leads"], "columns": {"cc_num_maskd": "drop"}},
-        {"prefixes": ["orders-create", "leads"], "formats": {"leads": {"columns": {"order_id": "drop"}}}},
+        {
+            "prefixes": ["orders-create", "leads"],
+            "formats": {"leads": {"columns": {"order_id": "drop"}}},
+        },
     ],
 )
 def test_a_policy_for_a_column_that_an_export_may_have_is_taken(given: dict[str, Any]) -> None:
@@ -92,7 +105,9 @@ def test_a_policy_for_a_column_that_an_export_may_have_is_taken(given: dict[str,
 
 
 def test_a_policy_for_one_of_several_headers_that_are_alike_is_for_that_one() -> None:
-    found = Settings.model_validate({**LOCAL, "columns": {"Discount (%)": "drop", "\u0418\u043c\u044f": "drop"}})
+    found = Settings.model_validate(
+        {**LOCAL, "columns": {"Discount (%)": "drop", "\u0418\u043c\u044f": "drop"}}
+    )
     assert set(found.columns) == {column_name("Discount (%)"), column_name("\u0418\u043c\u044f")}
     assert len(found.columns) == 2
 
@@ -100,10 +115,25 @@ def test_a_policy_for_one_of_several_headers_that_are_alike_is_for_that_one() ->
 @pytest.mark.parametrize(
     ("prefixes", "columns", "own", "expected"),
     [
-        (["leads"], {"card": "drop", "cc_expires": "drop", "city": "keep"}, {}, {"leads": {"card"}}),
-        (["leads", "orders-create"], {"card": "drop"}, {}, {"leads": {"card"}, "orders-create": {"card"}}),
+        (
+            ["leads"],
+            {"card": "drop", "cc_expires": "drop", "city": "keep"},
+            {},
+            {"leads": {"card"}},
+        ),
+        (
+            ["leads", "orders-create"],
+            {"card": "drop"},
+            {},
+            {"leads": {"card"}, "orders-create": {"card"}},
+        ),
         (["orders-create"], {"card": "drop"}, {}, {"orders-create": {"card"}}),
-        (["leads", "calls"], {}, {"calls": {"columns": {"Phone No": "hash"}}}, {"leads": set(), "calls": {"phone_no"}}),
+        (
+            ["leads", "calls"],
+            {},
+            {"calls": {"columns": {"Phone No": "hash"}}},
+            {"leads": set(), "calls": {"phone_no"}},
+        ),
     ],
 )
 def test_the_policies_that_must_meet_a_column_of_each_file(
@@ -119,14 +149,28 @@ def test_the_policies_that_must_meet_a_column_of_each_file(
     [
         ({"lead": {"delimiter": ";"}}, "formats", "value_error"),
         ({"orders-create": {"delimiter": ":"}}, "formats.orders-create.delimiter", "literal_error"),
-        ({"orders-create": {"seperator": ";"}}, "formats.orders-create.seperator", "extra_forbidden"),
+        (
+            {"orders-create": {"seperator": ";"}},
+            "formats.orders-create.seperator",
+            "extra_forbidden",
+        ),
         ({"orders-create": {"header": ["a", "A "]}}, "formats.orders-create.header", "value_error"),
         ({"orders-create": {"header": []}}, "formats.orders-create.header", "value_error"),
-        ({"orders-create": {"names": {"x": "Not a name"}}}, "formats.orders-create.names", "value_error"),
-        ({"orders-create": {"names": {"x": "_client_id"}}}, "formats.orders-create.names", "value_error"),
+        (
+            {"orders-create": {"names": {"x": "Not a name"}}},
+            "formats.orders-create.names",
+            "value_error",
+        ),
+        (
+            {"orders-create": {"names": {"x": "_client_id"}}},
+            "formats.orders-create.names",
+            "value_error",
+        ),
     ],
 )
-def test_a_format_that_no_prefix_can_have_is_refused(formats: dict[str, Any], key: str, why: str) -> None:
+def test_a_format_that_no_prefix_can_have_is_refused(
+    formats: dict[str, Any], key: str, why: str
+) -> None:
     assert refused({**LOCAL, "formats": formats}) == [(key, why)]
 
 
@@ -136,12 +180,16 @@ def test_a_hashed_column_of_one_prefix_needs_the_hash_key_too() -> None:
 
 
 def test_prefixes_that_only_begin_alike_are_two_tables() -> None:
-    found = Settings.model_validate({**LOCAL, "prefixes": ["orders", "orders-update", "deep/orders"]})
+    found = Settings.model_validate(
+        {**LOCAL, "prefixes": ["orders", "orders-update", "deep/orders"]}
+    )
     assert found.prefixes == ["orders", "orders-update", "deep/orders"]
 
 
 def test_prefixes_lose_their_slashes_and_the_blank_ones() -> None:
-    found = Settings.model_validate({**LOCAL, "prefixes": ["/orders-create/", " deep/orders-update ", "", "/"]})
+    found = Settings.model_validate(
+        {**LOCAL, "prefixes": ["/orders-create/", " deep/orders-update ", "", "/"]}
+    )
     assert found.prefixes == ["orders-create", "deep/orders-update"]
 
 
@@ -179,7 +227,8 @@ def test_no_clients_prefixes_keep_the_assets_of_the_others_from_being_made(
     configured: list[Any], expected: list[str]
 ) -> None:
     unchecked = [
-        Settings.model_construct(prefixes=each, columns={} if each == ["orders"] else 5) for each in configured
+        Settings.model_construct(prefixes=each, columns={} if each == ["orders"] else 5)
+        for each in configured
     ]
     assert list(outline(unchecked).resources) == [*expected, "files", "rejected_rows"]
 
@@ -198,10 +247,15 @@ def test_a_row_filter_names_its_column_as_in_the_header_or_in_snake_case() -> No
         ({"column": "shop"}, [("row_filter.values", "missing")]),
         ({"column": "shop", "values": []}, [("row_filter.values", "too_short")]),
         ({"values": ["x"]}, [("row_filter.column", "missing")]),
-        ({"column": "shop", "values": ["x"], "value": "y"}, [("row_filter.value", "extra_forbidden")]),
+        (
+            {"column": "shop", "values": ["x"], "value": "y"},
+            [("row_filter.value", "extra_forbidden")],
+        ),
     ],
 )
-def test_half_a_row_filter_is_refused(row_filter: dict[str, Any], expected: list[tuple[str, str]]) -> None:
+def test_half_a_row_filter_is_refused(
+    row_filter: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
     assert refused({**LOCAL, "row_filter": row_filter}) == expected
 
 
@@ -214,20 +268,29 @@ def test_half_a_row_filter_is_refused(row_filter: dict[str, Any], expected: list
         ("orders", "orders-update", None),
     ],
 )
-def test_two_clients_that_reach_the_same_files_both_need_a_row_filter(own: str, other: str, told: str | None) -> None:
+def test_two_clients_that_reach_the_same_files_both_need_a_row_filter(
+    own: str, other: str, told: str | None
+) -> None:
     clients = {"713": Settings.model_validate({**LOCAL, "prefixes": [own]})}
     clients["cti"] = Settings.model_validate({**LOCAL, "prefixes": [other]})
     if not told:
         check_shared("713", clients)
         return
-    with pytest.raises(ConfigurationError, match=f"^clients 713 and cti share {told}: both need .*row_filter"):
+    with pytest.raises(
+        ConfigurationError, match=f"^clients 713 and cti share {told}: both need .*row_filter"
+    ):
         check_shared("713", clients)
     only = RowFilter(column="shop", values=["x"])
-    check_shared("713", {name: each.model_copy(update={"row_filter": only}) for name, each in clients.items()})
+    check_shared(
+        "713",
+        {name: each.model_copy(update={"row_filter": only}) for name, each in clients.items()},
+    )
 
 
 def test_a_prefix_of_one_bucket_url_may_be_a_folder_of_anothers() -> None:
-    deeper = Settings.model_validate({"bucket_url": "file:///exports/orders/", "prefixes": ["update"]})
+    deeper = Settings.model_validate(
+        {"bucket_url": "file:///exports/orders/", "prefixes": ["update"]}
+    )
     outer = Settings.model_validate({**LOCAL, "prefixes": ["orders"]})
     with pytest.raises(ConfigurationError, match="file:///exports/orders/update"):
         check_shared("713", {"713": outer, "cti": deeper})
@@ -244,7 +307,9 @@ def test_settings_do_not_change() -> None:
 
 
 def test_s3_is_opened_with_the_clients_key_and_without_retries_of_its_own() -> None:
-    options = Settings.model_validate({**ON_S3, "endpoint_url": "http://127.0.0.1:1"}).storage_options
+    options = Settings.model_validate(
+        {**ON_S3, "endpoint_url": "http://127.0.0.1:1"}
+    ).storage_options
     assert (options["key"], options["secret"]) == ("id-for-tests", "secret-for-tests")
     assert options["endpoint_url"] == "http://127.0.0.1:1"
     assert options["client_kwargs"] == {"region_name": "us-east-1"}

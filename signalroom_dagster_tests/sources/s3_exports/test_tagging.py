@@ -17,7 +17,13 @@ from hypothesis import strategies as st
 from signalroom_dagster.files import REJECT_COLUMNS, TAGS
 from signalroom_dagster.sources.s3_exports.layouts import Layout, Policy, plan_columns
 from signalroom_dagster.sources.s3_exports.records import LONGEST_RECORD_BYTES
-from signalroom_dagster.sources.s3_exports.tagging import LONGEST_RAW, TaggedFile, Tags, read_columns, tag_file
+from signalroom_dagster.sources.s3_exports.tagging import (
+    LONGEST_RAW,
+    TaggedFile,
+    Tags,
+    read_columns,
+    tag_file,
+)
 from signalroom_dagster_tests.sources.s3_exports.bytes_of_files import (
     ANY_BYTES,
     BLOCK_SIZES,
@@ -108,12 +114,22 @@ def digest(value: str) -> str:
 
 def test_every_row_is_led_by_its_tags() -> None:
     assert parsed(tag(b"id,name\n7,x\n").body) == [
-        ["713", 'orders-create/a "b", c.csv', "1", "2026-03-01", "2026-03-02T06:00:00+00:00", "7", "x"]
+        [
+            "713",
+            'orders-create/a "b", c.csv',
+            "1",
+            "2026-03-01",
+            "2026-03-02T06:00:00+00:00",
+            "7",
+            "x",
+        ]
     ]
 
 
 def test_a_row_without_quotes_is_copied_as_it_stands() -> None:
-    assert tag("id,name\r\n 7 ,N/A é \\N \\.\r\n".encode()).body.endswith("+00:00, 7 ,N/A é \\N \\.\n".encode())
+    assert tag("id,name\r\n 7 ,N/A é \\N \\.\r\n".encode()).body.endswith(
+        "+00:00, 7 ,N/A é \\N \\.\n".encode()
+    )
 
 
 def test_columns_take_the_files_order_and_snake_case_names() -> None:
@@ -156,7 +172,9 @@ def test_an_inch_mark_reaches_the_database_quoted() -> None:
         pytest.param(b"1," + b"x" * LONGEST_RECORD_BYTES, "is longer than 1 MiB", id="long"),
     ],
 )
-def test_a_record_that_cannot_be_read_is_rejected_and_the_others_load(row: bytes, reason: str) -> None:
+def test_a_record_that_cannot_be_read_is_rejected_and_the_others_load(
+    row: bytes, reason: str
+) -> None:
     outcome = tag(b"id,name\n0,a\n" + row + b"\n2,c\n")
     assert outcome.rows == [["0", "a"], ["2", "c"]]
     assert [record[:3] for record in outcome.rejected] == [(2, reason, 3)]
@@ -166,11 +184,18 @@ def test_a_record_that_cannot_be_read_is_rejected_and_the_others_load(row: bytes
 
 def test_a_rejected_record_keeps_its_tags_and_raw_text() -> None:
     rejects = parsed(tag(b'id,name\n1,"a\nb",c\n').rejects)
-    assert [dict(zip(REJECT_COLUMNS, row, strict=True)) for row in rejects] == [{
-        "_client_id": "713", "_file_name": 'orders-create/a "b", c.csv', "_row_id": "1", "_file_date": "2026-03-01",
-        "_loaded_at": "2026-03-02T06:00:00+00:00", "reason": "has 3 fields, the header has 2", "line": "2",
-        "raw": '1,"a\nb",c',
-    }]  # fmt: skip
+    assert [dict(zip(REJECT_COLUMNS, row, strict=True)) for row in rejects] == [
+        {
+            "_client_id": "713",
+            "_file_name": 'orders-create/a "b", c.csv',
+            "_row_id": "1",
+            "_file_date": "2026-03-01",
+            "_loaded_at": "2026-03-02T06:00:00+00:00",
+            "reason": "has 3 fields, the header has 2",
+            "line": "2",
+            "raw": '1,"a\nb",c',
+        }
+    ]
 
 
 def test_bytes_of_a_rejected_record_that_are_no_text_are_written_out() -> None:
@@ -208,7 +233,11 @@ def test_a_header_in_another_order_with_new_and_missing_columns_loads() -> None:
 def test_a_file_without_its_key_column_is_quarantined_whole() -> None:
     outcome = tag(b"name,x\na,1\nb,2\n", layout=KEYED)
     reason = "no key column id: its header has 2 columns"
-    assert (outcome.said.status, outcome.said.reason, outcome.said.columns) == ("quarantined", reason, ())
+    assert (outcome.said.status, outcome.said.reason, outcome.said.columns) == (
+        "quarantined",
+        reason,
+        (),
+    )
     assert outcome.body == b""
     assert outcome.rejected == [(1, reason, 2, "a,1"), (2, reason, 3, "b,2")]
     assert counts(outcome.said) == (2, 0, 2, 0)
@@ -217,11 +246,23 @@ def test_a_file_without_its_key_column_is_quarantined_whole() -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        pytest.param("id,name\r\n1,é\r\n".encode("utf-16"), "not a UTF-8 or cp1252 text file", id="UTF-16"),
-        pytest.param("id,name\r\n1,é\r\n".encode("utf-16-le"), "not a UTF-8 or cp1252 text file", id="UTF-16, no mark"),
+        pytest.param(
+            "id,name\r\n1,é\r\n".encode("utf-16"), "not a UTF-8 or cp1252 text file", id="UTF-16"
+        ),
+        pytest.param(
+            "id,name\r\n1,é\r\n".encode("utf-16-le"),
+            "not a UTF-8 or cp1252 text file",
+            id="UTF-16, no mark",
+        ),
         pytest.param(b"\0\1\2\n1\n", "not a UTF-8 or cp1252 text file", id="binary"),
-        pytest.param(b"id" + b",x" * 1_500 + b"\n1\n", "no table can hold it: its header has 1501 columns", id="wide"),
-        pytest.param(b'id,"name\n1,2\n', "the header opens a quote that is never closed", id="broken header"),
+        pytest.param(
+            b"id" + b",x" * 1_500 + b"\n1\n",
+            "no table can hold it: its header has 1501 columns",
+            id="wide",
+        ),
+        pytest.param(
+            b'id,"name\n1,2\n', "the header opens a quote that is never closed", id="broken header"
+        ),
         pytest.param(
             gzip.compress(b"id,na", 0)[:-8],
             "the header is cut off: the gzip stream ends early: the rest of the file is missing",
@@ -233,7 +274,9 @@ def test_a_file_without_its_key_column_is_quarantined_whole() -> None:
             id="cut before the header",
         ),
         pytest.param(
-            b"\x1f\x8b\x09" + b"x" * 20, "the gzip stream is damaged: the rest of the file cannot be read", id="no gzip"
+            b"\x1f\x8b\x09" + b"x" * 20,
+            "the gzip stream is damaged: the rest of the file cannot be read",
+            id="no gzip",
         ),
     ],
 )
@@ -246,11 +289,23 @@ def test_a_file_that_cannot_be_understood_is_quarantined(content: bytes, reason:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\xef\xbb\xbf", b"\r\n", b"id,name\r\n", b"\xef\xbb\xbfid,name", gzip.compress(b"", mtime=0)]
+    "content",
+    [
+        b"",
+        b"\xef\xbb\xbf",
+        b"\r\n",
+        b"id,name\r\n",
+        b"\xef\xbb\xbfid,name",
+        gzip.compress(b"", mtime=0),
+    ],
 )
 def test_a_file_without_rows_is_empty(content: bytes) -> None:
     outcome = tag(content, layout=KEYED)
-    assert (outcome.said.status, outcome.said.reason, counts(outcome.said)) == ("empty", None, (0, 0, 0, 0))
+    assert (outcome.said.status, outcome.said.reason, counts(outcome.said)) == (
+        "empty",
+        None,
+        (0, 0, 0, 0),
+    )
     assert (outcome.body, outcome.rejects) == (b"", b"")
 
 
@@ -265,10 +320,24 @@ def test_the_rows_before_the_end_of_a_truncated_gzip_load_and_the_file_says_so()
 @pytest.mark.parametrize(
     ("content", "why", "rows", "line"),
     [
-        pytest.param(gzip.compress(b"id,name\n1,a\n", 0)[:-8], EARLY, [["1", "a"]], 3, id="between two lines"),
-        pytest.param(gzip.compress(b"id,name\r\n1,a\r\n\r", 0)[:-8], EARLY, [["1", "a"]], 4, id="in a line end"),
+        pytest.param(
+            gzip.compress(b"id,name\n1,a\n", 0)[:-8], EARLY, [["1", "a"]], 3, id="between two lines"
+        ),
+        pytest.param(
+            gzip.compress(b"id,name\r\n1,a\r\n\r", 0)[:-8],
+            EARLY,
+            [["1", "a"]],
+            4,
+            id="in a line end",
+        ),
         pytest.param(gzip.compress(b"id,name\n", 0)[:-8], EARLY, [], 2, id="behind the header"),
-        pytest.param(gzip.compress(b"id,name\n1,a\n") + b"2,b\n", DAMAGED, [["1", "a"]], 3, id="goes on with more"),
+        pytest.param(
+            gzip.compress(b"id,name\n1,a\n") + b"2,b\n",
+            DAMAGED,
+            [["1", "a"]],
+            3,
+            id="goes on with more",
+        ),
     ],
 )
 def test_what_is_missing_of_a_gzip_that_ends_between_two_records_is_one_rejected_record(
@@ -281,8 +350,12 @@ def test_what_is_missing_of_a_gzip_that_ends_between_two_records_is_one_rejected
 
 
 @pytest.mark.parametrize("damaged_at", [1_000, 6_500, 20_000])
-def test_the_columns_of_a_damaged_gzip_are_the_ones_that_its_rows_are_read_under(damaged_at: int) -> None:
-    rows = b"".join(b"%d,some longer text that repeats %d\n" % (number, number % 7) for number in range(12_000))
+def test_the_columns_of_a_damaged_gzip_are_the_ones_that_its_rows_are_read_under(
+    damaged_at: int,
+) -> None:
+    rows = b"".join(
+        b"%d,some longer text that repeats %d\n" % (number, number % 7) for number in range(12_000)
+    )
     packed = bytearray(gzip.compress(b"id,name\n" + rows, mtime=0))
     packed[damaged_at : damaged_at + 100] = b"\xff" * 100
     assert columns_of(bytes(packed)) == tag(bytes(packed)).said.columns
@@ -311,22 +384,32 @@ def test_a_cp1252_file_loads_as_text_and_says_how_many_records_were_recoded() ->
     ],
 )
 def test_each_column_is_kept_hashed_or_dropped_quoted_or_not(
-    policy: Mapping[str, Policy], columns: tuple[str, ...], row: list[str], quoting: int, line_end: str
+    policy: Mapping[str, Policy],
+    columns: tuple[str, ...],
+    row: list[str],
+    quoting: int,
+    line_end: str,
 ) -> None:
-    outcome = tag(csv_bytes([["id", "a", "b", "c"], ["1", "x", "", "y"]], line_end, quoting), policy)
+    outcome = tag(
+        csv_bytes([["id", "a", "b", "c"], ["1", "x", "", "y"]], line_end, quoting), policy
+    )
     assert (outcome.said.columns, outcome.rows) == (columns, [row])
 
 
 @pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "cp1252"])
 @pytest.mark.parametrize("line", ["José", '"José"'])
-def test_equal_values_have_equal_hashes_whatever_the_file_was_written_in(line: str, coding: str) -> None:
+def test_equal_values_have_equal_hashes_whatever_the_file_was_written_in(
+    line: str, coding: str
+) -> None:
     assert tag(f"id\n{line}\n".encode(coding), {"id": "hash"}).rows == [[digest("José")]]
 
 
 @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
 def test_rows_of_other_clients_are_counted_and_not_loaded(quoting: int) -> None:
     content = csv_bytes(
-        [["id", "shop"], ["1", "ours"], ["2", "theirs"], ["3", "Ours"], ["4", "ours, too"]], "\n", quoting
+        [["id", "shop"], ["1", "ours"], ["2", "theirs"], ["3", "Ours"], ["4", "ours, too"]],
+        "\n",
+        quoting,
     )
     outcome = tag(content, only=("shop", ["ours", "ours, too"]))
     assert outcome.rows == [["1", "ours"], ["4", "ours, too"]]
@@ -335,17 +418,26 @@ def test_rows_of_other_clients_are_counted_and_not_loaded(quoting: int) -> None:
 
 def test_the_column_of_the_row_filter_may_itself_be_dropped_or_hashed() -> None:
     assert tag(b"id,shop\n1,a\n2,b\n", {"shop": "drop"}, only=("shop", ["b"])).rows == [["2"]]
-    assert tag(b"id,shop\n1,a\n2,b\n", {"shop": "hash"}, only=("shop", ["b"])).rows == [["2", digest("b")]]
+    assert tag(b"id,shop\n1,a\n2,b\n", {"shop": "hash"}, only=("shop", ["b"])).rows == [
+        ["2", digest("b")]
+    ]
 
 
 def test_a_file_of_other_clients_rows_alone_is_loaded_with_no_row() -> None:
     outcome = tag(b"id,shop\n1,a\n", only=("shop", ["b"]))
-    assert (outcome.said.status, outcome.body, counts(outcome.said)) == ("loaded", b"", (1, 0, 0, 1))
+    assert (outcome.said.status, outcome.body, counts(outcome.said)) == (
+        "loaded",
+        b"",
+        (1, 0, 0, 1),
+    )
 
 
 def test_a_file_that_does_not_say_whose_rows_these_are_is_quarantined_without_their_text() -> None:
     outcome = tag(b"id,name\n1,somebody\n", only=("shop", ["b"]))
-    assert outcome.said.reason == "no column shop to tell whose rows these are: its header has 2 columns"
+    assert (
+        outcome.said.reason
+        == "no column shop to tell whose rows these are: its header has 2 columns"
+    )
     assert (outcome.said.status, outcome.raw) == ("quarantined", [""])
 
 
@@ -367,7 +459,9 @@ def test_the_raw_text_of_a_rejected_row_of_a_shared_prefix_is_left_out() -> None
         pytest.param(f"\0id,cc\n1,{SECRET}\n", id="NUL in the header"),
     ],
 )
-def test_what_the_policy_hides_is_never_shown_among_the_rejected(kind: Policy, content: str) -> None:
+def test_what_the_policy_hides_is_never_shown_among_the_rejected(
+    kind: Policy, content: str
+) -> None:
     outcome = tag(content.encode(), {"cc": kind}, layout=KEYED)
     assert outcome.said.rows_rejected >= 1
     assert set(outcome.raw) == {""}
@@ -382,13 +476,17 @@ def test_raw_text_is_shown_where_a_known_header_has_no_hidden_column() -> None:
 
 
 def test_every_copy_of_a_repeated_header_cell_is_dropped() -> None:
-    outcome = tag(b'cc,id,CC,"c c",Cc \n%b,1,%b,2,"%b"\n' % ((SECRET.encode(),) * 3), {"cc": "drop"})
+    outcome = tag(
+        b'cc,id,CC,"c c",Cc \n%b,1,%b,2,"%b"\n' % ((SECRET.encode(),) * 3), {"cc": "drop"}
+    )
     assert (outcome.said.columns, outcome.rows) == (("id", "c_c"), [["1", "2"]])
 
 
 @given(tables(), st.sampled_from(BLOCK_SIZES))
 @settings(max_examples=100, deadline=None)
-def test_any_table_comes_back_cell_by_cell_with_row_ids_from_1(table: Table, block_bytes: int) -> None:
+def test_any_table_comes_back_cell_by_cell_with_row_ids_from_1(
+    table: Table, block_bytes: int
+) -> None:
     with read_in_blocks_of(block_bytes):
         outcome = tag(table.content)
     assert outcome.rows == [list(row) for row in table.rows]
@@ -421,7 +519,9 @@ def test_of_any_bytes_every_record_is_loaded_rejected_or_filtered_and_both_files
         outcome = tag(header + content, policy, only=only, layout=layout)
     in_file, loaded, rejected, filtered = counts(outcome.said)
     assert in_file == loaded + rejected + filtered
-    assert [len(row) for row in parsed(outcome.body)] == [len(TAGS) + len(outcome.said.columns)] * loaded
+    assert [len(row) for row in parsed(outcome.body)] == [
+        len(TAGS) + len(outcome.said.columns)
+    ] * loaded
     assert [len(row) for row in parsed(outcome.rejects)] == [len(REJECT_COLUMNS)] * rejected
     assert b"\0" not in outcome.body + outcome.rejects
     ids = sorted([*outcome.row_ids, *(row_id for row_id, *_ in outcome.rejected)])
@@ -432,7 +532,10 @@ def test_of_any_bytes_every_record_is_loaded_rejected_or_filtered_and_both_files
 
 
 DIGITS = st.lists(
-    st.sampled_from(["1", "23", "4567", "89012345678", "-", " ", "\0", "é", "x", ",", "\n", '"', "\u0663"]), max_size=40
+    st.sampled_from(
+        ["1", "23", "4567", "89012345678", "-", " ", "\0", "é", "x", ",", "\n", '"', "\u0663"]
+    ),
+    max_size=40,
 ).map("".join)
 
 
@@ -450,8 +553,13 @@ def files_with_a_secret(draw: st.DrawFn) -> bytes:
     hidden = [cell.strip().lower() == "cc" for cell in header]
     plain = st.text('ab," \né', max_size=3)
     secrets = st.sampled_from([SECRET, f"{SECRET}, and", f'"{SECRET}"', f"{SECRET}\nx", ""])
-    rows = [[draw(secrets if each else plain) for each in hidden] for _ in range(draw(st.integers(0, 5)))]
-    damage = draw(st.lists(st.sampled_from(["none", "short", "long", "NUL", "after a quote"]), max_size=5))
+    rows = [
+        [draw(secrets if each else plain) for each in hidden]
+        for _ in range(draw(st.integers(0, 5)))
+    ]
+    damage = draw(
+        st.lists(st.sampled_from(["none", "short", "long", "NUL", "after a quote"]), max_size=5)
+    )
     for row, kind in zip(rows, damage, strict=False):
         if kind == "short":
             row[:] = [SECRET] * draw(st.integers(1, len(row) - 1))
@@ -459,14 +567,19 @@ def files_with_a_secret(draw: st.DrawFn) -> bytes:
             row += [SECRET]
         elif kind == "NUL":
             row[0] = f"\0{SECRET}"
-    written = [csv_bytes([row], quoting=draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))) for row in rows]
+    written = [
+        csv_bytes([row], quoting=draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])))
+        for row in rows
+    ]
     broken = [f'"{SECRET}"x,{SECRET}\r\n'.encode() for kind in damage if kind == "after a quote"]
     return csv_bytes([header]) + b"".join(draw(st.permutations([*written, *broken])))
 
 
 @given(files_with_a_secret(), st.sampled_from(["drop", "hash"]), st.sampled_from(BLOCK_SIZES))
 @settings(max_examples=100, deadline=None)
-def test_a_hidden_value_occurs_nowhere_in_the_output(content: bytes, kind: Policy, block_bytes: int) -> None:
+def test_a_hidden_value_occurs_nowhere_in_the_output(
+    content: bytes, kind: Policy, block_bytes: int
+) -> None:
     with read_in_blocks_of(block_bytes):
         outcome = tag(content, {"cc": kind})
     assert SECRET.encode() not in outcome.body + outcome.rejects
