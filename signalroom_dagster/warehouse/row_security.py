@@ -18,12 +18,13 @@ _SECURE = f"""DO $secure$
 DECLARE
   target CONSTANT regclass := to_regclass({{table}});
   has_client CONSTANT boolean := EXISTS (
-    SELECT FROM pg_catalog.pg_attribute WHERE attrelid = target AND attname = '_client_id' AND NOT
-      attisdropped);
+    SELECT FROM pg_catalog.pg_attribute 
+    WHERE attrelid = target AND attname = '_client_id' AND NOT attisdropped);
   space CONSTANT regnamespace := (SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = target);
 BEGIN
-  IF target IS NULL OR NOT (SELECT pg_has_role(relowner, 'USAGE') FROM pg_catalog.pg_class WHERE
-    oid = target) THEN
+  IF target IS NULL OR NOT (
+    SELECT pg_has_role(relowner, 'USAGE') FROM pg_catalog.pg_class WHERE oid = target
+  ) THEN
     RETURN;
   END IF;
   IF NOT (SELECT relrowsecurity FROM pg_catalog.pg_class WHERE oid = target) THEN
@@ -38,8 +39,8 @@ BEGIN
     'WHERE starts_with(rolname, ''signalroom_client_'') AND pg_has_role(oid, ''USAGE''))))';
   IF to_regrole('signalroom_agency') IS NOT NULL THEN
     EXECUTE 'DROP POLICY IF EXISTS signalroom_agency ON ' || target;
-    EXECUTE 'CREATE POLICY signalroom_agency ON ' || target || ' FOR SELECT TO signalroom_agency
-      USING (true)';
+    EXECUTE 'CREATE POLICY signalroom_agency ON ' || target
+      || ' FOR SELECT TO signalroom_agency USING (true)';
   END IF;
   IF to_regrole('signalroom_reader') IS NOT NULL THEN
     IF NOT has_schema_privilege('signalroom_reader', space, 'USAGE') THEN
@@ -52,8 +53,8 @@ END $secure$"""
 UNSECURED = """
 SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attname = '_client_id' AND NOT
-a.attisdropped
+JOIN pg_catalog.pg_attribute AS a 
+  ON a.attrelid = c.oid AND a.attname = '_client_id' AND NOT a.attisdropped
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT c.relrowsecurity
 ORDER BY 1
 """
@@ -67,8 +68,8 @@ JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid
   AND d.refclassid = 'pg_class'::regclass
 JOIN pg_catalog.pg_policy AS p ON p.polrelid = d.refobjid AND p.polname = '{POLICY}'
 WHERE v.relkind IN ('v', 'm')
-  AND NOT coalesce('security_invoker=true' = ANY (v.reloptions) OR 'security_invoker=on' = ANY
-    (v.reloptions), false)
+  AND NOT coalesce(
+    'security_invoker=true' = ANY (v.reloptions) OR 'security_invoker=on' = ANY (v.reloptions), false)
 ORDER BY 1
 """
 """The views that read a secured table with their owner's rights: they show every client's rows."""
@@ -76,14 +77,12 @@ ORDER BY 1
 
 _ROLES = """\
 -- Who may read what in the warehouse: written by `signalroom roles --sql` for the clients that
--- there are. Run it as the
--- database's administrator, in the warehouse's database, as often as you like; and again after a
--- new client, and before
--- and after a restore.
+-- there are. Run it as the database's administrator, in the warehouse's database, as often as you
+-- like; and again after a new client, and before and after a restore.
 --
 --   signalroom_loader        what SignalRoom connects with: owns its tables, is held to no policy
---   signalroom_reader        may read SignalRoom's tables, and sees no row of them: what the next
--- two have in common
+--   signalroom_reader        may read SignalRoom's tables, and sees no row of them
+--                            (what the next two have in common)
 --   signalroom_client_<id>   sees the rows of one client
 --   signalroom_agency        sees the rows of all clients
 --
@@ -129,10 +128,10 @@ BEGIN
   -- Its tables there: what has clients' rows and its policy, dlt's own, and the events, which
   -- nobody else reads.
   FOR ours IN
-    SELECT t.oid::regclass AS name, pg_get_userbyid(t.relowner) AS owner, p.oid IS NOT NULL AS
-      has_policy, EXISTS (
-      SELECT FROM pg_policy AS a WHERE a.polrelid = t.oid AND a.polname = 'signalroom_agency') AS
-        is_shown
+    SELECT t.oid::regclass AS name, pg_get_userbyid(t.relowner) AS owner, 
+      p.oid IS NOT NULL AS has_policy, EXISTS (
+        SELECT FROM pg_policy AS a WHERE a.polrelid = t.oid AND a.polname = 'signalroom_agency'
+      ) AS is_shown
     FROM pg_class AS t JOIN pg_namespace AS n ON n.oid = t.relnamespace
     LEFT JOIN pg_policy AS p ON p.polrelid = t.oid AND p.polname = 'signalroom_client'
     WHERE t.relkind IN ('r', 'p') AND n.oid = ANY (spaces)
@@ -146,8 +145,8 @@ BEGIN
       EXECUTE format('ALTER TABLE %s OWNER TO signalroom_loader', ours.name);
     END IF;
     IF ours.has_policy AND NOT ours.is_shown THEN
-      EXECUTE format('CREATE POLICY signalroom_agency ON %s FOR SELECT TO signalroom_agency USING
-        (true)', ours.name);
+      EXECUTE format('CREATE POLICY signalroom_agency ON %s FOR SELECT TO signalroom_agency '
+        'USING (true)', ours.name);
     END IF;
     IF ours.has_policy THEN
       EXECUTE format('GRANT SELECT ON %s TO signalroom_reader', ours.name);

@@ -52,13 +52,13 @@ REMINDER_SECONDS = 30.0
 _LOCK_NOT_AVAILABLE = "55P03"
 
 _HOLDERS = """
-SELECT string_agg(coalesce(nullif(application_name, ''), usename, 'somebody') || ' (server process
-' || pid
+SELECT string_agg(coalesce(nullif(application_name, ''), usename, 'somebody') 
+    || ' (server process ' || pid
     || coalesce(' for ' || client_addr, '') || coalesce(', ' || state, '')
     || coalesce(', for ' || round(extract(epoch FROM clock_timestamp() - xact_start)) || ' s', '')
-      || ')', ', ')
-FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND pid IN (SELECT pid FROM pg_locks WHERE
-granted AND """
+    || ')', ', ')
+FROM pg_stat_activity
+WHERE pid <> pg_backend_pid() AND pid IN (SELECT pid FROM pg_locks WHERE granted AND """
 _OF_LOCK = (
     "locktype = 'advisory' AND objsubid = 1 AND (classid::bigint << 32) | objid::bigint ="
     " hashtextextended(%s, 0))"
