@@ -18,7 +18,7 @@ _SECURE = f"""DO $secure$
 DECLARE
   target CONSTANT regclass := to_regclass({{table}});
   has_client CONSTANT boolean := EXISTS (
-    SELECT FROM pg_catalog.pg_attribute 
+    SELECT FROM pg_catalog.pg_attribute
     WHERE attrelid = target AND attname = '_client_id' AND NOT attisdropped);
   space CONSTANT regnamespace := (SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = target);
 BEGIN
@@ -53,7 +53,7 @@ END $secure$"""
 UNSECURED = """
 SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-JOIN pg_catalog.pg_attribute AS a 
+JOIN pg_catalog.pg_attribute AS a
   ON a.attrelid = c.oid AND a.attname = '_client_id' AND NOT a.attisdropped
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT c.relrowsecurity
 ORDER BY 1
@@ -69,7 +69,8 @@ JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid
 JOIN pg_catalog.pg_policy AS p ON p.polrelid = d.refobjid AND p.polname = '{POLICY}'
 WHERE v.relkind IN ('v', 'm')
   AND NOT coalesce(
-    'security_invoker=true' = ANY (v.reloptions) OR 'security_invoker=on' = ANY (v.reloptions), false)
+    'security_invoker=true' = ANY (v.reloptions)
+    OR 'security_invoker=on' = ANY (v.reloptions), false)
 ORDER BY 1
 """
 """The views that read a secured table with their owner's rights: they show every client's rows."""
@@ -128,7 +129,7 @@ BEGIN
   -- Its tables there: what has clients' rows and its policy, dlt's own, and the events, which
   -- nobody else reads.
   FOR ours IN
-    SELECT t.oid::regclass AS name, pg_get_userbyid(t.relowner) AS owner, 
+    SELECT t.oid::regclass AS name, pg_get_userbyid(t.relowner) AS owner,
       p.oid IS NOT NULL AS has_policy, EXISTS (
         SELECT FROM pg_policy AS a WHERE a.polrelid = t.oid AND a.polname = 'signalroom_agency'
       ) AS is_shown

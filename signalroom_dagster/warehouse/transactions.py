@@ -52,7 +52,7 @@ REMINDER_SECONDS = 30.0
 _LOCK_NOT_AVAILABLE = "55P03"
 
 _HOLDERS = """
-SELECT string_agg(coalesce(nullif(application_name, ''), usename, 'somebody') 
+SELECT string_agg(coalesce(nullif(application_name, ''), usename, 'somebody')
     || ' (server process ' || pid
     || coalesce(' for ' || client_addr, '') || coalesce(', ' || state, '')
     || coalesce(', for ' || round(extract(epoch FROM clock_timestamp() - xact_start)) || ' s', '')

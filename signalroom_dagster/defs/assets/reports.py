@@ -34,8 +34,8 @@ from signalroom_dagster.warehouse import access
 
 OWNER = "team:data"
 GROUP = "reports"
-ABOUT = """Made for one day of a client (yesterday, or the `date` of the run's configuration), kept in
-`reports.reports`, and sent once to each of those that the client's subscription names.
+ABOUT = """Made for one day of a client (yesterday, or the `date` of the run's configuration), kept
+in `reports.reports`, and sent once to each of those that the client's subscription names.
 Grain: client, date, version."""
 DELIVERED = "delivered"
 
