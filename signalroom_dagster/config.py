@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 
-from signalroom_dagster.environment_settings import closed, is_table, parsed, with_single_keys
+from signalroom_dagster.environment_settings import (
+    closed,
+    in_environment,
+    is_table,
+    lay_over,
+    parsed,
+    with_single_keys,
+)
 from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.redaction import keep_password, keep_secret
 from signalroom_dagster.sandboxed import check_sandbox
@@ -274,6 +281,20 @@ def ingest_settings() -> IngestSettings:
 def raw_setting(kind: Any, *path: str) -> Any:
     """What stands at a place of the settings, unchecked; None for nothing."""
     return _value(kind, *path)
+
+
+def section(*path: str) -> dict[str, Any]:
+    """Everything that stands in a section, in whichever file, with what the environment says over
+    it. A variable's text stands as it is.
+    """
+    *above, key = path
+    found: dict[str, Any] = {}
+    for provider in reversed(_providers()[1:]):
+        value = provider.get_value(key, dict, "", *above)[0]
+        if isinstance(value, Mapping):
+            lay_over(found, cast("Mapping[str, Any]", value))
+    lay_over(found, in_environment("__".join(path).upper()))
+    return found
 
 
 def unchecked_settings(model: type[Model], source: str, client_id: str) -> Model:

@@ -5,6 +5,7 @@ A variable stands for a setting, or for one key of one that is a table: …__SHE
 JSON, …__SHEETS__SPEND__RANGE the range of one of them, whatever else is known of it.
 """
 
+import functools
 import json
 import os
 import re
@@ -62,6 +63,32 @@ def with_single_keys(kind: Any, value: Any, variable: str) -> Any:
         held = table.get(key) if text is None else closed(part, parsed(part, text))
         table[key] = with_single_keys(part, held, own) if is_table(part) else held
     return table or value
+
+
+def in_environment(variable: str) -> dict[str, Any]:
+    """What all variables below one stand for, as tables in tables, in small letters."""
+    found: dict[str, Any] = {}
+    for name in sorted(os.environ):  # a table as JSON before its single keys
+        if name.startswith(f"{variable}__"):
+            *above, key = name.removeprefix(f"{variable}__").lower().split("__")
+            value: Any = parsed(dict[str, Any], os.environ[name])
+            lay_over(
+                found,
+                functools.reduce(lambda below, part: {part: below}, reversed(above), {key: value}),
+            )
+    return found
+
+
+def lay_over(table: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Put more keys into a table, also in the tables in it; one that is there keeps its letters."""
+    for name, value in more.items():
+        key = next((key for key in table if key.lower() == name.lower()), name)
+        if isinstance(value, Mapping):
+            below = dict(table[key]) if isinstance(table.get(key), Mapping) else {}
+            lay_over(below, cast("Mapping[str, Any]", value))
+            table[key] = below
+        else:
+            table[key] = value
 
 
 def variable_of(model: type[BaseModel], place: Sequence[int | str], section: Sequence[str]) -> str:

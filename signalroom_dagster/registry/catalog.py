@@ -30,7 +30,6 @@ from signalroom_dagster.registry.client_words import said_of_client
 from signalroom_dagster.registry.clients import Client, clients_of
 from signalroom_dagster.registry.source_folders import (
     described_tables,
-    import_source,
     is_windowed,
     source_module,
     source_names,
@@ -283,17 +282,17 @@ def describe(name: str, resource: "DltResource") -> str:
     own = [facts.about] if facts else []
     if facts and facts.key:
         own.append(f"Grain: {', '.join(('client', *facts.key[1:]))}.")
-    return f"{' '.join(own)}\n\n{inspect.getdoc(import_source(name)) or ''}".strip()
+    return f"{' '.join(own)}\n\n{inspect.getdoc(source_module(name)) or ''}".strip()
 
 
 def source_file(name: str) -> Path:
     """The file that a reader of a source opens first."""
-    return Path(str(import_source(name).__file__))
+    return Path(str(cast("Any", source_module(name)).__file__))
 
 
 def title(name: str) -> str:
     """A source's name as its vendor writes it: its `TITLE`, if it says one."""
-    return getattr(import_source(name), "TITLE", name.replace("_", " ").capitalize())
+    return getattr(source_module(name), "TITLE", name.replace("_", " ").capitalize())
 
 
 def settings_for(name: str, client: Client) -> BaseModel:

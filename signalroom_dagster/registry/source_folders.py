@@ -1,4 +1,5 @@
-"""The source packages: every folder below `signalroom_dagster.sources` is a source.
+"""The sources there are: every folder below `signalroom_dagster.sources`, and every section of the
+settings that names a dlt source (`configured_sources`).
 
 A source package of an API offers a dlt source with the folder's name and plain arguments, `TABLES`
 (what its resources hold, see `sources.tables`), or `tables(configured)` where clients' settings say
@@ -16,15 +17,16 @@ no source: `refused_sources` says why.
 import functools
 import importlib
 import pkgutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pydantic import BaseModel
 
 from signalroom_dagster import sources
-from signalroom_dagster.config import ConfigurationError, anchor_dlt
+from signalroom_dagster.config import ConfigurationError, anchor_dlt, settings_state
 from signalroom_dagster.errors import WrongRequestError
+from signalroom_dagster.registry.configured_sources import configured_names, configured_source
 
 if TYPE_CHECKING:
     from dlt.extract import DltSource
@@ -66,31 +68,43 @@ class SourceModule(Protocol):
 
 
 def source_names() -> list[str]:
-    """Every source there is, by folder name."""
-    return [name for name in _folders() if not _refusal(name)]
+    """Every source there is, by name."""
+    return [name for name in openers() if not _refusal(name, settings_state())]
 
 
 def refused_sources() -> Mapping[str, str]:
-    """The folders that are no sources, and what is wrong with each."""
-    return {name: problem for name in _folders() if (problem := _refusal(name))}
+    """What is declared as a source and is none, and what is wrong with each."""
+    problems = {name: _refusal(name, settings_state()) for name in openers()}
+    return {name: problem for name, problem in problems.items() if problem}
+
+
+def openers() -> Mapping[str, Callable[[str], Any]]:
+    """What gives each source by its name, as a package that offers what is said above: a folder is
+    imported, what is configured is made. A folder goes before what else has its name.
+    """
+    configured = dict.fromkeys(configured_names(), configured_source)
+    folders = dict.fromkeys(_folders(), import_source)
+    return dict(sorted({**configured, **folders}.items()))
 
 
 def _folders() -> Sequence[str]:
-    return sorted(module.name for module in pkgutil.iter_modules(sources.__path__) if module.ispkg)
+    return [module.name for module in pkgutil.iter_modules(sources.__path__) if module.ispkg]
 
 
-@functools.cache
-def _refusal(name: str) -> str:
-    """What keeps a folder from being a source; empty when nothing does."""
+@functools.lru_cache(maxsize=4096)
+def _refusal(name: str, state: int) -> str:
+    """What keeps a source from being one; empty when nothing does."""
     folder = f"signalroom_dagster/sources/{name}"
     try:
-        module = import_source(name)
+        module = openers()[name](name)
         expected = _expected_of(module, name)
         missing = [part for part in expected if not hasattr(module, part)]
         if not missing and expected is _OF_DLT:
             cast("SourceModule", module).outline(())
         elif not missing and is_windowed(module):
             described_tables(module, ())
+    except ConfigurationError as error:
+        return str(error)
     except Exception as error:  # whatever its code raises: the other sources still load
         return f"{folder} cannot be imported: {type(error).__name__}: {error}"
     return f"{folder} does not offer {', '.join(missing)}" if missing else ""
@@ -117,17 +131,18 @@ def described_tables(module: Any, configured: Iterable[BaseModel]) -> Mapping[st
 
 
 def source_module(name: str) -> SourceModule:
-    """The package of one source. Raises ConfigurationError: what is wrong with it, or which sources
+    """What one source offers. Raises ConfigurationError: what is wrong with it, or which sources
     there are.
     """
-    if name not in _folders():
-        raise WrongRequestError(f"no source {name!r} (there are: {', '.join(_folders())})")
-    if problem := _refusal(name):
+    known = openers()
+    if name not in known:
+        raise WrongRequestError(f"no source {name!r} (there are: {', '.join(known)})")
+    if problem := _refusal(name, settings_state()):
         raise ConfigurationError(problem)
-    return cast("SourceModule", import_source(name))
+    return cast("SourceModule", known[name](name))
 
 
 def import_source(name: str) -> ModuleType:
-    """The package of one source, whatever it offers."""
+    """The package of a source that is a folder, whatever it offers."""
     anchor_dlt()
     return importlib.import_module(f"{sources.__name__}.{name}")
