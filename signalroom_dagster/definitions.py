@@ -8,6 +8,7 @@ from signalroom_dagster import logs
 from signalroom_dagster.defs import (
     alert_sensors,
     automation,
+    daily_sync,
     due_reports,
     event_consumer,
     jobs,
@@ -26,15 +27,17 @@ from signalroom_dagster.registry import catalog
 gc.freeze()
 logs.guard()
 refuse_what_is_set_aside()
+sync = daily_sync.build_daily_sync()
 defs = with_scaffolded(
     dg.Definitions(
         assets=with_alerts(build_assets()),
         asset_checks=with_alerts(build_checks()),
-        jobs=jobs.build_jobs(),
+        jobs=[*jobs.build_jobs(), sync],
         schedules=schedules.build_schedules(),
         sensors=[
             *map(sensors.build_new_files_sensor, catalog.file_sources()),
             automation.build_automation_sensor(),
+            daily_sync.build_daily_sync_sensor(sync),
             *alert_sensors.build_alert_sensors(),
             *due_reports.build_due_reports_sensor(),
             *event_consumer.build_supervisors(),

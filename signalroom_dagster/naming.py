@@ -15,9 +15,6 @@ CLIENT_ID = re.compile(r"^[a-z0-9](?:[a-z0-9]|_(?!_))*\Z")
 literals.
 """
 
-DAILY_SYNC = "daily_sync"
-"""The job that loads all sources of one client in sequence."""
-
 SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 """Columns that every table of Postgres has already: no other one can have such a name."""
 

@@ -18,7 +18,7 @@ import dagster as dg
 from signalroom_dagster.config import environment
 from signalroom_dagster.defs.due_reports import CANNOT_BE_ASKED, Due, report_schedule
 from signalroom_dagster.defs.purge import build_purge_schedule
-from signalroom_dagster.naming import DAILY_SYNC, load_step, report_job, snake_case
+from signalroom_dagster.naming import load_step, report_job, snake_case
 from signalroom_dagster.platform.in_flight import in_flight
 from signalroom_dagster.registry import catalog
 from signalroom_dagster.registry.cadences import Cadence, cadences
@@ -115,7 +115,7 @@ def build_source_schedule(
             if client.status == "active" and client.id in known
         ]
         clients = [client for client in active if client.timezone == zone]
-        yield from _requests(context, (source, DAILY_SYNC), clients, config)
+        yield from _requests(context, source, clients, config)
 
     return tick
 
@@ -153,25 +153,23 @@ def build_report_schedule(name: str, client: Client, item: Subscription) -> dg.S
 
 def _requests(
     context: dg.ScheduleEvaluationContext,
-    work: Sequence[str],
+    source: str,
     clients: Sequence[Client],
     config: Mapping[str, Any],
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """One run for each client, but for those whose earlier run is not finished; `work` is what such
-    a run is on.
-    """
-    busy, subject = in_flight(context.instance), work[0]
-    waiting = [client for client in clients if not {(name, client.id) for name in work} & busy]
+    """One run for each client, but for those whose earlier run is not finished."""
+    busy = in_flight(context.instance)
+    waiting = [client for client in clients if (source, client.id) not in busy]
     moment = context.scheduled_execution_time.isoformat()
     for client in waiting:
         yield dg.RunRequest(
             run_key=f"{client.id}:{moment}", partition_key=client.id, run_config=config
         )
     if left := ", ".join(client.id for client in clients if client not in waiting):
-        context.log.info("%s is being worked on for %s: left out", subject, left)
+        context.log.info("%s is being loaded for %s: left out", source, left)
     if not waiting:
         yield dg.SkipReason(
-            f"{subject} is being worked on for {left}" if left else "no active client here"
+            f"{source} is being loaded for {left}" if left else "no active client here"
         )
 
 

@@ -15,7 +15,6 @@ from typing import TypeAlias
 import dagster as dg
 
 from signalroom_dagster.config import environment
-from signalroom_dagster.naming import DAILY_SYNC
 from signalroom_dagster.platform.in_flight import in_flight
 from signalroom_dagster.redaction import redact
 from signalroom_dagster.registry import catalog
@@ -86,7 +85,7 @@ def _idle(context: dg.SensorEvaluationContext, source: str) -> list[Client]:
     return [
         client
         for client in clients_of(source)
-        if client.status == "active" and not {(source, client.id), (DAILY_SYNC, client.id)} & busy
+        if client.status == "active" and (source, client.id) not in busy
     ]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Set
 
 import dagster as dg
 
-from signalroom_dagster.platform.tags import PARTITION_TAG, STARTED_BY_TAG
+from signalroom_dagster.platform.tags import PARTITION_TAG
 
 UNFINISHED = (
     dg.DagsterRunStatus.QUEUED,
@@ -20,14 +20,11 @@ def in_flight(instance: dg.DagsterInstance) -> Set[tuple[str, str]]:
     its key's parts.
 
     A run of the job `everflow` gives ("everflow", "713"); one that was started from assets the
-    schema of each asset, and of a report its asset, as `reports/<name>`. A run whose starter has
-    ended is dead, whatever its status says.
+    schema of each asset, and of a report its asset, as `reports/<name>`.
     """
     runs = instance.get_runs(dg.RunsFilter(statuses=[*UNFINISHED]))
-    unfinished = {run.run_id for run in runs}
-    living = [run for run in runs if run.tags.get(STARTED_BY_TAG, run.run_id) in unfinished]
     return {
-        (subject, run.tags.get(PARTITION_TAG, "")) for run in living for subject in _subjects(run)
+        (subject, run.tags.get(PARTITION_TAG, "")) for run in runs for subject in _subjects(run)
     }
 
 

@@ -32,7 +32,7 @@ from dagster._grpc.types import (
 )
 from dagster._serdes import deserialize_value
 
-from signalroom_dagster.platform.tags import MAX_RUNTIME_TAG, STARTED_BY_TAG
+from signalroom_dagster.platform.tags import MAX_RUNTIME_TAG
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 ANSWER_SECONDS = 10
@@ -51,11 +51,9 @@ class HealthCheckingRunLauncher(dg.DefaultRunLauncher):
         """RUNNING, or FAILED when the worker is certainly gone.
 
         Runs of the command line have no code server, and their machine is unknown: they are never
-        judged. A run that another one works off lives as long as that does.
+        judged.
         """
         server = self._get_grpc_client_for_termination(run.run_id)
-        if server is None and (parent := run.tags.get(STARTED_BY_TAG)):
-            return self._check_with(parent)
         if server is None:
             return CheckRunHealthResult(
                 WorkerStatus.RUNNING, "not started by a code server: not judged"
@@ -96,15 +94,6 @@ class HealthCheckingRunLauncher(dg.DefaultRunLauncher):
             server.cancel_execution(CancelExecutionRequest(run_id=run_id))
         elif (worker := self._worker(run_id)) and _is_alive(*worker):
             os.kill(worker[0], signal.SIGKILL)
-
-    def _check_with(self, parent: str) -> CheckRunHealthResult:
-        """The health of a run by that of the run which works it off in its own process."""
-        found = self._instance.get_run_by_id(parent)
-        if found is None or found.is_finished:
-            return CheckRunHealthResult(
-                WorkerStatus.FAILED, f"run {parent}, which worked it off, has ended"
-            )
-        return CheckRunHealthResult(WorkerStatus.RUNNING, f"run {parent} works it off")
 
     def _check_here(self, server: DagsterGrpcClient, run_id: str) -> CheckRunHealthResult:
         """The server's word when it vouches for the run, else the process table.

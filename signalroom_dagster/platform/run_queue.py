@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from signalroom_dagster.config import ConfigurationError, ingest_settings
 from signalroom_dagster.modeling.sql import models
-from signalroom_dagster.naming import DAILY_SYNC, report_job
+from signalroom_dagster.naming import report_job
 from signalroom_dagster.platform.tags import (
     ACCOUNT_TAG,
     BACKFILL_TAG,
@@ -73,7 +73,7 @@ def tags_of(run: dg.DagsterRun) -> Mapping[str, str]:
         if "reports" in groups or run.job_name.endswith(report_job(""))
         else 0
     )
-    sources = groups & {*catalog.source_names(), DAILY_SYNC}
+    sources = groups & {*catalog.source_names()}
     if not sources and reporting:
         return {
             QUEUE_TAG: "reports",
@@ -117,8 +117,7 @@ def _minutes_of_loads(steps: Sequence[Mapping[str, Any]], sources: Set[str]) -> 
         step.get("lookback_days") or _days(step.get("since"), step.get("until")) for step in steps
     ]
     weeks = -(-max([1, *asked]) // 7)
-    count = len(catalog.source_names()) if DAILY_SYNC in sources else len(sources)
-    return ingest_settings().max_minutes * weeks * count
+    return ingest_settings().max_minutes * weeks * len(sources)
 
 
 def _minutes_of_a_report(steps: Sequence[Mapping[str, Any]]) -> float:

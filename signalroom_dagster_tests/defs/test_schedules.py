@@ -25,7 +25,6 @@ from signalroom_dagster.defs.schedules import (
     refused_schedules,
     zone_name,
 )
-from signalroom_dagster.platform.in_flight import in_flight
 from signalroom_dagster.registry.cadences import Cadence, cadences, refused_cadences
 from signalroom_dagster_tests.projects import Project
 
@@ -198,20 +197,19 @@ def test_a_tick_asks_for_the_active_clients_of_its_zone_with_its_lookback(
     assert request.run_config == {"ops": {"load_everflow": {"config": {"lookback_days": 35}}}}
 
 
-@pytest.mark.parametrize("job", ["everflow", "daily_sync"])
 def test_a_client_whose_load_is_not_finished_is_left_out(
-    agency: Project, instance: dg.DagsterInstance, job: str
+    agency: Project, instance: dg.DagsterInstance
 ) -> None:
     hourly = build_source_schedule(
         "everflow", "hourly", Cadence(cron="15 7-23 * * *"), "America/New_York"
     )
     at = datetime(2026, 3, 10, 11, 15, tzinfo=UTC)
     running = instance.create_run_for_job(
-        dg.job(name=job)(lambda: None),
+        dg.job(name="everflow")(lambda: None),
         tags={"dagster/partition": "713"},
         status=dg.DagsterRunStatus.STARTED,
     )
-    assert evaluate(hourly, at, instance) == ["everflow is being worked on for 713"]
+    assert evaluate(hourly, at, instance) == ["everflow is being loaded for 713"]
     instance.report_run_failed(running)
     assert len(evaluate(hourly, at, instance)) == 1
 
@@ -231,7 +229,7 @@ def test_a_report_is_left_out_while_it_is_being_made_but_not_while_its_client_is
         repository_def=definitions.get_repository_def(),
     )
     loading = dg.DagsterRun(
-        job_name="daily_sync", tags={"dagster/partition": "713"}, status=dg.DagsterRunStatus.STARTED
+        job_name="everflow", tags={"dagster/partition": "713"}, status=dg.DagsterRunStatus.STARTED
     )
     instance.add_run(loading)
     assert len(schedule.evaluate_tick(context).run_requests or ()) == 1
@@ -244,22 +242,6 @@ def test_a_report_is_left_out_while_it_is_being_made_but_not_while_its_client_is
     instance.add_run(made)
     skipped = schedule.evaluate_tick(context).skip_message or ""
     assert skipped.startswith("reports/morning is being worked on for 713")
-
-
-def test_a_run_whose_starter_has_ended_keeps_nobody_waiting(instance: dg.DagsterInstance) -> None:
-    starter = dg.DagsterRun(
-        job_name="daily_sync", tags={"dagster/partition": "713"}, status=dg.DagsterRunStatus.STARTED
-    )
-    started = dg.DagsterRun(
-        job_name="everflow",
-        tags={"dagster/partition": "713", "signalroom/started_by": starter.run_id},
-        status=dg.DagsterRunStatus.STARTED,
-    )
-    for run in (starter, started):
-        instance.add_run(run)
-    assert in_flight(instance) == {("daily_sync", "713"), ("everflow", "713")}
-    instance.report_run_failed(starter)
-    assert in_flight(instance) == set()
 
 
 def test_a_report_is_asked_for_the_day_before_in_the_clients_zone(

@@ -139,18 +139,6 @@ def test_dagster_yaml_says_how_runs_are_launched_watched_queued_and_retried(
     )
 
 
-def test_a_run_that_another_one_works_off_lives_as_long_as_that_one(
-    instance: dg.DagsterInstance,
-) -> None:
-    parent = create_run_for_test(
-        instance, job_name="daily_sync", status=dg.DagsterRunStatus.STARTED
-    )
-    child = started_run(instance, pid=dead_process(), **{"signalroom/started_by": parent.run_id})
-    assert instance.run_launcher.check_run_worker_health(child).status is WorkerStatus.RUNNING
-    instance.report_run_failed(parent)
-    assert instance.run_launcher.check_run_worker_health(child).status is WorkerStatus.FAILED
-
-
 def test_a_run_of_the_command_line_is_not_judged(instance: dg.DagsterInstance) -> None:
     run = started_run(instance, pid=dead_process())
     assert instance.run_launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING

@@ -154,6 +154,7 @@ def test_the_limits_of_the_project_hold_for_these_tags(instance: dg.DagsterInsta
     }
     assert limited == {
         ("signalroom/account", "each"): 1,
+        ("signalroom/daily_sync", "each"): 1,
         ("signalroom/queue", "api"): 6,
         ("signalroom/queue", "files"): 2,
         ("signalroom/queue", "reports"): 6,
