@@ -23,7 +23,7 @@ from signalroom_dagster.commands import (
     overview,
     reports,
 )
-from signalroom_dagster.commands.terminal import err, say, tell, told
+from signalroom_dagster.commands.terminal import err, is_told, say, tell
 from signalroom_dagster.config import project_dir
 from signalroom_dagster.redaction import redact_error
 from signalroom_dagster.sandboxed import MARK
@@ -121,7 +121,7 @@ def main() -> None:
         app()
     except Exception as error:
         redact_error(error)
-        if logs.is_verbose() and not isinstance(error, told()):
+        if logs.is_verbose() and not is_told(error):
             raise
         tell(error)
         raise SystemExit(1) from None

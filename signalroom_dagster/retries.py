@@ -1,11 +1,12 @@
 """The one place that says what is tried again, how often, and after how long.
 
 Temporal's semantics, kept: 5 attempts in all, waits of 1, 2, 4, 8 s, doubling, at most 5 minutes;
-errors match by exact type name, so that a JSONDecodeError (a cut-off answer, and a ValueError) is
-retried while a ValueError is not. A run of Dagster makes its attempts of these decisions;
-`repeated` is the same for the command line.
+ValueError and KeyError match by exact type, so that a JSONDecodeError (a cut-off answer, and a
+ValueError) is retried while a ValueError is not. Dagster's runs make their attempts by these
+decisions; `repeated` is the same for the command line.
 """
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
+from signalroom_dagster.errors import SignalRoomError
+
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
@@ -21,27 +24,8 @@ Result = TypeVar("Result")
 ATTEMPTS = 5
 FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 300.0
+MOST_DOUBLINGS = 64
 
-NEVER_RETRIED = frozenset(
-    {
-        "ValueError",
-        "KeyError",
-        "ConfigurationError",
-        "WrongRequestError",
-        "ConfigFieldMissingException",
-        "DestinationLostError",
-        "WarehouseBusyError",
-        "PermanentDeliveryError",
-        "PermissionError",
-        "SheetError",
-        "RetentionError",
-        "NoCredentialsError",
-        "PartialCredentialsError",
-        "BinderException",
-        "CatalogException",
-        "ConversionException",
-    }
-)
 NEVER_PASSING_STATES = frozenset(
     {
         "23502",
@@ -84,11 +68,10 @@ def decide(error: BaseException, attempt: int) -> Decision:
     step at once, because the next schedule comes sooner than it is worth holding a worker.
     """
     cause = root_error(error)
-    name = type(cause).__name__
     if isinstance(cause, KeyboardInterrupt):
         return Decision(None, "it was interrupted")
-    if name in NEVER_RETRIED:
-        return Decision(None, f"{name} is not retried")
+    if is_never_retried(cause):
+        return Decision(None, f"{type(cause).__name__} is not retried")
     if (status := http_status(cause)) in REFUSED_STATUS:
         return Decision(None, f"the vendor refused the credentials ({status})")
     if status is not None and 300 <= status < 500 and status not in PASSING_STATUS:
@@ -102,8 +85,36 @@ def decide(error: BaseException, attempt: int) -> Decision:
         return Decision(None, f"the vendor asks to wait {asked:.0f} s")
     if attempt >= ATTEMPTS:
         return Decision(None, f"{ATTEMPTS} attempts failed")
-    wait = min(FIRST_WAIT_SECONDS * 2 ** (attempt - 1), LONGEST_WAIT_SECONDS)
+    wait = backoff(attempt, FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS)
     return Decision(max(wait, asked or 0.0), f"attempt {attempt} of {ATTEMPTS} failed")
+
+
+def backoff(attempt: int, first: float, longest: float) -> float:
+    """Seconds to wait after a failed attempt (1 is the first): doubling from `first` to at most
+    `longest`.
+    """
+    return min(first * 2.0 ** min(attempt - 1, MOST_DOUBLINGS), longest)
+
+
+def is_never_retried(error: BaseException) -> bool:
+    """Whether another attempt at the same would fail the same way, judged by the error's class."""
+    if isinstance(error, SignalRoomError):
+        return not error.retried
+    return type(error) in (ValueError, KeyError) or isinstance(error, _refusals_of_libraries())
+
+
+@functools.cache
+def _refusals_of_libraries() -> tuple[type[BaseException], ...]:
+    """Missing rights and credentials, and SQL that DuckDB will never take. Imported only once an
+    attempt has failed.
+    """
+    import duckdb
+    from botocore.exceptions import NoCredentialsError, PartialCredentialsError
+    from dlt.common.configuration.exceptions import ConfigFieldMissingException
+
+    missing = (ConfigFieldMissingException, NoCredentialsError, PartialCredentialsError)
+    sql = (duckdb.BinderException, duckdb.CatalogException, duckdb.ConversionException)
+    return (PermissionError, *missing, *sql)
 
 
 def repeated(work: Callable[[], Result], subject: str) -> Result:
@@ -116,9 +127,8 @@ def repeated(work: Callable[[], Result], subject: str) -> Result:
         except Exception as error:
             decision = decide(error, attempt)
             if decision.wait is None:
-                raise root_error(
-                    error
-                ) from None  # from `error` would be a circle: the root is its cause
+                # from `error` would be a circle: the root is its cause
+                raise root_error(error) from None
             what = str(root_error(error))
             where = "" if what.startswith("client ") else f"{subject}: "
             log.warning("%s%s; again in %.0f s", where, what, decision.wait)
@@ -126,15 +136,17 @@ def repeated(work: Callable[[], Result], subject: str) -> Result:
 
 
 def root_error(error: BaseException) -> BaseException:
-    """The error that was meant, below dlt's wrappers: the first of the cause chain that dlt did not
-    raise itself.
+    """The error below dlt's wrappers: the first of the cause chain that dlt did not raise itself.
 
     A Ctrl-C, which dlt holds back while it loads, is a KeyboardInterrupt below an error of a step.
     """
+    from dlt.common.destination.exceptions import WithJobError
+    from dlt.common.exceptions import DltException
+
     for cause in causes(error):
         if isinstance(cause, KeyboardInterrupt):
             return cause
-        if not type(cause).__module__.startswith("dlt.") or type(cause).__name__ in NEVER_RETRIED:
+        if not isinstance(cause, DltException | WithJobError) or is_never_retried(cause):
             return cause
     return error
 

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from signalroom_dagster.config import ConfigurationError, webserver_url
+from signalroom_dagster.errors import SignalRoomError
 
 TIMEOUT_SECONDS = 30.0
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
@@ -36,7 +37,7 @@ _FINISHED_RUNS = """query ($filter: RunsFilter!, $limit: Int!) {
   ... on Runs { results { jobName status startTime endTime tags { key value } } } } }"""
 
 
-class DagsterUnreachableError(Exception):
+class DagsterUnreachableError(SignalRoomError):
     """The webserver does not answer, or not as Dagster does: nothing was started."""
 
 

@@ -1,7 +1,10 @@
 """What is retried, how often, and after how long: Temporal's semantics."""
 
+import ast
+import builtins
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from types import SimpleNamespace
 
 import duckdb
@@ -12,9 +15,10 @@ from dlt.destinations.impl.postgres.configuration import PostgresCredentials
 from dlt.extract.exceptions import ResourceExtractionError
 from psycopg2 import DatabaseError
 
+import signalroom_dagster
 from signalroom_dagster import retries
-from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.retries import ATTEMPTS, decide, repeated, root_error
+from signalroom_dagster.errors import ConfigurationError, SignalRoomError
+from signalroom_dagster.retries import ATTEMPTS, backoff, decide, repeated, root_error
 from signalroom_dagster.warehouse.errors import (
     DestinationLostError,
     DestinationUnreachableError,
@@ -95,6 +99,38 @@ def test_what_cannot_get_better_fails_at_once(error: Exception) -> None:
 )
 def test_what_may_pass_is_retried_also_when_it_is_a_kind_of_value_error(error: Exception) -> None:
     assert decide(error, 1).wait == 1
+
+
+def test_a_wait_doubles_up_to_the_longest_however_often_it_is_repeated() -> None:
+    assert [backoff(attempt, 0.5, 3.0) for attempt in (1, 2, 3, 4, 5_000)] == [0.5, 1, 2, 3, 3]
+
+
+def test_the_class_of_an_error_of_ours_says_whether_it_is_retried_whatever_it_is_called() -> None:
+    class ConfigurationError(SignalRoomError):
+        """Of the same name as one that is not retried."""
+
+    class UnheardOfError(ConnectionError, SignalRoomError):
+        retried = False
+
+    assert decide(ConfigurationError("x"), 1).wait == 1
+    assert decide(in_dlt(UnheardOfError("x")), 1).wait is None
+
+
+def test_every_error_of_the_product_stands_in_one_tree() -> None:
+    package = Path(str(signalroom_dagster.__file__)).parent
+    outside: list[str] = []
+    for file in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef) and "sandbox" not in file.parts:
+                bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
+                is_error = any(issubclass(_builtin(base), Exception) for base in bases)
+                if is_error and "SignalRoomError" not in bases | {node.name}:
+                    outside.append(f"{file.name}: {node.name}")
+    assert outside == []
+
+
+def _builtin(name: str) -> type:
+    return getattr(builtins, name, object)
 
 
 def test_a_ctrl_c_that_dlt_held_back_is_not_tried_again() -> None:

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
+from signalroom_dagster.errors import SignalRoomError
 from signalroom_dagster.warehouse.migrations import migrate, tables_in
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,8 @@ CREATE TABLE IF NOT EXISTS incidents (
     tell_at REAL,
     pause REAL NOT NULL,
     claimed_until REAL NOT NULL DEFAULT 0,
-    in_doubt INTEGER NOT NULL DEFAULT 0
+    in_doubt INTEGER NOT NULL DEFAULT 0,
+    concerns TEXT NOT NULL DEFAULT ''
 );
 CREATE UNIQUE INDEX IF NOT EXISTS one_open ON incidents (kind, subject, client, error) WHERE
 closed_at IS NULL;
@@ -78,7 +80,7 @@ CREATE TABLE IF NOT EXISTS noted (
 """)
 _COLUMNS = (
     "id, kind, subject, client, error, said, attempts, run, touched, failures, opened_at, last_at,"
-    " closed_at, told, in_doubt"
+    " closed_at, told, in_doubt, concerns"
 )
 
 
@@ -99,6 +101,7 @@ class Failure:
     said: str = ""
     attempts: int = 0
     touches: tuple[str, str] | None = None
+    concerns: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,9 +128,10 @@ class Incident:
     closed_at: float | None
     told: int
     in_doubt: bool
+    concerns: str = ""
 
 
-class NotBookedError(Exception):
+class NotBookedError(SignalRoomError):
     """The file of incidents cannot be used now: its disk is full or not writable, or others hold it
     for too long.
     """
@@ -196,13 +200,14 @@ class Incidents:
             else:
                 change(
                     "INSERT INTO incidents (kind, subject, client, error, said, attempts, run,"
-                    " touched, last_at, opened_at, tell_at, failures, pause) VALUES (?, ?, ?, ?, ?,"
-                    " ?, ?, ?, ?, ?, ?, 1, ?)",
+                    " touched, last_at, opened_at, tell_at, concerns, failures, pause)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)",
                     *key,
                     failure.error,
                     *details,
                     now,
                     now,
+                    failure.concerns,
                     FIRST_SUMMARY_SECONDS,
                 )
         return True

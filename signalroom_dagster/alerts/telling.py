@@ -51,9 +51,6 @@ UNBOOKED = (
 )
 _unbooked: dict[tuple[str, str, str], float] = {}
 """When this process last told of what it could not book: all that is left of an incident then."""
-WAREHOUSE_ERRORS = frozenset(
-    {"DestinationUnreachableError", "DestinationLostError", "WarehouseBusyError"}
-)
 
 
 def incidents() -> Incidents:
@@ -136,6 +133,7 @@ def _tell_unbooked(failure: Failure) -> None:
         subject=failure.subject,
         client=failure.client,
         error=failure.error,
+        concerns=failure.concerns,
         said=failure.said,
         attempts=failure.attempts,
         run=failure.run,
@@ -225,7 +223,7 @@ def _message(subject: str, text: str, key: str) -> Message:
 def _as_told(failure: Failure) -> Failure:
     """Without anybody's data; under the warehouse's own name when that is what failed."""
     safe = replace(failure, said=mask(failure.said)[:LONGEST_WORDS])
-    if failure.error not in WAREHOUSE_ERRORS:
+    if failure.concerns != "warehouse":
         return safe
     touches = (failure.client, failure.subject) if failure.client else None
     return replace(safe, kind="warehouse", subject="warehouse", client="", touches=touches)

@@ -51,7 +51,6 @@ COMMANDS: Mapping[Kind, str] = {
     "consumer": "signalroom events consume --once",
     "definition": "signalroom doctor",
 }
-SETTINGS_ERRORS = frozenset({"ConfigurationError"})
 RUN_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}\Z")
 MOST_NAMED = 8
 REPORT, OF = "reports/", " of "
@@ -112,7 +111,7 @@ def body(incident: Incident) -> str:
 
 def command(incident: Incident) -> str:
     """The one command to run next; of a report, for the day that the incident is about."""
-    if incident.error in SETTINGS_ERRORS and incident.client:
+    if incident.concerns == "settings" and incident.client:
         return f"signalroom doctor --client {incident.client}"
     table = incident.subject.partition(":")[0]
     is_check_of_report = incident.kind == "check" and table.startswith(REPORT)

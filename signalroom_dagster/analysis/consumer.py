@@ -17,6 +17,7 @@ from signalroom_dagster.analysis.health import named
 from signalroom_dagster.analysis.publishing import create_table_of_results, is_direct, publish_all
 from signalroom_dagster.analysis.store import opened_store
 from signalroom_dagster.events.stores.contract import Incomplete, Store, StoreError
+from signalroom_dagster.retries import FIRST_WAIT_SECONDS, backoff
 from signalroom_dagster.warehouse.errors import (
     DestinationUnreachableError,
     LoadError,
@@ -103,7 +104,7 @@ class Consumer:
         """
         ends = time.monotonic() + seconds if seconds is not None else None
         lease, outage = Rhythm(RENEW_SECONDS), Outage()
-        pause = SHORTEST_PAUSE_SECONDS
+        idle = 0
         try:
             while not self.stop.is_set():
                 if ends is not None and time.monotonic() >= ends:
@@ -119,9 +120,9 @@ class Consumer:
                     self.stop.wait(outage.pause(error))
                     continue
                 outage.over()
-                pause = SHORTEST_PAUSE_SECONDS if found else min(pause * 2, LONGEST_PAUSE_SECONDS)
+                idle = 0 if found else idle + 1
                 if found < BATCH and not self._careful:
-                    self.stop.wait(pause)
+                    self.stop.wait(backoff(idle + 1, SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS))
             return "it was told to stop"
         finally:
             self._leave()
@@ -202,7 +203,7 @@ class Outage:
     """
 
     since: float | None = None
-    seconds: float = 0.5
+    failures: int = 0
 
     def pause(self, error: Exception) -> float:
         """Seconds to wait, doubling up to five. Raises the error when it has been gone for too
@@ -212,13 +213,14 @@ class Outage:
         self.since = self.since if self.since is not None else now
         if now - self.since > LONGEST_OUTAGE_SECONDS:
             raise error
-        self.seconds = min(self.seconds * 2, LONGEST_OUTAGE_PAUSE_SECONDS)
-        log.warning("%s; asking again in %.0f s", error, self.seconds)
-        return self.seconds
+        self.failures += 1
+        seconds = backoff(self.failures, FIRST_WAIT_SECONDS, LONGEST_OUTAGE_PAUSE_SECONDS)
+        log.warning("%s; asking again in %.0f s", error, seconds)
+        return seconds
 
     def over(self) -> None:
         """It answers again."""
-        self.since, self.seconds = None, 0.5
+        self.since, self.failures = None, 0
 
 
 def ready_store() -> Store:

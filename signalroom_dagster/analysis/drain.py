@@ -23,7 +23,8 @@ import psycopg2
 from signalroom_dagster.analysis.publishing import is_direct, may_write
 from signalroom_dagster.analysis.results import Result, as_kept, result_of, write
 from signalroom_dagster.analysis.steps import InvalidResultError
-from signalroom_dagster.events.stores.contract import ATTEMPTS, JobKey, Ready, Store
+from signalroom_dagster.events.stores.contract import JobKey, Ready, Store
+from signalroom_dagster.retries import ATTEMPTS
 
 log = logging.getLogger(__name__)
 

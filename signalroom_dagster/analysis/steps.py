@@ -12,6 +12,7 @@ import msgspec
 
 from signalroom_dagster.analysis.kinds import COUNTS, KINDS, MOST_ENTRIES, Entry, Figures
 from signalroom_dagster.analysis.summary import Summary, hashed
+from signalroom_dagster.errors import SignalRoomError
 
 Entries: TypeAlias = Mapping[str, Sequence[Entry]]
 Campaigns: TypeAlias = Mapping[str, Mapping[str, Figures]]
@@ -24,7 +25,7 @@ FINEST = Decimal("1e-12")
 PLACES = Decimal("0.0001")
 
 
-class InvalidResultError(ValueError):
+class InvalidResultError(SignalRoomError, ValueError):
     """A result that cannot be analysed; says where and why, without any of its values."""
 
 

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from signalroom_dagster import logs
-from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.errors import ConfigurationError, SignalRoomError
 from signalroom_dagster.redaction import redact
 from signalroom_dagster.registry.clients import Client, get_client, load_clients
 
@@ -33,30 +33,16 @@ def say(line: object) -> None:
     out.print(str(line), markup=False, highlight=False, soft_wrap=True)
 
 
-def told() -> tuple[type[Exception], ...]:
-    """The errors whose message says all there is to say."""
-    from signalroom_dagster.events.stores.contract import RetentionError, StoreError
-    from signalroom_dagster.loading.load_warehouse import RowCountError
-    from signalroom_dagster.notifications.message import (
-        PermanentDeliveryError,
-        RetryableDeliveryError,
-    )
-    from signalroom_dagster.sources.http import VendorDataError, VendorError
-    from signalroom_dagster.triggers import DagsterUnreachableError
-    from signalroom_dagster.warehouse.errors import LoadError
-
-    ours = (ConfigurationError, LoadError, RowCountError, VendorError, VendorDataError)
-    ours = (*ours, StoreError, RetentionError, DagsterUnreachableError)
-    return (*ours, PermanentDeliveryError, RetryableDeliveryError, OSError)
+def is_told(error: Exception) -> bool:
+    """Whether the error's message says all there is to say."""
+    return error.told if isinstance(error, SignalRoomError) else isinstance(error, OSError)
 
 
 def tell(error: Exception) -> None:
     """Print one red line on stderr: what happened, and of an error that is not ours its kind."""
-    text = (
-        f"{error}"
-        if isinstance(error, told())
-        else f"{type(error).__name__}: {error} (--verbose shows where)"
-    )
+    text = str(error)
+    if not is_told(error):
+        text = f"{type(error).__name__}: {error} (--verbose shows where)"
     err.print(
         redact(f"signalroom: {text}"), style="red", markup=False, highlight=False, soft_wrap=True
     )

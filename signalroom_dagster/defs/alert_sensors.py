@@ -22,7 +22,6 @@ from signalroom_dagster.defs.lost_runs import build_lost_runs_sensor
 from signalroom_dagster.defs.sensors import initial_status
 from signalroom_dagster.freshness.status import Standing, standing
 from signalroom_dagster.naming import load_step, report_step
-from signalroom_dagster.platform.attempts import ANSWERED
 from signalroom_dagster.platform.tags import (
     REASON_TAG,
     RETRY_NUMBER_TAG,
@@ -66,7 +65,7 @@ def _run_failures() -> dg.SensorDefinition:
         for failure in [failure_of(event, subjects) for event in events] or [
             _lost(context, subjects)
         ]:
-            if failure.error not in ANSWERED:
+            if failure.concerns != "request":
                 telling.failed(failure)
 
     return alert_on_run_failure

@@ -22,7 +22,13 @@ from signalroom_dagster.defs.assets.declared import DEFINITIONS
 from signalroom_dagster.defs.assets.reports import reported_day
 from signalroom_dagster.modeling.sql import models
 from signalroom_dagster.naming import load_step, model_step, report_step
-from signalroom_dagster.platform.attempts import ANSWERED, ATTEMPTS_MADE, ERROR, SAID
+from signalroom_dagster.platform.attempts import (
+    ATTEMPTS_MADE,
+    CONCERNS,
+    ERROR,
+    REFUSED_BY_DAGSTER,
+    SAID,
+)
 from signalroom_dagster.platform.tags import PARTITION_TAG
 from signalroom_dagster.registry import catalog
 from signalroom_dagster.registry.clients import get_client
@@ -95,7 +101,7 @@ def look(events: Iterable[dg.DagsterEvent], subjects: Subjects) -> None:
     rows, client, run = 0, subjects.client, subjects.run.run_id
     for event in events:
         if event.is_step_failure:
-            if (failure := failure_of(event, subjects)).error not in ANSWERED:
+            if (failure := failure_of(event, subjects)).concerns != "request":
                 telling.failed(failure)
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             _look_at_check(event.asset_check_evaluation_data, subjects)
@@ -118,11 +124,14 @@ def failure_of(event: dg.DagsterEvent, subjects: Subjects) -> Failure:
     metadata = data.user_failure_data.metadata if data.user_failure_data else {}
     told = {name: value.value for name, value in metadata.items()}
     error = data.error.cause or data.error if data.error else None
+    name = str(told.get(ERROR) or (error.cls_name if error else None) or "unknown error")
+    refused = "request" if name in REFUSED_BY_DAGSTER else ""
     return Failure(
         kind=kind,
         subject=subject,
         client=subjects.client,
-        error=str(told.get(ERROR) or (error.cls_name if error else None) or "unknown error"),
+        error=name,
+        concerns=str(told.get(CONCERNS) or refused),
         run=subjects.run.run_id,
         said=str(told.get(SAID) or ""),
         attempts=int(str(told.get(ATTEMPTS_MADE) or 0)),

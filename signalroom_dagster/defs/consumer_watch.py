@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from signalroom_dagster.events.stores.contract import Lease
+from signalroom_dagster.retries import backoff
 
 RUN_SECONDS = 20 * 60.0
 TICK_SECONDS = 30
@@ -96,6 +97,6 @@ def _while_free(watch: Watch, runs: Sequence[ResidentRun], now: float) -> Step:
     dead = tuple(run.id for run in runs)
     if now < watch.not_before:
         return Step("wait", f"{watch.started} runs did not last: pausing", dead)
-    watch.not_before = now + min(FIRST_PAUSE_SECONDS * 2**watch.started, LONGEST_PAUSE_SECONDS)
     watch.started += 1
+    watch.not_before = now + backoff(watch.started, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
     return Step("start", "nobody consumes", dead)

@@ -16,12 +16,11 @@ import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 
-from signalroom_dagster.alerts.telling import WAREHOUSE_ERRORS
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.defs.jobs import build_report_job
 from signalroom_dagster.defs.sensors import initial_status
 from signalroom_dagster.naming import report_job, report_step
-from signalroom_dagster.platform.attempts import ERROR
+from signalroom_dagster.platform.attempts import CONCERNS
 from signalroom_dagster.platform.in_flight import UNFINISHED, in_flight
 from signalroom_dagster.platform.tags import DUE_TAG, WILL_RETRY_TAG
 from signalroom_dagster.registry.clients import Client, load_clients
@@ -234,5 +233,5 @@ def _is_lost_to_an_outage(instance: dg.DagsterInstance, run: dg.DagsterRun) -> b
         for record in failures
         if record.event_log_entry.dagster_event
     ]
-    errors = {str(each.metadata[ERROR].value) for each in data if each and ERROR in each.metadata}
-    return bool(errors & WAREHOUSE_ERRORS)
+    concerns = [each.metadata.get(CONCERNS) for each in data if each]
+    return any(concern and concern.value == "warehouse" for concern in concerns)

@@ -19,6 +19,7 @@ from signalroom_dagster.platform.in_flight import in_flight
 from signalroom_dagster.redaction import redact
 from signalroom_dagster.registry import catalog
 from signalroom_dagster.registry.clients import Client, clients_of
+from signalroom_dagster.retries import backoff
 
 TICK_SECONDS = 60
 LISTED_AT_ONCE = (
@@ -156,9 +157,7 @@ def _due(before: Asked | None, digest: str, now: float) -> Asked | None:
     times = before.times + 1 if before and before.digest == digest else 1
     if before and times > 1 and now < before.not_before:
         return None
-    return Asked(
-        digest, times, now + min(FIRST_PAUSE_SECONDS * 2 ** (times - 1), LONGEST_PAUSE_SECONDS)
-    )
+    return Asked(digest, times, now + backoff(times, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS))
 
 
 def _listed(source: str, client: Client) -> Listing:

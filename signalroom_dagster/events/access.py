@@ -18,6 +18,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from signalroom_dagster.errors import SignalRoomError
 from signalroom_dagster.events.google_keys import GoogleKeys
 from signalroom_dagster.events.settings import Oidc, TenantAccess
 
@@ -29,7 +30,7 @@ CLOCK_SKEW_SECONDS = 10
 REMEMBERED_TOKENS = 1_000
 
 
-class UnauthorizedError(Exception):
+class UnauthorizedError(SignalRoomError):
     """The request shows no token, or none that is known or valid; says why, without the token."""
 
 

@@ -10,6 +10,7 @@ https://www.starlette.io/applications/
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -32,6 +33,7 @@ from signalroom_dagster.events.metrics import Metrics, More
 from signalroom_dagster.events.settings import EventSettings
 from signalroom_dagster.events.stores.contract import Store, StoreError
 from signalroom_dagster.events.webhooks import Webhooks
+from signalroom_dagster.retries import backoff
 
 log = logging.getLogger(__name__)
 
@@ -146,14 +148,15 @@ async def _create(store: Store) -> None:
     """Create what the store lacks as soon as it can be reached and is not held; until then it is
     asked ever more rarely, because events wait behind each try.
     """
-    pause = CREATE_AGAIN_SECONDS
-    while True:
+    for attempt in itertools.count(1):
+        pause = backoff(attempt, CREATE_AGAIN_SECONDS, CREATE_SELDOM_SECONDS)
         try:
-            return await asyncio.to_thread(store.create)
+            await asyncio.to_thread(store.create)
         except (StoreError, ConfigurationError) as error:
             log.warning("%s; trying again in %.0f s", error, pause)
             await asyncio.sleep(pause)
-            pause = min(pause * 2, CREATE_SELDOM_SECONDS)
+        else:
+            return
 
 
 async def _alive(_: Request) -> Response:

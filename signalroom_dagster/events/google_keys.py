@@ -11,13 +11,15 @@ from collections.abc import Callable, Mapping
 
 import httpx
 
+from signalroom_dagster.errors import SignalRoomError
+
 TIMEOUT_SECONDS = 5.0
 SHORTEST_SECONDS, LONGEST_SECONDS = 300.0, 24 * 3600.0
 AGAIN_SECONDS = 60.0
 """How often an unknown key may make us ask: a stranger's tokens must not turn into requests."""
 
 
-class KeysUnavailableError(Exception):
+class KeysUnavailableError(SignalRoomError):
     """Google's certificates could not be fetched, so tokens cannot be judged now."""
 
 

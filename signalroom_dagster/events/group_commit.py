@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from signalroom_dagster.errors import SignalRoomError
 from signalroom_dagster.events.intake import Intake
 from signalroom_dagster.events.metrics import Metrics
 from signalroom_dagster.events.stores.contract import Outcome, Store, StoreError
@@ -22,7 +23,7 @@ QUEUE_BYTES = 64 * 1024 * 1024
 log = logging.getLogger(__name__)
 
 
-class QueueFullError(Exception):
+class QueueFullError(SignalRoomError):
     """More waits to be committed than may: the sender is to come again."""
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from signalroom_dagster.errors import SignalRoomError
 from signalroom_dagster.events.access import Tenants
 from signalroom_dagster.events.contracts import Contract, Event
 from signalroom_dagster.events.stores.contract import DeadLetter, Received
@@ -21,11 +22,11 @@ from signalroom_dagster.events.stores.jobs import letter
 Contracts = Mapping[str, Contract]
 
 
-class ForbiddenError(Exception):
+class ForbiddenError(SignalRoomError):
     """An event of a tenant that the sender may not send for; nothing of the request is stored."""
 
 
-class TooLargeError(Exception):
+class TooLargeError(SignalRoomError):
     """The request is larger than is taken; nothing of it is stored."""
 
 

@@ -20,6 +20,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from signalroom_dagster.errors import SignalRoomError
+
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 10.0
@@ -39,7 +41,7 @@ _SIGNED = {
 _SIGNED["UnsubscribeConfirmation"] = _SIGNED["SubscriptionConfirmation"]
 
 
-class SnsError(Exception):
+class SnsError(SignalRoomError):
     """The message is not one of SNS, or of no topic that is configured; says which, without what it
     holds.
     """

@@ -5,8 +5,10 @@ words.
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from signalroom_dagster.errors import SignalRoomError
 
-class RowCountError(Exception):
+
+class RowCountError(SignalRoomError):
     """The database took another number of rows than were handed to it; the transaction was rolled
     back.
     """

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol, TypeAlias
 
+from signalroom_dagster.errors import SignalRoomError
+
 Channel = Literal["slack", "email", "sms"]
 
 
@@ -40,15 +42,17 @@ class Message:
     pictures: tuple[Picture, ...] = ()
 
 
-class NotConfiguredError(Exception):
+class NotConfiguredError(SignalRoomError):
     """The channel lacks settings; names them. Callers skip the message with a warning."""
 
 
-class PermanentDeliveryError(Exception):
+class PermanentDeliveryError(SignalRoomError):
     """The provider refused the message, and would again."""
 
+    retried = False
 
-class RetryableDeliveryError(Exception):
+
+class RetryableDeliveryError(SignalRoomError):
     """Certainly not sent; `in_doubt`: it may be, and is safe to send again with the same key and
     words.
 
@@ -63,7 +67,7 @@ class RetryableDeliveryError(Exception):
         self.in_doubt = in_doubt
 
 
-class UnknownOutcomeError(Exception):
+class UnknownOutcomeError(SignalRoomError):
     """It may or may not have been sent: look it up before anybody sends it again.
 
     Of a look-up: the provider cannot tell; `passing`: it may be able to a little later.

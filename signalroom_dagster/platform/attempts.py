@@ -12,23 +12,20 @@ from contextlib import contextmanager
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
-from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.errors import ConfigurationError, SignalRoomError
 from signalroom_dagster.platform.tags import PARENT_RUN_TAG, RETRY_NUMBER_TAG
 from signalroom_dagster.redaction import redact_error
 from signalroom_dagster.registry.clients import Client, get_client
 from signalroom_dagster.retries import ATTEMPTS, decide, root_error
 
-_DAGSTERS_REFUSALS = ("DagsterInvalidInvocationError", "DagsterUnknownPartitionError")
-ERROR, ATTEMPTS_MADE, SAID = "error", "attempts", "said"
+ERROR, ATTEMPTS_MADE, SAID, CONCERNS = "error", "attempts", "said", "concerns"
 """The metadata of a final failure."""
 
-
-ANSWERED = frozenset(
-    {"WrongRequestError", "RetentionError", "ValidationError", *_DAGSTERS_REFUSALS}
+REFUSED_BY_DAGSTER = frozenset(
+    {"DagsterInvalidInvocationError", "DagsterUnknownPartitionError", "ValidationError"}
 )
-"""Errors of what a person has asked for: the run says what is wrong, and nothing is broken that
-anybody is alerted of. Dagster's own are those for a partition that there is not; `ValidationError`
-is one of the run's configuration.
+"""What Dagster raises before an attempt: no such partition, or a wrong run configuration. By name,
+since its event log keeps no more of an error.
 """
 
 
@@ -45,7 +42,8 @@ def client_of(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Clie
         )
     except ConfigurationError as error:
         words = str(error)
-    raise dg.Failure(words, metadata={ERROR: "WrongRequestError", SAID: words}, allow_retries=False)
+    metadata = {ERROR: "WrongRequestError", SAID: words, CONCERNS: "request"}
+    raise dg.Failure(words, metadata=metadata, allow_retries=False)
 
 
 @contextmanager
@@ -88,9 +86,10 @@ def _told(cause: BaseException, number: int) -> dict[str, str | int]:
     """What an alert may say of a failure: our own errors' words without a vendor's, of all others
     the class alone.
     """
-    ours = type(cause).__module__.startswith("signalroom_dagster.")
-    said = {SAID: str(getattr(cause, "sentence", cause))} if ours else {}
-    return {ERROR: type(cause).__name__, ATTEMPTS_MADE: number, **said}
+    told: dict[str, str | int] = {ERROR: type(cause).__name__, ATTEMPTS_MADE: number}
+    if isinstance(cause, SignalRoomError):
+        told |= {SAID: str(getattr(cause, "sentence", cause)), CONCERNS: cause.concerns}
+    return told
 
 
 def first_run_id(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:

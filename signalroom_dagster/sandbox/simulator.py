@@ -18,6 +18,7 @@ import msgspec
 
 from signalroom_dagster.events.contracts import Contract
 from signalroom_dagster.events.stores.jobs import EventKey
+from signalroom_dagster.retries import backoff
 
 TIMEOUT_SECONDS = 30.0
 CONNECTIONS = 64
@@ -183,12 +184,11 @@ def _poster(
     headers = {tenant: {"authorization": f"Bearer {token}"} for tenant, token in tokens.items()}
 
     async def post(message: Message, due: float) -> None:
-        answer, pause = "", AGAIN_SECONDS
+        answer = ""
         for attempt in range(attempts):
             if attempt:
                 sent.repeated += 1
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, LONGEST_AGAIN_SECONDS)
+                await asyncio.sleep(backoff(attempt, AGAIN_SECONDS, LONGEST_AGAIN_SECONDS))
             answer = await _answer(client, message, headers.get(message.tenant_id, {}))
             if not _is_passing(answer):
                 break

@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.errors import SignalRoomError
 from signalroom_dagster.https import trusted
 from signalroom_dagster.json_text import decoded
 from signalroom_dagster.limits import Limit
@@ -33,7 +34,7 @@ for _logger in ("httpx", "httpcore"):  # they log every URL, and with it keys
     logging.getLogger(_logger).setLevel(logging.WARNING)
 
 
-class VendorAnswerError(Exception):
+class VendorAnswerError(SignalRoomError):
     """What is wrong with an answer; `words` are the parts of the message that the vendor said, as
     they stand in it.
 
@@ -71,7 +72,7 @@ class VendorError(VendorAnswerError):
         self.retry_after = retry_after
 
 
-class VendorUnreachableError(ConnectionError):
+class VendorUnreachableError(SignalRoomError, ConnectionError):
     """No answer, or one that broke off: a timeout, a refused or dropped connection."""
 
 

@@ -2,6 +2,7 @@
 without dlt.
 """
 
+import itertools
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,6 +17,7 @@ from signalroom_dagster.config import (
     work_dir,
 )
 from signalroom_dagster.files import LedgerEntry
+from signalroom_dagster.retries import FIRST_WAIT_SECONDS, backoff
 from signalroom_dagster.warehouse.bookkeeping import LEDGER
 from signalroom_dagster.warehouse.errors import (
     DISK_FULL,
@@ -201,8 +203,8 @@ def wait_until_reachable(
     Raises DestinationLostError after `wait_seconds`.
     """
     give_up = time.monotonic() + wait_seconds
-    delay = 1.0
-    while True:
+    for attempt in itertools.count(1):
+        delay = backoff(attempt, FIRST_WAIT_SECONDS, LONGEST_PAUSE_SECONDS)
         try:
             with connected() if destination_name() == "postgres" else nullcontext():
                 return
@@ -214,7 +216,6 @@ def wait_until_reachable(
                 ) from None
             say(f"{error}; asking again in {delay:.0f} s")
             pause(delay)
-            delay = min(delay * 2, LONGEST_PAUSE_SECONDS)
 
 
 def now(query: Query) -> datetime:

@@ -4,6 +4,8 @@ personal.
 
 import errno
 
+from signalroom_dagster.errors import SignalRoomError
+
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 READ_ONLY = "25006"
 TABLE_FULL = (
@@ -22,23 +24,28 @@ MEANINGS = {
 """What Postgres's SQLSTATEs mean that a person has to do something about."""
 
 
-class DestinationUnreachableError(ConnectionError):
+class DestinationUnreachableError(SignalRoomError, ConnectionError):
     """The warehouse did not answer, or went away: waited for, then tried again."""
 
+    concerns = "warehouse"
 
-class DestinationLostError(ConnectionError):
+
+class DestinationLostError(SignalRoomError, ConnectionError):
     """The warehouse stayed unreachable for as long as a load waits; the next schedule or sensor
     tick asks again.
     """
 
+    retried = False
+    concerns = "warehouse"
 
-class OvertakenError(Exception):
+
+class OvertakenError(SignalRoomError):
     """Another load put another version of a file into the warehouse meanwhile: the next attempt
     compares anew.
     """
 
 
-class LoadError(Exception):
+class LoadError(SignalRoomError):
     """The warehouse refused a load; says which client and file, and the database's own code
     (SQLSTATE).
     """
@@ -54,7 +61,10 @@ class TableInUseError(LoadError):
     """
 
 
-class WarehouseBusyError(TimeoutError):
+class WarehouseBusyError(SignalRoomError, TimeoutError):
     """Another writer kept what it holds, such as the DuckDB file, for longer than a load may
     wait.
     """
+
+    retried = False
+    concerns = "warehouse"

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from signalroom_dagster.retries import causes
+from signalroom_dagster.retries import FIRST_WAIT_SECONDS, backoff, causes
 from signalroom_dagster.warehouse.errors import TableInUseError, WarehouseBusyError
 
 if TYPE_CHECKING:
@@ -163,13 +163,15 @@ def until_free(
     Between two tries it holds nothing; `query` then tells for whom it waits. Raises TableInUseError
     after 15 minutes.
     """
-    started, delay = time.monotonic(), 1.0
+    started, attempt = time.monotonic(), 0
     while True:
+        attempt += 1
         try:
             return change()
         except Exception as error:
             if not is_in_use(error):
                 raise
+        delay = backoff(attempt, FIRST_WAIT_SECONDS, LONGEST_PAUSE_SECONDS)
         holders = _first(query(_HOLDERS + _OF_SCHEMA, schema)) or "somebody who has just gone"
         if time.monotonic() - started + delay > DDL_PATIENCE_SECONDS:
             raise TableInUseError(
@@ -184,7 +186,6 @@ def until_free(
             delay,
         )
         pause(delay)
-        delay = min(delay * 2, LONGEST_PAUSE_SECONDS)
 
 
 def is_in_use(error: BaseException) -> bool:

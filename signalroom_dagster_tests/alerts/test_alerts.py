@@ -185,6 +185,7 @@ def test_a_warehouse_that_is_down_is_one_incident_for_all_that_need_it(
                 client=client,
                 subject=source,
                 error="DestinationLostError",
+                concerns="warehouse",
                 run=f"{client}-{source}",
             )
             telling.failed(lost)
@@ -202,7 +203,7 @@ def test_a_warehouse_that_is_down_is_one_incident_for_all_that_need_it(
 
 
 def test_a_setting_that_is_wrong_is_answered_with_the_doctor(providers: Providers) -> None:
-    telling.failed(replace(DOWN, error="ConfigurationError", said="api_key is missing"))
+    telling.failed(replace(DOWN, concerns="settings", said="api_key is missing"))
     assert texts(providers)[0].endswith("Next: `signalroom doctor --client 713`")
 
 

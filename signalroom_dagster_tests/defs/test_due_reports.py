@@ -27,7 +27,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from signalroom_dagster.defs import due_reports
 from signalroom_dagster.defs.due_reports import build_due_reports_sensor
 from signalroom_dagster.defs.schedules import build_schedules
-from signalroom_dagster.platform.attempts import ERROR
+from signalroom_dagster.platform.attempts import CONCERNS
 from signalroom_dagster.reports import making
 from signalroom_dagster.warehouse.errors import DestinationUnreachableError
 from signalroom_dagster_tests.projects import Project
@@ -115,13 +115,13 @@ def clients(requests: list[dg.RunRequest]) -> list[str | None]:
     return [request.partition_key for request in requests]
 
 
-def run(instance: dg.DagsterInstance, request: dg.RunRequest, error: str | None = None) -> None:
-    """The run that was asked for, which fails with an error of that name, or does not."""
+def run(instance: dg.DagsterInstance, request: dg.RunRequest, concerns: str | None = None) -> None:
+    """The run that was asked for; it fails for a reason of that kind, or does not."""
 
     @dg.op
     def report() -> None:
-        if error:
-            raise dg.Failure("told", metadata={ERROR: error}, allow_retries=False)
+        if concerns is not None:
+            raise dg.Failure("told", metadata={CONCERNS: concerns}, allow_retries=False)
 
     @dg.job(name="daily_ccw_report")
     def job() -> None:
@@ -205,11 +205,11 @@ def test_a_run_that_was_lost_to_an_outage_is_asked_for_again_and_no_other(
     load("713")
     first = tick(instance, "713")
     assert first
-    run(instance, first, "DestinationLostError")
+    run(instance, first, "warehouse")
     daemon = Daemon(instance)
     [again] = daemon.look()
     assert again.run_key != first.run_key and again.run_config == first.run_config
-    run(instance, again, "PermanentDeliveryError")
+    run(instance, again, "")
     assert daemon.look() == []
 
 

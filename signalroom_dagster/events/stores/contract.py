@@ -14,12 +14,10 @@ from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
+from signalroom_dagster.errors import SignalRoomError
 from signalroom_dagster.events.contracts import Contract
 from signalroom_dagster.events.stores.batches import Batch
 
-ATTEMPTS = 5
-FIRST_WAIT_SECONDS = 1.0
-LONGEST_WAIT_SECONDS = 300.0
 DONE_WITHIN = timedelta(hours=1)
 """Of which finished jobs are counted: there are millions in a week, and somebody asks every minute.
 """
@@ -28,12 +26,15 @@ Status = Literal["open", "ready", "done", "failed", "expired"]
 Stage = Literal["ingest", "analysis"]
 
 
-class StoreError(Exception):
+class StoreError(SignalRoomError):
     """The store could not do what it was asked, and did none of it; asking again later may help."""
 
 
-class RetentionError(Exception):
+class RetentionError(SignalRoomError):
     """A replay of jobs whose inputs are no longer kept, or that never were; nothing was changed."""
+
+    retried = False
+    concerns = "request"
 
 
 class JobKey(NamedTuple):

@@ -12,9 +12,6 @@ from typing import NamedTuple
 import msgspec
 
 from signalroom_dagster.events.stores.contract import (
-    ATTEMPTS,
-    FIRST_WAIT_SECONDS,
-    LONGEST_WAIT_SECONDS,
     DeadLetter,
     Incomplete,
     JobKey,
@@ -23,6 +20,7 @@ from signalroom_dagster.events.stores.contract import (
     Stage,
     Status,
 )
+from signalroom_dagster.retries import ATTEMPTS, FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, backoff
 
 LETTER_BYTES = 64 * 1024
 EventKey = tuple[str, str, str]
@@ -127,7 +125,7 @@ def fail(job: Job, reason: str, now: datetime) -> DeadLetter | None:
 
 def wait(attempts: int) -> timedelta:
     """How long a job rests after so many failed attempts."""
-    return timedelta(seconds=min(FIRST_WAIT_SECONDS * 2 ** (attempts - 1), LONGEST_WAIT_SECONDS))
+    return timedelta(seconds=backoff(attempts, FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS))
 
 
 def letter(

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from signalroom_dagster.errors import SignalRoomError
 from signalroom_dagster.naming import snake_case
 from signalroom_dagster.reference_data import Row, Value
 from signalroom_dagster.sources.affiliate_mapping.cells import read_cell
@@ -22,10 +23,12 @@ Record = tuple[int, list[str]]
 """The line a record begins in (the first is 1), and its cells."""
 
 
-class UnreadableFileError(Exception):
+class UnreadableFileError(SignalRoomError):
     """The file is not what its schema says; `problems` are all that was found, each with its
     line.
     """
+
+    told = False
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))

@@ -7,14 +7,17 @@ right.
 
 from collections.abc import Mapping
 
+from signalroom_dagster.errors import SignalRoomError
 from signalroom_dagster.sources.google_sheets.rows import ReadColumn, ReadRows
 from signalroom_dagster.sources.google_sheets.settings import Guard
 
 ALWAYS_BORNE = 1  # one odd cell of a short column says nothing of the column
 
 
-class SheetChangedError(Exception):
+class SheetChangedError(SignalRoomError):
     """Too few rows, or a column with other things in it than before."""
+
+    told = False
 
 
 class SheetLoadingError(SheetChangedError):

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from signalroom_dagster.errors import SignalRoomError
 from signalroom_dagster.sources.google_sheets.cells import as_text, is_blank
 
 LONGEST_HEADER = 40
@@ -16,8 +17,10 @@ SHOWN = 30
 _PERSONAL = re.compile(r"\S*@\S*|\+?(?:\d[\s().-]*){7,}")
 
 
-class HeaderError(Exception):
+class HeaderError(SignalRoomError):
     """The header does not have each configured column exactly once."""
+
+    told = False
 
 
 def folded(header: str) -> str:

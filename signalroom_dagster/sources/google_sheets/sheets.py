@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from signalroom_dagster.errors import SignalRoomError
 from signalroom_dagster.sources.google_sheets.guard import (
     SheetChangedError,
     SheetLoadingError,
@@ -37,9 +38,13 @@ log = logging.getLogger(__name__)
 class SheetError(VendorDataError):
     """A sheet that a person has to mend, or its settings: asking again would not help."""
 
+    retried = False
 
-class UnknownZoneError(Exception):
+
+class UnknownZoneError(SignalRoomError):
     """The spreadsheet is in a time zone that cannot be looked up."""
+
+    told = False
 
 
 @dataclass(frozen=True)

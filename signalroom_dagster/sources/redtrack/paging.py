@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, NamedTuple, TypeAlias, cast
 
+from signalroom_dagster.errors import SignalRoomError
 from signalroom_dagster.sources.tables import Row
 
 NameOf: TypeAlias = Callable[[Row], Hashable | None]
@@ -27,8 +28,10 @@ class Page(NamedTuple):
     counted: int | None
 
 
-class NotAListError(Exception):
+class NotAListError(SignalRoomError):
     """An answer that is no page of a list."""
+
+    told = False
 
 
 @dataclass(frozen=True, slots=True)

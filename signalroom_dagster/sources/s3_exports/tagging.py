@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from signalroom_dagster.errors import SignalRoomError
 from signalroom_dagster.files import FileStatus
 from signalroom_dagster.sources.s3_exports.fields import (
     COMMA,
@@ -34,8 +35,10 @@ LONGEST_RAW = 10_000
 _LONG_NUMBER = re.compile(r"(?:\d[\0 -]?){11,}\d")
 
 
-class UnpacksTooFarError(Exception):
+class UnpacksTooFarError(SignalRoomError):
     """A gzip unpacks to more than it may: nothing of it is loaded. Its message is the reason."""
+
+    told = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
