@@ -15,6 +15,11 @@ CLIENT_ID = re.compile(r"^[a-z0-9](?:[a-z0-9]|_(?!_))*\Z")
 literals.
 """
 
+SOURCE_NAME = re.compile(r"[a-z](?:[a-z0-9]|_(?!_))*\Z")
+"""What is the name of a source or a table that no folder says: small letters, digits and single
+underscores.
+"""
+
 SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 """Columns that every table of Postgres has already: no other one can have such a name."""
 

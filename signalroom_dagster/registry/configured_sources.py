@@ -5,7 +5,6 @@ Nothing of it is imported or called before a load: what its tables are is said b
 """
 
 import functools
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from signalroom_dagster.config import section, settings_state
 from signalroom_dagster.errors import ConfigurationError
+from signalroom_dagster.naming import SOURCE_NAME
 from signalroom_dagster.refused_values import refusals
 from signalroom_dagster.settings_files import worded
 from signalroom_dagster.sources.tables import TAGS
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from dlt.extract import DltResource, DltSource
 
 DLT_SOURCE = "dlt_source"
-_NAME = re.compile(r"[a-z](?:[a-z0-9]|_(?!_))*\Z")
 
 
 class Declaration(BaseModel):
@@ -79,7 +78,7 @@ def configured_source(name: str) -> Any:
 @functools.lru_cache(maxsize=4096)
 def _made(name: str, state: int) -> ConfiguredSource:
     place = ("sources", name)
-    if not _NAME.match(name):
+    if not SOURCE_NAME.match(name):
         raise ConfigurationError(
             f"[sources.{name}]: a source is named in small letters, digits and single underscores"
         )

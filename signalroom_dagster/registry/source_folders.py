@@ -1,5 +1,6 @@
-"""The sources there are: every folder below `signalroom_dagster.sources`, and every section of the
-settings that names a dlt source (`configured_sources`).
+"""The sources there are: every folder below `signalroom_dagster.sources`, every section of the
+settings that names a dlt source (`configured_sources`), every API that is described as data
+(`described_sources`).
 
 A source package of an API offers a dlt source with the folder's name and plain arguments, `TABLES`
 (what its resources hold, see `sources.tables`), or `tables(configured)` where clients' settings say
@@ -27,6 +28,11 @@ from signalroom_dagster import sources
 from signalroom_dagster.config import ConfigurationError, anchor_dlt, settings_state
 from signalroom_dagster.errors import WrongRequestError
 from signalroom_dagster.registry.configured_sources import configured_names, configured_source
+from signalroom_dagster.registry.described_sources import (
+    described_names,
+    described_source,
+    hidden_by,
+)
 
 if TYPE_CHECKING:
     from dlt.extract import DltSource
@@ -75,16 +81,18 @@ def source_names() -> list[str]:
 def refused_sources() -> Mapping[str, str]:
     """What is declared as a source and is none, and what is wrong with each."""
     problems = {name: _refusal(name, settings_state()) for name in openers()}
-    return {name: problem for name, problem in problems.items() if problem}
+    hidden = hidden_by([*_folders(), *configured_names()])
+    return {name: problem for name, problem in {**problems, **hidden}.items() if problem}
 
 
 def openers() -> Mapping[str, Callable[[str], Any]]:
     """What gives each source by its name, as a package that offers what is said above: a folder is
-    imported, what is configured is made. A folder goes before what else has its name.
+    imported, what is configured or described is made. A folder goes before what else has its name.
     """
+    described = dict.fromkeys(described_names(), described_source)
     configured = dict.fromkeys(configured_names(), configured_source)
     folders = dict.fromkeys(_folders(), import_source)
-    return dict(sorted({**configured, **folders}.items()))
+    return dict(sorted({**described, **configured, **folders}.items()))
 
 
 def _folders() -> Sequence[str]:

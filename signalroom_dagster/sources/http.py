@@ -123,7 +123,25 @@ class Api:
         headers: Mapping[str, str] | None = None,
     ) -> Any:
         """The decoded answer, its decimal numbers as Decimal. What is sent is JSON (`body`) or a
-        form (`form`).
+        form (`form`). Raises as `exchange` does.
+        """
+        kind, content = _sent(body, form)
+        given = {"Content-Type": kind, **(headers or {})}
+        return self.exchange(
+            method, path, limit=limit, params=params, content=content, headers=given
+        )[0]
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        limit: Limit | None = None,
+        params: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[Any, Mapping[str, str]]:
+        """The decoded answer, and its headers.
 
         Raises VendorError for an error status, VendorUnreachableError, VendorDataError for what is
         not JSON, and ConfigurationError for a base_url or a key that cannot be sent.
@@ -134,7 +152,6 @@ class Api:
             **self.params,
             **{name: value for name, value in (params or {}).items() if value is not None},
         }
-        kind, content = _sent(body, form)
         try:
             with (limit or self.limit).turn():
                 answer = self.http.request(
@@ -142,8 +159,7 @@ class Api:
                     self.base_url.rstrip("/") + path,
                     params=wanted,
                     content=content,
-                    headers={"Content-Type": kind, "Accept": "application/json"}
-                    | {**self.headers, **(headers or {})},
+                    headers={"Accept": "application/json", **self.headers, **(headers or {})},
                 )
         except (httpx.InvalidURL, httpx.UnsupportedProtocol):
             raise ConfigurationError(
@@ -157,14 +173,14 @@ class Api:
             raise ConfigurationError(self.about(method, path, what)) from None
         except httpx.RequestError as error:
             raise VendorUnreachableError(self.about(method, path, _failure(error))) from None
-        return self._checked(method, path, answer)
+        return self._checked(method, path, answer), answer.headers
 
     def about(self, method: str, path: str, what: str) -> str:
         """One sentence on a request: for which client and source, what was asked, and what came of
-        it.
+        it. A path may hold a key: it is taken out.
         """
         client = f"client {self.client_id}, " if self.client_id else ""
-        return f"{client}source {self.source}: {method} {path} {what}"
+        return f"{client}source {self.source}: {method} {self._without_secrets(path)} {what}"
 
     def _checked(self, method: str, path: str, answer: "httpx.Response") -> Any:
         body = _json(answer)
@@ -201,9 +217,12 @@ class Api:
 
     def scrubbed(self, words: str) -> str:
         """What a vendor says, masked and not at length: for a run's log, never for an alert."""
+        return mask_foreign(self._without_secrets(words))[:LONGEST_WORDS]
+
+    def _without_secrets(self, words: str) -> str:
         for secret in filter(None, (*self.secrets, *self.params.values())):
             words = words.replace(secret, "***").replace(quote(secret, safe=""), "***")
-        return mask_foreign(words)[:LONGEST_WORDS]
+        return words
 
 
 def http_client(timeout_seconds: float) -> "httpx.Client":

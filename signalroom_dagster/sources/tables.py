@@ -82,6 +82,8 @@ class Table:
     `deepens`: whose rows change. The cursor of one that `settles` is the instant up to which a
     reading went: a day may end after it. Of two rows with one key in one reading the later stands:
     the one that came last, or, where no order is kept, of the latest `latest`.
+
+    `proof` says in words how it is known that nothing is missing, where a table says it itself.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Table:
     is_compared: bool = False
     settles: bool = False
     latest: str = ""
+    proof: str = ""
     hints: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -121,7 +124,7 @@ class Table:
 def read_tables(package: str) -> Mapping[str, Table]:
     """The tables that `tables.toml` of a source package describes, by name."""
     text = files(package).joinpath("tables.toml").read_text("utf-8")
-    return {name: _table(name, described) for name, described in tomllib.loads(text).items()}
+    return {name: table_of(name, described) for name, described in tomllib.loads(text).items()}
 
 
 def columns_of(described: Mapping[str, str]) -> tuple[Column, ...]:
@@ -176,7 +179,8 @@ def _cell(column: Column, row: Row, odd: list[Oddity]) -> Any:
         return None
 
 
-def _table(name: str, described: dict[str, Any]) -> Table:
+def table_of(name: str, described: Mapping[str, Any]) -> Table:
+    """A table from what is said of it."""
     columns, key = columns_of(described["columns"]), tuple(described["key"])
     counted = (
         [column.name for column in columns if _is_counted(column, key)]

@@ -81,8 +81,7 @@ def _off(
         if table.total != "rows":
             if aside.rows_of(day) or aside.has(table.total, day):
                 continue
-            allowed = CENT + _rounding(read, loaded.rows_by_day.get(day, 0))
-            is_off = abs(difference) >= allowed
+            is_off = is_another_sum(total, read, loaded.rows_by_day.get(day, 0))
         else:
             is_off = not 0 <= difference <= aside.rows_of(day)
         is_over = day_of(loaded.read_at, zone) > day if table.day else difference > 0
@@ -92,6 +91,13 @@ def _off(
                 f"the vendor's own total of {day} is {total} ({what}), and what it gives adds up to"
                 f" {read}"
             )
+
+
+def is_another_sum(total: Figure, read: Figure, rows: int) -> bool:
+    """Whether two sums of so many rows differ by more than a cent and what rounding each row may
+    cost.
+    """
+    return abs(total - read) >= CENT + _rounding(read, rows)
 
 
 def _rounding(read: Figure, rows: int) -> Decimal:

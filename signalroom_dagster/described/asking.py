@@ -1,0 +1,190 @@
+"""Asking a described API: dlt's authentication and paginators, over our own transport.
+
+The transport keeps the account's pace, follows no redirect, and tells errors without keys. A
+request goes to the host of base_url alone, whatever an answer says of the next page.
+
+https://dlthub.com/docs/general-usage/http/rest-client
+"""
+
+import ipaddress
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from dlt.sources.helpers.rest_client.auth import AuthConfigBase
+from requests import Request, Response  # noqa: TID251 - what dlt's paginators change and look at
+from requests.structures import CaseInsensitiveDict  # noqa: TID251 - as above
+
+from signalroom_dagster.addresses import LOOPBACK, checked_address
+from signalroom_dagster.errors import ConfigurationError
+from signalroom_dagster.redaction import keep_secret
+from signalroom_dagster.sources.http import Api, VendorDataError
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+AUTHENTICATIONS = ("bearer", "api_key", "http_basic", "oauth2_client_credentials")
+
+
+class Answer(Response):
+    """An answer as dlt's paginators look at it: its JSON, with exact numbers, and its headers."""
+
+    def __init__(self, body: Any, headers: Mapping[str, str]) -> None:
+        super().__init__()
+        self.body = body
+        self.headers = CaseInsensitiveDict(headers)
+        self.status_code = 200
+
+    def json(self, **_: Any) -> Any:
+        """The decoded body."""
+        return self.body
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """One account: where it is, dlt's authentication for it, and the transport. `is_private` says
+    that its host may lie in a private network. `exchanges` keeps what was asked and answered, where
+    somebody wants that.
+    """
+
+    api: Api
+    base_url: str
+    auth: AuthConfigBase | None = None
+    is_private: bool = False
+    exchanges: list[tuple[Request, Answer]] | None = field(default=None, repr=False)
+
+    def request(self, method: str, path: str, **parts: Any) -> Request:
+        """A request below base_url, for a paginator to change."""
+        url = f"{self.base_url.rstrip('/')}/{path.lstrip('/')}"
+        return Request(method, url, auth=self.auth, **parts)
+
+    def send(self, request: Request) -> Answer:
+        """What is answered. Raises as `Api.exchange` does, ConfigurationError for a host in a
+        network that it may not lie in, and VendorDataError for an address at another host.
+        """
+        prepared = request.prepare()
+        parts = urlsplit(str(prepared.url))
+        self._check_host(parts.scheme, parts.hostname, parts.port)
+        sent = {name: value for name, value in prepared.headers.items() if name != "Content-Length"}
+        content = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body
+        body, headers = self.api.exchange(
+            str(prepared.method),
+            parts.path,
+            params=parse_qs(parts.query, keep_blank_values=True),
+            content=content if isinstance(content, bytes) else None,
+            headers={str(name): str(value) for name, value in sent.items()},
+        )
+        answer = Answer(body, headers)
+        if self.exchanges is not None:
+            self.exchanges.append((request, answer))
+        return answer
+
+    def about(self, request: Request, what: str) -> str:
+        """One sentence on a request."""
+        return self.api.about(str(request.method), urlsplit(str(request.url)).path, what)
+
+    def _check_host(self, scheme: str, host: str | None, port: int | None) -> None:
+        ours = urlsplit(self.base_url)
+        theirs = (host, port or DEFAULT_PORTS.get(scheme))
+        if theirs != (ours.hostname, ours.port or DEFAULT_PORTS.get(ours.scheme)):
+            what = f"is not asked for its next page at {host}: the key would go to another host"
+            raise VendorDataError(f"source {self.api.source}: {what}", words=[f" {host}"])
+        if not self.is_private:
+            check_public(str(host))
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port. Raises ConfigurationError for an address that no key should go to."""
+    try:
+        parts = urlsplit(checked_address(url))
+    except ValueError as error:
+        raise ConfigurationError(f"base_url: {error}") from None
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def check_public(host: str) -> None:
+    """Raises ConfigurationError for a name whose address lies in a private network: only a person
+    who writes the address itself, or `private = true`, can mean that.
+    """
+    if host in LOOPBACK or _address(host):
+        return
+    try:
+        found = socket.getaddrinfo(host, None)
+    except OSError:
+        return  # nobody is there to be asked, or a proxy knows
+    for place in {str(entry[4][0]) for entry in found}:
+        address = _address(place.partition("%")[0])
+        if address and (address.is_private or address.is_link_local or address.is_multicast):
+            raise ConfigurationError(
+                f"base_url: {host} lies in a private network; if that is meant, write"
+                " `private = true` below [client]"
+            )
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def authentication(described: Mapping[str, Any] | None, api: Api) -> AuthConfigBase | None:
+    """dlt's authentication, made of these values alone: dlt would look for what is left out in
+    settings that clients share. Raises ConfigurationError for one that there is not.
+    """
+    from dlt.sources.rest_api.config_setup import AUTH_MAP
+
+    if described is None:
+        return None
+    given = {"type": "bearer", **described}
+    name = str(given.pop("type"))
+    if name not in AUTHENTICATIONS:
+        there_are = ", ".join(AUTHENTICATIONS)
+        raise ConfigurationError(f"client.auth: no type {name} (there are: {there_are})")
+    if given.get("location") == "cookie":
+        raise ConfigurationError("client.auth: a key in a cookie is not sent: use header or query")
+    if name == "oauth2_client_credentials":
+        given["session"] = _TokenSession(api)
+    try:
+        return AUTH_MAP[name](**given)
+    except TypeError as error:
+        raise ConfigurationError(f"client.auth: {_argument_of(error)}") from None
+
+
+def _argument_of(error: TypeError) -> str:
+    """Which argument dlt's class does not take, or lacks; never a value."""
+    _, _, what = str(error).partition("() ")
+    return what or "its arguments do not fit"
+
+
+class _TokenSession:
+    """Where dlt's OAuth2 asks for a token: through our own transport."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def post(self, url: str, headers: Mapping[str, str], data: Mapping[str, Any]) -> "_Token":
+        """The token's answer. Raises as `Api.exchange` does."""
+        from dataclasses import replace
+
+        there = replace(self._api, base_url=origin_of(url), headers={})
+        content = urlencode(data).encode()
+        body, _ = there.exchange("POST", urlsplit(url).path, content=content, headers=headers)
+        token = body.get("access_token") if isinstance(body, dict) else None
+        if not token:
+            what = "answered without an access_token"
+            raise VendorDataError(there.about("POST", urlsplit(url).path, what))
+        keep_secret(str(token))
+        return _Token(body)
+
+
+@dataclass(frozen=True)
+class _Token:
+    body: Any
+
+    def raise_for_status(self) -> None:
+        """An error status has been raised before."""
+
+    def json(self) -> Any:
+        """The decoded body."""
+        return self.body

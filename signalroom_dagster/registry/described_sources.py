@@ -1,0 +1,47 @@
+"""Sources that are no folder: HTTP APIs described as data, `data/shared/sources/<name>.toml`."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from signalroom_dagster.config import project_dir, settings_state
+from signalroom_dagster.errors import ConfigurationError
+from signalroom_dagster.naming import SOURCE_NAME
+
+FOLDER = Path("data", "shared", "sources")
+OURS = ("public", "reports", "analysis", "events")
+
+
+def described_names() -> Sequence[str]:
+    """The APIs that are described, by their files."""
+    return sorted(file.stem for file in (project_dir() / FOLDER).glob("*.toml"))
+
+
+def described_file(name: str) -> Path:
+    """Where an API of this name is described."""
+    return project_dir() / FOLDER / f"{name}.toml"
+
+
+def described_source(name: str) -> Any:
+    """What a source folder offers, of one. Raises ConfigurationError for what cannot be meant."""
+    return _made(name, settings_state())
+
+
+def hidden_by(others: Sequence[str]) -> Mapping[str, str]:
+    """Why a file is not read, where another source has its name."""
+    taken = sorted({*described_names()} & {*others})
+    words = "another source has this name: give the file another one"
+    return {str(FOLDER / f"{name}.toml"): words for name in taken}
+
+
+@functools.lru_cache(maxsize=4096)
+def _made(name: str, state: int) -> Any:
+    if not SOURCE_NAME.match(name) or name in OURS:
+        raise ConfigurationError(
+            f"{FOLDER / name}.toml: a source is named in small letters, digits and single"
+            f" underscores, and not {', '.join(OURS)}"
+        )
+    from signalroom_dagster.described.modules import module_of
+
+    return module_of(described_file(name))
