@@ -12,7 +12,8 @@ import pytest
 from signalroom_dagster import sources
 from signalroom_dagster.registry import catalog
 from signalroom_dagster.registry.clients import get_client
-from signalroom_dagster.reports.making import make_report
+from signalroom_dagster.reports.report import make_report
+from signalroom_dagster.reports.subscriptions import report_day
 from signalroom_dagster.sandbox.vendor_server import serve
 from signalroom_dagster_tests.loads import ask, load
 from signalroom_dagster_tests.projects import Project
@@ -72,5 +73,5 @@ def test_the_report_of_the_guide_tells_its_day(project: Project) -> None:
     create_tables()
     earned(DAY, "Northwind", 4, "400.10", "300.01")
     read("everflow", DAY, DAY)
-    made = make_report(get_client("713"), "advertisers_713", DAY)
+    made = make_report(report_day(get_client("713"), "advertisers_713", DAY))
     assert "$400.10" in made.rendered.text

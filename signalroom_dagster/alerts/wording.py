@@ -142,7 +142,6 @@ def _reports(incident: Incident, client: Client) -> Collection[str]:
     from signalroom_dagster.modeling.sql import behind
     from signalroom_dagster.registry import catalog
     from signalroom_dagster.reports.subscriptions import subscriptions
-    from signalroom_dagster.reports.templates import get_template
 
     subject = incident.subject.partition(":")[0]
     if incident.kind == "report" or subject.startswith(REPORT):
@@ -155,9 +154,7 @@ def _reports(incident: Incident, client: Client) -> Collection[str]:
             broken = {(schema, table)}
         else:
             return [str(report.get("name")) for report in client.reports]
-        made = {
-            item.name: behind(get_template(item.template).reads) for item in subscriptions(client)
-        }
+        made = {item.name: behind(item.template.reads) for item in subscriptions(client)}
     except ConfigurationError:
         return [str(report.get("name")) for report in client.reports]
     return [name for name, tables in made.items() if not broken.isdisjoint(tables)]

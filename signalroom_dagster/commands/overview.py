@@ -96,7 +96,7 @@ def doctor(
     from signalroom_dagster.loading.pipelines import create_tables
     from signalroom_dagster.modeling.runs import create_models
     from signalroom_dagster.registry import catalog
-    from signalroom_dagster.reports import making
+    from signalroom_dagster.reports.tables import create_report_tables
     from signalroom_dagster.warehouse import access
 
     if client:
@@ -133,7 +133,7 @@ def doctor(
             create_tables(source)
         with access.exclusive():
             create_models()
-        making.create_tables_of_reports()
+            create_report_tables()
         opened_store()
         create_table_of_results()
         err.print("every declared table exists")

@@ -11,7 +11,7 @@ from signalroom_dagster.config import ConfigurationError
 
 if TYPE_CHECKING:
     from signalroom_dagster.notifications.message import Channel
-    from signalroom_dagster.reports.making import Report
+    from signalroom_dagster.reports.report import Report
 
 DONE = ("sent", "skipped")
 
@@ -40,24 +40,26 @@ def report(
     ] = False,
 ) -> None:
     """Write a report as files, show its text, and with --send bring it to its recipients."""
-    from signalroom_dagster.reports import making
+    from signalroom_dagster.reports.dispatch import as_channel
+    from signalroom_dagster.reports.report import make_report, write_files
+    from signalroom_dagster.reports.subscriptions import report_day, yesterday
     from signalroom_dagster.retries import repeated
     from signalroom_dagster.sources.context import as_day
     from signalroom_dagster.warehouse.access import wait_until_reachable
 
     if resend and not send:
         raise ConfigurationError("--resend goes with --send")
-    who, via = client_named(client), making.as_channel(channel)
-    about = as_day(day) or making.yesterday(who)
+    who, via = client_named(client), as_channel(channel)
+    due = report_day(who, name, as_day(day) or yesterday(who))
 
     def make() -> "Report":
         if send:
             wait_until_reachable(say)
-        return making.make_report(who, name, about)
+        return make_report(due)
 
-    made = repeated(make, f"client {who.id}, report {name}") if send else make()
+    made = repeated(make, str(due)) if send else make()
     say(made.rendered.sms if via == "sms" else made.rendered.text)
-    for path in making.write_files(made):
+    for path in write_files(made):
         say(str(path))
     if send:
         _send(made, via, resend=resend)
@@ -68,23 +70,23 @@ def _send(made: "Report", channel: "Channel | None", *, resend: bool) -> None:
     when that fails.
     """
     from signalroom_dagster.alerts import telling
-    from signalroom_dagster.reports import making
+    from signalroom_dagster.reports.dispatch import channels, delivery_states, send_report
     from signalroom_dagster.retries import repeated
     from signalroom_dagster.warehouse.access import wait_until_reachable
 
-    client, name, run_id = made.client, made.subscription.name, f"cli-{uuid.uuid4().hex[:12]}"
+    run_id = f"cli-{uuid.uuid4().hex[:12]}"
 
     def attempt() -> Sequence[object]:
         wait_until_reachable(say)
-        return making.send_report(made, run_id, making.channels(), resend=resend, channel=channel)
+        return send_report(made, run_id, channels(), resend=resend, channel=channel)
 
     try:
-        repeated(attempt, f"client {client.id}, report {name}")
+        repeated(attempt, str(made))
     finally:
-        states = making.delivery_states(made, channel)
+        states = delivery_states(made, channel)
         for item in states:
             say(f"{item.channel} {item.recipient}: {item.status} {item.error or ''}".rstrip())
     if any(item.status not in DONE for item in states):
         raise typer.Exit(1)
-    if all(item.status in DONE for item in making.delivery_states(made)):
-        telling.report_delivered(name, made.day, client.id)
+    if all(item.status in DONE for item in delivery_states(made)):
+        telling.report_delivered(made.name, made.day, made.client.id)

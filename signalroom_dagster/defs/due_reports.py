@@ -24,9 +24,9 @@ from signalroom_dagster.platform.attempts import CONCERNS
 from signalroom_dagster.platform.in_flight import UNFINISHED, in_flight
 from signalroom_dagster.platform.tags import DUE_TAG, WILL_RETRY_TAG
 from signalroom_dagster.registry.clients import Client, load_clients
-from signalroom_dagster.reports.making import stale_sources
+from signalroom_dagster.reports.inputs import stale_sources
 from signalroom_dagster.reports.settings import report_settings
-from signalroom_dagster.reports.subscriptions import subscribers
+from signalroom_dagster.reports.subscriptions import report_day, subscribers
 from signalroom_dagster.warehouse.access import connected, exclusive
 from signalroom_dagster.warehouse.errors import DestinationUnreachableError, WarehouseBusyError
 
@@ -72,7 +72,7 @@ class Due:
         work = {(f"reports/{self.name}", self.client.id), (report_job(self.name), self.client.id)}
         if work & in_flight(instance):
             return f"reports/{self.name} is being worked on for {self.client.id}"
-        stale = stale_sources(self.client, self.name, self.day, LOCK_SECONDS)
+        stale = stale_sources(report_day(self.client, self.name, self.day), LOCK_SECONDS)
         if not stale or waited >= report_settings().wait_minutes * 60:
             return ""
         waits_for = ", ".join(item.title for item in stale)

@@ -5,12 +5,12 @@ when it was read before that. Read from what loads note with their data (`window
 files), never from when a run happened to finish.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal, TypeAlias
 
-from signalroom_dagster.modeling.sql import TableName, behind
+from signalroom_dagster.modeling.sql import TableName
 from signalroom_dagster.registry import catalog
 from signalroom_dagster.registry.clients import Client
 from signalroom_dagster.warehouse.access import Query, now, table_exists
@@ -51,15 +51,16 @@ class Coverage:
 
 
 def coverage(
-    query: Query, client: Client, tables: Iterable[TableName], last: date
+    query: Query, client: Client, tables: Collection[TableName], last: date
 ) -> Sequence[Coverage]:
-    """How far each source reaches that the client uses and some tables come from, up to a last day.
+    """How far each source reaches that the client uses and that loads one of the tables, up to a
+    last day. Models are not looked behind: name the tables that they are made from, too.
 
     Reference data are files in git and have no days.
     """
-    wanted, found = {*behind(tables)}, list[Coverage]()
+    found: list[Coverage] = []
     for source in client.sources:
-        own = {table for schema, table in wanted if schema == source}
+        own = {table for schema, table in tables if schema == source}
         if own and not catalog.is_reference(source):
             facts = {
                 name: fact

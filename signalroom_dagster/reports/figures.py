@@ -14,8 +14,9 @@ from typing import Any, TypeAlias
 from signalroom_dagster.config import destination_name, shown
 from signalroom_dagster.freshness.coverage import Coverage, whole_days
 from signalroom_dagster.modeling.planning import check_plan
-from signalroom_dagster.registry.clients import Client
-from signalroom_dagster.reports.templates import QUERIES, Template
+from signalroom_dagster.reports.queries import DATE
+from signalroom_dagster.reports.subscriptions import ReportDay
+from signalroom_dagster.reports.templates import QUERIES
 from signalroom_dagster.warehouse.access import Query
 
 Row: TypeAlias = Mapping[str, Any]
@@ -70,13 +71,7 @@ class Figures:
 
 
 def figures(
-    query: Query,
-    client: Client,
-    template: Template,
-    day: date,
-    params: Mapping[str, Any],
-    reach: Sequence[Coverage],
-    last: Mapping[str, Any] | None = None,
+    query: Query, due: ReportDay, reach: Sequence[Coverage], last: Mapping[str, Any] | None = None
 ) -> Figures:
     """Everything that a report of one client says of a day.
 
@@ -84,21 +79,19 @@ def figures(
     before this one. The caller holds `warehouse.exclusive()`, and the tables that the template
     reads exist.
     """
-    values = {**params, "date": day}
+    values = {**due.subscription.params, DATE: due.day}
+    engine = destination_name()
     rows: dict[str, Sequence[Row]] = {}
-    for item in template.queries.values():
-        text, bound = item.statement(destination_name(), client.id, values)
-        where = f"{shown(template.folder / QUERIES)}: query {item.name}"
+    for item in due.template.queries.values():
+        text, bound = item.statement(engine, due.client.id, values)
+        where = f"{shown(due.template.folder / QUERIES)}: query {item.name}"
         check_plan(query, text, bound, written=item.sql, where=where, first_line=item.line)
-        found = query(text, *bound)
-        rows[item.name] = [dict(zip(item.columns, map(_plain, row), strict=True)) for row in found]
-    return Figures(
-        day=day,
-        rows=rows,
-        coverage=reach,
-        restated=list(_restated(day, rows[DAYS], last)) if last and DAYS in rows else (),
-        whole=whole_days(reach),
-    )
+        rows[item.name] = [
+            dict(zip(item.columns, map(_plain, row), strict=True)) for row in query(text, *bound)
+        ]
+    restated = list(_restated(due.day, rows[DAYS], last)) if last and DAYS in rows else ()
+    whole = whole_days(reach)
+    return Figures(day=due.day, rows=rows, coverage=reach, restated=restated, whole=whole)
 
 
 def _restated(day: date, now: Sequence[Row], last: Mapping[str, Any]) -> Iterator[RestatedDay]:

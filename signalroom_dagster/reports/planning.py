@@ -10,7 +10,7 @@ from typing import Any
 
 from signalroom_dagster.config import ConfigurationError, shown
 from signalroom_dagster.modeling.planning import check_plan
-from signalroom_dagster.registry.clients import Client, load_clients
+from signalroom_dagster.registry.clients import load_clients
 from signalroom_dagster.reports.queries import DATE
 from signalroom_dagster.reports.rendering import check_texts
 from signalroom_dagster.reports.subscriptions import subscriptions
@@ -37,17 +37,12 @@ def plan_reports(query: Query) -> Iterator[tuple[str, str, str]]:
             yield "", f"template {name}", str(error)
     for client in load_clients().values():
         for item in subscriptions(client):
-            if item.template not in broken:
-                yield from _of_subscription(query, client, item.name, item.template, item.params)
-
-
-def _of_subscription(
-    query: Query, client: Client, name: str, template: str, params: Mapping[str, Any]
-) -> Iterator[tuple[str, str, str]]:
-    try:
-        _check(query, get_template(template), client.id, params)
-    except ConfigurationError as error:
-        yield client.id, f"report {name}", str(error)
+            if item.template.name in broken:
+                continue
+            try:
+                _check(query, item.template, client.id, item.params)
+            except ConfigurationError as error:
+                yield client.id, f"report {item.name}", str(error)
 
 
 def _check(query: Query, template: Template, client_id: str, params: Mapping[str, Any]) -> None:

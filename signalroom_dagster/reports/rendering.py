@@ -23,12 +23,11 @@ import jinja2
 from signalroom_dagster.config import ConfigurationError, shown
 from signalroom_dagster.notifications.gsm import fitted
 from signalroom_dagster.notifications.mrkdwn import shortened
-from signalroom_dagster.registry.clients import Client
 from signalroom_dagster.reports import templates, words
 from signalroom_dagster.reports.comparison import against, last_days, total
 from signalroom_dagster.reports.figures import Figures
-from signalroom_dagster.reports.subscriptions import Subscription
-from signalroom_dagster.reports.templates import Template, get_template
+from signalroom_dagster.reports.subscriptions import ReportDay
+from signalroom_dagster.reports.templates import Template
 from signalroom_dagster.settings_files import ENCODING
 
 _TEXTS = (".j2", ".mjml")
@@ -84,41 +83,39 @@ def _data(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
-def render(subscription: Subscription, client: Client, day: date, figures: Figures) -> Rendered:
-    """A report of one client and day. Raises ConfigurationError for a template that is not
-    there.
+def render(due: ReportDay, figures: Figures) -> Rendered:
+    """A report as every channel gets it. Raises ConfigurationError for a template that cannot be
+    filled in.
     """
-    template = get_template(subscription.template)
-    known = _known(subscription, client, day, figures, template)
-    slack = shortened(_slack(template, known))
-    found = Rendered(
-        subject=f"{client.name}: {subscription.name}, {words.long_day(day)}",
+    template, client = due.template, due.client
+    values = _values(due, figures)
+    slack = shortened(_slack(template, values))
+    rendered = Rendered(
+        subject=f"{client.name}: {due.name}, {words.long_day(due.day)}",
         slack=slack,
-        text=_write(template, templates.TEXT, known) or words.plain(slack),
+        text=_write(template, templates.TEXT, values) or words.plain(slack),
     )
-    if sms := _write(template, templates.SMS, known):
-        found = replace(found, sms=fitted(" ".join(sms.split())))
-    if template.chart and known["has_chart"]:
+    if sms := _write(template, templates.SMS, values):
+        rendered = replace(rendered, sms=fitted(" ".join(sms.split())))
+    if template.chart and values["has_chart"]:
         from signalroom_dagster.reports.chart import draw
 
         rows = figures.rows[template.chart.query]
-        chart = draw(template.chart, rows, day, figures.whole, client.currency)
-        found = replace(found, chart=chart, alt=known["chart_alt"])
-    return _with_html(found, _write(template, templates.EMAIL, known, autoescape=True))
+        chart = draw(template.chart, rows, due.day, figures.whole, client.currency)
+        rendered = replace(rendered, chart=chart, alt=values["chart_alt"])
+    return _with_html(rendered, _write(template, templates.EMAIL, values, autoescape=True))
 
 
-def _known(
-    subscription: Subscription, client: Client, day: date, figures: Figures, template: Template
-) -> Mapping[str, Any]:
-    """What a template may use, beside the filters."""
-    chart = template.chart
+def _values(due: ReportDay, figures: Figures) -> Mapping[str, Any]:
+    """What a template may use, besides the filters."""
+    client, day, chart = due.client, due.day, due.template.chart
     missing = [item for item in figures.coverage if item.state(day) == "missing"]
     begun = [item for item in figures.coverage if item.state(day) == "begun"]
     return {
         **figures.rows,
         "client": client,
-        "report": subscription,
-        "params": {**dict.fromkeys(template.parameters), **subscription.params},
+        "report": due.subscription,
+        "params": {**dict.fromkeys(due.template.parameters), **due.subscription.params},
         "date": day,
         "coverage": figures.coverage,
         "missing": missing,
@@ -136,16 +133,16 @@ def _known(
     }
 
 
-def _slack(template: Template, known: Mapping[str, Any]) -> str:
+def _slack(template: Template, values: Mapping[str, Any]) -> str:
     """Escaped as Slack asks for: like HTML, but for the quotes."""
-    text = _write(template, templates.SLACK, known, words.without_backticks, autoescape=True) or ""
+    text = _write(template, templates.SLACK, values, words.without_backticks, autoescape=True) or ""
     return text.replace("&#39;", "'").replace("&#34;", '"')
 
 
 def _write(
     template: Template,
     file: str,
-    known: Mapping[str, Any],
+    values: Mapping[str, Any],
     finalize: Callable[[Any], Any] | None = None,
     *,
     autoescape: bool = False,
@@ -154,8 +151,8 @@ def _write(
     if file not in template.files:
         return None
     with _explained(template):
-        environment = _environment(template, known["_filters"], finalize, autoescape=autoescape)
-        return environment.get_template(f"{template.name}/{file}").render(known).strip()
+        environment = _environment(template, values["_filters"], finalize, autoescape=autoescape)
+        return environment.get_template(f"{template.name}/{file}").render(values).strip()
 
 
 def check_texts(template: Template) -> None:
@@ -218,10 +215,11 @@ def _explained(template: Template) -> Generator[None]:
         raise ConfigurationError(f"{place}: {error.message}") from None
 
 
-def _with_html(found: Rendered, mjml: str | None) -> Rendered:
+def _with_html(rendered: Rendered, mjml: str | None) -> Rendered:
     if not mjml:
-        return found
+        return rendered
     import mrml
 
     output = mrml.to_html(mjml, render_options=mrml.RenderOptions(disable_comments=False, fonts={}))
-    return replace(found, html=output.content, subject=html.unescape(output.title or found.subject))
+    subject = html.unescape(output.title or rendered.subject)
+    return replace(rendered, html=output.content, subject=subject)

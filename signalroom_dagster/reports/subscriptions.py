@@ -2,27 +2,45 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import TypeAlias
+from functools import cached_property
+from typing import Annotated, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    ValidationError,
+    field_validator,
+)
 
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.cron_lines import CronLine
 from signalroom_dagster.errors import WrongRequestError
 from signalroom_dagster.modeling.runs import sources_of
-from signalroom_dagster.modeling.sql import behind, refused_models
+from signalroom_dagster.modeling.sql import TableName, behind, refused_models
 from signalroom_dagster.notifications.message import Channel
 from signalroom_dagster.refused_values import refused
 from signalroom_dagster.registry.clients import Client, load_clients
-from signalroom_dagster.reports.templates import FILE_OF_CHANNEL, get_template
+from signalroom_dagster.reports.templates import FILE_OF_CHANNEL, Template, get_template
 
 Parameter: TypeAlias = bool | int | Decimal | date | str
 
 _ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>]+")
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 _CHANNEL = re.compile(r"#?[^\s#@,.A-Z]{1,80}|[CGDU][A-Z0-9]{5,}")
+
+
+def _template(name: object) -> object:
+    """The template of a name; pydantic refuses what is no name, and shows a ValueError's words."""
+    try:
+        return get_template(name) if isinstance(name, str) else name
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from None
 
 
 class Subscription(BaseModel):
@@ -33,7 +51,7 @@ class Subscription(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", examples=["daily_report"])
-    template: str
+    template: Annotated[InstanceOf[Template], BeforeValidator(_template)]
     params: Mapping[str, Parameter] = Field(default_factory=dict)
     schedule: CronLine | None = None
     slack: str | None = None
@@ -43,11 +61,9 @@ class Subscription(BaseModel):
     @field_validator("slack")
     @classmethod
     def _channel(cls, value: str | None) -> str | None:
-        return (
-            None
-            if value is None
-            else _all_fit((value,), _CHANNEL, "a channel such as #reporting, or its id")[0]
-        )
+        if value is not None:
+            _all_fit((value,), _CHANNEL, "a channel such as #reporting, or its id")
+        return value
 
     @field_validator("email")
     @classmethod
@@ -62,10 +78,47 @@ class Subscription(BaseModel):
     @property
     def recipients(self) -> Sequence[tuple[Channel, str]]:
         """Everybody that gets it, by channel; each once."""
-        found: list[tuple[Channel, str]] = [("slack", self.slack)] if self.slack else []
-        found.extend(("email", address) for address in self.email)
-        found.extend(("sms", number) for number in self.sms)
-        return list(dict.fromkeys(found))
+        recipients: list[tuple[Channel, str]] = [("slack", self.slack)] if self.slack else []
+        recipients.extend(("email", address) for address in self.email)
+        recipients.extend(("sms", number) for number in self.sms)
+        return list(dict.fromkeys(recipients))
+
+
+@dataclass(frozen=True)
+class ReportDay:
+    """One report of a client, for one day: what every step on a report's way is handed."""
+
+    client: Client
+    subscription: Subscription
+    day: date
+
+    @property
+    def name(self) -> str:
+        """The report's name."""
+        return self.subscription.name
+
+    @property
+    def template(self) -> Template:
+        """What it is written with."""
+        return self.subscription.template
+
+    @cached_property
+    def tables(self) -> frozenset[TableName]:
+        """The tables that its queries name, and all that those are made from."""
+        return frozenset(behind(self.template.reads))
+
+    def __str__(self) -> str:
+        return f"client {self.client.id}, report {self.name}"
+
+
+def report_day(client: Client, name: str, day: date) -> ReportDay:
+    """One report of a client for a day. Raises ConfigurationError as `subscription` does."""
+    return ReportDay(client, subscription(client, name), day)
+
+
+def yesterday(client: Client, now: datetime | None = None) -> date:
+    """The day before today, where the client is."""
+    return (now or datetime.now(UTC)).astimezone(client.zone).date() - timedelta(days=1)
 
 
 def subscriptions(client: Client) -> Sequence[Subscription]:
@@ -90,13 +143,11 @@ def subscription(client: Client, name: str) -> Subscription:
     """One report of a client. Raises ConfigurationError: what is wrong with it, or which reports
     there are.
     """
-    item = _entries(client).get(name)
-    if isinstance(item, Subscription):
-        return item
-    if item:
-        raise ConfigurationError(str(item))
-    known = ", ".join(each.name for each in subscriptions(client)) or "none"
-    raise WrongRequestError(f"client {client.id} has no report {name!r} (there are: {known})")
+    for number, entry in enumerate(client.reports):
+        if entry.get("name") == name:
+            return _subscription(client, number, entry)
+    names = ", ".join(item.name for item in subscriptions(client)) or "none"
+    raise WrongRequestError(f"client {client.id} has no report {name!r} (there are: {names})")
 
 
 def _entries(client: Client) -> Mapping[str, Subscription | ConfigurationError]:
@@ -115,11 +166,11 @@ def _entries(client: Client) -> Mapping[str, Subscription | ConfigurationError]:
 
 def subscribers() -> Mapping[str, Mapping[str, Subscription]]:
     """Every report by its name, each with the clients that get it, planned ones included."""
-    found: dict[str, dict[str, Subscription]] = {}
+    by_name: dict[str, dict[str, Subscription]] = {}
     for client in load_clients().values():
         for item in subscriptions(client):
-            found.setdefault(item.name, {})[client.id] = item
-    return dict(sorted(found.items()))
+            by_name.setdefault(item.name, {})[client.id] = item
+    return dict(sorted(by_name.items()))
 
 
 def reports_reading(client: Client, source: str) -> Sequence[str]:
@@ -127,40 +178,28 @@ def reports_reading(client: Client, source: str) -> Sequence[str]:
     return [
         item.name
         for item in subscriptions(client)
-        if source in sources_of(behind(get_template(item.template).reads))
+        if source in sources_of(behind(item.template.reads))
     ]
 
 
 def _subscription(client: Client, number: int, entry: Mapping[str, object]) -> Subscription:
     try:
-        found = Subscription.model_validate(entry)
+        item = Subscription.model_validate(entry)
     except ValidationError as error:
         problems = refused(error, Subscription, f"reports.{number}.")
         raise ConfigurationError(f"data/clients/{client.id}/client.toml: {problems}") from None
-    try:
-        template = get_template(found.template)
-    except ConfigurationError as error:
-        raise _error(client, number, "template", str(error)) from None
-    if stops := [
-        f"{schema}.{table}"
-        for schema, table in template.reads
-        if (schema, table) in refused_models()
-    ]:
-        raise _error(
-            client,
-            number,
-            "template",
-            f"{template.name} reads {', '.join(stops)}, which is set aside",
-        )
-    if unknown := sorted({*found.params} - template.parameters):
+    template = item.template
+    if set_aside := [".".join(table) for table in template.reads if table in refused_models()]:
+        problem = f"{template.name} reads {', '.join(set_aside)}, which is set aside"
+        raise _error(client, number, "template", problem)
+    if unknown := sorted({*item.params} - template.parameters):
         takes = ", ".join(sorted(template.parameters)) or "no parameters"
         raise _error(client, number, f"params.{unknown[0]}", f"{template.name} takes {takes}")
-    for channel, _ in found.recipients:
-        if FILE_OF_CHANNEL[channel] not in template.files:
-            raise _error(
-                client, number, channel, f"{template.name} has no {FILE_OF_CHANNEL[channel]}"
-            )
-    return found
+    for channel, _ in item.recipients:
+        file = FILE_OF_CHANNEL[channel]
+        if file not in template.files:
+            raise _error(client, number, channel, f"{template.name} has no {file}")
+    return item
 
 
 def _all_fit(values: tuple[str, ...], pattern: re.Pattern[str], what: str) -> tuple[str, ...]:
@@ -169,7 +208,7 @@ def _all_fit(values: tuple[str, ...], pattern: re.Pattern[str], what: str) -> tu
     return values
 
 
-def _error(client: Client, number: int, key: str, said: str) -> ConfigurationError:
+def _error(client: Client, number: int, key: str, problem: str) -> ConfigurationError:
     return ConfigurationError(
-        f"data/clients/{client.id}/client.toml: reports.{number}.{key}: {said}"
+        f"data/clients/{client.id}/client.toml: reports.{number}.{key}: {problem}"
     )

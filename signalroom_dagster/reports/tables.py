@@ -4,74 +4,73 @@ They change only in short transactions of their own, each committed before or af
 sent.
 """
 
-from signalroom_dagster.warehouse.access import create_own_tables
+from collections.abc import Mapping
+from typing import Any
+
+from signalroom_dagster.warehouse.access import Query, create_own_tables
 from signalroom_dagster.warehouse.bookkeeping import upsert
 from signalroom_dagster.warehouse.migrations import OwnTable
 
 SCHEMA = "reports"
-REPORTS = "reports.reports"
-DELIVERIES = "reports.deliveries"
 
-REPORTS_COLUMNS = {
-    "_client_id": "varchar NOT NULL",
-    "report": "varchar NOT NULL",
-    "date": "date NOT NULL",
-    "version": "bigint NOT NULL",
-    "template": "varchar NOT NULL",
-    "inputs": "json NOT NULL",
-    "subject": "varchar NOT NULL",
-    "slack": "varchar NOT NULL",
-    "text": "varchar NOT NULL",
-    "html": "varchar",
-    "sms": "varchar",
-    "chart": "varchar",
-    "alt": "varchar NOT NULL",
-    "hash": "varchar NOT NULL",
-    "created_at": "timestamp with time zone NOT NULL",
-    "run_id": "varchar NOT NULL",
-}
-"""One row per (client, report, date, version), its key: a report made again with other words is a
-new version. `chart` is a PNG as base64.
-"""
-
-DELIVERIES_COLUMNS = {
-    "_client_id": "varchar NOT NULL",
-    "report": "varchar NOT NULL",
-    "date": "date NOT NULL",
-    "channel": "varchar NOT NULL",
-    "recipient": "varchar NOT NULL",
-    "number": "bigint NOT NULL",
-    "key": "varchar NOT NULL",
-    "version": "bigint NOT NULL",
-    "intent_at": "timestamp with time zone NOT NULL",
-    "status": "varchar NOT NULL",
-    "provider_id": "varchar",
-    "error": "varchar",
-    "settled_at": "timestamp with time zone",
-    "run_id": "varchar NOT NULL",
-}
-"""One row per (client, report, date, channel, recipient, number), its key: 1 is the delivery, more
-are asked for.
-
-`key` is the idempotency key. `status` is intended, sent, unknown, failed (certainly not sent, and
-tried again), refused (certainly not sent, and would be again) or skipped.
-"""
-
-REPORTS_KEY = ("_client_id", "report", "date", "version")
-DELIVERIES_KEY = ("_client_id", "report", "date", "channel", "recipient", "number")
-
-INSERT_REPORT = upsert(REPORTS, REPORTS_COLUMNS, REPORTS_KEY)
-WRITE_DELIVERY = upsert(DELIVERIES, DELIVERIES_COLUMNS, DELIVERIES_KEY)
-
-
-TABLES = (
-    OwnTable(REPORTS, REPORTS_COLUMNS, REPORTS_KEY),
-    OwnTable(DELIVERIES, DELIVERIES_COLUMNS, DELIVERIES_KEY),
+REPORTS = OwnTable(
+    "reports.reports",
+    {
+        "_client_id": "varchar NOT NULL",
+        "report": "varchar NOT NULL",
+        "date": "date NOT NULL",
+        "version": "bigint NOT NULL",
+        "template": "varchar NOT NULL",
+        "inputs": "json NOT NULL",
+        "subject": "varchar NOT NULL",
+        "slack": "varchar NOT NULL",
+        "text": "varchar NOT NULL",
+        "html": "varchar",
+        "sms": "varchar",
+        "chart": "varchar",
+        "alt": "varchar NOT NULL",
+        "hash": "varchar NOT NULL",
+        "created_at": "timestamp with time zone NOT NULL",
+        "run_id": "varchar NOT NULL",
+    },
+    key=("_client_id", "report", "date", "version"),
 )
+"""A report that is made again with other words is a new version. `chart` is a PNG as base64."""
+
+DELIVERIES = OwnTable(
+    "reports.deliveries",
+    {
+        "_client_id": "varchar NOT NULL",
+        "report": "varchar NOT NULL",
+        "date": "date NOT NULL",
+        "channel": "varchar NOT NULL",
+        "recipient": "varchar NOT NULL",
+        "number": "bigint NOT NULL",
+        "key": "varchar NOT NULL",
+        "version": "bigint NOT NULL",
+        "intent_at": "timestamp with time zone NOT NULL",
+        "status": "varchar NOT NULL",
+        "provider_id": "varchar",
+        "error": "varchar",
+        "settled_at": "timestamp with time zone",
+        "run_id": "varchar NOT NULL",
+    },
+    key=("_client_id", "report", "date", "channel", "recipient", "number"),
+)
+"""`number` 1 is the delivery, more are asked for; `key` is the idempotency key. `status` is
+intended, sent, unknown, failed (certainly not sent, and tried again), refused (certainly not sent,
+and would be again) or skipped.
+"""
 
 
 def create_report_tables() -> None:
     """Both tables, where they are not there yet or lack something. The caller holds
     `warehouse.exclusive()`.
     """
-    create_own_tables(SCHEMA, TABLES)
+    create_own_tables(SCHEMA, (REPORTS, DELIVERIES))
+
+
+def write_row(query: Query, table: OwnTable, row: Mapping[str, Any]) -> None:
+    """Insert a row by its columns' names, or overwrite the one that has its key."""
+    values = [row[name] for name in table.columns]
+    query(upsert(table.name, table.columns, table.key), *values)

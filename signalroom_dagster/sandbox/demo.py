@@ -20,8 +20,8 @@ from signalroom_dagster.config import ConfigurationError, duckdb_path, project_d
 from signalroom_dagster.modeling.sql import models
 from signalroom_dagster.registry.catalog import source_names, tables_of
 from signalroom_dagster.registry.clients import Client, load_clients
-from signalroom_dagster.reports.making import make_report, write_files
-from signalroom_dagster.reports.subscriptions import subscriptions
+from signalroom_dagster.reports.report import make_report, write_files
+from signalroom_dagster.reports.subscriptions import ReportDay, subscriptions
 from signalroom_dagster.sandbox.demo_events import send_events
 from signalroom_dagster.sandbox.environment import in_the_sandbox
 from signalroom_dagster.sandbox.shops import SHOPS, first_day, last_day
@@ -121,7 +121,7 @@ def _write_reports(client: Client) -> None:
             f"\n[bold]signalroom report {subscription.name} --client {client.id}[/]",
             highlight=False,
         )
-        made = make_report(client, subscription.name, last_day())
+        made = make_report(ReportDay(client, subscription, last_day()))
         screen.print(made.rendered.slack, markup=False, highlight=False, soft_wrap=True)
         for path in write_files(made):
             screen.print(

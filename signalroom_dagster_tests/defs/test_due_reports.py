@@ -28,7 +28,7 @@ from signalroom_dagster.defs import due_reports
 from signalroom_dagster.defs.due_reports import build_due_reports_sensor
 from signalroom_dagster.defs.schedules import build_schedules
 from signalroom_dagster.platform.attempts import CONCERNS
-from signalroom_dagster.reports import making
+from signalroom_dagster.reports import inputs
 from signalroom_dagster.warehouse.errors import DestinationUnreachableError
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.reports.morning import DAY, READ_AT, create_tables, read, subscribe
@@ -181,7 +181,7 @@ def test_a_warehouse_that_is_away_is_not_yet_and_its_absence_is_no_waiting(
     daemon = Daemon(instance)
     assert daemon.look() == [] and daemon.why == "no report is due"
     with monkeypatch.context() as down:
-        for module in (due_reports, making):
+        for module in (due_reports, inputs):
             down.setattr(module, "connected", refuse)
         assert tick(instance, "713") is None
         for hour in (1, 2, 3):

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from signalroom_dagster.defs.assets import reports
 from signalroom_dagster.defs.assets.reports import build_report_assets, minutes_left, reported_day
 from signalroom_dagster.notifications.message import (
     PermanentDeliveryError,
@@ -18,7 +19,7 @@ from signalroom_dagster.notifications.message import (
     UnknownOutcomeError,
 )
 from signalroom_dagster.registry.clients import get_client
-from signalroom_dagster.reports import making, outbox
+from signalroom_dagster.reports import inputs, outbox
 from signalroom_dagster.reports.templates import get_template
 from signalroom_dagster.warehouse.errors import DestinationUnreachableError
 from signalroom_dagster_tests.loads import ask
@@ -40,7 +41,7 @@ REPORT = dg.AssetKey(["reports", "daily_ccw"])
 def sender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileSender:
     found = FileSender(tmp_path / "sent.jsonl")
     monkeypatch.setattr(outbox, "SHOWN_AFTER", timedelta(0))
-    monkeypatch.setattr(making, "channels", lambda: found)
+    monkeypatch.setattr(reports, "channels", lambda: found)
     return found
 
 
@@ -230,7 +231,7 @@ def test_an_attempt_after_a_short_outage_goes_on_waiting(
     instance: dg.DagsterInstance, morning: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     morning.set(REPORTS__CHECK_SECONDS="0.1")
-    real, later, outages = making.stale_sources, DAY + timedelta(days=1), [1, 2]
+    real, later, outages = inputs.stale_sources, DAY + timedelta(days=1), [1, 2]
 
     def restarted(*arguments: Any) -> Any:
         if outages:
@@ -240,7 +241,7 @@ def test_an_attempt_after_a_short_outage_goes_on_waiting(
             read(source, later, later, READ_AT + timedelta(days=1))
         return real(*arguments)
 
-    monkeypatch.setattr(making, "stale_sources", restarted)
+    monkeypatch.setattr(inputs, "stale_sources", restarted)
     result = materialize(instance, date=str(later), wait_minutes=5)
     assert result.success and told(instance)["stale_sources"] == "none"
     assert not [event for event in result.all_events if event.is_step_up_for_retry]

@@ -8,13 +8,9 @@ import pytest
 from signalroom_dagster.notifications.message import Channel, RetryableDeliveryError
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.reports import outbox
-from signalroom_dagster.reports.making import (
-    Report,
-    channels,
-    delivery_states,
-    make_report,
-    send_report,
-)
+from signalroom_dagster.reports.dispatch import channels, delivery_states, send_report
+from signalroom_dagster.reports.report import Report, make_report
+from signalroom_dagster.reports.subscriptions import report_day
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.providers import Providers
 from signalroom_dagster_tests.reports.morning import DAY, create_tables, earned, read, subscribe
@@ -32,7 +28,7 @@ def report(project: Project) -> Report:
     earned(DAY, "Northwind", 4, "400.10", "300.01")
     for source in ("everflow", "redtrack"):
         read(source, DAY - timedelta(days=13), DAY)
-    return make_report(get_client("713"), "daily_ccw", DAY)
+    return make_report(report_day(get_client("713"), "daily_ccw", DAY))
 
 
 def test_a_report_reaches_every_channel_with_its_chart_and_once(

@@ -13,7 +13,7 @@ from signalroom_dagster.alerts.incidents import Failure
 from signalroom_dagster.alerts.wording import report_subject
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.notifications.message import UnknownOutcomeError
-from signalroom_dagster.reports import making, outbox
+from signalroom_dagster.reports import dispatch, outbox
 from signalroom_dagster.reports.settings import report_settings
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
@@ -43,7 +43,7 @@ def test_a_report_is_shown_and_written_and_sent_only_when_asked(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sender = FileSender(tmp_path / "sent.jsonl")
-    monkeypatch.setattr(making, "channels", lambda: sender)
+    monkeypatch.setattr(dispatch, "channels", lambda: sender)
     project.set(SIGNALROOM_REPORTS_DIR=str(tmp_path / "written"))
     subscribe(project)
     create_tables()
@@ -105,7 +105,7 @@ def test_what_the_command_brings_ends_that_days_incident_and_no_other(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, providers: Providers
 ) -> None:
     project.set(SIGNALROOM_REPORTS_DIR=str(tmp_path / "written"))
-    monkeypatch.setattr(making, "channels", lambda: FileSender(tmp_path / "sent.jsonl"))
+    monkeypatch.setattr(dispatch, "channels", lambda: FileSender(tmp_path / "sent.jsonl"))
     subscribe(project)
     create_tables()
     for day in (DAY, DAY - timedelta(days=1)):

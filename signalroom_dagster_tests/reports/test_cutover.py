@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from signalroom_dagster.registry.clients import get_client
-from signalroom_dagster.reports import making
+from signalroom_dagster.reports.dispatch import send_report
+from signalroom_dagster.reports.report import make_report
+from signalroom_dagster.reports.subscriptions import report_day
 from signalroom_dagster.warehouse import access
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
@@ -42,8 +44,8 @@ def test_the_guides_sql_tells_which_days_differ_from_the_old_systems(
     for source in ("everflow", "redtrack"):
         read(source, DAY - timedelta(days=13), DAY)
     for day in days:
-        made = making.make_report(get_client("713"), "daily_ccw", day)
-        making.send_report(made, "run", None)  # as the asset does it with `reports.send` off
+        made = make_report(report_day(get_client("713"), "daily_ccw", day))
+        send_report(made, "run", None)  # as the asset does it with `reports.send` off
     _, words, tables, difference = re.findall(r"```sql\n(.+?)```", GUIDE.read_text(), re.DOTALL)
     with access.transaction("test") as query:
         for statement in filter(str.strip, tables.split(";")):
@@ -60,8 +62,11 @@ def test_the_guides_sql_tells_which_days_differ_from_the_old_systems(
     )
     assert str(told[1][6]) == "-350.0100"
     sender = FileSender(tmp_path / "sent.jsonl")
-    making.send_report(
-        making.make_report(get_client("713"), "daily_ccw", DAY), "switch", sender, channel="slack"
+    send_report(
+        make_report(report_day(get_client("713"), "daily_ccw", DAY)),
+        "switch",
+        sender,
+        channel="slack",
     )
     assert [item["channel"] for item in sender.sent] == ["slack"], (
         "what was not sent then can be sent after the switch"

@@ -11,8 +11,11 @@ import pytest
 
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.registry.clients import get_client
-from signalroom_dagster.reports import making
-from signalroom_dagster.reports.making import keep_report, make_report, wait_for_inputs, yesterday
+from signalroom_dagster.reports import report
+from signalroom_dagster.reports.dispatch import keep_report
+from signalroom_dagster.reports.inputs import wait_for_inputs
+from signalroom_dagster.reports.report import make_report
+from signalroom_dagster.reports.subscriptions import report_day, yesterday
 from signalroom_dagster.warehouse import access
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
@@ -64,7 +67,7 @@ def prepare(project: Project) -> Project:
 
 
 def slack(day: date = DAY) -> str:
-    return make_report(get_client("713"), "daily_ccw", day).rendered.slack
+    return make_report(report_day(get_client("713"), "daily_ccw", day)).rendered.slack
 
 
 # Revenue 1400.10 = 1000 + 400.10. Cost 1050.11 = 750.10 (RedTrack, internal) + 300.01 (payout,
@@ -111,7 +114,7 @@ _Data: Everflow: whole day, read 3 Mar 06:15 EST · RedTrack: whole day, read 3 
 
 @pytest.mark.usefixtures("morning")
 def test_the_morning_report_says_what_can_be_added_up_by_hand() -> None:
-    rendered = make_report(get_client("713"), "daily_ccw", DAY).rendered
+    rendered = make_report(report_day(get_client("713"), "daily_ccw", DAY)).rendered
     assert rendered.slack == GOLDEN
     assert (
         rendered.text.splitlines()[2]
@@ -124,12 +127,12 @@ def test_the_morning_report_says_what_can_be_added_up_by_hand() -> None:
     assert rendered.subject == "713: daily performance of Mon 2 Mar 2026"
     assert rendered.html and "1,400.10" in rendered.html and "cid:chart.png" in rendered.html
     assert rendered.chart and rendered.chart.startswith(b"\x89PNG")
-    assert make_report(get_client("713"), "daily_ccw", DAY).rendered == rendered
+    assert make_report(report_day(get_client("713"), "daily_ccw", DAY)).rendered == rendered
 
 
 @pytest.mark.usefixtures("morning")
 def test_the_same_report_has_the_same_words_and_inputs_on_both_engines() -> None:
-    made = make_report(get_client("713"), "daily_ccw", DAY)
+    made = make_report(report_day(get_client("713"), "daily_ccw", DAY))
     ON_ENGINES.append((made.rendered.hash, made.figures.inputs()))
     assert all(told == ON_ENGINES[0] for told in ON_ENGINES)
 
@@ -188,7 +191,7 @@ def test_a_day_that_a_source_has_not_is_no_day_of_zeros() -> None:
         in said
     )
     assert "*Cost*" not in said and "$0.00" not in said
-    sms = make_report(get_client("713"), "daily_ccw", after).rendered.sms
+    sms = make_report(report_day(get_client("713"), "daily_ccw", after)).rendered.sms
     assert sms == "713 3 Mar: no complete figures, RedTrack stale (last whole day 2 Mar)"
 
 
@@ -196,7 +199,7 @@ def test_a_day_that_a_source_has_not_is_no_day_of_zeros() -> None:
 def test_what_is_loaded_while_the_models_are_made_does_not_count_as_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    after, real = DAY + timedelta(days=1), making.run_model
+    after, real = DAY + timedelta(days=1), report.run_model
     read("everflow", after, after, READ_AT + timedelta(days=1))
 
     def run_model(name: Any, client: Any) -> Any:
@@ -204,13 +207,13 @@ def test_what_is_loaded_while_the_models_are_made_does_not_count_as_told(
         read("redtrack", after, after, READ_AT + timedelta(days=1))
         return done
 
-    monkeypatch.setattr(making, "run_model", run_model)
+    monkeypatch.setattr(report, "run_model", run_model)
     assert "No complete figures for 3 Mar. RedTrack: nothing of 3 Mar" in slack(after)
 
 
 @pytest.mark.usefixtures("on_duckdb")
 def test_a_client_without_any_load_is_told_so() -> None:
-    said = make_report(get_client("cti"), "daily_ccw", DAY).rendered.slack
+    said = make_report(report_day(get_client("cti"), "daily_ccw", DAY)).rendered.slack
     assert "No complete figures for 2 Mar. Everflow: never read; RedTrack: never read." in said
     assert "$0" not in said
 
@@ -224,7 +227,7 @@ def test_a_client_that_uses_none_of_a_reports_sources_gets_no_report_of_zeros(
     with pytest.raises(
         ConfigurationError, match="made from everflow, redtrack, and the client uses none of them"
     ):
-        make_report(get_client("713"), "daily_ccw", DAY)
+        make_report(report_day(get_client("713"), "daily_ccw", DAY))
 
 
 @pytest.mark.usefixtures("on_duckdb")
@@ -248,7 +251,7 @@ def test_a_whole_day_without_anything_says_that() -> None:
 @pytest.mark.usefixtures("morning")
 def test_what_was_restated_since_the_last_report_is_told_once() -> None:
     client, after = get_client("713"), DAY + timedelta(days=1)
-    keep_report(make_report(client, "daily_ccw", DAY), "run-1")
+    keep_report(make_report(report_day(client, "daily_ccw", DAY)), "run-1")
     assert "Restated" not in slack()
     for source in ("everflow", "redtrack"):
         read(source, after, after, READ_AT + timedelta(days=1))
@@ -262,7 +265,7 @@ def test_what_was_restated_since_the_last_report_is_told_once() -> None:
     assert "• 2 Mar: cost $1,050.11 → $1,062.51\n" in said
     assert "• 27 Feb: revenue none → $100.00, cost none → $75.00, conversions none → 1\n" in said
     assert "1 Mar:" not in said
-    keep_report(make_report(client, "daily_ccw", after), "run-2")
+    keep_report(make_report(report_day(client, "daily_ccw", after)), "run-2")
     later = after + timedelta(days=1)
     assert "Restated" not in slack(later)
 
@@ -271,7 +274,7 @@ def test_what_was_restated_since_the_last_report_is_told_once() -> None:
 def test_a_day_that_was_incomplete_in_the_last_report_is_named_as_such() -> None:
     client, after = get_client("713"), DAY + timedelta(days=1)
     read("redtrack", DAY, DAY, datetime(2026, 3, 2, 19, tzinfo=UTC))
-    keep_report(make_report(client, "daily_ccw", DAY), "run-1")
+    keep_report(make_report(report_day(client, "daily_ccw", DAY)), "run-1")
     mapped("meta-2", "G2 - Meta")
     spent(DAY, "meta-2", 5, "12.40")
     for source in ("everflow", "redtrack"):
@@ -282,29 +285,30 @@ def test_a_day_that_was_incomplete_in_the_last_report_is_named_as_such() -> None
 @pytest.mark.usefixtures("on_duckdb")
 def test_a_label_can_neither_mention_nor_mark_up(on_duckdb: Project) -> None:
     earned(DAY, '<!channel> *x* `y` & "co"', 1, "10", "1")
-    rendered = make_report(get_client("713"), "daily_ccw", DAY).rendered
+    rendered = make_report(report_day(get_client("713"), "daily_ccw", DAY)).rendered
     assert "&lt;!channel&gt; *x* 'y' " in rendered.slack and "<!channel>" not in rendered.slack
     assert "&lt;!channel&gt; *x* `y` &amp; &#34;co&#34;" in (rendered.html or "")
 
 
 @pytest.mark.usefixtures("on_duckdb")
 def test_a_report_waits_until_its_inputs_are_whole_and_no_longer_than_it_may() -> None:
-    client, after, said = get_client("713"), DAY + timedelta(days=1), list[str]()
+    after, said = DAY + timedelta(days=1), list[str]()
+    due = report_day(get_client("713"), "daily_ccw", after)
 
     def arrive(seconds: float) -> None:
         source = "everflow" if len(said) == 1 else "redtrack"
         read(source, after, after, READ_AT + timedelta(days=1))
 
-    assert wait_for_inputs(client, "daily_ccw", after, 1, 0.01, said.append, arrive) == []
+    assert wait_for_inputs(due, 1, 0.01, said.append, arrive) == []
     assert said == [
         "daily_ccw of client 713 waits for Everflow, RedTrack to cover 2026-03-03",
         "daily_ccw of client 713 waits for RedTrack to cover 2026-03-03",
     ]
-    later = after + timedelta(days=1)
-    stale = wait_for_inputs(client, "daily_ccw", later, 1 / 60, 0.01, said.append)
+    later = report_day(get_client("713"), "daily_ccw", after + timedelta(days=1))
+    stale = wait_for_inputs(later, 1 / 60, 0.01, said.append)
     assert [item.title for item in stale] == ["Everflow", "RedTrack"]
     assert len(said) > 2
-    assert wait_for_inputs(client, "daily_ccw", later, 0, 0.01, said.append) == stale
+    assert wait_for_inputs(later, 0, 0.01, said.append) == stale
 
 
 def test_a_day_is_whole_once_it_is_over_in_the_zone_whose_days_the_source_counts(
@@ -314,9 +318,8 @@ def test_a_day_is_whole_once_it_is_over_in_the_zone_whose_days_the_source_counts
     for source in ("everflow", "redtrack"):
         read(source, date(2026, 3, 3), date(2026, 3, 3), over_in_new_york)
     on_duckdb.configure("713", "everflow", timezone="America/Los_Angeles")
-    stale = wait_for_inputs(
-        get_client("713"), "daily_ccw", date(2026, 3, 3), 0, 0.01, list[str]().append
-    )
+    due = report_day(get_client("713"), "daily_ccw", date(2026, 3, 3))
+    stale = wait_for_inputs(due, 0, 0.01, list[str]().append)
     assert [(item.title, item.state(date(2026, 3, 3))) for item in stale] == [("Everflow", "begun")]
 
 
@@ -329,7 +332,7 @@ def test_the_reported_day_is_yesterday_where_the_client_is(project: Project) -> 
 @pytest.mark.usefixtures("on_duckdb")
 def test_the_unmapped_line_stands_whatever_the_filter(on_duckdb: Project) -> None:
     subscribe_other(on_duckdb)
-    said = make_report(get_client("713"), "other", DAY).rendered.slack
+    said = make_report(report_day(get_client("713"), "other", DAY)).rendered.slack
     assert "*(unmapped)* $5.75 spent on 3 clicks" in said
     assert (
         "G2 - Meta" not in said
@@ -349,7 +352,7 @@ def test_the_unmapped_line_stands_whatever_the_filter(on_duckdb: Project) -> Non
     )
     assert (
         "*(unmapped)* $6.75 spent on 4 clicks"
-        in make_report(get_client("713"), "other", DAY).rendered.slack
+        in make_report(report_day(get_client("713"), "other", DAY)).rendered.slack
     )
 
 
@@ -365,7 +368,7 @@ def test_spend_under_a_label_without_an_advertiser_is_unmapped_in_every_report_o
     mapped("nameless", None)
     for number, source in enumerate(("lab", "zero", "nameless")):
         spent(DAY, source, 1, f"{100 + number}.05")
-    made = make_report(get_client("713"), "filtered", DAY)
+    made = make_report(report_day(get_client("713"), "filtered", DAY))
     # 5.75 of a source that the mapping does not have, and 100.05 + 101.05 + 102.05
     assert "$308.90" in made.rendered.slack
     assert "(unmapped)" in made.rendered.slack

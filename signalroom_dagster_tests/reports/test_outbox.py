@@ -20,7 +20,9 @@ from signalroom_dagster.notifications.message import (
 )
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.reports import outbox
-from signalroom_dagster.reports.making import Report, make_report, send_report
+from signalroom_dagster.reports.dispatch import send_report
+from signalroom_dagster.reports.report import Report, make_report
+from signalroom_dagster.reports.subscriptions import report_day
 from signalroom_dagster.warehouse import access
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
@@ -62,7 +64,7 @@ def prepare(project: Project) -> Report:
     earned(DAY, "Northwind", 4, "400.10", "300.01")
     for source in ("everflow", "redtrack"):
         read(source, DAY - timedelta(days=13), DAY)
-    return make_report(get_client("713"), "daily_ccw", DAY)
+    return make_report(report_day(get_client("713"), "daily_ccw", DAY))
 
 
 def told() -> list[tuple[Any, ...]]:
@@ -112,7 +114,7 @@ def test_what_was_made_is_kept_with_its_inputs_and_a_new_version_is_made_of_othe
     ]
     assert "400.1000" in str(kept[0][5])
     earned(DAY, "Lakeside", 1, "10", "1")
-    send_report(make_report(get_client("713"), "daily_ccw", DAY), "run-3", None)
+    send_report(make_report(report_day(get_client("713"), "daily_ccw", DAY)), "run-3", None)
     assert ask("SELECT version, run_id FROM reports.reports ORDER BY 1") == [
         (1, "run-1"),
         (2, "run-3"),
@@ -213,7 +215,7 @@ def test_an_email_that_may_have_arrived_is_tried_again_with_its_own_words(
             send_report(on_duckdb, "run-1", sender, channel="email")
         assert told() == [("email", 1, "unknown", None)]
     earned(DAY, "Lakeside", 1, "10", "1")
-    changed = make_report(get_client("713"), "daily_ccw", DAY)
+    changed = make_report(report_day(get_client("713"), "daily_ccw", DAY))
     assert [item.status for item in send_report(changed, "run-1", sender, channel="email")] == [
         "sent"
     ]
@@ -320,7 +322,7 @@ def test_a_run_killed_between_its_intent_and_noting_it_sends_nothing_twice_and_w
     earned(
         DAY, "Lakeside", 1, "10", "1"
     )  # the words are others by now; the key goes with the old ones
-    second = make_report(get_client("713"), "daily_ccw", DAY)
+    second = make_report(report_day(get_client("713"), "daily_ccw", DAY))
     assert second.rendered.hash != first.rendered.hash
     sender.looks_up = looks_up
     age(timedelta(minutes=1))
@@ -342,7 +344,12 @@ def test_an_email_whose_run_was_killed_arrives_once_with_the_words_of_the_intent
     earned(DAY, "Lakeside", 1, "10", "1")
     assert run_killed(project.environment, sender.file, "after", "email") == -signal.SIGKILL
     assert [item["text"] for item in sender.sent] == [first.rendered.text]
-    send_report(make_report(get_client("713"), "daily_ccw", DAY), "run-2", sender, channel="email")
+    send_report(
+        make_report(report_day(get_client("713"), "daily_ccw", DAY)),
+        "run-2",
+        sender,
+        channel="email",
+    )
     assert len(sender.sent) == 1 and told() == [("email", 1, "sent", "id-1")]
 
 
@@ -445,5 +452,8 @@ def _send_and_die(environment: Mapping[str, str], file: Path, moment: str, chann
             return ""
 
     send_report(
-        make_report(get_client("713"), "daily_ccw", DAY), "run-1", Deadly(file), channel=channel
+        make_report(report_day(get_client("713"), "daily_ccw", DAY)),
+        "run-1",
+        Deadly(file),
+        channel=channel,
     )

@@ -15,10 +15,16 @@ from signalroom_dagster.notifications import gsm, mrkdwn
 from signalroom_dagster.registry.clients import Client, get_client
 from signalroom_dagster.reports import words
 from signalroom_dagster.reports.figures import Figures, RestatedDay
-from signalroom_dagster.reports.making import make_report, write_report
 from signalroom_dagster.reports.queries import read_queries
 from signalroom_dagster.reports.rendering import Rendered, render
-from signalroom_dagster.reports.subscriptions import Subscription, refused_reports, subscriptions
+from signalroom_dagster.reports.report import make_report, write_files
+from signalroom_dagster.reports.subscriptions import (
+    ReportDay,
+    Subscription,
+    refused_reports,
+    report_day,
+    subscriptions,
+)
 from signalroom_dagster.reports.templates import Panel, get_template, template_names
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.reports.morning import (
@@ -133,7 +139,9 @@ def sample(
     ]
     queries = {name: rows[name] for name in get_template(template).queries}
     found = Figures(day=DAY, rows=queries, coverage=reach, whole=whole, restated=restated)
-    return render(Subscription(name="sample", template=template), client, DAY, found)
+    return render(
+        ReportDay(client, Subscription(name="sample", template=get_template(template)), DAY), found
+    )
 
 
 @pytest.mark.parametrize("stale", [False, True])
@@ -255,7 +263,7 @@ def test_a_folder_in_the_project_is_a_report(any_warehouse: Project) -> None:
     create_tables()
     for label, client in (("N's", "713"), ("Other", "713"), ("N's", "cti")):
         earned(DAY, label, 1, "1", "1", client=client)
-    made = make_report(get_client("713"), "clicks", DAY)
+    made = make_report(report_day(get_client("713"), "clicks", DAY))
     assert made.rendered.slack == made.rendered.text == "N's: 100"
     assert get_template("clicks").reads == [("everflow", "daily_stats")]
     assert [item.source for item in made.figures.coverage] == ["everflow"]
@@ -369,7 +377,7 @@ def test_a_report_is_written_as_files(project: Project, tmp_path: Path) -> None:
     earned(DAY, "Northwind", 4, "400.10", "300.01")
     for source in ("everflow", "redtrack"):
         read(source, DAY - timedelta(days=13), DAY)
-    written = write_report(get_client("713"), "daily_ccw", DAY, tmp_path)
+    written = write_files(make_report(report_day(get_client("713"), "daily_ccw", DAY)), tmp_path)
     stem = "daily_ccw-2026-03-02"
     assert [path.name for path in written] == [
         f"{stem}.html",

@@ -18,9 +18,12 @@ from signalroom_dagster.events.stores.postgres import PostgresStore
 from signalroom_dagster.modeling.runs import run_model
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.reports.archive import store
-from signalroom_dagster.reports.outbox import Delivery, deliver
+from signalroom_dagster.reports.deliveries import Delivery
+from signalroom_dagster.reports.outbox import deliver
 from signalroom_dagster.reports.rendering import Rendered
+from signalroom_dagster.reports.subscriptions import ReportDay, Subscription
 from signalroom_dagster.reports.tables import create_report_tables
+from signalroom_dagster.reports.templates import get_template
 from signalroom_dagster.warehouse import access
 from signalroom_dagster.warehouse.row_security import OPEN_VIEWS, UNSECURED, roles_sql
 from signalroom_dagster_tests.loading.slices import LISTS, SALES, SPEND, put, row
@@ -121,7 +124,8 @@ def load_everything(folder: Path, *clients: str) -> None:
         said = Rendered(subject="s", slack="s", text="t", html=None, sms="s", chart=None, alt="")
         create_report_tables()
         with access.transaction("test") as query:
-            store(query, client, "daily", "daily_performance", MON, said, {}, "run-1")
+            daily = Subscription(name="daily", template=get_template("daily_performance"))
+            store(query, ReportDay(get_client(client), daily, MON), said, {}, "run-1")
         wanted = Delivery(
             client_id=client, report="daily", day=MON, channel="sms", recipient="+1", version=1
         )

@@ -24,11 +24,18 @@ from signalroom_dagster.modeling.sql import TableName
 from signalroom_dagster.naming import report_step
 from signalroom_dagster.platform.attempts import attempt, client_of, first_run_id
 from signalroom_dagster.registry.clients import Client, clients_of, load_clients
-from signalroom_dagster.reports import making
-from signalroom_dagster.reports.outbox import SHADOW, Delivery
+from signalroom_dagster.reports.deliveries import Delivery
+from signalroom_dagster.reports.dispatch import as_channel, channels, send_report
+from signalroom_dagster.reports.inputs import wait_for_inputs
+from signalroom_dagster.reports.outbox import SHADOW
+from signalroom_dagster.reports.report import Report, make_report, write_files
 from signalroom_dagster.reports.settings import report_settings
-from signalroom_dagster.reports.subscriptions import Subscription, subscribers
-from signalroom_dagster.reports.templates import get_template
+from signalroom_dagster.reports.subscriptions import (
+    Subscription,
+    report_day,
+    subscribers,
+    yesterday,
+)
 from signalroom_dagster.sources.context import as_day
 from signalroom_dagster.warehouse import access
 
@@ -76,8 +83,9 @@ def build_report_assets() -> list[dg.AssetsDefinition]:
 
 
 def _asset_of(name: str, clients: Mapping[str, Subscription]) -> dg.AssetsDefinition:
-    templates = sorted({item.template for item in clients.values()})
-    reads = sorted({table for template in templates for table in get_template(template).reads})
+    by_name = {item.template.name: item.template for item in clients.values()}
+    templates = [by_name[template] for template in sorted(by_name)]
+    reads = sorted({table for template in templates for table in template.reads})
 
     spec = dg.AssetSpec(
         key=["reports", name],
@@ -85,7 +93,9 @@ def _asset_of(name: str, clients: Mapping[str, Subscription]) -> dg.AssetsDefini
         group_name=GROUP,
         kinds={"report", destination_name()},
         owners=[OWNER],
-        description="\n\n".join([*map(_about, templates), ABOUT]),
+        description="\n\n".join(
+            [*(f"{item.about} Template: `{item.name}`.".lstrip() for item in templates), ABOUT]
+        ),
         partitions_def=dg.StaticPartitionsDefinition([*clients]),
     )
 
@@ -109,47 +119,40 @@ def _asset_of(name: str, clients: Mapping[str, Subscription]) -> dg.AssetsDefini
     return report
 
 
-def _about(template: str) -> str:
-    return f"{get_template(template).about} Template: `{template}`.".lstrip()
-
-
 def _make(
     context: dg.AssetExecutionContext, client: Client, name: str, config: ReportConfig
 ) -> dg.MaterializeResult[Any]:
-    settings, channel = report_settings(), making.as_channel(config.channel)
+    settings, channel = report_settings(), as_channel(config.channel)
     day = reported_day(context.instance, context.run, client, config.date)
     if day > (today := datetime.now(client.zone).date()):
         raise WrongRequestError(f"{day} is still to come: client {client.id} is at {today}")
     wait = settings.wait_minutes if config.wait_minutes is None else config.wait_minutes
     left = minutes_left(context.instance, context.run, wait)
+    due = report_day(client, name, day)
     if config.wait_minutes is not None:
-        making.wait_for_inputs(client, name, day, left, settings.check_seconds, context.log.info)
+        wait_for_inputs(due, left, settings.check_seconds, context.log.info)
         left = 0.0
     access.wait_until_reachable(context.log.warning)
-    made = making.make_report(client, name, day)
-    paths = making.write_files(made)
+    made = make_report(due)
+    paths = write_files(made)
     sends = settings.send if config.send is None else config.send
     unsent = SHADOW
     if made.stale and left and config.send is None:
-        sends, unsent = (
-            False,
-            f"{', '.join(item.title for item in made.stale)}: {day} is not whole yet",
-        )
+        titles = ", ".join(item.title for item in made.stale)
+        sends, unsent = False, f"{titles}: {day} is not whole yet"
         context.log.warning(
             "not sent: %s. Its schedule sends it when it is; `send: true` sends it as it is", unsent
         )
     run_id = first_run_id(context.instance, context.run)
-    sender = making.channels() if sends else None
-    done = making.send_report(
-        made, run_id, sender, resend=config.resend, channel=channel, unsent=unsent
-    )
+    sender = channels() if sends else None
+    done = send_report(made, run_id, sender, resend=config.resend, channel=channel, unsent=unsent)
     for item in made.stale:
         context.log.warning("%s does not cover %s whole", item.title, day)
     return _result(made, day, done, paths)
 
 
 def _result(
-    made: making.Report, day: date, done: Sequence[Delivery], paths: Sequence[Path]
+    made: Report, day: date, done: Sequence[Delivery], paths: Sequence[Path]
 ) -> dg.MaterializeResult[Any]:
     unknown = [item for item in done if item.status == "unknown"]
     return dg.MaterializeResult(
@@ -185,7 +188,7 @@ def reported_day(
     if day := as_day(asked):
         return day
     record = instance.get_run_record_by_id(first_run_id(instance, run))
-    return making.yesterday(client, record.create_timestamp if record else None)
+    return yesterday(client, record.create_timestamp if record else None)
 
 
 def minutes_left(instance: dg.DagsterInstance, run: dg.DagsterRun, minutes: float) -> float:
