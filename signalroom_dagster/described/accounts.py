@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from signalroom_dagster.described.asking import Account, authentication, origin_of
+from signalroom_dagster.described.asking import Account, TokenSession, authentication, origin_of
 from signalroom_dagster.described.braces import filled
 from signalroom_dagster.described.files import Api
 from signalroom_dagster.described.readers import Reader
@@ -37,7 +37,7 @@ def account_of(api: Api, given: Mapping[str, Any]) -> Account:
             secrets=tuple(secrets.values()),
             headers=filled(client.headers, values),
         )
-        auth = authentication(filled(client.auth, values), transport)
+        auth = authentication(filled(client.auth, values), TokenSession(transport))
     except ConfigurationError as error:
         raise ConfigurationError(f"source {api.name}: {error}") from None
     return Account(api=transport, base_url=base_url, auth=auth, is_private=client.private)

@@ -8,7 +8,7 @@ https://dlthub.com/docs/general-usage/http/rest-client
 
 import ipaddress
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -23,7 +23,13 @@ from signalroom_dagster.redaction import keep_secret
 from signalroom_dagster.sources.http import Api, VendorDataError
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-AUTHENTICATIONS = ("bearer", "api_key", "http_basic", "oauth2_client_credentials")
+AUTHENTICATIONS: Mapping[str, Sequence[str]] = {
+    "bearer": ("token",),
+    "api_key": ("api_key",),
+    "http_basic": ("username", "password"),
+    "oauth2_client_credentials": ("access_token_url", "client_id", "client_secret"),
+}
+"""dlt's authentications, and what each of them needs."""
 
 
 class Answer(Response):
@@ -128,9 +134,12 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def authentication(described: Mapping[str, Any] | None, api: Api) -> AuthConfigBase | None:
+def authentication(
+    described: Mapping[str, Any] | None, session: "TokenSession | None" = None
+) -> AuthConfigBase | None:
     """dlt's authentication, made of these values alone: dlt would look for what is left out in
-    settings that clients share. Raises ConfigurationError for one that there is not.
+    settings that clients share. `session` asks for a token. Raises ConfigurationError for one that
+    there is not, and for values that do not fit.
     """
     from dlt.sources.rest_api.config_setup import AUTH_MAP
 
@@ -141,10 +150,12 @@ def authentication(described: Mapping[str, Any] | None, api: Api) -> AuthConfigB
     if name not in AUTHENTICATIONS:
         there_are = ", ".join(AUTHENTICATIONS)
         raise ConfigurationError(f"client.auth: no type {name} (there are: {there_are})")
+    if missing := [each for each in AUTHENTICATIONS[name] if not given.get(each)]:
+        raise ConfigurationError(f"client.auth.{missing[0]} is missing")
     if given.get("location") == "cookie":
         raise ConfigurationError("client.auth: a key in a cookie is not sent: use header or query")
     if name == "oauth2_client_credentials":
-        given["session"] = _TokenSession(api)
+        given["session"] = session
     try:
         return AUTH_MAP[name](**given)
     except TypeError as error:
@@ -157,7 +168,7 @@ def _argument_of(error: TypeError) -> str:
     return what or "its arguments do not fit"
 
 
-class _TokenSession:
+class TokenSession:
     """Where dlt's OAuth2 asks for a token: through our own transport."""
 
     def __init__(self, api: Api) -> None:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, SecretStr
 
 from signalroom_dagster.config import shown
 from signalroom_dagster.described.accounts import account_of, reader_of
+from signalroom_dagster.described.asking import authentication
 from signalroom_dagster.described.braces import client_names, filled
 from signalroom_dagster.described.files import Api, lacking, read_description
 from signalroom_dagster.described.paging import paginator_from
@@ -39,6 +40,7 @@ def module_of(file: Path) -> ModuleType:
                 f"{'; '.join(problems)}. `signalroom source try {file.stem} --client ID` proposes"
                 " what is missing"
             )
+        authentication(description.client.auth)
         for resource in description.resources.values():
             paginator_from(description.paginator_of(resource) or {})
         tables = {

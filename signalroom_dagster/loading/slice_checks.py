@@ -33,7 +33,7 @@ def reconciled(query: Query, dataset: str, table: str, client_id: str, run_id: s
         if day.vendor_total is not None
     ]
     if not read:
-        return Finding(True, "the vendor gives no total for what this run read")
+        return Finding(True, facts.proof or "the vendor gives no total for what this run read")
     held = _held(query, dataset, table, client_id, facts, read)
     zone = zone_of_days(dataset, get_client(client_id))
     off = [_difference(day, held) for day in read if _is_off(day, held, facts)]

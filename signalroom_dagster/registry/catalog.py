@@ -58,6 +58,7 @@ class TableFacts:
     columns: Mapping[str, str] = field(default_factory=dict[str, str])
     renamed: Mapping[str, str] = field(default_factory=dict[str, str])
     needed: tuple[str, ...] = ()
+    proof: str = ""
 
 
 def is_reference(name: str) -> bool:
@@ -282,6 +283,8 @@ def describe(name: str, resource: "DltResource") -> str:
     own = [facts.about] if facts else []
     if facts and facts.key:
         own.append(f"Grain: {', '.join(('client', *facts.key[1:]))}.")
+    if facts and facts.proof:
+        own.append(facts.proof)
     return f"{' '.join(own)}\n\n{inspect.getdoc(source_module(name)) or ''}".strip()
 
 
@@ -353,4 +356,5 @@ def _facts(resource: "DltResource") -> TableFacts:
         columns={name: hint.get("data_type", "") for name, hint in schema["columns"].items()},
         renamed=schema.get("x-renamed") or {},
         needed=tuple(schema.get("x-needed") or ()),
+        proof=schema.get("x-proof") or "",
     )

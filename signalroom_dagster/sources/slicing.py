@@ -92,6 +92,7 @@ def table_resources(
         }
         hints |= {"x-renamed": dict(table.renamed)} if table.renamed else {}
         hints |= {"x-needed": list(table.needed)} if table.needed else {}
+        hints |= {"x-proof": table.proof} if table.proof else {}
         yield resource.apply_hints(additional_table_hints=hints)(
             table, (plans or {}).get(name), context
         )

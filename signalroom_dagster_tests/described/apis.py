@@ -61,6 +61,8 @@ class Vendor:
     """What becomes of an answer, by the path with its query."""
     most: int = 1_000_000
     """Rows that a page has at most, whatever is asked for."""
+    answers: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What is answered below `/any/`, by path, whoever asks: JSON, or what makes a response."""
 
 
 def routes(vendors: Mapping[str, Vendor]) -> list[BaseRoute]:
@@ -73,7 +75,12 @@ def routes(vendors: Mapping[str, Vendor]) -> list[BaseRoute]:
     async def costs(request: Request) -> Response:
         return _answer(request, vendors.get(request.headers.get("X-Key", "")), _costs)
 
-    return [Route("/v1/contacts", contacts), Route("/v2/costs", costs)]
+    async def anything(request: Request) -> Response:
+        answer = vendors["key-713"].answers[request.path_params["path"]]
+        return answer(request) if callable(answer) else JSONResponse(answer)
+
+    anywhere = Route("/any/{path:path}", anything, methods=["GET", "POST"])
+    return [Route("/v1/contacts", contacts), Route("/v2/costs", costs), anywhere]
 
 
 def _answer(request: Request, vendor: Vendor | None, answer: Any) -> Response:
