@@ -6,39 +6,34 @@ https://docs.dagster.io/guides/automate/run-status-sensors
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure, Incident, Kind
 from signalroom_dagster.alerts.wording import REPORT
-from signalroom_dagster.defs.alerts import Subjects, failure_of
+from signalroom_dagster.defs.alerts import KINDS, Step, failure_of
 from signalroom_dagster.defs.assets.declared import events_of, everything_set_aside, tell_of
 from signalroom_dagster.defs.assets.status import FRESHNESS, freshness_metadata
 from signalroom_dagster.defs.lost_runs import build_lost_runs_sensor
 from signalroom_dagster.defs.sensors import initial_status
 from signalroom_dagster.freshness.status import Standing, standing
-from signalroom_dagster.naming import load_step, report_step
 from signalroom_dagster.platform.tags import (
     REASON_TAG,
     RETRY_NUMBER_TAG,
     SUPERVISED_TAG,
     WILL_RETRY_TAG,
 )
+from signalroom_dagster.platform.ticks import LastTick, last_ticks
 from signalroom_dagster.registry.clients import load_clients, unreadable_clients
 from signalroom_dagster.warehouse.errors import DestinationUnreachableError, WarehouseBusyError
-
-if TYPE_CHECKING:
-    from dagster._core.scheduler.instigation import InstigatorState
 
 WATCH_SECONDS = 60
 FRESHNESS_SECONDS = 3_600
 DEFINITIONS_SECONDS = 300
 LOCK_SECONDS = 10.0
-TICKS_LOOKED_AT = 3
 REPORTS_OPEN_SECONDS = 7 * 24 * 3_600.0
 
 
@@ -60,46 +55,46 @@ def _run_failures() -> dg.SensorDefinition:
             return
         if run.tags.get(WILL_RETRY_TAG) == "true" and run.remote_job_origin:
             return
-        subjects = Subjects(context.instance, run)
-        events = context.get_step_failure_events()
-        for failure in [failure_of(event, subjects) for event in events] or [
-            _lost(context, subjects)
-        ]:
+        tags = _op_tags(context)
+        failures: list[Failure] = []
+        for event in context.get_step_failure_events():
+            name = event.step_key or ""
+            step = Step(context.instance, run, name, tags.get(name, {}))
+            failures.append(failure_of(event, step))
+        for failure in failures or [_lost(context, tags)]:
             if failure.concerns != "request":
                 telling.failed(failure)
 
     return alert_on_run_failure
 
 
-def _lost(context: dg.RunFailureSensorContext, subjects: Subjects) -> Failure:
-    """A run that ended without a step's saying why: by the step it was at, else by what it was to
-    load.
+def _op_tags(context: dg.RunFailureSensorContext) -> Mapping[str, Mapping[str, str]]:
+    """The tags of the ops of the failed run's job, by the names of their steps."""
+    job, repository = context.dagster_run.job_name, context.repository_def
+    if repository is None or not repository.has_job(job):
+        return {}
+    return {node.name: node.tags for node in repository.get_job(job).nodes}
+
+
+def _lost(context: dg.RunFailureSensorContext, tags: Mapping[str, Mapping[str, str]]) -> Failure:
+    """A run that ended without a step saying why: about the step it was at, else about what it was
+    to load or make.
     """
     run = context.dagster_run
-    at = [
-        step.step_key
-        for step in context.instance.get_run_step_stats(run.run_id)
-        if step.end_time is None
-    ]
-    wanted = sorted(_step_of(key) for key in run.asset_selection or ())
-    kind, subject = subjects.of_step([*at, *wanted, load_step(run.job_name)][0])
-    if kind == "step":
-        subject = run.job_name
-    tries = int(run.tags.get(RETRY_NUMBER_TAG) or 0) + 1
+    stats = context.instance.get_run_step_stats(run.run_id)
+    running = [tags.get(step.step_key, {}) for step in stats if step.end_time is None]
+    about = next((each for each in running if KINDS.keys() & each.keys()), run.tags)
+    step = Step(context.instance, run, run.job_name, about)
+    kind, subject = step.subject
     reason = run.tags.get(REASON_TAG, "RUN_EXCEPTION")
     return Failure(
         kind=kind,
         subject=subject,
-        client=subjects.client,
+        client=step.client,
         error=f"Run lost ({reason})",
         run=run.run_id,
-        attempts=tries,
+        attempts=int(run.tags.get(RETRY_NUMBER_TAG) or 0) + 1,
     )
-
-
-def _step_of(key: dg.AssetKey) -> str:
-    schema, *name = key.path
-    return report_step(name[0]) if schema == "reports" and name else load_step(schema)
 
 
 def _watch() -> dg.SensorDefinition:
@@ -113,8 +108,8 @@ def _watch() -> dg.SensorDefinition:
         ),
     )
     def alert_watch(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        for state in context.instance.all_instigator_state():
-            _look_at_ticks(context.instance, state)
+        for tick in last_ticks(context.instance):
+            _look_at_tick(tick)
         active = {client.id for client in load_clients().values() if client.status == "active"}
         for incident in telling.open_incidents():
             is_ended_elsewhere = incident.kind == "definition" or incident.client in active | {
@@ -137,25 +132,17 @@ def _is_past(incident: Incident) -> bool:
     return is_of_a_day and time.time() - incident.last_at > REPORTS_OPEN_SECONDS
 
 
-def _look_at_ticks(instance: dg.DagsterInstance, state: "InstigatorState") -> None:
-    """By the last finished tick. Of what a person has switched off, nobody is told any more."""
-    subject = f"{state.instigator_type.value.lower().replace('_', ' ')} {state.instigator_name}"
+def _look_at_tick(tick: LastTick) -> None:
+    """What a person has switched off is no incident any more."""
     kind: Kind = "tick"
-    if state.status.value == "STOPPED":
+    subject = f"{tick.kind} {tick.name}"
+    if tick.is_off:
         telling.recovered(kind, subject, "", announce=False)
-        return
-    ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=TICKS_LOOKED_AT)
-    last = next((tick for tick in ticks if tick.status.value != "STARTED"), None)
-    if last is None:
-        return
-    if last.status.value != "FAILURE":
+    elif tick.error:
+        run = f"tick {tick.id}"
+        telling.failed(Failure(kind=kind, subject=subject, client="", error=tick.error, run=run))
+    elif tick.moment is not None:
         telling.recovered(kind, subject, "")
-        return
-    error = last.error.cause or last.error if last.error else None
-    said = (error.cls_name if error else None) or "unknown error"
-    telling.failed(
-        Failure(kind=kind, subject=subject, client="", error=said, run=f"tick {last.tick_id}")
-    )
 
 
 def _freshness() -> dg.SensorDefinition:

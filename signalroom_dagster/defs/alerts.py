@@ -5,14 +5,12 @@ What is told, and how often, stands in `signalroom_dagster.alerts`. A hook that 
 the run's log and changes nothing about the run. https://docs.dagster.io/guides/build/ops/op-hooks
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
 
 import dagster as dg
-from dagster._core.definitions.decorators.hook_decorator import event_list_hook
-from dagster._core.definitions.events import HookExecutionResult
 
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure, Kind
@@ -20,8 +18,7 @@ from signalroom_dagster.alerts.wording import REPORT, delivery_subject, report_s
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.defs.assets.declared import DEFINITIONS
 from signalroom_dagster.defs.assets.reports import reported_day
-from signalroom_dagster.modeling.sql import models
-from signalroom_dagster.naming import load_step, model_step, report_step
+from signalroom_dagster.naming import report_step
 from signalroom_dagster.platform.attempts import (
     ATTEMPTS_MADE,
     CONCERNS,
@@ -29,65 +26,46 @@ from signalroom_dagster.platform.attempts import (
     REFUSED_BY_DAGSTER,
     SAID,
 )
-from signalroom_dagster.platform.tags import PARTITION_TAG
-from signalroom_dagster.registry import catalog
+from signalroom_dagster.platform.tags import MODEL_TAG, PARTITION_TAG, REPORT_TAG, SOURCE_TAG
 from signalroom_dagster.registry.clients import get_client
 
 Assets = TypeVar("Assets", bound=dg.AssetsDefinition)
 
-
-def with_alerts(definitions: Iterable[Assets]) -> list[Any]:
-    """The same assets or checks, each step of which tells what came of it."""
-    return [definition.with_hooks({alert}) for definition in definitions]
-
-
-@event_list_hook(name="alert")
-def alert(context: dg.HookContext, event_list: Sequence[dg.DagsterEvent]) -> HookExecutionResult:
-    """Open, count or close incidents by what happened in a step."""
-    if run := context.instance.get_run_by_id(context.run_id):
-        look(event_list, Subjects(context.instance, run))
-    return HookExecutionResult(hook_name="alert", is_skipped=False)
+KINDS: Mapping[str, Kind] = {SOURCE_TAG: "source", MODEL_TAG: "table", REPORT_TAG: "report"}
+"""The tags of an op that say what it works on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Subjects:
-    """What the steps and checks of a run are about: its client's sources, tables, and reports of a
-    day.
-    """
+class Step:
+    """A step of a run, with the tags of its op: what a failure or a check in it is about."""
 
     instance: dg.DagsterInstance
     run: dg.DagsterRun
+    name: str
+    tags: Mapping[str, str]
 
     @property
     def client(self) -> str:
         """The client of the run, or nothing."""
         return self.run.tags.get(PARTITION_TAG, "")
 
-    def of_step(self, step: str) -> tuple[Kind, str]:
-        """What a step works on, by its name: a source, a table that a model makes, a report, or
-        just the step.
-        """
-        sources = {load_step(name): name for name in catalog.source_names()}
-        tables = {model_step(*name): "/".join(name) for name in models()}
-        if step in sources:
-            return "source", sources[step]
-        if step in tables:
-            return "table", tables[step]
-        report = step.removeprefix(report_step(""))
-        if report != step and (day := self._day(report)):
-            return "report", report_subject(report, day)
-        return "step", step
+    @property
+    def subject(self) -> tuple[Kind, str]:
+        """What the step works on: a source, a model's table, one day's report, or just the step."""
+        for tag, kind in KINDS.items():
+            if name := self.tags.get(tag):
+                day = self._day(name) if kind == "report" else None
+                return kind, report_subject(name, day) if day else name
+        return "step", self.name
 
     def of_check(self, asset: dg.AssetKey, check: str) -> str:
-        """What a check is about: its table, or one day's report."""
+        """What a check in it is about: its table, or one day's report."""
         schema, *name = asset.path
         day = self._day(name[0]) if schema == "reports" and name else None
         return delivery_subject(name[0], day) if day else f"{asset.to_user_string()}: {check}"
 
     def _day(self, report: str) -> date | None:
-        """The day that a report is about; None when that cannot be told of a client that is no
-        more.
-        """
+        """The day that a report is about; None for a client that is no longer there."""
         config: Any = self.run.run_config or {}
         asked = ((config.get("ops") or {}).get(report_step(report)) or {}).get("config") or {}
         try:
@@ -96,30 +74,46 @@ class Subjects:
             return None
 
 
-def look(events: Iterable[dg.DagsterEvent], subjects: Subjects) -> None:
+def _look_at_step(
+    context: dg.HookContext, events: Sequence[dg.DagsterEvent]
+) -> dg.HookExecutionResult:
+    if run := context.instance.get_run_by_id(context.run_id):
+        look(events, Step(context.instance, run, context.step_key, context.op.tags))
+    return dg.HookExecutionResult(ALERT.name, is_skipped=False)
+
+
+ALERT = dg.HookDefinition(name="alert", hook_fn=_look_at_step)
+
+
+def with_alerts(definitions: Iterable[Assets]) -> list[Any]:
+    """The same assets or checks, each step of which opens, counts and closes incidents."""
+    return [definition.with_hooks({ALERT}) for definition in definitions]
+
+
+def look(events: Iterable[dg.DagsterEvent], step: Step) -> None:
     """Tell of every failure, every recovery and every load among the events of one step."""
-    rows, client, run = 0, subjects.client, subjects.run.run_id
+    rows = 0
     for event in events:
         if event.is_step_failure:
-            if (failure := failure_of(event, subjects)).concerns != "request":
+            if (failure := failure_of(event, step)).concerns != "request":
                 telling.failed(failure)
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            _look_at_check(event.asset_check_evaluation_data, subjects)
+            _look_at_check(event.asset_check_evaluation_data, step)
         elif event.is_step_materialization:
             loaded = event.step_materialization_data.materialization.metadata.get("rows_loaded")
             rows += int(str(loaded.value)) if loaded else 0
         elif event.is_step_success:
-            kind, subject = subjects.of_step(event.step_key or "")
-            telling.recovered(kind, subject, client)
-            if kind == "source" and client:
-                telling.loaded(subject, client, rows, run)
+            kind, subject = step.subject
+            telling.recovered(kind, subject, step.client)
+            if kind == "source" and step.client:
+                telling.loaded(subject, step.client, rows, step.run.run_id)
 
 
-def failure_of(event: dg.DagsterEvent, subjects: Subjects) -> Failure:
+def failure_of(event: dg.DagsterEvent, step: Step) -> Failure:
     """What a step's failure is: an attempt's own words where there are any, else the class of the
     error.
     """
-    kind, subject = subjects.of_step(event.step_key or "")
+    kind, subject = step.subject
     data = event.step_failure_data
     metadata = data.user_failure_data.metadata if data.user_failure_data else {}
     told = {name: value.value for name, value in metadata.items()}
@@ -129,27 +123,27 @@ def failure_of(event: dg.DagsterEvent, subjects: Subjects) -> Failure:
     return Failure(
         kind=kind,
         subject=subject,
-        client=subjects.client,
+        client=step.client,
         error=name,
         concerns=str(told.get(CONCERNS) or refused),
-        run=subjects.run.run_id,
+        run=step.run.run_id,
         said=str(told.get(SAID) or ""),
         attempts=int(str(told.get(ATTEMPTS_MADE) or 0)),
     )
 
 
-def _look_at_check(check: Any, subjects: Subjects) -> None:
+def _look_at_check(check: Any, step: Step) -> None:
     if check.asset_key == DEFINITIONS:
         return  # what it finds has incidents of its own
-    subject, client = subjects.of_check(check.asset_key, check.check_name), subjects.client
+    subject = step.of_check(check.asset_key, check.check_name)
     if check.passed:
-        telling.recovered("check", subject, client)
+        telling.recovered("check", subject, step.client)
     elif check.severity == dg.AssetCheckSeverity.ERROR:
         error = "The data are not as they must be"
         if subject.startswith(REPORT):
             error = "It is not known whether the report arrived"
         telling.failed(
             Failure(
-                kind="check", subject=subject, client=client, error=error, run=subjects.run.run_id
+                kind="check", subject=subject, client=step.client, error=error, run=step.run.run_id
             )
         )

@@ -13,8 +13,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
-from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.defs.jobs import build_report_job
@@ -23,6 +21,7 @@ from signalroom_dagster.naming import report_job, report_step
 from signalroom_dagster.platform.attempts import CONCERNS
 from signalroom_dagster.platform.in_flight import UNFINISHED, in_flight
 from signalroom_dagster.platform.tags import DUE_TAG, WILL_RETRY_TAG
+from signalroom_dagster.platform.ticks import last_ticks
 from signalroom_dagster.registry.clients import Client, load_clients
 from signalroom_dagster.reports.inputs import stale_sources
 from signalroom_dagster.reports.settings import report_settings
@@ -32,7 +31,6 @@ from signalroom_dagster.warehouse.errors import DestinationUnreachableError, War
 
 TICK_SECONDS = 60
 LOCK_SECONDS = 5.0
-TICKS_LOOKED_AT = 3
 LATE = timedelta(hours=1)
 """How long after its wait a report of the late evening is still asked for."""
 CANNOT_BE_ASKED = (DestinationUnreachableError, WarehouseBusyError)
@@ -186,18 +184,13 @@ def _due(instance: dg.DagsterInstance, now: datetime) -> Iterator[Due]:
         for name, by_client in subscribers().items()
         for client in by_client
     }
-    for state in instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE):
-        client, name = subscribed.get(state.instigator_name, (None, ""))
-        if client is None or client.status != "active" or state.status == InstigatorStatus.STOPPED:
+    for tick in last_ticks(instance, subscribed):
+        client, name = subscribed[tick.name]
+        if client.status != "active" or tick.is_off or tick.moment is None:
             continue
-        ticks = instance.get_ticks(
-            state.instigator_origin_id, state.selector_id, limit=TICKS_LOOKED_AT
-        )
-        ended = [tick for tick in ticks if tick.status != TickStatus.STARTED]
-        if ended:
-            item = Due(client, name, datetime.fromtimestamp(ended[0].timestamp, UTC))
-            if not item.is_over(now):
-                yield item
+        item = Due(client, name, datetime.fromtimestamp(tick.moment, UTC))
+        if not item.is_over(now):
+            yield item
 
 
 def _pending(

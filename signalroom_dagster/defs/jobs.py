@@ -11,10 +11,11 @@ import dagster as dg
 from signalroom_dagster.defs.purge import purge
 from signalroom_dagster.defs.resident_run import build_consumer_jobs
 from signalroom_dagster.naming import report_job
+from signalroom_dagster.platform.tags import REPORT_TAG, SOURCE_TAG
 from signalroom_dagster.registry import catalog
 from signalroom_dagster.reports.subscriptions import subscribers
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what dg.define_asset_job returns has no public name
     from dagster._core.definitions.unresolved_asset_job_definition import (
         UnresolvedAssetJobDefinition,
     )
@@ -39,7 +40,7 @@ def build_source_job(source: str) -> "UnresolvedAssetJobDefinition":
         name=source,
         selection=dg.AssetSelection.groups(source) | dg.AssetSelection.key_prefixes(source),
         description=f"Load {source} for one client.",
-        tags={"signalroom/source": source},
+        tags={SOURCE_TAG: source},
     )
 
 
@@ -52,4 +53,5 @@ def build_report_job(name: str) -> "UnresolvedAssetJobDefinition":
         name=report_job(name),
         selection=dg.AssetSelection.assets(["reports", name]),
         description=f"Make the report {name} for one client and send it.",
+        tags={REPORT_TAG: name},
     )

@@ -10,7 +10,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 import dagster as dg
-from dagster._core.errors import DagsterExecutionInterruptedError
 
 from signalroom_dagster.errors import ConfigurationError, SignalRoomError
 from signalroom_dagster.platform.tags import PARENT_RUN_TAG, RETRY_NUMBER_TAG
@@ -63,7 +62,7 @@ def attempt(context: dg.AssetExecutionContext, subject: str) -> Generator[None]:
         )
     try:
         yield
-    except (dg.RetryRequested, dg.Failure, DagsterExecutionInterruptedError):
+    except (dg.RetryRequested, dg.Failure, dg.DagsterExecutionInterruptedError):
         raise
     except Exception as error:
         redact_error(
@@ -72,7 +71,7 @@ def attempt(context: dg.AssetExecutionContext, subject: str) -> Generator[None]:
         decision = decide(error, number)
         cause = root_error(error)
         if isinstance(cause, KeyboardInterrupt):
-            raise DagsterExecutionInterruptedError(f"{subject}: interrupted") from error
+            raise dg.DagsterExecutionInterruptedError(f"{subject}: interrupted") from error
         said = f"{subject}: {type(cause).__name__}: {cause}"
         if decision.wait is None:
             raise dg.Failure(

@@ -21,7 +21,9 @@ import time
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.errors import DagsterUserCodeUnreachableError
+
+# Dagster has no public names for what a launcher answers monitoring with, nor for how it asks a
+# code server: the types of the answer, the client, its questions and answers, and their format.
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster._grpc.client import DagsterGrpcClient
 from dagster._grpc.types import (
@@ -135,7 +137,7 @@ def _answer(server: DagsterGrpcClient, run_id: str) -> str:
         reply = server.can_cancel_execution(
             CanCancelExecutionRequest(run_id=run_id), timeout=ANSWER_SECONDS
         )
-    except DagsterUserCodeUnreachableError:
+    except dg.DagsterError:
         return "cannot be reached"
     return (
         "knows the run"
@@ -154,7 +156,7 @@ def _check_elsewhere(server: DagsterGrpcClient, run_id: str) -> CheckRunHealthRe
     """
     try:
         runs = deserialize_value(server.get_current_runs(), GetCurrentRunsResult).current_runs
-    except DagsterUserCodeUnreachableError:
+    except dg.DagsterError:
         return CheckRunHealthResult(
             WorkerStatus.RUNNING, f"{server.host} does not tell its runs: not judged"
         )

@@ -25,6 +25,8 @@ from signalroom_dagster.platform.tags import (
     PARTITION_TAG,
     PRIORITY_TAG,
     QUEUE_TAG,
+    REPORT_TAG,
+    SOURCE_TAG,
     account,
 )
 from signalroom_dagster.registry import catalog
@@ -58,49 +60,48 @@ class SignalRoomRunCoordinator(dg.QueuedRunCoordinator):
 
 
 def tags_of(run: dg.DagsterRun) -> Mapping[str, str]:
-    """What a run is, for the limits: `api` and `files` load one source each; reports have a queue
-    of their own.
+    """The tags of a run, by what it works on; a backfill's runs come last."""
+    keys = run.asset_selection or ()
+    groups = {key.path[0] for key in keys} or {run.job_name}
+    reports = sorted(key.path[-1] for key in keys if key.path[0] == "reports")
+    is_reporting = bool(reports) or run.job_name.endswith(report_job(""))
+    sources = groups & {*catalog.source_names()}
+    minutes = _minutes_of_a_report(run) if is_reporting else 0.0
+    if sources:
+        tags = _tags_of_loads(run, sources, minutes)
+    elif is_reporting:
+        tags = {QUEUE_TAG: "reports", MAX_RUNTIME_TAG: _seconds(minutes), PRIORITY_TAG: REPORTS}
+    else:
+        is_of_models = groups <= {schema for schema, _ in models()}
+        tags = {PRIORITY_TAG: MODELS} if is_of_models else {}
+    if reports:
+        tags[REPORT_TAG] = reports[0]
+    if BACKFILL_TAG in run.tags:
+        tags[PRIORITY_TAG] = BACKFILLS
+    return tags
+
+
+def _tags_of_loads(run: dg.DagsterRun, sources: Set[str], more_minutes: float) -> dict[str, str]:
+    """`api` and `files` load one source each, a run of several belongs to no account: the limiter
+    in `limits` still keeps their pace.
 
     A load may take `ingest.max_minutes`, one of many days that long for every week of them: what is
-    ended then goes on where it stopped. Runs of several sources belong to no account; the limiter
-    in `limits` still keeps their pace.
+    ended then goes on where it stopped.
     """
-    groups = {key.path[0] for key in run.asset_selection or ()} or {run.job_name}
-    backfill = {PRIORITY_TAG: BACKFILLS} if BACKFILL_TAG in run.tags else {}
-    steps = _asked(run)
-    reporting = (
-        _minutes_of_a_report(steps)
-        if "reports" in groups or run.job_name.endswith(report_job(""))
-        else 0
-    )
-    sources = groups & {*catalog.source_names()}
-    if not sources and reporting:
-        return {
-            QUEUE_TAG: "reports",
-            MAX_RUNTIME_TAG: _seconds(reporting),
-            PRIORITY_TAG: REPORTS,
-            **backfill,
-        }
-    if not sources:
-        return {
-            **({PRIORITY_TAG: MODELS} if groups <= {schema for schema, _ in models()} else {}),
-            **backfill,
-        }
     tags = {
+        SOURCE_TAG: min(sources),
         QUEUE_TAG: "files" if sources <= {*catalog.file_sources()} else "api",
-        MAX_RUNTIME_TAG: _seconds(_minutes_of_loads(steps, sources) + reporting),
+        MAX_RUNTIME_TAG: _seconds(_minutes_of_loads(run, sources) + more_minutes),
     }
     if len(sources) == 1 and (client := run.tags.get(PARTITION_TAG)):
         tags[ACCOUNT_TAG] = account(min(sources), client)
-    return {
-        **tags,
-        **({PRIORITY_TAG: FOR_REPORTS} if sources & _feeding_reports(registry_state()) else {}),
-        **backfill,
-    }
+    if sources & _feeding_reports(registry_state()):
+        tags[PRIORITY_TAG] = FOR_REPORTS
+    return tags
 
 
-def _asked(run: dg.DagsterRun) -> Sequence[Mapping[str, Any]]:
-    """What the run's steps are asked for."""
+def _step_configs(run: dg.DagsterRun) -> Sequence[Mapping[str, Any]]:
+    """The configuration of each of the run's steps."""
     config: Any = run.run_config or {}
     return [step.get("config", {}) for step in config.get("ops", {}).values()]
 
@@ -109,20 +110,22 @@ def _seconds(minutes: float) -> str:
     return str(round(minutes * 60))
 
 
-def _minutes_of_loads(steps: Sequence[Mapping[str, Any]], sources: Set[str]) -> float:
+def _minutes_of_loads(run: dg.DagsterRun, sources: Set[str]) -> float:
     """For every source of the run, and every week that was asked for, as long as one load may
     take.
     """
-    asked = [
-        step.get("lookback_days") or _days(step.get("since"), step.get("until")) for step in steps
+    days = [
+        step.get("lookback_days") or _days(step.get("since"), step.get("until"))
+        for step in _step_configs(run)
     ]
-    weeks = -(-max([1, *asked]) // 7)
+    weeks = -(-max([1, *days]) // 7)
     return ingest_settings().max_minutes * weeks * len(sources)
 
 
-def _minutes_of_a_report(steps: Sequence[Mapping[str, Any]]) -> float:
-    waits = [step["wait_minutes"] for step in steps if step.get("wait_minutes") is not None]
-    return max(waits, default=report_settings().wait_minutes) + SENDING_MINUTES
+def _minutes_of_a_report(run: dg.DagsterRun) -> float:
+    waits = [step.get("wait_minutes") for step in _step_configs(run)]
+    minutes = [wait for wait in waits if wait is not None]
+    return max(minutes, default=report_settings().wait_minutes) + SENDING_MINUTES
 
 
 def _days(since: str | None, until: str | None) -> int:

@@ -13,6 +13,10 @@ WILL_RETRY_TAG = "dagster/will_retry"
 RETRIED_BY_TAG = "dagster/auto_retry_run_id"
 REASON_TAG = "dagster/failure_reason"
 
+SOURCE_TAG, MODEL_TAG, REPORT_TAG = "signalroom/source", "signalroom/model", "signalroom/report"
+"""On ops and jobs: the source that is loaded, the model's table as <schema>/<table>, the report.
+What alerts are about is read from them.
+"""
 ACCOUNT_TAG = "signalroom/account"
 """Which vendor account a run uses, as <source>:<client>: one run of each at a time."""
 QUEUE_TAG = "signalroom/queue"

@@ -32,6 +32,7 @@ from signalroom_dagster.defs.assets.reports import ReportConfig
 from signalroom_dagster.defs.checks import build_load_checks
 from signalroom_dagster.defs.resources import RESOURCES
 from signalroom_dagster.platform.attempts import attempt
+from signalroom_dagster.platform.tags import MODEL_TAG, REPORT_TAG, SOURCE_TAG
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.sandbox import everflow
 from signalroom_dagster.sandbox.everflow_data import FIGURES, EverflowNetwork
@@ -76,16 +77,19 @@ def texts(providers: Providers) -> list[str]:
     return [sent.text for sent in providers.outbox.of("slack")]
 
 
-def load(
-    instance: dg.DagsterInstance, source: str = "everflow", *keys: dg.AssetKey
-) -> dg.ExecuteInProcessResult:
-    defs = dg.Definitions(
+def loads(source: str) -> dg.Definitions:
+    return dg.Definitions(
         assets=with_alerts([build_ingest_assets(source)]),
         asset_checks=with_alerts(build_load_checks(source)),
         resources=RESOURCES,
         executor=dg.in_process_executor,
     )
-    job = defs.resolve_implicit_global_asset_job_def()
+
+
+def load(
+    instance: dg.DagsterInstance, source: str = "everflow", *keys: dg.AssetKey
+) -> dg.ExecuteInProcessResult:
+    job = loads(source).resolve_implicit_global_asset_job_def()
     return job.execute_in_process(
         instance=instance,
         partition_key="713",
@@ -159,6 +163,7 @@ def test_what_happens_to_a_report_is_about_its_day(
 
     @dg.multi_asset(
         name="report_daily",
+        op_tags={REPORT_TAG: "daily"},
         specs=[
             dg.AssetSpec(
                 ["reports", "daily"], partitions_def=dg.StaticPartitionsDefinition(["713"])
@@ -229,7 +234,7 @@ def test_the_run_failure_sensor_adds_nothing_to_what_the_hook_has_told(
 ) -> None:
     vendor.fail("/v1/networks/reporting/entity", status=401)
     result = load(instance, "everflow", STATS)
-    notice_failure(instance, result.dagster_run)
+    notice_failure(instance, result.dagster_run, loads("everflow"))
     assert len(texts(providers)) == 1
     assert "Next: `signalroom doctor --client 713`" not in texts(providers)[0]
     assert [incident.failures for incident in telling.incidents().open()] == [1]
@@ -316,8 +321,11 @@ def test_a_load_is_told_with_its_rows_where_the_client_asks_for_it(
     assert texts(providers) == ["s3_exports 713: 1,523 rows"]
 
 
-def notice_failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+def notice_failure(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, definitions: dg.Definitions | None = None
+) -> None:
     """What the run-failure sensor does with a failed run."""
+    repository = (definitions or dg.Definitions()).get_repository_def()
     run = instance.get_run_by_id(run.run_id) or run
     records = instance.get_records_for_run(
         run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE
@@ -326,13 +334,20 @@ def notice_failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     assert event
     SENSORS["alert_on_run_failure"](
         dg.build_run_status_sensor_context(
-            "alert_on_run_failure", event, instance, run
+            "alert_on_run_failure", event, instance, run, repository_def=repository
         ).for_run_failure()
     )
 
 
-def lost_run(instance: dg.DagsterInstance, *, remote: bool = False, **tags: str) -> dg.DagsterRun:
-    """A run whose worker died while it loaded Everflow."""
+def lost_run(
+    instance: dg.DagsterInstance,
+    *,
+    remote: bool = False,
+    job_name: str = "everflow",
+    at: str = "",
+    **tags: str,
+) -> dg.DagsterRun:
+    """A run whose worker died before it loaded Everflow, with the tag that its job gives it."""
     origin = None
     if remote:
         from dagster._core.remote_origin import (
@@ -348,15 +363,58 @@ def lost_run(instance: dg.DagsterInstance, *, remote: bool = False, **tags: str)
         origin = RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), "everflow")
     run = create_run_for_test(
         instance,
-        job_name="everflow",
+        job_name=job_name,
         status=dg.DagsterRunStatus.STARTED,
         asset_selection=frozenset({STATS}),
-        tags={"dagster/partition": "713"},
+        tags={"dagster/partition": "713", SOURCE_TAG: "everflow"},
         remote_job_origin=origin,
     )
+    if at:
+        kind = dg.DagsterEventType.STEP_START.value
+        instance.report_dagster_event(dg.DagsterEvent(kind, job_name, step_key=at), run.run_id)
     instance.report_run_failed(run)
     instance.add_run_tags(run.run_id, tags)
     return run
+
+
+def test_what_an_alert_is_about_stands_in_the_tags_of_the_op_whatever_its_name(
+    project: Project, providers: Providers, instance: dg.DagsterInstance
+) -> None:
+    project.add_client("713")
+    clients = dg.StaticPartitionsDefinition(["713"])
+    tags = {SOURCE_TAG: "everflow", MODEL_TAG: "public/orders", REPORT_TAG: "daily"}
+    for tag, about in tags.items():
+
+        @dg.multi_asset(
+            name="any_name",
+            specs=[dg.AssetSpec("anything", partitions_def=clients)],
+            op_tags={tag: about},
+        )
+        def fails() -> None:
+            raise LookupError
+
+        definitions = dg.Definitions(assets=with_alerts([fails]))
+        job = definitions.resolve_implicit_global_asset_job_def()
+        failed = job.execute_in_process(
+            instance=instance, partition_key="713", raise_on_error=False
+        )
+        notice_failure(instance, failed.dagster_run, definitions)
+    incidents = telling.incidents().open()
+    assert [
+        (each.kind, each.subject.partition(" of ")[0], each.failures) for each in incidents
+    ] == [("source", "everflow", 1), ("table", "public/orders", 1), ("report", "daily", 1)]
+
+
+def test_a_run_of_several_sources_that_was_lost_is_about_the_one_that_it_was_loading(
+    project: Project, providers: Providers, instance: dg.DagsterInstance
+) -> None:
+    definitions = dg.Definitions(
+        assets=[build_ingest_assets("everflow"), build_ingest_assets("redtrack")],
+        resources=RESOURCES,
+    )
+    run = lost_run(instance, job_name="__ASSET_JOB", at="load_redtrack")
+    notice_failure(instance, run, definitions)
+    assert [each.subject for each in telling.incidents().open()] == ["redtrack"]
 
 
 def test_a_run_that_was_lost_alerts_through_the_sensor(

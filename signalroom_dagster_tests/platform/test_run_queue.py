@@ -77,7 +77,10 @@ def test_a_load_belongs_to_its_account_however_it_was_started(instance: dg.Dagst
         assert tags["signalroom/account"] == "everflow:713"
         assert tags["signalroom/queue"] == "api"
         assert tags["dagster/max_runtime"] == "1800"
+        assert tags["signalroom/source"] == "everflow"
     assert submitted(instance, "s3_exports")["signalroom/queue"] == "files"
+    report = submitted(instance, "__ASSET_JOB", "reports/morning")
+    assert report["signalroom/report"] == "morning"
 
 
 def test_what_the_morning_report_reads_comes_before_what_it_does_not_and_backfills_last(

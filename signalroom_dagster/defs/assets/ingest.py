@@ -25,6 +25,7 @@ from signalroom_dagster.defs.partitions import client_partitions
 from signalroom_dagster.loading.pipelines import open_load
 from signalroom_dagster.naming import load_step
 from signalroom_dagster.platform.attempts import attempt, client_of, first_run_id
+from signalroom_dagster.platform.tags import SOURCE_TAG
 from signalroom_dagster.registry import catalog
 from signalroom_dagster.sources.context import Span, as_day
 from signalroom_dagster.warehouse import access
@@ -73,7 +74,7 @@ class SourceTranslator(DagsterDltTranslator):
             group_name=BOOKKEEPING if is_kept else self._source,
             kinds={"dlt", destination_name()},
             owners=[OWNER],
-            tags={"signalroom/source": self._source},
+            tags={SOURCE_TAG: self._source},
             description=catalog.describe(self._source, resource),
             metadata={
                 "dagster/table_name": f"{self._source}.{resource.name}",
@@ -96,7 +97,7 @@ def build_ingest_assets(source: str) -> dg.AssetsDefinition:
         dagster_dlt_translator=translator,
         partitions_def=client_partitions(source),
         pool="duckdb" if destination_name() == "duckdb" else None,
-        op_tags={"signalroom/source": source},
+        op_tags={SOURCE_TAG: source},
     )
     def load(
         context: dg.AssetExecutionContext, dlt: DagsterDltResource, config: LoadConfig

@@ -20,6 +20,7 @@ from signalroom_dagster.modeling.runs import ModelRun, read_columns, run_model
 from signalroom_dagster.modeling.sql import Model, TableName, models
 from signalroom_dagster.naming import model_step
 from signalroom_dagster.platform.attempts import attempt, client_of
+from signalroom_dagster.platform.tags import MODEL_TAG
 from signalroom_dagster.registry import catalog
 from signalroom_dagster.registry.clients import Client, clients_of
 from signalroom_dagster.warehouse import access
@@ -49,7 +50,7 @@ def _asset_of(model: Model, source_of: Mapping[TableName, str]) -> dg.AssetsDefi
         kinds={"sql", destination_name()},
         owners=[OWNER],
         description=model.about,
-        tags={"signalroom/model": model.name[1]},
+        tags={MODEL_TAG: model.name[1]},
         metadata={
             "dagster/table_name": ".".join(model.name),
             "dagster/column_schema": dg.TableSchema(
@@ -71,7 +72,7 @@ def _asset_of(model: Model, source_of: Mapping[TableName, str]) -> dg.AssetsDefi
         name=model_step(*model.name),
         specs=[spec],
         pool="duckdb" if destination_name() == "duckdb" else None,
-        op_tags={"signalroom/model": ".".join(model.name)},
+        op_tags={MODEL_TAG: "/".join(model.name)},
     )
     def run(context: dg.AssetExecutionContext) -> Iterator[Any]:
         client = client_of(context)

@@ -19,6 +19,7 @@ from signalroom_dagster.defs.assets.ingest import OWNER
 from signalroom_dagster.defs.partitions import client_partitions
 from signalroom_dagster.naming import load_step
 from signalroom_dagster.platform.attempts import attempt, client_of
+from signalroom_dagster.platform.tags import SOURCE_TAG
 from signalroom_dagster.reference.checks import key_unique, single_values
 from signalroom_dagster.reference.load import declared_tables, load_table, open_reference
 from signalroom_dagster.reference.tables import SCHEMA
@@ -40,7 +41,7 @@ def build_reference_assets(source: str) -> dg.AssetsDefinition:
         partitions_def=client_partitions(source),
         can_subset=True,
         pool="duckdb" if destination_name() == "duckdb" else None,
-        op_tags={"signalroom/source": source},
+        op_tags={SOURCE_TAG: source},
     )
     def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         client = client_of(context)

@@ -23,6 +23,7 @@ from signalroom_dagster.modeling.runs import sources_of
 from signalroom_dagster.modeling.sql import TableName
 from signalroom_dagster.naming import report_step
 from signalroom_dagster.platform.attempts import attempt, client_of, first_run_id
+from signalroom_dagster.platform.tags import REPORT_TAG
 from signalroom_dagster.registry.clients import Client, clients_of, load_clients
 from signalroom_dagster.reports.deliveries import Delivery
 from signalroom_dagster.reports.dispatch import as_channel, channels, send_report
@@ -106,10 +107,7 @@ def _asset_of(name: str, clients: Mapping[str, Subscription]) -> dg.AssetsDefini
     )
 
     @dg.multi_asset(
-        name=report_step(name),
-        specs=[spec],
-        check_specs=[delivered],
-        op_tags={"signalroom/report": name},
+        name=report_step(name), specs=[spec], check_specs=[delivered], op_tags={REPORT_TAG: name}
     )
     def report(context: dg.AssetExecutionContext, config: ReportConfig) -> Iterator[Any]:
         client = client_of(context)
