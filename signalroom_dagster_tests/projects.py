@@ -62,6 +62,11 @@ class Project:
         (root / ".dlt").mkdir(parents=True)
         (root / ".dlt" / "config.toml").write_text(CONFIG)
 
+    def add_settings(self, text: str) -> None:
+        """Write more into `.dlt/config.toml`, before anything is read of it."""
+        file = self.root / ".dlt" / "config.toml"
+        file.write_text(f"{file.read_text()}\n{text}")
+
     @property
     def environment(self) -> dict[str, str]:
         """What another process needs to work here: from now on this one is not alone with the

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from signalroom_dagster.loading.load_jobs import LOAD_JOBS
 from signalroom_dagster.loading.resolved_once import ResolvedOnce
+from signalroom_dagster.loading.staged import StagedLoad, Staging
 from signalroom_dagster.warehouse import duckdb as engine
 from signalroom_dagster.warehouse.duckdb import explain
 from signalroom_dagster.warehouse.table_columns import marks
@@ -29,7 +30,7 @@ _TYPES = {
 }
 
 
-class SignalRoomDuckDbClient(DuckDbClient):
+class SignalRoomDuckDbClient(Staging, DuckDbClient):
     """The file-atomic load for tables that ask for it."""
 
     @property
@@ -90,6 +91,14 @@ class SignalRoomDuckDbClient(DuckDbClient):
 
 class SignalRoomDuckDb(ResolvedOnce, duckdb):
     """The destination that pipelines are given."""
+
+    load: StagedLoad | None = None
+
+    @override
+    def client(self, schema: Any, initial_config: Any = None) -> "SignalRoomDuckDbClient":
+        client = super().client(schema, initial_config)
+        client.load = self.load
+        return client
 
     @override
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:

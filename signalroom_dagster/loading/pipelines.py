@@ -5,7 +5,7 @@ it.
 import logging
 import shutil
 import uuid
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +16,14 @@ from filelock import FileLock, Timeout
 
 from signalroom_dagster import config, logs
 from signalroom_dagster.errors import WrongRequestError
+from signalroom_dagster.loading import native
 from signalroom_dagster.loading.table_shapes import fit_tables
 from signalroom_dagster.loading.windowed import open_source, preview
 from signalroom_dagster.naming import pipeline_name
 from signalroom_dagster.reference.load import create_reference_tables, load_reference
 from signalroom_dagster.registry import catalog
 from signalroom_dagster.registry.clients import Client
+from signalroom_dagster.registry.configured_sources import is_configured
 from signalroom_dagster.registry.source_folders import is_windowed
 from signalroom_dagster.retries import decide, repeated, root_error
 from signalroom_dagster.sources.context import Planned, SourceContext, Span
@@ -30,6 +32,7 @@ from signalroom_dagster.warehouse.access import (
     connected,
     create_own_tables,
     exclusive,
+    held,
     kept_open,
     now,
     read_ledger,
@@ -74,7 +77,9 @@ class Load:
 
 
 @contextmanager
-def open_load(source: str, client: Client, run_id: str, span: Span = WHOLE) -> Generator[Load]:
+def open_load(
+    source: str, client: Client, run_id: str, span: Span = WHOLE, resources: Sequence[str] = ()
+) -> Generator[Load]:
     """Open a source and a pipeline that nobody else shares; both end with the block.
 
     The caller holds `warehouse.exclusive()`. State is never resumed: the scratch folder is new each
@@ -91,13 +96,17 @@ def open_load(source: str, client: Client, run_id: str, span: Span = WHOLE) -> G
         _in_our_words(client, source),
         scratch as folder,
         kept_open(),
-        closing(destination()) as warehouse,
+        closing(destination(f"%s_staging_{client.id}")) as warehouse,
+        _held(source, client) as check,
     ):
         complete_own_tables(source)
         unfit = fit_tables(source)
         with connected() as query:
             context = _context(source, client, run_id, folder, query, span)
         context.failures.update(unfit)
+        module: Any = catalog.source_module(source)
+        if is_configured(module):
+            warehouse.load = native.staged_load(module, context, resources, check)
         pipeline = dlt.pipeline(
             pipeline_name(source, client.id),
             pipelines_dir=str(folder / "dlt"),
@@ -105,8 +114,10 @@ def open_load(source: str, client: Client, run_id: str, span: Span = WHOLE) -> G
             dataset_name=source,
         )
         try:
-            with logs.about(client=client.id, source=source, run_id=run_id):
-                opened = _opened(source, settings, context)
+            with (
+                logs.about(client=client.id, source=source, run_id=run_id),
+                _opened(source, client, settings, context, resources) as opened,
+            ):
                 yield Load(opened, pipeline, context.notes, context.failures)
         finally:
             pipeline.deactivate()
@@ -138,7 +149,7 @@ def run_load(
         with exclusive():
             load_reference(source, client)
         return
-    with exclusive(), open_load(source, client, run_id, span) as load:
+    with exclusive(), open_load(source, client, run_id, span, resources) as load:
         known = list(load.source.resources)
         if unknown := [name for name in resources if name not in known]:
             raise WrongRequestError(
@@ -187,13 +198,28 @@ def preview_load(
         return [item for item in planned if not resources or item.resource in resources]
 
 
-def _opened(source: str, settings: Any, context: SourceContext) -> "DltSource":
-    module = catalog.source_module(source)
-    return (
-        open_source(module, settings, context)
-        if is_windowed(module)
-        else module.open_source(settings, context)
-    )
+@contextmanager
+def _held(source: str, client: Client) -> Generator[Callable[[], object]]:
+    """Hold off other loads of a client's source that is loaded whole or not at all."""
+    if not is_configured(catalog.source_module(source)):
+        yield lambda: None
+        return
+    with held(f"{source}|{client.id}|native") as check:
+        yield check
+
+
+@contextmanager
+def _opened(
+    source: str, client: Client, settings: Any, context: SourceContext, resources: Sequence[str]
+) -> Generator["DltSource"]:
+    module: Any = catalog.source_module(source)
+    if is_configured(module):
+        with native.opened(module, client, resources) as opened:
+            yield opened
+    elif is_windowed(module):
+        yield open_source(module, settings, context)
+    else:
+        yield module.open_source(settings, context)
 
 
 def _previewed(source: str, client: Client, context: SourceContext) -> Iterable[Planned]:
@@ -234,15 +260,18 @@ def own_tables(source: str) -> Sequence[OwnTable]:
     return kept_beside((facts.load or "" for facts in catalog.table_facts(source).values()), source)
 
 
-def destination() -> Any:
-    """The configured warehouse as a dlt destination."""
+def destination(staging: str = "%s_staging") -> Any:
+    """The configured warehouse as a dlt destination; `staging` names dlt's staging dataset."""
+    named: dict[str, Any] = {"staging_dataset_name_layout": staging}
     if config.destination_name() == "duckdb":
         from signalroom_dagster.loading.duckdb import SignalRoomDuckDb
 
-        return SignalRoomDuckDb(credentials=str(config.duckdb_path()), destination_name="duckdb")
+        path = str(config.duckdb_path())
+        return SignalRoomDuckDb(credentials=path, destination_name="duckdb", **named)
     from signalroom_dagster.loading.postgres import SignalRoomPostgres
 
-    return SignalRoomPostgres(credentials=config.postgres_url(), destination_name="postgres")
+    url = config.postgres_url()
+    return SignalRoomPostgres(credentials=url, destination_name="postgres", **named)
 
 
 def _context(

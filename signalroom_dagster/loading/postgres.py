@@ -23,6 +23,7 @@ from typing_extensions import override
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.loading.load_jobs import LOAD_JOBS
 from signalroom_dagster.loading.resolved_once import ResolvedOnce
+from signalroom_dagster.loading.staged import StagedLoad, Staging
 from signalroom_dagster.logs import bound
 from signalroom_dagster.warehouse import postgres as engine
 from signalroom_dagster.warehouse.bookkeeping import OURS, move_aside
@@ -70,7 +71,7 @@ class PoolerSqlClient(Psycopg2SqlClient):
         super().close_connection()
 
 
-class SignalRoomPostgresClient(PostgresClient):
+class SignalRoomPostgresClient(Staging, PostgresClient):
     """Locks around dlt's DDL, and the file-atomic load for tables that ask for it."""
 
     @property
@@ -247,6 +248,8 @@ def _indexes(load: str, name: str, table: Any, qualified: Callable[[str], str]) 
 class SignalRoomPostgres(ResolvedOnce, postgres):
     """The destination that pipelines are given."""
 
+    load: StagedLoad | None = None
+
     @property
     @override
     def client_class(self) -> type[SignalRoomPostgresClient]:
@@ -257,6 +260,7 @@ class SignalRoomPostgres(ResolvedOnce, postgres):
         """A client that shares its connection with the load's other clients, one after another."""
         client = super().client(schema, initial_config)
         client.sql_client.connections = vars(self).setdefault("_connections", IdleConnections())
+        client.load = self.load
         return client
 
     @override

@@ -6,7 +6,8 @@ Nothing of it is imported or called before a load: what its tables are is said b
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,7 +21,33 @@ from signalroom_dagster.sources.tables import TAGS
 if TYPE_CHECKING:
     from dlt.extract import DltResource, DltSource
 
+Disposition: TypeAlias = Literal["append", "replace", "merge"]
+
 DLT_SOURCE = "dlt_source"
+LOAD = "native"
+"""The kind of load of their tables."""
+WINDOWS = "windows"
+
+
+class Hints(BaseModel):
+    """`[sources.<name>.hints.<resource>]`: what a resource does not say itself, in dlt's words.
+
+    `cursor` is the column that tells what is new, or what `dlt.sources.incremental` takes.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    primary_key: str | list[str] | None = None
+    merge_key: str | list[str] | None = None
+    write_disposition: Disposition | dict[str, Any] | None = None
+    cursor: str | dict[str, Any] | None = None
+    columns: dict[str, dict[str, Any]] | None = None
+
+    @property
+    def key(self) -> Sequence[str] | None:
+        """The primary key, led by the client."""
+        key = [self.primary_key] if isinstance(self.primary_key, str) else self.primary_key
+        return ["_client_id", *key] if key else None
 
 
 class Declaration(BaseModel):
@@ -30,33 +57,53 @@ class Declaration(BaseModel):
 
     dlt_source: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
     resources: list[str] = Field(min_length=1)
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    hints: dict[str, Hints] = Field(default_factory=dict)
 
 
+class NoSettings(BaseModel):
+    """A client's own arguments: which there are, its source says itself, once it is opened."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ConfiguredSource:
     """What a source folder offers, of one that is none."""
 
-    class Settings(BaseModel):
-        """A client's own arguments: which there are, the source says itself."""
+    name: str
+    dlt_source: str
+    resources: Sequence[str]
+    arguments: Mapping[str, Any]
+    hints: Mapping[str, Hints]
+    Settings: type[BaseModel] = NoSettings
+    __file__: str = __file__
 
-        model_config = ConfigDict(extra="allow")
-
-    def __init__(self, name: str, declared: Declaration) -> None:
-        self.name, self.declared = name, declared
-        self.__doc__ = f"`{declared.dlt_source}`, a dlt source."
-        self.__file__ = __file__
+    @property
+    def __doc__(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What the asset page says of the source."""
+        return f"The dlt source `{self.dlt_source}`, as it is."
 
     def outline(self, configured: Iterable[BaseModel]) -> "DltSource":
-        """Every resource that is named; asks nothing."""
+        """Every resource that is named, and what loads note; asks nothing."""
         import dlt
 
-        tags: Any = {name: {"name": name, "data_type": kind} for name, kind in TAGS.items()}
-
-        @dlt.source(name=self.name)
+        @dlt.source(name=self.name, max_table_nesting=0)
         def resources() -> Iterator["DltResource"]:
-            for name in self.declared.resources:
-                yield dlt.resource(iter(()), name=name, columns=tags)
+            for name in self.resources:
+                hints: Any = self.hints.get(name, Hints())
+                resource = dlt.resource(
+                    iter(()), name=name, columns=_declared_columns(hints), primary_key=hints.key
+                )
+                yield resource.apply_hints(additional_table_hints={"x-load": LOAD})
+            yield dlt.resource(iter(()), name=WINDOWS)
 
         return resources()
+
+
+def _declared_columns(hints: Hints) -> Any:
+    tags = {tag: {"name": tag, "data_type": kind} for tag, kind in TAGS.items()}
+    return {**tags, **(hints.columns or {})}
 
 
 def configured_names() -> Sequence[str]:
@@ -87,4 +134,15 @@ def _made(name: str, state: int) -> ConfiguredSource:
     except ValidationError as error:
         problems = (worded(each, place) for each in refusals(error, Declaration))
         raise ConfigurationError("; ".join(problems)) from None
-    return ConfiguredSource(name, declared)
+    return ConfiguredSource(
+        name=name,
+        dlt_source=declared.dlt_source,
+        resources=declared.resources,
+        arguments=declared.arguments,
+        hints=declared.hints,
+    )
+
+
+def is_configured(module: Any) -> bool:
+    """Whether a source is one of them."""
+    return isinstance(module, ConfiguredSource)

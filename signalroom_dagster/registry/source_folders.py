@@ -27,7 +27,11 @@ from pydantic import BaseModel
 from signalroom_dagster import sources
 from signalroom_dagster.config import ConfigurationError, anchor_dlt, settings_state
 from signalroom_dagster.errors import WrongRequestError
-from signalroom_dagster.registry.configured_sources import configured_names, configured_source
+from signalroom_dagster.registry.configured_sources import (
+    configured_names,
+    configured_source,
+    is_configured,
+)
 from signalroom_dagster.registry.described_sources import (
     described_names,
     described_source,
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
 
 _OF_DLT = ("Settings", "outline", "open_source", "preview", "probe")
 _OF_API = ("Settings", "probe")
+_OF_CONFIGURED = ("Settings", "outline")
 _OF_REFERENCE = ("Settings", "tables_of", "read", "ignored_files", "probe")
 
 
@@ -107,7 +112,7 @@ def _refusal(name: str, state: int) -> str:
         module = openers()[name](name)
         expected = _expected_of(module, name)
         missing = [part for part in expected if not hasattr(module, part)]
-        if not missing and expected is _OF_DLT:
+        if not missing and expected in (_OF_DLT, _OF_CONFIGURED):
             cast("SourceModule", module).outline(())
         elif not missing and is_windowed(module):
             described_tables(module, ())
@@ -118,7 +123,9 @@ def _refusal(name: str, state: int) -> str:
     return f"{folder} does not offer {', '.join(missing)}" if missing else ""
 
 
-def _expected_of(module: ModuleType, name: str) -> Sequence[str]:
+def _expected_of(module: Any, name: str) -> Sequence[str]:
+    if is_configured(module):
+        return _OF_CONFIGURED
     if hasattr(module, "tables_of"):
         return _OF_REFERENCE
     return (*_OF_API, name) if is_windowed(module) else _OF_DLT

@@ -2,7 +2,9 @@
 without dlt.
 """
 
+import contextlib
 import itertools
+import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -30,6 +32,7 @@ from signalroom_dagster.warehouse.locks import WAIT_SECONDS as LOCK_WAIT_SECONDS
 from signalroom_dagster.warehouse.migrations import OwnTable, is_current, migrate
 from signalroom_dagster.warehouse.row_security import POLICY, secure
 from signalroom_dagster.warehouse.transactions import (
+    IDLE_SECONDS,
     Result,
     asking,
     ddl_limit,
@@ -95,6 +98,42 @@ def lock(query: Query, name: str) -> None:
     """
     if destination_name() == "postgres":
         take_lock(query, name)
+
+
+@contextmanager
+def held(name: str) -> Generator[Callable[[], object]]:
+    """Hold off others that hold the same name, for as long as the block lasts: minutes, hours. On
+    DuckDB `exclusive` does already.
+
+    The lock lasts as long as a transaction of its own, in which there is a word from time to time.
+    What the block is given raises DestinationUnreachableError when that is over.
+    """
+    if destination_name() == "duckdb":
+        yield lambda: None
+        return
+    over = threading.Event()
+    with connected() as query:
+        query(f"BEGIN; {limits(name)}")
+        lock(query, name)
+
+        def check() -> object:
+            try:
+                return query("SELECT 1")
+            except Exception as error:
+                raise _explain(error, name) from None
+
+        def keep() -> None:
+            while not over.wait(IDLE_SECONDS / 4):
+                with contextlib.suppress(Exception):  # the next check tells
+                    query("SELECT 1")
+
+        keeper = threading.Thread(target=keep, daemon=True)
+        keeper.start()
+        try:
+            yield check
+        finally:
+            over.set()
+            keeper.join()
 
 
 def secure_table(query: Query, table: str) -> None:

@@ -133,6 +133,7 @@ KEPT: Mapping[str, Sequence[OwnTable]] = {
             indexes={"rejected_rows_file_idx": "(_client_id, _file_name)"},
         ),
     ),
+    "native": (OwnTable(WINDOWS, WINDOWS_COLUMNS, WINDOWS_KEY),),
     "slices": (
         OwnTable(WINDOWS, WINDOWS_COLUMNS, WINDOWS_KEY),
         OwnTable(

@@ -5,7 +5,7 @@ https://docs.dagster.io/integrations/libraries/dlt
 
 import functools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -64,10 +64,11 @@ class SourceTranslator(DagsterDltTranslator):
 
     def __init__(self, source: str) -> None:
         self._source = source
+        self._declared = catalog.outline(source).resources
 
     def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
         """The spec of one resource, the same from the outline and from the real source."""
-        resource = data.resource
+        resource = self._declared.get(data.resource.name, data.resource)
         is_kept = resource.name in {table.name for tables in KEPT.values() for table in tables}
         return dg.AssetSpec(
             key=[self._source, resource.name],
@@ -106,7 +107,8 @@ def build_ingest_assets(source: str) -> dg.AssetsDefinition:
         with attempt(context, f"client {client.id}, source {source}"):
             run_id = first_run_id(context.instance, context.run)
             access.wait_until_reachable(context.log.warning)
-            with access.exclusive(), open_load(source, client, run_id, config.span) as load:
+            chosen = _chosen(context)
+            with access.exclusive(), open_load(source, client, run_id, config.span, chosen) as load:
                 results: list[Any] = list(
                     dlt.run(
                         context,
@@ -123,6 +125,12 @@ def build_ingest_assets(source: str) -> dg.AssetsDefinition:
                 load.check_failures()
 
     return load
+
+
+def _chosen(context: dg.AssetExecutionContext) -> Sequence[str]:
+    """The resources that a run was started for; none for all of them."""
+    chosen = sorted(key.path[-1] for key in context.selected_asset_keys)
+    return chosen if context.is_subset else ()
 
 
 @functools.cache

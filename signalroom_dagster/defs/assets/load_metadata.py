@@ -12,7 +12,7 @@ import dagster as dg
 from signalroom_dagster.loading.pipelines import Load
 from signalroom_dagster.registry.catalog import table_facts
 from signalroom_dagster.warehouse import windows
-from signalroom_dagster.warehouse.access import Query
+from signalroom_dagster.warehouse.access import Query, table_exists
 from signalroom_dagster.warehouse.bookkeeping import KEPT
 from signalroom_dagster.warehouse.ledger import (
     LoadedFile,
@@ -118,10 +118,9 @@ def _of_slices(
     query: Query, load: Load, dataset: str, table: str, client_id: str, run_id: str
 ) -> Mapping[str, Any]:
     days = windows.days_of_run(query, dataset, client_id, table, run_id)
-    counted = query(f"SELECT count(*) FROM {dataset}.{table} WHERE _client_id = %s", client_id)
     figures: dict[str, Any] = {
         "rows_loaded": sum(day.rows for day in days),
-        "dagster/partition_row_count": int(counted[0][0]),
+        **_rows_there(query, dataset, table, client_id),
         "days_read": len(days),
         "seconds": round(_seconds(load), 2),
     }
@@ -143,6 +142,25 @@ def _of_slices(
     return figures
 
 
+def _of_native(
+    query: Query, load: Load, dataset: str, table: str, client_id: str, run_id: str
+) -> Mapping[str, Any]:
+    read = windows.days_of_run(query, dataset, client_id, table, run_id)
+    return {
+        "rows_loaded": sum(day.rows for day in read),
+        "seconds": round(_seconds(load), 2),
+        **(_rows_there(query, dataset, table, client_id)),
+    }
+
+
+def _rows_there(query: Query, dataset: str, table: str, client_id: str) -> Mapping[str, int]:
+    """How many rows a client has; nothing where rows themselves name their tables."""
+    if not table_exists(query, dataset, table):
+        return {}
+    counted = query(f"SELECT count(*) FROM {dataset}.{table} WHERE _client_id = %s", client_id)
+    return {"dagster/partition_row_count": int(counted[0][0])}
+
+
 def _restated(query: Query, dataset: str, table: str, client_id: str, run_id: str) -> Sequence[str]:
     """What the vendor has changed on days that were over, a line a day."""
     rows = windows.restated_in_run(query, dataset, client_id, table, run_id)
@@ -158,6 +176,7 @@ def _restated(query: Query, dataset: str, table: str, client_id: str, run_id: st
 
 FIGURES: Mapping[str | None, Callable[..., Mapping[str, Any]]] = {
     "files": _of_files,
+    "native": _of_native,
     "slices": _of_slices,
 }
 
