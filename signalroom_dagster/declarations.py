@@ -9,15 +9,16 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from signalroom_dagster.config import ConfigurationError, unreadable_settings, wrong_settings
+from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.events.contracts import contract_of
 from signalroom_dagster.freshness.ages import Expected
 from signalroom_dagster.modeling.sql import refused_models
-from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry import accounts, catalog
 from signalroom_dagster.registry.cadences import refused_cadences
 from signalroom_dagster.registry.clients import Client, load_clients, unreadable_clients
 from signalroom_dagster.registry.source_folders import refused_sources
 from signalroom_dagster.reports.subscriptions import refused_reports
+from signalroom_dagster.sections import unreadable_settings, wrong_settings
 from signalroom_dagster.set_aside import SetAside
 
 
@@ -68,7 +69,7 @@ def problems() -> list[SetAside]:
 
 def _of_reference(source: str, client: Client) -> Iterator[SetAside]:
     try:
-        catalog.probe(source, client)
+        accounts.probe(source, client)
     except ConfigurationError as error:
         yield SetAside(f"source {source}", str(error), client.id)
 
@@ -111,7 +112,7 @@ def _wrong(source: str, model: type[BaseModel], client: Client) -> str:
     no mistake yet.
     """
     try:
-        catalog.check_shared(source, client)
+        accounts.check_shared(source, client)
         problems: list[Any] = [
             wrong_settings(kind, source, client.id) for kind in (model, Expected)
         ]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ENCODING = "utf-8-sig"
 """Of every text that a person writes: UTF-8, with a byte order mark or without."""
+SECRETS, CONFIG = "secrets.toml", "config.toml"
 
 
 def read_toml(file: Path) -> dict[str, Any]:
@@ -31,35 +32,21 @@ def read_toml(file: Path) -> dict[str, Any]:
     return tomllib.loads(file.read_text(ENCODING))
 
 
-def take_byte_order_marks() -> None:
-    """Have dlt read its files as we do: of its own it refuses those with a byte order mark."""
-    from dlt.common.configuration.providers.toml import SettingsTomlProvider
-
-    setattr(SettingsTomlProvider, "_read_toml_file", _read_for_dlt)  # noqa: B010 - typed otherwise there
-
-
-def _read_for_dlt(provider: Any, path: str) -> Any:
-    from tomlkit import parse
-
-    return parse(file.read_text(ENCODING)) if (file := Path(path)).is_file() else None
-
-
 @functools.cache
 def providers(settings: Path, secrets: Path) -> tuple["ConfigProvider", ...]:
     """The environment, `secrets.toml` of one folder and `config.toml` of the other, as far as they
     can be read.
     """
-    from dlt.common.configuration.providers import (
-        ConfigTomlProvider,
-        EnvironProvider,
-        SecretsTomlProvider,
-    )
+    from dlt.common.configuration.providers import CustomLoaderDocProvider, EnvironProvider
 
-    take_byte_order_marks()
     broken = unreadable(settings, secrets)
-    files = [] if "secrets.toml" in broken else [SecretsTomlProvider(str(secrets))]
-    more = [] if "config.toml" in broken else [ConfigTomlProvider(str(settings))]
-    return (EnvironProvider(), *files, *more)
+
+    def in_file(file: Path) -> "ConfigProvider":
+        is_readable = file.exists() and file.name not in broken
+        tables = read_toml(file) if is_readable else {}
+        return CustomLoaderDocProvider(file.name, lambda: tables, file.name == SECRETS)
+
+    return EnvironProvider(), in_file(secrets / SECRETS), in_file(settings / CONFIG)
 
 
 def check_tables(section: Sequence[str], provided: Sequence["ConfigProvider"]) -> None:
@@ -138,23 +125,19 @@ def _standing(
 @functools.cache
 def unreadable(settings: Path, secrets: Path) -> Mapping[str, str]:
     """What is wrong with each of the two files, by its name; never a value."""
-    files = (secrets / "secrets.toml", settings / "config.toml")
+    files = (secrets / SECRETS, settings / CONFIG)
     return {file.name: problem for file in files if (problem := _problem(file))}
 
 
 def _problem(file: Path) -> str:
-    from tomlkit import parse
-    from tomlkit.exceptions import TOMLKitError
-
     try:
         read_toml(file)
-        parse(file.read_text(ENCODING))  # which is how dlt reads it
     except FileNotFoundError:
         return ""
     except tomllib.TOMLDecodeError as error:
         return f"{file.name} is not valid TOML: {error}"
     except OSError as error:
         return f"{file.name} cannot be read: {error.strerror}"
-    except (ValueError, RecursionError, TOMLKitError) as error:
+    except (ValueError, RecursionError) as error:
         return f"{file.name} is not valid TOML ({type(error).__name__})"
     return ""

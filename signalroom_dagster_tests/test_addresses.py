@@ -3,9 +3,10 @@
 import pytest
 
 from signalroom_dagster.addresses import checked_address
-from signalroom_dagster.config import ConfigurationError, section_settings, source_settings
+from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.notifications import settings as channels
 from signalroom_dagster.registry import catalog
+from signalroom_dagster.sections import section_settings, source_settings
 from signalroom_dagster_tests.projects import Project
 
 ADDRESSES = {"base_url", "host", "endpoint_url"}

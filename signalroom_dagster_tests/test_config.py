@@ -4,17 +4,16 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
+import dlt
 import pytest
 from pydantic import BaseModel, Field, SecretStr
 
-from signalroom_dagster import config
-from signalroom_dagster.config import (
-    ClientOnly,
-    ConfigurationError,
-    source_settings,
-    unchecked_settings,
-)
+from signalroom_dagster import config, sections
+from signalroom_dagster.config import ClientOnly
+from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.registry.cadences import cadences, refused_cadences
+from signalroom_dagster.sections import source_settings, unchecked_settings
+from signalroom_dagster.warehouse import places
 
 SECRET = "secret-for-tests"
 
@@ -393,12 +392,12 @@ def test_the_duckdb_file_lies_in_the_project_unless_its_path_is_absolute(
 ) -> None:
     if value:
         monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", value)
-    assert str(config.duckdb_path()) == expected.format(root=project.root)
+    assert str(places.duckdb_path()) == expected.format(root=project.root)
 
 
 def test_the_postgres_url_is_taken_from_the_settings(project: Project) -> None:
     project.write(secrets='[destination.postgres]\ncredentials = "postgresql://u:p@h:1/d"\n')
-    assert config.postgres_url() == "postgresql://u:p@h:1/d"
+    assert places.postgres_url() == "postgresql://u:p@h:1/d"
 
 
 def test_the_postgres_url_is_composed_of_supabases_variables_and_its_password_quoted(
@@ -411,7 +410,7 @@ def test_the_postgres_url_is_composed_of_supabases_variables_and_its_password_qu
     }.items():
         monkeypatch.setenv(f"SUPABASE_DB_{name}", value)
     assert (
-        config.postgres_url()
+        places.postgres_url()
         == "postgresql://postgres.ref:a%40b%3Ac%2Fd%20e%25@db.example.com:6543/postgres"
     )
 
@@ -419,30 +418,40 @@ def test_the_postgres_url_is_composed_of_supabases_variables_and_its_password_qu
 def test_the_postgres_url_goes_before_supabases_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUPABASE_DB_HOST", "db.example.com")
     monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", "postgresql://u:p@h:1/d")
-    assert config.postgres_url() == "postgresql://u:p@h:1/d"
+    assert places.postgres_url() == "postgresql://u:p@h:1/d"
 
 
 def test_a_port_of_supabase_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUPABASE_DB_HOST", "db.example.com")
     monkeypatch.setenv("SUPABASE_DB_PORT", "5432/postgres")
     with pytest.raises(ConfigurationError, match="SUPABASE_DB_PORT is '5432/postgres'"):
-        config.postgres_url()
+        places.postgres_url()
 
 
 def test_a_postgres_without_any_settings_is_an_error_that_names_them() -> None:
     with pytest.raises(
         ConfigurationError, match=r"DESTINATION__POSTGRES__CREDENTIALS.*SUPABASE_DB_HOST"
     ):
-        config.postgres_url()
+        places.postgres_url()
 
 
 def test_dlt_reads_its_own_settings_from_the_project(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DLT_PROJECT_DIR", "to be put back")
-    monkeypatch.delenv("DLT_PROJECT_DIR")
-    config.anchor_dlt()
-    assert os.environ["DLT_PROJECT_DIR"] == str(project.root)
+    monkeypatch.chdir(project.root)  # where dlt would look for itself
+    project.write("[load]\nworkers = 3\n")
+    sections.anchor_dlt()
+    assert dlt.config["load.workers"] == 3
+
+
+def test_a_file_that_cannot_be_read_is_kept_from_dlt(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.root)
+    project.write("[load\n", "[normalize]\nworkers = 2\n")
+    sections.anchor_dlt()
+    assert dlt.config.get("load.workers") is None
+    assert dlt.secrets["normalize.workers"] == 2
 
 
 def test_one_key_of_a_table_in_the_file_may_stand_in_the_environment(
@@ -508,7 +517,7 @@ def test_a_section_that_is_no_table_is_told_as_what_it_is(
 ) -> None:
     project.write(file)
     assert refusal().startswith(f"client 713, source vendor: {expected}")
-    assert expected in config.wrong_settings(Vendor, "vendor", "713")
+    assert expected in sections.wrong_settings(Vendor, "vendor", "713")
 
 
 def test_a_wrong_default_is_told_with_its_own_section_file_and_variable(project: Project) -> None:
@@ -529,20 +538,14 @@ def test_a_wrong_default_is_told_with_its_own_section_file_and_variable(project:
 def test_files_may_begin_with_a_byte_order_mark_also_where_dlt_reads_them(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dlt.common.configuration.container import Container
-    from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
-
+    monkeypatch.chdir(project.root)
     project.write(
         "\ufeff[sources.vendor]\ndays = 5\n[load]\nworkers = 3\n",
         '\ufeff[sources.vendor.clients.713]\napi_key = "a"\n',
     )
     assert (vendor().days, vendor().api_key.get_secret_value()) == (5, "a")
-    monkeypatch.setenv("DLT_PROJECT_DIR", str(project.root))
-    config.anchor_dlt()
-    context = PluggableRunContext()
-    with Container().injectable_context(context):
-        context.reload(str(project.root))
-        assert context.providers["config.toml"].get_value("workers", int, "", "load")[0] == 3
+    sections.anchor_dlt()
+    assert dlt.config["load.workers"] == 3
 
 
 def test_a_project_folder_that_is_not_there_is_no_project_without_clients(

@@ -15,7 +15,7 @@ from signalroom_dagster.defs.schedules import build_schedules
 from signalroom_dagster.events.contracts import load_contracts
 from signalroom_dagster.modeling import sql
 from signalroom_dagster.modeling.sql import models, refused_models
-from signalroom_dagster.registry import catalog, source_folders
+from signalroom_dagster.registry import accounts, catalog, source_folders
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.reports.subscriptions import subscribers
 from signalroom_dagster_tests.projects import Project
@@ -140,13 +140,13 @@ def test_a_planned_client_that_shares_a_prefix_does_not_stop_the_active_one(
     agency: Project,
 ) -> None:
     agency.configure("cti", BUCKET_URL=f"file://{agency.root}/buckets/713")
-    assert catalog.settings_for("s3_exports", get_client("713"))
+    assert accounts.settings_for("s3_exports", get_client("713"))
     assert subjects() == [("cti", "source s3_exports")]
     with pytest.raises(ConfigurationError, match="row_filter"):
-        catalog.settings_for("s3_exports", get_client("cti"))
+        accounts.settings_for("s3_exports", get_client("cti"))
     agency.register("cti", sources=["s3_exports"])
     with pytest.raises(ConfigurationError, match="row_filter"):
-        catalog.settings_for("s3_exports", get_client("713"))
+        accounts.settings_for("s3_exports", get_client("713"))
 
 
 def test_where_two_clients_sheets_differ_the_active_ones_kind_counts(project: Project) -> None:
@@ -200,7 +200,7 @@ def test_a_settings_file_that_cannot_be_read_is_told_and_no_default_takes_its_pl
     assert "hidden" not in set_aside()[0].problem
     assert build_assets() and [schedule.name for schedule in build_schedules()] == ["purge_nightly"]
     with pytest.raises(ConfigurationError, match="secrets.toml is not valid TOML"):
-        catalog.settings_for("s3_exports", get_client("713"))
+        accounts.settings_for("s3_exports", get_client("713"))
 
 
 def test_a_contract_that_cannot_be_read_leaves_the_others(agency: Project) -> None:

@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from signalroom_dagster import sources
-from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry import accounts
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.reports.report import make_report
 from signalroom_dagster.reports.subscriptions import report_day
@@ -53,7 +53,7 @@ def test_the_source_of_the_guide_is_loaded_like_any_other(
     monkeypatch.delitem(sys.modules, "signalroom_dagster.sources.acme_ads", raising=False)
     with serve(stand_in.routes()) as server:
         any_warehouse.add_api_client("713", "acme_ads", **stand_in.settings("713", server.url))
-        assert catalog.probe("acme_ads", get_client("713")) == "Sandbox ads"
+        assert accounts.probe("acme_ads", get_client("713")) == "Sandbox ads"
         load("acme_ads", "713")
     assert ask("SELECT campaign_id, campaign_name, cost FROM acme_ads.daily_costs") == [
         ("1", "Spring", Decimal("12.5"))

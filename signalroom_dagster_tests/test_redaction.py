@@ -14,11 +14,12 @@ import yaml
 from dagster._serdes import serialize_value
 from pydantic import SecretStr
 
-from signalroom_dagster import config, logs, redaction
+from signalroom_dagster import config, logs, redaction, sections
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
 from signalroom_dagster.defs.resources import RESOURCES
 from signalroom_dagster.notifications import settings as channels
 from signalroom_dagster.registry import catalog
+from signalroom_dagster.warehouse import places
 from signalroom_dagster_tests.projects import Project
 
 KEY = 'key that/nobody "may" see'
@@ -51,21 +52,21 @@ def test_every_secret_setting_is_closed_in_its_repr_and_known_from_the_moment_it
         named = ("key", "secret", "key_id", "token", "password", "credentials")
         assert not {key for key in model.model_fields if key.endswith(named)} - set(secrets), source
         project.configure("713", source, **secrets)
-        shown.append(repr(config.unchecked_settings(model, source, "713")))
+        shown.append(repr(sections.unchecked_settings(model, source, "713")))
         with suppress(config.ConfigurationError):  # of what else the source needs
-            shown.append(repr(config.source_settings(model, source, "713")))
+            shown.append(repr(sections.source_settings(model, source, "713")))
         for value in secrets.values():
             assert redaction.redact(f"<{value}>") == "<***>"
     assert "SecretStr" in "".join(shown)
     assert "of-713" not in "".join(shown)
     project.set(NOTIFICATIONS__SLACK__TOKEN="xoxb-slack-token")
-    assert "xoxb" not in repr(config.section_settings(channels.Slack, "notifications", "slack"))
+    assert "xoxb" not in repr(sections.section_settings(channels.Slack, "notifications", "slack"))
     assert redaction.redact("xoxb-slack-token") == "***"
 
 
 def test_a_databases_password_is_known_once_its_url_is_read(project: Project) -> None:
     project.use_postgres("postgresql://loader:p%40ss%20word@127.0.0.1:5432/warehouse")
-    config.postgres_url()
+    places.postgres_url()
     assert redaction.redact("p@ss word, p%40ss%20word") == "***, ***"
 
 

@@ -14,7 +14,8 @@ import msgspec
 from pydantic import BaseModel
 
 from signalroom_dagster.analysis.results import Result, given_rows, row
-from signalroom_dagster.config import project_dir, section_settings
+from signalroom_dagster.config import project_dir
+from signalroom_dagster.sections import section_settings
 from signalroom_dagster.warehouse.errors import LoadError
 
 if TYPE_CHECKING:

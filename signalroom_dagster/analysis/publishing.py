@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from signalroom_dagster.analysis.export import export_files, is_exporting
 from signalroom_dagster.analysis.results import RESULTS, create_results, from_kept, write
-from signalroom_dagster.config import destination_name, postgres_url
+from signalroom_dagster.config import destination_name
 from signalroom_dagster.events.stores.contract import Kept, Store
 from signalroom_dagster.warehouse import access
 from signalroom_dagster.warehouse.errors import LoadError
+from signalroom_dagster.warehouse.places import postgres_url
 
 if TYPE_CHECKING:
     import psycopg2

@@ -28,6 +28,7 @@ from signalroom_dagster.commands.terminal import (
     say,
 )
 from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.registry import accounts
 from signalroom_dagster.registry.clients import Client, clients_of
 
 if TYPE_CHECKING:
@@ -118,11 +119,10 @@ def backfill(
 
     from signalroom_dagster.loading import backfill, pipelines
     from signalroom_dagster.loading.progress import heard_by
-    from signalroom_dagster.registry import catalog
     from signalroom_dagster.sources.context import Span, as_day
 
     span = Span(as_day(since), as_day(until))
-    catalog.check_span(source, span)
+    accounts.check_span(source, span)
     if every == bool(client):
         raise ConfigurationError("name one client with --client, or give --all (not both)")
     active = [who for who in clients_of(source) if who.status == "active"]

@@ -17,7 +17,7 @@ import dagster as dg
 from signalroom_dagster.config import environment
 from signalroom_dagster.platform.in_flight import in_flight
 from signalroom_dagster.redaction import redact
-from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry import accounts
 from signalroom_dagster.registry.clients import Client, clients_of
 from signalroom_dagster.retries import backoff
 
@@ -165,7 +165,7 @@ def _listed(source: str, client: Client) -> Listing:
     are.
     """
     try:
-        return catalog.listing_digests(source, client)
+        return accounts.listing_digests(source, client)
     except (
         Exception
     ) as error:  # whatever one client's storage raises: the other clients' files still come in

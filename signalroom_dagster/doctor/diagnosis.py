@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from signalroom_dagster import config
 from signalroom_dagster.doctor.inspection import Diagnosis, inspect
 from signalroom_dagster.doctor.unread_settings import unread_settings
-from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry import accounts
 from signalroom_dagster.registry.clients import Client, load_clients
 from signalroom_dagster.warehouse import access
 from signalroom_dagster.warehouse.errors import DestinationUnreachableError
@@ -43,7 +43,7 @@ def _diagnose_destination() -> Diagnosis:
 def _diagnose_source(client: Client, source: str) -> Diagnosis:
     subject, blocks = f"{client.id}/{source}", client.status == "active"
     try:
-        said = catalog.probe(source, client)
+        said = accounts.probe(source, client)
     except (
         Exception
     ) as error:  # whatever the client's account raises is what doctor is here to tell

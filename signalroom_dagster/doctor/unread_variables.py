@@ -80,10 +80,10 @@ def known_variables() -> frozenset[str]:
 
 def _sections() -> Mapping[tuple[str, ...], type[BaseModel]]:
     from signalroom_dagster.analysis.export import ExportSettings
-    from signalroom_dagster.config import IngestSettings
     from signalroom_dagster.events.settings import EventSettings, Oidc, TenantAccess, TriggerAccess
     from signalroom_dagster.notifications.settings import Email, Slack, Sms
     from signalroom_dagster.reports.settings import ReportSettings
+    from signalroom_dagster.sections import IngestSettings
 
     sections: dict[tuple[str, ...], type[BaseModel]] = {
         ("events",): EventSettings,

@@ -8,9 +8,10 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from signalroom_dagster.config import ConfigurationError, section_settings
+from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.events.stores.contract import Retention
 from signalroom_dagster.registry.clients import load_clients
+from signalroom_dagster.sections import section_settings
 
 Secret: TypeAlias = Annotated[SecretStr, Field(min_length=16)]
 """Short tokens can be guessed: 32 random characters are asked for in the documentation, 16 are the

@@ -15,9 +15,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, field_validator
 
-from signalroom_dagster.config import ConfigurationError, source_settings
-from signalroom_dagster.registry import catalog
+from signalroom_dagster.errors import ConfigurationError
+from signalroom_dagster.registry import accounts, catalog
 from signalroom_dagster.registry.clients import Client, get_client, load_clients
+from signalroom_dagster.sections import source_settings
 from signalroom_dagster.warehouse.access import Query, now, table_exists
 from signalroom_dagster.warehouse.bookkeeping import LEDGER, WINDOWS
 from signalroom_dagster.warehouse.finding import Finding
@@ -124,7 +125,9 @@ def fresh(query: Query, source: str, table: str, client_id: str, run: str) -> Fi
 def _ages(query: Query, source: str, client: Client) -> Iterator[Age]:
     expected = source_settings(Expected, source, client.id)
     ends = (
-        _end(expected.end_date, catalog.zone_of_days(source, client)) if expected.end_date else None
+        _end(expected.end_date, accounts.zone_of_days(source, client))
+        if expected.end_date
+        else None
     )
     for table, moment in _covered(query, source, client):
         yield Age(client, source, table, moment, expected.within(), ends)
@@ -149,7 +152,7 @@ def _covered(query: Query, source: str, client: Client) -> Iterator[tuple[str, d
             present,
         )
         latest: dict[str, datetime] = {}
-        zone = catalog.zone_of_days(source, client)
+        zone = accounts.zone_of_days(source, client)
         for resource, day, read_at in rows:
             covered = min(read_at, _end(day, zone))
             latest[resource] = max(covered, latest.get(resource, covered))

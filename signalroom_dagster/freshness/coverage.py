@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import Literal, TypeAlias
 
 from signalroom_dagster.modeling.sql import TableName
-from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry import accounts, catalog
 from signalroom_dagster.registry.clients import Client
 from signalroom_dagster.warehouse.access import Query, now, table_exists
 from signalroom_dagster.warehouse.bookkeeping import LEDGER, WINDOWS
@@ -92,7 +92,7 @@ def _of_source(
     read = [days for days in read if days]  # a client need not have every kind of export
     if not read:
         return Coverage(source=source, title=title)
-    zone = catalog.zone_of_days(source, client)
+    zone = accounts.zone_of_days(source, client)
     dates = [{day: moment.astimezone(zone).date() for day, moment in days.items()} for days in read]
     common = [day for day in dates[0] if day <= last and all(day in other for other in dates)]
     whole = frozenset(day for day in common if all(other[day] > day for other in dates))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from signalroom_dagster.loading import pipelines
-from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry import accounts
 from signalroom_dagster.registry.clients import Client
 from signalroom_dagster.sources.context import Span
 
@@ -41,5 +41,5 @@ def quote(source: str, client: Client, span: Span, run_id: str) -> Quote:
         tables=sorted({item.resource for item in planned}),
         pieces=len(planned),
         requests=sum(item.requests for item in planned),
-        per_minute=catalog.requests_per_minute(source, client),
+        per_minute=accounts.requests_per_minute(source, client),
     )

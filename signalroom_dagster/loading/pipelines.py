@@ -14,19 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from signalroom_dagster import config, logs
+from signalroom_dagster import config, logs, sections
 from signalroom_dagster.errors import WrongRequestError
 from signalroom_dagster.loading import native
 from signalroom_dagster.loading.table_shapes import fit_tables
 from signalroom_dagster.loading.windowed import open_source, preview
 from signalroom_dagster.naming import pipeline_name
 from signalroom_dagster.reference.load import create_reference_tables, load_reference
-from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry import accounts, catalog
 from signalroom_dagster.registry.clients import Client
 from signalroom_dagster.registry.configured_sources import is_configured
 from signalroom_dagster.registry.source_folders import is_windowed
 from signalroom_dagster.retries import decide, repeated, root_error
 from signalroom_dagster.sources.context import Planned, SourceContext, Span
+from signalroom_dagster.warehouse import places
 from signalroom_dagster.warehouse.access import (
     Query,
     connected,
@@ -88,9 +89,9 @@ def open_load(
     """
     import dlt
 
-    settings = catalog.settings_for(source, client)
-    catalog.check_span(source, span, client)
-    config.anchor_dlt()
+    settings = accounts.settings_for(source, client)
+    accounts.check_span(source, span, client)
+    sections.anchor_dlt()
     scratch = scratch_folder(pipeline_name(source, client.id))
     with (
         _in_our_words(client, source),
@@ -180,7 +181,7 @@ def preview_load(
 
     What `run_id` has committed already is left out.
     """
-    catalog.check_span(source, span, client)
+    accounts.check_span(source, span, client)
     if catalog.is_reference(source):
         with exclusive():
             differences = load_reference(source, client, dry_run=True)
@@ -223,7 +224,7 @@ def _opened(
 
 
 def _previewed(source: str, client: Client, context: SourceContext) -> Iterable[Planned]:
-    module, settings = catalog.source_module(source), catalog.settings_for(source, client)
+    module, settings = catalog.source_module(source), accounts.settings_for(source, client)
     return (
         preview(module, settings, context)
         if is_windowed(module)
@@ -266,11 +267,11 @@ def destination(staging: str = "%s_staging") -> Any:
     if config.destination_name() == "duckdb":
         from signalroom_dagster.loading.duckdb import SignalRoomDuckDb
 
-        path = str(config.duckdb_path())
+        path = str(places.duckdb_path())
         return SignalRoomDuckDb(credentials=path, destination_name="duckdb", **named)
     from signalroom_dagster.loading.postgres import SignalRoomPostgres
 
-    url = config.postgres_url()
+    url = places.postgres_url()
     return SignalRoomPostgres(credentials=url, destination_name="postgres", **named)
 
 

@@ -11,8 +11,8 @@ from datetime import timedelta
 
 from pydantic import BaseModel, Field
 
-from signalroom_dagster.config import section_settings
 from signalroom_dagster.registry import catalog
+from signalroom_dagster.sections import section_settings
 from signalroom_dagster.warehouse.access import connected, exclusive, now, table_exists, transaction
 from signalroom_dagster.warehouse.bookkeeping import REJECTED, RESTATEMENTS
 

@@ -10,7 +10,8 @@ from datetime import date
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from signalroom_dagster.registry.catalog import TableFacts, table_facts, zone_of_days
+from signalroom_dagster.registry.accounts import zone_of_days
+from signalroom_dagster.registry.catalog import TableFacts, table_facts
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.warehouse.access import Query
 from signalroom_dagster.warehouse.bookkeeping import WINDOWS

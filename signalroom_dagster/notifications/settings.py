@@ -7,8 +7,9 @@ from typing import Annotated, TypeAlias, TypeVar
 from pydantic import BaseModel, Field, SecretStr
 
 from signalroom_dagster.addresses import Address
-from signalroom_dagster.config import ConfigurationError, section_settings
+from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.notifications.message import NotConfiguredError
+from signalroom_dagster.sections import section_settings
 
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 Secret: TypeAlias = Annotated[SecretStr, Field(min_length=1)]

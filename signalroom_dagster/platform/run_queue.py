@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 from typing_extensions import override
 
-from signalroom_dagster.config import ConfigurationError, ingest_settings
+from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.modeling.sql import models
 from signalroom_dagster.naming import report_job
 from signalroom_dagster.platform.tags import (
@@ -33,6 +33,7 @@ from signalroom_dagster.registry import catalog
 from signalroom_dagster.registry.clients import load_clients, registry_state
 from signalroom_dagster.reports.settings import report_settings
 from signalroom_dagster.reports.subscriptions import reports_reading
+from signalroom_dagster.sections import ingest_settings
 
 REPORTS, MODELS, FOR_REPORTS, BACKFILLS = "20", "15", "10", "-10"
 """Priorities; what has none counts as 0. Models are short, and what was loaded is seen by nobody

@@ -29,7 +29,7 @@ from signalroom_dagster.reference_data import (
     ReferenceTable,
     Row,
 )
-from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry import accounts, catalog
 from signalroom_dagster.registry.clients import Client
 from signalroom_dagster.warehouse.access import (
     Query,
@@ -97,7 +97,7 @@ def load_reference(source: str, client: Client, dry_run: bool = False) -> list[D
 
 def open_reference(source: str, client: Client) -> list[ReferenceTable]:
     """The client's part of every declared table, empty for the tables that it has no file of."""
-    module, settings = _module(source), catalog.settings_for(source, client)
+    module, settings = _module(source), accounts.settings_for(source, client)
     read = {table.schema.name: table for table in module.read(settings, client.id, project_dir())}
     for name in module.ignored_files(settings, client.id, project_dir()):
         log.warning("client %s: %s is not loaded: it has no schema file beside it", client.id, name)

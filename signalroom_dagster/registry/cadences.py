@@ -9,9 +9,9 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from signalroom_dagster.config import raw_setting
 from signalroom_dagster.cron_lines import CronLine
 from signalroom_dagster.refused_values import kind_of, refusals
+from signalroom_dagster.sections import raw_setting
 from signalroom_dagster.settings_files import named_variable, worded
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")

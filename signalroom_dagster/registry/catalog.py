@@ -6,39 +6,30 @@ go together with the others' is left out of what a source's tables are made of: 
 is wrong.
 """
 
-import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel
 
-from signalroom_dagster.config import (
-    project_dir,
-    settings_state,
-    source_settings,
-    unchecked_settings,
-)
-from signalroom_dagster.errors import ConfigurationError, WrongRequestError
-from signalroom_dagster.registry.client_words import said_of_client
-from signalroom_dagster.registry.clients import Client, clients_of
+from signalroom_dagster.config import project_dir
+from signalroom_dagster.errors import ConfigurationError
+from signalroom_dagster.registry.clients import clients_of
 from signalroom_dagster.registry.source_folders import (
     described_tables,
     is_windowed,
     source_module,
     source_names,
 )
+from signalroom_dagster.sections import once_per_settings, unchecked_settings
 
 if TYPE_CHECKING:
     from dlt.extract import DltResource, DltSource
 
-    from signalroom_dagster.sources.context import Span
 
 Built = TypeVar("Built")
 """What a source's tables are made out as: an outline, or the schemas of reference data."""
@@ -78,14 +69,14 @@ def reference_sources() -> list[str]:
 
 def outline(name: str) -> "DltSource":
     """Every resource that any client has of a source; reads no secret and opens no connection."""
-    return _outline_as(name, _clients(name), settings_state())[0]
+    return _outline_of_clients(name, _clients(name))[0]
 
 
 def known_outline(name: str) -> "DltSource":
     """`outline`, and every table that no client has and whose layout is known: models read those,
     too.
     """
-    return _outline_as(name, _clients(name), settings_state(), with_known=True)[0]
+    return _outline_of_clients(name, _clients(name), with_known=True)[0]
 
 
 def left_out(name: str) -> Mapping[str, str]:
@@ -94,7 +85,7 @@ def left_out(name: str) -> Mapping[str, str]:
     """
     if is_reference(name):
         return _that_go_together(_clients(name), partial(_reference_tables, name))[1]
-    return _outline_as(name, _clients(name), settings_state())[1]
+    return _outline_of_clients(name, _clients(name))[1]
 
 
 def reference_tables(name: str) -> Mapping[str, Any]:
@@ -140,26 +131,22 @@ def _that_go_together(
 
 def table_facts(name: str) -> Mapping[str, TableFacts]:
     """The tables of a source's own schema, by name; of reference data none."""
-    return {} if is_reference(name) else _facts_as(name, _clients(name), settings_state())
+    return _facts_of_clients(name, _clients(name))
 
 
 def known_tables(name: str) -> Mapping[str, TableFacts]:
     """The tables of `table_facts`, and those that no client has and whose layout is known."""
-    return (
-        {}
-        if is_reference(name)
-        else _facts_as(name, _clients(name), settings_state(), with_known=True)
-    )
+    return _facts_of_clients(name, _clients(name), with_known=True)
 
 
-@functools.lru_cache(maxsize=64)
-def _outline_as(
-    name: str, clients: Sequence[str], state: int, with_known: bool = False
+@once_per_settings
+def _outline_of_clients(
+    name: str, clients: Sequence[str], *, with_known: bool = False
 ) -> tuple["DltSource", Mapping[str, str]]:
-    return _that_go_together(clients, partial(_outline_of, name, with_known=with_known))
+    return _that_go_together(clients, partial(_outline_of, name, with_known))
 
 
-def _outline_of(name: str, clients: Sequence[str], *, with_known: bool) -> "DltSource":
+def _outline_of(name: str, with_known: bool, clients: Sequence[str]) -> "DltSource":
     module: Any = source_module(name)
     if is_windowed(module):
         from signalroom_dagster.sources.slicing import outline_of_tables
@@ -169,27 +156,27 @@ def _outline_of(name: str, clients: Sequence[str], *, with_known: bool) -> "DltS
     return build(_configured(name, clients))
 
 
-@functools.lru_cache(maxsize=64)
-def _facts_as(
-    name: str, clients: Sequence[str], state: int, with_known: bool = False
+@once_per_settings
+def _facts_of_clients(
+    name: str, clients: Sequence[str], *, with_known: bool = False
 ) -> Mapping[str, TableFacts]:
     """Asked for again and again while definitions are made, and slow to make out."""
+    if is_reference(name):
+        return {}
     source = known_outline(name) if with_known else outline(name)
     return {table: _facts(resource) for table, resource in source.resources.items()}
 
 
 def _configured(name: str, clients: Sequence[str]) -> Iterator[BaseModel]:
-    """What clients have configured of a source, unchecked and without being complete; no secrets.
+    """What clients have configured of a source, unchecked, perhaps incomplete, without secrets.
 
     Read only when it is looked at: most sources have the same tables whoever uses them.
     """
-    yield from _configured_as(name, tuple(clients), settings_state())
-
-
-@functools.lru_cache(maxsize=64)
-def _configured_as(name: str, clients: Sequence[str], state: int) -> Sequence[BaseModel]:
     model = source_module(name).Settings
-    return [unchecked_settings(model, name, client) for client in clients]
+    yield from (_configured_of(model, name, client) for client in clients)
+
+
+_configured_of = once_per_settings(unchecked_settings)
 
 
 def _clients(name: str) -> Sequence[str]:
@@ -233,48 +220,6 @@ def schemas() -> list[str]:
     return sorted({*dlt_sources(), "public", "reports", "analysis", "events"})
 
 
-def check_span(name: str, span: "Span", client: Client | None = None) -> None:
-    """Raises WrongRequestError when days are asked for of a source that is not read by day, or for
-    days that for the client are all still to come: nothing would be read, and all look well.
-    """
-    if span.is_asked and not is_read_by_day(name):
-        raise WrongRequestError(
-            f"{name} is not read by day: it always loads whatever is new, leave out the dates"
-        )
-    today = datetime.now(client.zone).date() if client else None
-    if client and span.since and today and span.since > today:
-        raise WrongRequestError(
-            f"the days since {span.since} are still to come: client {client.id} is at {today}"
-        )
-
-
-def listing_digests(name: str, client: Client) -> Mapping[str, str]:
-    """What a client's files look like now, as one short text per resource: equal text, nothing new.
-
-    Raises ConfigurationError, and what the file system raises.
-    """
-    return source_module(name).listing_digests(settings_for(name, client), client.id)
-
-
-def probe(name: str, client: Client) -> str:
-    """Ask a client's account whether it answers. Raises ConfigurationError and what the account's
-    refusal raises.
-    """
-    module, settings = source_module(name), settings_for(name, client)
-    if not is_windowed(module):
-        return module.probe(settings, client.id)
-    with said_of_client(name, client.id, list(type(settings).model_fields)):
-        return cast("Any", module).probe(settings)
-
-
-def requests_per_minute(name: str, client: Client) -> int | None:
-    """How many requests a minute a client's account takes: the tightest of the limits in its
-    settings.
-    """
-    limits = [value for key, value in settings_for(name, client) if key.endswith("_per_minute")]
-    return min(limits, default=None)
-
-
 def describe(name: str, resource: "DltResource") -> str:
     """What the asset page says of a resource: what it holds and the key of its rows, then its
     source's docstring.
@@ -296,50 +241,6 @@ def source_file(name: str) -> Path:
 def title(name: str) -> str:
     """A source's name as its vendor writes it: its `TITLE`, if it says one."""
     return getattr(source_module(name), "TITLE", name.replace("_", " ").capitalize())
-
-
-def settings_for(name: str, client: Client) -> BaseModel:
-    """The validated settings of one source for one client.
-
-    Raises ConfigurationError when the client does not use the source, or when a key is missing or
-    wrong.
-    """
-    module = source_module(name)
-    if name not in client.sources:
-        raise WrongRequestError(
-            f"client {client.id} does not use {name}: add it to `sources` in its client.toml"
-        )
-    check_shared(name, client)
-    return source_settings(module.Settings, name, client.id)
-
-
-def check_shared(name: str, client: Client) -> None:
-    """Raises ConfigurationError for what may not stand in two clients' settings at once.
-
-    What a planned client has never stops an active one.
-    """
-    if check := getattr(module := source_module(name), "check_shared", None):
-        others = [
-            each
-            for each in clients_of(name)
-            if client.status == "planned" or each.status == "active"
-        ]
-        check(
-            client.id,
-            {each.id: unchecked_settings(module.Settings, name, each.id) for each in others},
-        )
-
-
-def zone_of_days(name: str, client: Client) -> ZoneInfo:
-    """The time zone whose days a source counts for a client: the client's own, unless its settings
-    say `timezone`.
-    """
-    zone = getattr(
-        unchecked_settings(source_module(name).Settings, name, client.id), "timezone", None
-    )
-    return (
-        ZoneInfo(zone) if isinstance(zone, str) and zone in available_timezones() else client.zone
-    )
 
 
 def _facts(resource: "DltResource") -> TableFacts:

@@ -4,17 +4,16 @@
 Nothing of it is imported or called before a load: what its tables are is said by `hints`.
 """
 
-import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from signalroom_dagster.config import section, settings_state
 from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.naming import SOURCE_NAME
 from signalroom_dagster.refused_values import refusals
+from signalroom_dagster.sections import once_per_settings, section
 from signalroom_dagster.settings_files import worded
 from signalroom_dagster.sources.tables import TAGS
 
@@ -106,24 +105,16 @@ def _declared_columns(hints: Hints) -> Any:
     return {**tags, **(hints.columns or {})}
 
 
+@once_per_settings
 def configured_names() -> Sequence[str]:
     """The sections of sources that name a dlt source."""
-    return _names(settings_state())
-
-
-@functools.lru_cache(maxsize=8)
-def _names(state: int) -> Sequence[str]:
     named = section("sources").items()
     return [name for name, found in named if isinstance(found, Mapping) and DLT_SOURCE in found]
 
 
-def configured_source(name: str) -> Any:
+@once_per_settings
+def configured_source(name: str) -> ConfiguredSource:
     """One of them. Raises ConfigurationError for what cannot be meant."""
-    return _made(name, settings_state())
-
-
-@functools.lru_cache(maxsize=4096)
-def _made(name: str, state: int) -> ConfiguredSource:
     place = ("sources", name)
     if not SOURCE_NAME.match(name):
         raise ConfigurationError(

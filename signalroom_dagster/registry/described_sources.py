@@ -1,13 +1,13 @@
 """Sources that are no folder: HTTP APIs described as data, `data/shared/sources/<name>.toml`."""
 
-import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from signalroom_dagster.config import project_dir, settings_state
+from signalroom_dagster.config import project_dir
 from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.naming import SOURCE_NAME
+from signalroom_dagster.sections import once_per_settings
 
 FOLDER = Path("data", "shared", "sources")
 OURS = ("public", "reports", "analysis", "events")
@@ -23,11 +23,6 @@ def described_file(name: str) -> Path:
     return project_dir() / FOLDER / f"{name}.toml"
 
 
-def described_source(name: str) -> Any:
-    """What a source folder offers, of one. Raises ConfigurationError for what cannot be meant."""
-    return _made(name, settings_state())
-
-
 def hidden_by(others: Sequence[str]) -> Mapping[str, str]:
     """Why a file is not read, where another source has its name."""
     taken = sorted({*described_names()} & {*others})
@@ -35,8 +30,9 @@ def hidden_by(others: Sequence[str]) -> Mapping[str, str]:
     return {str(FOLDER / f"{name}.toml"): words for name in taken}
 
 
-@functools.lru_cache(maxsize=4096)
-def _made(name: str, state: int) -> Any:
+@once_per_settings
+def described_source(name: str) -> Any:
+    """What a source folder offers, of one. Raises ConfigurationError for what cannot be meant."""
     if not SOURCE_NAME.match(name) or name in OURS:
         raise ConfigurationError(
             f"{FOLDER / name}.toml: a source is named in small letters, digits and single"

@@ -15,7 +15,6 @@ says instead. There is no list to keep. A folder that cannot be imported, or lac
 no source: `refused_sources` says why.
 """
 
-import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,8 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from pydantic import BaseModel
 
 from signalroom_dagster import sources
-from signalroom_dagster.config import ConfigurationError, anchor_dlt, settings_state
-from signalroom_dagster.errors import WrongRequestError
+from signalroom_dagster.errors import ConfigurationError, WrongRequestError
 from signalroom_dagster.registry.configured_sources import (
     configured_names,
     configured_source,
@@ -37,6 +35,7 @@ from signalroom_dagster.registry.described_sources import (
     described_source,
     hidden_by,
 )
+from signalroom_dagster.sections import anchor_dlt, once_per_settings
 
 if TYPE_CHECKING:
     from dlt.extract import DltSource
@@ -80,12 +79,12 @@ class SourceModule(Protocol):
 
 def source_names() -> list[str]:
     """Every source there is, by name."""
-    return [name for name in openers() if not _refusal(name, settings_state())]
+    return [name for name in openers() if not _refusal(name)]
 
 
 def refused_sources() -> Mapping[str, str]:
     """What is declared as a source and is none, and what is wrong with each."""
-    problems = {name: _refusal(name, settings_state()) for name in openers()}
+    problems = {name: _refusal(name) for name in openers()}
     hidden = hidden_by([*_folders(), *configured_names()])
     return {name: problem for name, problem in {**problems, **hidden}.items() if problem}
 
@@ -104,8 +103,8 @@ def _folders() -> Sequence[str]:
     return [module.name for module in pkgutil.iter_modules(sources.__path__) if module.ispkg]
 
 
-@functools.lru_cache(maxsize=4096)
-def _refusal(name: str, state: int) -> str:
+@once_per_settings
+def _refusal(name: str) -> str:
     """What keeps a source from being one; empty when nothing does."""
     folder = f"signalroom_dagster/sources/{name}"
     try:
@@ -152,7 +151,7 @@ def source_module(name: str) -> SourceModule:
     known = openers()
     if name not in known:
         raise WrongRequestError(f"no source {name!r} (there are: {', '.join(known)})")
-    if problem := _refusal(name, settings_state()):
+    if problem := _refusal(name):
         raise ConfigurationError(problem)
     return cast("SourceModule", known[name](name))
 

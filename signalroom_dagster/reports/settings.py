@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from signalroom_dagster.config import section_settings
+from signalroom_dagster.sections import section_settings
 
 
 class ReportSettings(BaseModel):

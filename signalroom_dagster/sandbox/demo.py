@@ -16,7 +16,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from signalroom_dagster.config import ConfigurationError, duckdb_path, project_dir, state_dir
+from signalroom_dagster.config import project_dir, state_dir
+from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.modeling.sql import models
 from signalroom_dagster.registry.catalog import source_names, tables_of
 from signalroom_dagster.registry.clients import Client, load_clients
@@ -26,6 +27,7 @@ from signalroom_dagster.sandbox.demo_events import send_events
 from signalroom_dagster.sandbox.environment import in_the_sandbox
 from signalroom_dagster.sandbox.shops import SHOPS, first_day, last_day
 from signalroom_dagster.warehouse.access import connected, exclusive
+from signalroom_dagster.warehouse.places import duckdb_path
 
 RESULTS = ("analysis", "results")
 KEPT_NOT_SENT = {"REPORTS__SEND": "false", "REPORTS__WAIT_MINUTES": "0"}

@@ -11,13 +11,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-from signalroom_dagster.config import (
-    ConfigurationError,
-    destination_name,
-    duckdb_path,
-    postgres_url,
-    work_dir,
-)
+from signalroom_dagster.config import destination_name, work_dir
+from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.files import LedgerEntry
 from signalroom_dagster.retries import FIRST_WAIT_SECONDS, backoff
 from signalroom_dagster.warehouse.bookkeeping import LEDGER
@@ -30,6 +25,7 @@ from signalroom_dagster.warehouse.errors import (
 from signalroom_dagster.warehouse.locks import NOT_WRITABLE, writer_lock
 from signalroom_dagster.warehouse.locks import WAIT_SECONDS as LOCK_WAIT_SECONDS
 from signalroom_dagster.warehouse.migrations import OwnTable, is_current, migrate
+from signalroom_dagster.warehouse.places import duckdb_path, postgres_url
 from signalroom_dagster.warehouse.row_security import POLICY, secure
 from signalroom_dagster.warehouse.transactions import (
     IDLE_SECONDS,

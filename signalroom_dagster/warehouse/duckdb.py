@@ -5,9 +5,11 @@ from pathlib import Path
 
 import duckdb as engine
 
-from signalroom_dagster.config import ConfigurationError, duckdb_path, shown
+from signalroom_dagster.config import shown
+from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.retries import causes
 from signalroom_dagster.warehouse.errors import DISK_FULL, LoadError, WarehouseBusyError
+from signalroom_dagster.warehouse.places import duckdb_path
 
 CLOCK = "now()"
 _SQL_STATES: dict[type[Exception], str] = {

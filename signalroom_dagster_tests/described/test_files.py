@@ -14,7 +14,7 @@ from signalroom_dagster.declarations import set_aside
 from signalroom_dagster.described.asking import check_public
 from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.loading.slice_checks import reconciled
-from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry import accounts, catalog
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.warehouse import access
@@ -138,7 +138,7 @@ def test_doctor_asks_whether_the_account_answers(
     describe(project, crm=CRM)
     vendor.contacts = [contact(1), contact(2), contact(3)]
     project.add_api_client("713", "crm", api_key="key-713", base_url=server.url)
-    assert catalog.probe("crm", get_client("713")) == ("the account answers: 2 contacts on a page")
+    assert accounts.probe("crm", get_client("713")) == ("the account answers: 2 contacts on a page")
 
 
 def test_a_name_that_leads_into_a_private_network_is_not_asked(

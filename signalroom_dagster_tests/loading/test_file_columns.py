@@ -12,7 +12,7 @@ import pytest
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.loading import file_checks
 from signalroom_dagster.loading.pipelines import create_tables, run_load
-from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry import accounts
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.warehouse import access
 from signalroom_dagster_tests.projects import HEADER, Project, orders, write_export
@@ -488,10 +488,10 @@ def test_doctor_tells_what_it_sees_of_the_newest_file(
     project.configure("713", COLUMNS='{"crad": "drop"}')
     (local_leads / "2026-03-01.csv").write_bytes(content)
     with pytest.raises(ConfigurationError, match=why) as caught:
-        catalog.probe("s3_exports", get_client("713"))
+        accounts.probe("s3_exports", get_client("713"))
     assert "client 713" in str(caught.value) and CARD not in str(caught.value)
     (local_leads / "2026-03-01.csv").write_bytes(separated([["id", "crad"], ["1", CARD]], ","))
-    assert catalog.probe("s3_exports", get_client("713")) == "leads (files: 1)"
+    assert accounts.probe("s3_exports", get_client("713")) == "leads (files: 1)"
 
 
 def test_a_policy_may_be_meant_for_a_prefix_without_a_layout_once_it_has_files(
@@ -503,14 +503,14 @@ def test_a_policy_may_be_meant_for_a_prefix_without_a_layout_once_it_has_files(
     load()
     assert "policy for card meets no column" in check("orders_create").said
     with pytest.raises(ConfigurationError, match="policy for card meets no column"):
-        catalog.probe("s3_exports", get_client("713"))
+        accounts.probe("s3_exports", get_client("713"))
     (bucket / "leads").mkdir()
     write(bucket / "leads", [["id", "card"], ["1", CARD]])
     load(run_id="second")
     write_export(bucket / "orders-create/b.csv", orders([2]))
     load(run_id="third")
     assert check(run_id="second").passed and check("orders_create", run_id="third").passed
-    assert "leads (files: 1)" in catalog.probe("s3_exports", get_client("713"))
+    assert "leads (files: 1)" in accounts.probe("s3_exports", get_client("713"))
 
 
 def test_one_cut_character_leaves_the_rest_of_its_record_and_cell_alone(local_leads: Path) -> None:

@@ -14,7 +14,7 @@ from signalroom_dagster.doctor.inspection import inspect
 from signalroom_dagster.freshness import ages, status
 from signalroom_dagster.loading import file_checks
 from signalroom_dagster.loading.pipelines import preview_load
-from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry import accounts
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.retries import decide, root_error
 from signalroom_dagster.sources.s3_exports import refusals
@@ -193,14 +193,14 @@ def test_a_prefix_that_may_not_be_listed_keeps_no_other_from_being_noticed_and_l
     project.configure("713", **object_store.settings)
     object_store.put("orders-update/a.csv", export_bytes(orders([2])))
     object_store.refuse_reading("orders-create/", Refusal("AccessDenied", 403))
-    assert list(catalog.listing_digests("s3_exports", get_client("713"))) == ["orders_update"]
+    assert list(accounts.listing_digests("s3_exports", get_client("713"))) == ["orders_update"]
     with pytest.raises(ConfigurationError, match="refuses to be read") as failed:
         load("s3_exports")
     assert decide(failed.value, 1).wait is None
     assert ask("SELECT orders_id FROM s3_exports.orders_update") == [("2",)]
     object_store.refuse_reading("orders-update/", Refusal("PermanentRedirect", 301))
     with pytest.raises(ConfigurationError, match="check region_name"):
-        catalog.listing_digests("s3_exports", get_client("713"))
+        accounts.listing_digests("s3_exports", get_client("713"))
 
 
 ODD_NAMES = (
@@ -271,10 +271,10 @@ def test_only_what_was_loaded_makes_data_fresh(project: Project, object_store: O
 def test_doctor_reads_the_newest_object_of_each_prefix_and_names_client_and_file(
     store: ObjectStore,
 ) -> None:
-    assert catalog.probe("s3_exports", get_client("713")) == "orders_create (files: 1)"
+    assert accounts.probe("s3_exports", get_client("713")) == "orders_create (files: 1)"
     store.refuse_reading(A, Refusal("AccessDenied", 403))
     with pytest.raises(ConfigurationError) as refused:
-        catalog.probe("s3_exports", get_client("713"))
+        accounts.probe("s3_exports", get_client("713"))
     assert str(refused.value) == f"client 713, s3_exports: {A} {refusals.REFUSED}"
     with pytest.raises(ConfigurationError, match="no file under orders-create/ can be read"):
         load("s3_exports")

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import psycopg2
 
-from signalroom_dagster.config import postgres_url
 from signalroom_dagster.sandbox import channels, everflow
 from signalroom_dagster.sandbox.everflow_data import EverflowNetwork
 from signalroom_dagster.sandbox.outbox import Outbox
 from signalroom_dagster.sandbox.vendor_server import VendorServer, serve
+from signalroom_dagster.warehouse.places import postgres_url
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project, client_toml
 from signalroom_dagster_tests.running.dagster_dev import DagsterDev, wait_for

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from s3fs import S3FileSystem
 
-from signalroom_dagster import config
+from signalroom_dagster import config, sections
 from signalroom_dagster.loading.pipelines import run_load
 from signalroom_dagster.notifications import delivery
 from signalroom_dagster.notifications.message import Message
@@ -27,6 +27,7 @@ from signalroom_dagster.sandbox.object_store import object_store
 from signalroom_dagster.sandbox.posthog_data import PROJECTS
 from signalroom_dagster.sandbox.shops import SHOPS
 from signalroom_dagster.sources.s3_exports.settings import Settings
+from signalroom_dagster.warehouse import places
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.sandbox.buckets import bucket
@@ -56,7 +57,7 @@ def environment(started: tuple[Path, Environment], monkeypatch: pytest.MonkeyPat
 def test_the_settings_of_each_client_are_complete_and_local(
     client_id: str, environment: Environment
 ) -> None:
-    settings = config.source_settings(Settings, "s3_exports", client_id)
+    settings = sections.source_settings(Settings, "s3_exports", client_id)
     assert settings.bucket_url == f"s3://sandbox-{client_id}"
     assert settings.prefixes == list(PREFIXES)
     assert settings.endpoint_url
@@ -67,7 +68,7 @@ def test_the_settings_of_each_client_are_complete_and_local(
 def test_a_bucket_holds_exactly_the_exports_over_http(
     client_id: str, environment: Environment
 ) -> None:
-    settings = config.source_settings(Settings, "s3_exports", client_id)
+    settings = sections.source_settings(Settings, "s3_exports", client_id)
     name = settings.bucket_url.removeprefix("s3://")
     files = S3FileSystem(**settings.storage_options)
     expected = {f"{name}/{key}": content for key, content in bucket(client_id).items()}
@@ -79,7 +80,7 @@ def test_a_bucket_holds_exactly_the_exports_over_http(
 def test_everything_it_writes_lies_below_the_folder(folder: Path, environment: Environment) -> None:
     assert config.destination_name() == "duckdb"
     assert config.environment() == "dev"
-    assert config.duckdb_path() == folder / "signalroom.duckdb"
+    assert places.duckdb_path() == folder / "signalroom.duckdb"
     assert config.work_dir() == folder / "work"
     assert environment["DAGSTER_HOME"] == str(folder / "dagster")
 

@@ -15,7 +15,7 @@ import psycopg2
 import pytest
 
 from bench import measure
-from signalroom_dagster import config, sandboxed
+from signalroom_dagster import config, sandboxed, sections
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.events.settings import event_settings
 from signalroom_dagster.notifications.message import NotConfiguredError
@@ -24,6 +24,7 @@ from signalroom_dagster.sandbox import channels
 from signalroom_dagster.sandbox.outbox import Outbox
 from signalroom_dagster.sandbox.vendor_server import VendorServer, serve
 from signalroom_dagster.sources.everflow.settings import Settings
+from signalroom_dagster.warehouse import places
 from signalroom_dagster_tests.defs.test_commands import materialize
 from signalroom_dagster_tests.postgres import free_port
 from signalroom_dagster_tests.projects import ROOT, Project
@@ -237,10 +238,10 @@ def test_a_benchmark_is_refused_where_env_names_another_warehouse(
 
 
 OPENINGS: Mapping[str, Callable[[], object]] = {
-    "the DuckDB file": config.duckdb_path,
-    "the Postgres warehouse": config.postgres_url,
+    "the DuckDB file": places.duckdb_path,
+    "the Postgres warehouse": places.postgres_url,
     "the event store": event_settings,
-    "a client's account": lambda: config.source_settings(Settings, "everflow", "713"),
+    "a client's account": lambda: sections.source_settings(Settings, "everflow", "713"),
     "what must outlive a run": config.state_dir,
     "Dagster's webserver": config.webserver_url,
 }

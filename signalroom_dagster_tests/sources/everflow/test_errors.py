@@ -13,7 +13,7 @@ import pytest
 
 from signalroom_dagster import retries
 from signalroom_dagster.loading import pipelines
-from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry import accounts
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.retries import decide, root_error
 from signalroom_dagster.sandbox.everflow_data import EverflowNetwork
@@ -259,7 +259,7 @@ def test_doctor_asks_for_the_networks_name_and_a_preview_asks_nothing(
 ) -> None:
     add()
     client = get_client("713")
-    assert catalog.probe("everflow", client) == "network Sandbox network"
+    assert accounts.probe("everflow", client) == "network Sandbox network"
     vendor.requests.clear()
     told = pipelines.preview_load("everflow", client)
     assert [(item.resource, item.what) for item in told] == [

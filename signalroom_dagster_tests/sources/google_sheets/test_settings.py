@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from signalroom_dagster.config import ConfigurationError, source_settings
-from signalroom_dagster.registry import catalog
+from signalroom_dagster.errors import ConfigurationError
+from signalroom_dagster.registry import accounts, catalog
 from signalroom_dagster.registry.client_words import said_of_client
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.sandbox.google_sheets import account_email, service_account_key, settings
+from signalroom_dagster.sections import source_settings
 from signalroom_dagster.sources.google_sheets.service_account import ServiceAccount, open_account
 from signalroom_dagster.sources.google_sheets.settings import Guard, Settings
 from signalroom_dagster_tests.projects import Project
@@ -259,7 +260,7 @@ def test_two_clients_may_not_have_one_column_as_two_kinds(project: Project) -> N
     add(project, "cti", spend={**SHEET, "columns": {"cost": "text"}})
     for client_id in ("713", "cti"):
         with pytest.raises(ConfigurationError, match="clients .* column cost of sheet spend is"):
-            catalog.settings_for("google_sheets", get_client(client_id))
+            accounts.settings_for("google_sheets", get_client(client_id))
 
 
 def test_a_missing_key_file_is_a_configuration_error_of_the_whole_source(

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from signalroom_dagster.config import source_settings, work_dir
+from signalroom_dagster.config import work_dir
 from signalroom_dagster.loading.pipelines import preview_load, run_with_retries
-from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry import accounts
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.retries import decide
 from signalroom_dagster.sandbox import google_sheets as stand_in
 from signalroom_dagster.sandbox.google_sheets import Google, account_email, service_account_key
 from signalroom_dagster.sandbox.vendor_server import VendorServer
+from signalroom_dagster.sections import source_settings
 from signalroom_dagster.sources.google_sheets.service_account import open_account
 from signalroom_dagster.sources.google_sheets.settings import Settings
 from signalroom_dagster.sources.google_sheets.spreadsheets import open_api, read_book
@@ -25,7 +26,7 @@ KEY_NAME = "SOURCES__GOOGLE_SHEETS__CLIENTS__713__CREDENTIALS"
 
 
 def probe(client_id: str = "713") -> str:
-    return catalog.probe("google_sheets", get_client(client_id))
+    return accounts.probe("google_sheets", get_client(client_id))
 
 
 def refusal() -> VendorError:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from signalroom_dagster.config import source_settings
 from signalroom_dagster.loading.windowed import plans
 from signalroom_dagster.sandbox.mautic_data import MauticInstance, contact_row, email_row, stat_row
 from signalroom_dagster.sandbox.vendor_server import VendorServer
+from signalroom_dagster.sections import source_settings
 from signalroom_dagster.slices import Window
 from signalroom_dagster.sources import mautic
 from signalroom_dagster.sources.context import SourceContext, Span

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from signalroom_dagster.loading.pipelines import preview_load, run_with_retries
-from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry import accounts
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.retries import decide, root_error
 from signalroom_dagster.sandbox.mautic_data import MauticInstance
@@ -238,5 +238,5 @@ def test_a_preview_says_what_of_changes_would_be_read_and_since_when(duck: Vendo
 
 
 def test_doctor_asks_for_one_contact_in_short(duck: VendorServer) -> None:
-    assert catalog.probe("mautic", get_client("713")) == "3 contacts"
+    assert accounts.probe("mautic", get_client("713")) == "3 contacts"
     assert [request.query for request in duck.asked("/api/")] == [{"limit": "1", "minimal": "1"}]

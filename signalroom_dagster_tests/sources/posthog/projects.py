@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from signalroom_dagster import config
+from signalroom_dagster import sections
 from signalroom_dagster.loading.windowed import plans
 from signalroom_dagster.sandbox.posthog_data import PosthogProject
 from signalroom_dagster.sandbox.vendor_server import VendorServer
@@ -36,7 +36,7 @@ def add_project(
 
 def settings_of(client_id: str = "713") -> posthog.Settings:
     """A client's settings as they are configured."""
-    return config.source_settings(posthog.Settings, "posthog", client_id)
+    return sections.source_settings(posthog.Settings, "posthog", client_id)
 
 
 def opened() -> Opened:

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from signalroom_dagster.loading.windowed import plans
-from signalroom_dagster.registry.catalog import settings_for
+from signalroom_dagster.registry.accounts import settings_for
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.slices import LoadSlice

@@ -16,7 +16,7 @@ import pytest
 from signalroom_dagster import limits
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.loading.pipelines import preview_load, run_with_retries
-from signalroom_dagster.registry.catalog import settings_for
+from signalroom_dagster.registry.accounts import settings_for
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.retries import ATTEMPTS, decide
 from signalroom_dagster.sandbox import redtrack as stand_in

@@ -1,0 +1,104 @@
+"""A source for one client: its settings, its account, its days."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel
+
+from signalroom_dagster.errors import WrongRequestError
+from signalroom_dagster.registry.catalog import is_read_by_day
+from signalroom_dagster.registry.client_words import said_of_client
+from signalroom_dagster.registry.clients import Client, clients_of
+from signalroom_dagster.registry.source_folders import is_windowed, source_module
+from signalroom_dagster.sections import source_settings, unchecked_settings
+
+if TYPE_CHECKING:
+    from signalroom_dagster.sources.context import Span
+
+
+def check_span(name: str, span: "Span", client: Client | None = None) -> None:
+    """Raises WrongRequestError when days are asked for of a source that is not read by day, or for
+    days that for the client are all still to come: nothing would be read, and all look well.
+    """
+    if span.is_asked and not is_read_by_day(name):
+        raise WrongRequestError(
+            f"{name} is not read by day: it always loads whatever is new, leave out the dates"
+        )
+    today = datetime.now(client.zone).date() if client else None
+    if client and span.since and today and span.since > today:
+        raise WrongRequestError(
+            f"the days since {span.since} are still to come: client {client.id} is at {today}"
+        )
+
+
+def listing_digests(name: str, client: Client) -> Mapping[str, str]:
+    """What a client's files look like now, as one short text per resource: equal text, nothing new.
+
+    Raises ConfigurationError, and what the file system raises.
+    """
+    return source_module(name).listing_digests(settings_for(name, client), client.id)
+
+
+def probe(name: str, client: Client) -> str:
+    """Ask a client's account whether it answers. Raises ConfigurationError and what the account's
+    refusal raises.
+    """
+    module, settings = source_module(name), settings_for(name, client)
+    if not is_windowed(module):
+        return module.probe(settings, client.id)
+    with said_of_client(name, client.id, list(type(settings).model_fields)):
+        return cast("Any", module).probe(settings)
+
+
+def requests_per_minute(name: str, client: Client) -> int | None:
+    """How many requests a minute a client's account takes: the tightest of the limits in its
+    settings.
+    """
+    limits = [value for key, value in settings_for(name, client) if key.endswith("_per_minute")]
+    return min(limits, default=None)
+
+
+def settings_for(name: str, client: Client) -> BaseModel:
+    """The validated settings of one source for one client.
+
+    Raises ConfigurationError when the client does not use the source, or when a key is missing or
+    wrong.
+    """
+    module = source_module(name)
+    if name not in client.sources:
+        raise WrongRequestError(
+            f"client {client.id} does not use {name}: add it to `sources` in its client.toml"
+        )
+    check_shared(name, client)
+    return source_settings(module.Settings, name, client.id)
+
+
+def check_shared(name: str, client: Client) -> None:
+    """Raises ConfigurationError for what may not stand in two clients' settings at once.
+
+    What a planned client has never stops an active one.
+    """
+    if check := getattr(module := source_module(name), "check_shared", None):
+        others = [
+            each
+            for each in clients_of(name)
+            if client.status == "planned" or each.status == "active"
+        ]
+        check(
+            client.id,
+            {each.id: unchecked_settings(module.Settings, name, each.id) for each in others},
+        )
+
+
+def zone_of_days(name: str, client: Client) -> ZoneInfo:
+    """The time zone whose days a source counts for a client: the client's own, unless its settings
+    say `timezone`.
+    """
+    zone = getattr(
+        unchecked_settings(source_module(name).Settings, name, client.id), "timezone", None
+    )
+    return (
+        ZoneInfo(zone) if isinstance(zone, str) and zone in available_timezones() else client.zone
+    )
