@@ -22,12 +22,12 @@ from dlt.common.configuration.utils import deserialize_value
 from dlt.extract import DltResource, DltSource
 from typing_extensions import override
 
-from signalroom_dagster.config import section
 from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.loading.staged import StagedLoad
 from signalroom_dagster.registry.clients import Client
 from signalroom_dagster.registry.configured_sources import ConfiguredSource, Hints
 from signalroom_dagster.retries import causes
+from signalroom_dagster.sections import section
 from signalroom_dagster.sources.context import SourceContext
 from signalroom_dagster.warehouse.bookkeeping import WINDOWS
 
