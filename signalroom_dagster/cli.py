@@ -22,6 +22,7 @@ from signalroom_dagster.commands import (
     operation,
     overview,
     reports,
+    sources,
 )
 from signalroom_dagster.commands.terminal import err, is_told, say, tell
 from signalroom_dagster.config import project_dir
@@ -80,6 +81,7 @@ for command, example in COMMANDS.items():
     app.command(epilog=f"For example: {example}")(command)
 app.add_typer(loads.mappings, name="mappings")
 app.add_typer(models.models, name="models")
+app.add_typer(sources.source, name="source")
 for command in (analysis.consume, analysis.replay, analysis.status):
     events.events.command()(command)
 app.add_typer(events.events, name="events")

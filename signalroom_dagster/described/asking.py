@@ -9,8 +9,9 @@ https://dlthub.com/docs/general-usage/http/rest-client
 import ipaddress
 import socket
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from dlt.sources.helpers.rest_client.auth import AuthConfigBase
@@ -46,6 +47,24 @@ class Answer(Response):
         return self.body
 
 
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request as it was, without its account's authentication, and its answer."""
+
+    method: str
+    path: str
+    query: Mapping[str, Any]
+    json: Any
+    answer: Answer
+
+
+def _exchange(request: Request, answer: Answer) -> Exchange:
+    """A paginator goes on changing the request: what it was is copied."""
+    url, params = urlsplit(str(request.url)), cast("Mapping[str, Any]", request.params or {})
+    query = {**parse_qs(url.query, keep_blank_values=True), **deepcopy(dict(params))}
+    return Exchange(str(request.method), url.path, query, deepcopy(request.json), answer)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Account:
     """One account: where it is, dlt's authentication for it, and the transport. `is_private` says
@@ -57,7 +76,7 @@ class Account:
     base_url: str
     auth: AuthConfigBase | None = None
     is_private: bool = False
-    exchanges: list[tuple[Request, Answer]] | None = field(default=None, repr=False)
+    exchanges: list[Exchange] | None = field(default=None, repr=False)
 
     def request(self, method: str, path: str, **parts: Any) -> Request:
         """A request below base_url, for a paginator to change."""
@@ -82,7 +101,7 @@ class Account:
         )
         answer = Answer(body, headers)
         if self.exchanges is not None:
-            self.exchanges.append((request, answer))
+            self.exchanges.append(_exchange(request, answer))
         return answer
 
     def about(self, request: Request, what: str) -> str:

@@ -58,6 +58,7 @@ def _made(file: Path, api: Api) -> ModuleType:
     if api.description.title:
         module.TITLE = api.description.title
     module.TABLES, module.Settings = api.tables, described_settings(api)
+    module.API = api
     module.probe = partial(_probe, api)
     setattr(module, api.name, _source(api))
     return module

@@ -7,7 +7,7 @@ are surely lost, else as a remark for whoever compares what was read with the ve
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from dlt.common import jsonpath
 from dlt.sources.helpers.rest_client.paginators import (
@@ -80,18 +80,9 @@ class Pages:
         return Page(answer, self._rows(answer.body))
 
     def _rows(self, body: Any) -> list[Any]:
-        """Where the selector points: a list, one row, or nothing (null). An answer without that
-        place is no empty list: taken for one it would empty a table.
-        """
-        found = jsonpath.find_values(self.selector, body)
-        if "[*]" in self.selector:
-            if not found and not jsonpath.find_values(self.selector.partition("[*]")[0], body):
-                raise VendorDataError(self._about(f"answered without `{self.selector}`"))
-            return found
-        if not found:
+        rows = rows_at(self.selector, body)
+        if rows is None:
             raise VendorDataError(self._about(f"answered without `{self.selector}`"))
-        rows = [] if found[0] is None else found[0]
-        rows = rows if isinstance(rows, list) else [rows]
         if any(not isinstance(row, Mapping) for row in rows):
             raise VendorDataError(self._about(f"answered no rows at `{self.selector}`"))
         return rows
@@ -157,6 +148,20 @@ class Pages:
 
     def _about(self, what: str) -> str:
         return self.account.about(self.request, what)
+
+
+def rows_at(selector: str, body: Any) -> list[Any] | None:
+    """The rows of an answer where the selector points: a list, one row, or nothing (null). None for
+    an answer without that place, which is no empty list: taken for one it would empty a table.
+    """
+    found: list[Any] = jsonpath.find_values(selector, body)
+    if "[*]" in selector:
+        is_there = found or jsonpath.find_values(selector.partition("[*]")[0], body)
+        return found if is_there else None
+    if not found:
+        return None
+    rows = [] if found[0] is None else found[0]
+    return cast("list[Any]", rows) if isinstance(rows, list) else [rows]
 
 
 def paginator_from(described: Mapping[str, Any]) -> BasePaginator:

@@ -180,7 +180,7 @@ class Api:
         it. A path may hold a key: it is taken out.
         """
         client = f"client {self.client_id}, " if self.client_id else ""
-        return f"{client}source {self.source}: {method} {self._without_secrets(path)} {what}"
+        return f"{client}source {self.source}: {method} {self.without_secrets(path)} {what}"
 
     def _checked(self, method: str, path: str, answer: "httpx.Response") -> Any:
         body = _json(answer)
@@ -217,9 +217,10 @@ class Api:
 
     def scrubbed(self, words: str) -> str:
         """What a vendor says, masked and not at length: for a run's log, never for an alert."""
-        return mask_foreign(self._without_secrets(words))[:LONGEST_WORDS]
+        return mask_foreign(self.without_secrets(words))[:LONGEST_WORDS]
 
-    def _without_secrets(self, words: str) -> str:
+    def without_secrets(self, words: str) -> str:
+        """The words with each of the account's secrets taken out."""
         for secret in filter(None, (*self.secrets, *self.params.values())):
             words = words.replace(secret, "***").replace(quote(secret, safe=""), "***")
         return words
