@@ -10,10 +10,11 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from signalroom_dagster.commands.terminal import ClientOption, client_named, out, say
-from signalroom_dagster.config import shown, source_settings
+from signalroom_dagster.config import shown
 from signalroom_dagster.errors import ConfigurationError, WrongRequestError
 from signalroom_dagster.json_text import encoded
 from signalroom_dagster.registry.client_words import said_of_client
+from signalroom_dagster.sections import source_settings
 
 if TYPE_CHECKING:
     from signalroom_dagster.described.files import Api
