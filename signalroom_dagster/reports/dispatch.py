@@ -16,7 +16,7 @@ from signalroom_dagster.reports.archive import store
 from signalroom_dagster.reports.deliveries import Delivery, deliveries
 from signalroom_dagster.reports.outbox import SHADOW, deliver
 from signalroom_dagster.reports.report import Report
-from signalroom_dagster.reports.tables import SCHEMA, create_report_tables
+from signalroom_dagster.reports.tables import SCHEMA
 from signalroom_dagster.warehouse.access import connected, exclusive, table_exists, transaction
 
 log = logging.getLogger(__name__)
@@ -24,8 +24,6 @@ log = logging.getLogger(__name__)
 
 def keep_report(report: Report, run_id: str) -> int:
     """Put a report into the archive; its version."""
-    with exclusive():
-        create_report_tables()
     with exclusive(), transaction(str(report)) as query:
         return store(query, report, report.rendered, report.figures.inputs(), run_id)
 
