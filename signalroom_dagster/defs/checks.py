@@ -14,7 +14,7 @@ from signalroom_dagster.defs.assets.analysis import build_analysis_checks
 from signalroom_dagster.defs.assets.reference import build_reference_checks
 from signalroom_dagster.defs.partitions import all_clients, client_partitions
 from signalroom_dagster.freshness import ages
-from signalroom_dagster.loading import file_checks, slice_checks
+from signalroom_dagster.loading import file_checks, native_checks, slice_checks
 from signalroom_dagster.modeling.checks import checks_of, run_checks
 from signalroom_dagster.modeling.sql import TableName, models
 from signalroom_dagster.platform.attempts import client_of, first_run_id
@@ -32,6 +32,11 @@ CHECKS: Mapping[str, Mapping[str, Look]] = {
         "key_unique": file_checks.key_unique,
         "fresh": ages.fresh,
     },
+    "native": {
+        "key_unique": native_checks.key_unique,
+        "types_agree": native_checks.types_agree,
+        "fresh": ages.fresh,
+    },
     "slices": {
         "reconciled": slice_checks.reconciled,
         "all_cells_read": slice_checks.all_cells_read,
@@ -45,7 +50,7 @@ CHECKS_OF_SOURCE: Mapping[str, Mapping[str, Look]] = {
     "google_sheets": {"no_totals": slice_checks.no_totals}
 }
 """Beside those of the load: what only tables can have that people keep by hand."""
-WARNINGS = {"all_rows_read", "all_cells_read", "not_capped", "fresh", "no_totals"}
+WARNINGS = {"all_rows_read", "all_cells_read", "not_capped", "fresh", "no_totals", "types_agree"}
 
 
 def build_checks() -> list[dg.AssetChecksDefinition]:

@@ -3,12 +3,15 @@ accounts.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from signalroom_dagster import config
 from signalroom_dagster.doctor.inspection import Diagnosis, inspect
 from signalroom_dagster.doctor.unread_settings import unread_settings
-from signalroom_dagster.registry import accounts
+from signalroom_dagster.loading import native
+from signalroom_dagster.registry import accounts, catalog
 from signalroom_dagster.registry.clients import Client, load_clients
+from signalroom_dagster.registry.configured_sources import is_configured
 from signalroom_dagster.warehouse import access
 from signalroom_dagster.warehouse.errors import DestinationUnreachableError
 
@@ -43,7 +46,12 @@ def _diagnose_destination() -> Diagnosis:
 def _diagnose_source(client: Client, source: str) -> Diagnosis:
     subject, blocks = f"{client.id}/{source}", client.status == "active"
     try:
-        said = accounts.probe(source, client)
+        module: Any = catalog.source_module(source)
+        said = (
+            native.probe(module, client)
+            if is_configured(module)
+            else accounts.probe(source, client)
+        )
     except (
         Exception
     ) as error:  # whatever the client's account raises is what doctor is here to tell

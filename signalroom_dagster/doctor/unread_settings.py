@@ -11,6 +11,7 @@ from signalroom_dagster.config import ClientOnly, project_dir, secrets_dir
 from signalroom_dagster.freshness.ages import Expected
 from signalroom_dagster.registry import catalog
 from signalroom_dagster.registry.clients import load_clients, unreadable_clients
+from signalroom_dagster.registry.configured_sources import Declaration, is_configured
 from signalroom_dagster.settings_files import read_toml
 
 
@@ -33,7 +34,9 @@ def unread_settings() -> Iterator[tuple[str, str]]:
 
 
 def _of_source(source: str, section: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:
-    fields = catalog.source_module(source).Settings.model_fields
+    module: Any = catalog.source_module(source)
+    takes_any = is_configured(module)  # a client's keys are its source's to know
+    fields = (Declaration if takes_any else module.Settings).model_fields
     clients_own = {
         key
         for key, field in fields.items()
@@ -55,7 +58,7 @@ def _of_source(source: str, section: Mapping[str, Any], where: str) -> Iterator[
                 where_own,
                 f"there is no client {client_id} (there are: {', '.join(load_clients())})",
             )
-        for key in _table(own).keys() - known:
+        for key in () if takes_any else _table(own).keys() - known:
             yield where_own, f"{key} is not read; there are: {', '.join(sorted(known))}"
 
 

@@ -86,7 +86,7 @@ def _of_source(
         for table, fact in facts.items()
     ]
     if any(
-        not days and fact.load == "slices" for fact, days in zip(facts.values(), read, strict=True)
+        not days and fact.load != "files" for fact, days in zip(facts.values(), read, strict=True)
     ):
         return Coverage(source=source, title=title)
     read = [days for days in read if days]  # a client need not have every kind of export
@@ -138,10 +138,10 @@ def _days_read(
     if not table_exists(query, source, LEDGER if facts.load == "files" else WINDOWS):
         return {}
     windows = f"FROM {source}.{WINDOWS} WHERE _client_id = %s AND resource = %s AND loaded_at <= %s"
-    if facts.load == "slices" and facts.day:
+    if facts.load != "files" and facts.day:
         found = query(f"SELECT day, loaded_at {windows}", client.id, table, present)
         return {day: moment for day, moment in found}
-    if facts.load == "slices":
+    if facts.load != "files":
         sql = f"SELECT max(loaded_at) {windows}"
     else:
         sql = (

@@ -105,11 +105,8 @@ def open_load(
         with connected() as query:
             context = _context(source, client, run_id, folder, query, span)
         context.failures.update(unfit)
-        module: Any = catalog.source_module(source)
-        if is_configured(module):
-            warehouse.load = native.staged_load(module, context, resources, check)
         pipeline = dlt.pipeline(
-            pipeline_name(source, client.id),
+            pipeline_name(source, client.id) + ("__days" if span.is_asked else ""),
             pipelines_dir=str(folder / "dlt"),
             destination=warehouse,
             dataset_name=source,
@@ -119,6 +116,10 @@ def open_load(
                 logs.about(client=client.id, source=source, run_id=run_id),
                 _opened(source, client, settings, context, resources) as opened,
             ):
+                if is_configured(catalog.source_module(source)):
+                    warehouse.load = native.staged_load(context, opened, check)
+                    # days that are read again leave it as it is where the next load goes on
+                    pipeline.config.restore_from_destination = not span.is_asked
                 yield Load(opened, pipeline, context.notes, context.failures)
         finally:
             pipeline.deactivate()
@@ -215,7 +216,7 @@ def _opened(
 ) -> Generator["DltSource"]:
     module: Any = catalog.source_module(source)
     if is_configured(module):
-        with native.opened(module, client, resources) as opened:
+        with native.opened(module, client, resources, context.span, context.today) as opened:
             yield opened
     elif is_windowed(module):
         yield open_source(module, settings, context)
@@ -224,7 +225,11 @@ def _opened(
 
 
 def _previewed(source: str, client: Client, context: SourceContext) -> Iterable[Planned]:
-    module, settings = catalog.source_module(source), accounts.settings_for(source, client)
+    module: Any = catalog.source_module(source)
+    settings = accounts.settings_for(source, client)
+    if is_configured(module):
+        with native.opened(module, client, (), context.span, context.today) as opened:
+            return [*native.preview(opened)]
     return (
         preview(module, settings, context)
         if is_windowed(module)

@@ -24,9 +24,9 @@ from typing_extensions import override
 from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.loading.progress import committed
 from signalroom_dagster.loading.shared_shapes import Table, fit
+from signalroom_dagster.registry.configured_sources import RESERVED
 from signalroom_dagster.sources.tables import TAGS
 from signalroom_dagster.warehouse.bookkeeping import (
-    KEPT,
     OURS,
     WINDOWS,
     WINDOWS_COLUMNS,
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 else:
     Client = object
 
-RESERVED = frozenset(table.name for tables in KEPT.values() for table in tables)
-"""The tables that loads keep in a source's schema themselves."""
 DIGESTS = frozenset({"upsert", "insert-only", "cdc", "scd2"})
 """The merge strategies whose row ids are digests of a row: two clients' may be the same."""
 IDS = ("_dlt_id", "_dlt_parent_id", "_dlt_root_id")

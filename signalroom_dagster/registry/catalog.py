@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from signalroom_dagster.config import project_dir
 from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.registry.clients import clients_of
+from signalroom_dagster.registry.configured_sources import is_configured
 from signalroom_dagster.registry.source_folders import (
     described_tables,
     is_windowed,
@@ -212,6 +213,9 @@ def file_sources() -> list[str]:
 
 def is_read_by_day(name: str) -> bool:
     """Whether days of a source can be asked for."""
+    module: Any = source_module(name)
+    if is_configured(module):
+        return module.days is not None
     return any(facts.day for facts in table_facts(name).values())
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.naming import SOURCE_NAME
@@ -26,6 +26,8 @@ DLT_SOURCE = "dlt_source"
 LOAD = "native"
 """The kind of load of their tables."""
 WINDOWS = "windows"
+RESERVED = frozenset({WINDOWS, "restatements", "files", "rejected_rows"})
+"""The tables that loads keep in a source's schema themselves."""
 
 
 class Hints(BaseModel):
@@ -49,6 +51,17 @@ class Hints(BaseModel):
         return ["_client_id", *key] if key else None
 
 
+class Days(BaseModel):
+    """`[sources.<name>] days`: the arguments that say from which day on, and up to which, the
+    source is read; where it takes days.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: str
+    until: str | None = None
+
+
 class Declaration(BaseModel):
     """What `[sources.<name>]` says of a source that is no folder."""
 
@@ -58,6 +71,14 @@ class Declaration(BaseModel):
     resources: list[str] = Field(min_length=1)
     arguments: dict[str, Any] = Field(default_factory=dict)
     hints: dict[str, Hints] = Field(default_factory=dict)
+    days: Days | None = None
+
+    @field_validator("resources")
+    @classmethod
+    def _not_ours(cls, value: list[str]) -> list[str]:
+        if taken := RESERVED & {*value}:
+            raise ValueError(f"{', '.join(sorted(taken))}: SignalRoom keeps a table of this name")
+        return value
 
 
 class NoSettings(BaseModel):
@@ -75,6 +96,7 @@ class ConfiguredSource:
     resources: Sequence[str]
     arguments: Mapping[str, Any]
     hints: Mapping[str, Hints]
+    days: Days | None
     Settings: type[BaseModel] = NoSettings
     __file__: str = __file__
 
@@ -131,6 +153,7 @@ def configured_source(name: str) -> ConfiguredSource:
         resources=declared.resources,
         arguments=declared.arguments,
         hints=declared.hints,
+        days=declared.days,
     )
 
 

@@ -39,4 +39,35 @@ def shop(folder: str = dlt.config.value, api_key: str = dlt.secrets.value) -> An
     def events() -> Iterator[Any]:
         yield from answer("events")
 
-    return products, orders, visits, events
+    @dlt.resource
+    def marks() -> Iterator[Any]:
+        for row in answer("marks"):
+            hints = dlt.mark.make_hints(table_name=f"of_{row['kind']}", primary_key="id")
+            yield dlt.mark.with_hints(row, hints, create_table_variant=True)
+
+    @dlt.resource(primary_key="id")
+    def stock() -> Iterator[Any]:
+        yield answer("stock")
+
+    return products, orders, visits, events, marks, stock
+
+
+@dlt.source
+def careless() -> Any:
+    """What looks its key up where it likes."""
+
+    @dlt.resource
+    def keys(api_key: str = dlt.secrets.value) -> Iterator[Any]:
+        yield {"key": api_key, "other": dlt.config.get("sources.careless.clients.zen.api_key")}
+
+    return keys
+
+
+@dlt.source
+def windows_of_others() -> Any:
+    return dlt.resource([{"id": 1}], name="panes", table_name="windows")
+
+
+@dlt.source
+def tagged() -> Any:
+    return dlt.resource([{"id": 1, "_client_id": "zen"}], name="rows")

@@ -72,6 +72,126 @@ def test_a_replaced_table_holds_each_clients_own_rows_also_when_there_are_none(
     assert rows("products__tags", "value") == [("zen", "a"), ("zen", "b"), ("zen", "c")]
 
 
+def test_a_merged_table_has_each_key_once_and_reads_on_where_it_stopped(answer: Answer) -> None:
+    first = {"id": 1, "changed": 1, "state": "new", "items": [{"sku": "a"}, {"sku": "b"}]}
+    for client in CLIENTS:
+        answer(client, orders=[first, {"id": 2, "changed": 2, "state": "new", "items": []}])
+        load("shop", client)
+    answer(
+        "acme",
+        orders=[
+            {"id": 9, "changed": 0, "state": "before the cursor"},
+            {"id": 1, "changed": 3, "state": "paid", "items": [{"sku": "c"}]},
+            {"id": 3, "changed": 4, "state": "new"},
+        ],
+    )
+    load("shop", "acme")
+    load("shop", "acme")
+    assert rows("orders", "id", "state") == [
+        ("acme", 1, "paid"),
+        ("acme", 2, "new"),
+        ("acme", 3, "new"),
+        ("zen", 1, "new"),
+        ("zen", 2, "new"),
+    ]
+    assert rows("orders__items", "sku") == [("acme", "c"), ("zen", "a"), ("zen", "b")]
+
+
+def test_nested_rows_go_with_their_row_also_when_no_answer_has_any_more(answer: Answer) -> None:
+    answer("acme", orders=[{"id": 1, "changed": 1, "items": [{"sku": "a"}]}])
+    load("shop", "acme")
+    answer("acme", orders=[{"id": 1, "changed": 2, "items": []}])
+    load("shop", "acme")
+    assert rows("orders__items", "sku") == []
+
+
+def test_appended_rows_are_added_once_and_those_that_name_their_table_go_there(
+    answer: Answer,
+) -> None:
+    for client in CLIENTS:
+        answer(client, visits=[{"number": 1}], events=[{"kind": "view", "n": 1}])
+        load("shop", client)
+    answer("acme", visits=[{"number": 1}, {"number": 2}], events=[{"kind": "buy", "n": 2}])
+    load("shop", "acme")
+    assert rows("visits", "number") == [("acme", 1), ("acme", 2), ("zen", 1)]
+    assert rows("view", "n") == [("acme", 1), ("zen", 1)]
+    assert rows("buy", "n") == [("acme", 2)]
+    windows = rows("windows", "resource", "rows")
+    assert windows[0:2] == [("acme", "events", 1), ("acme", "orders", 0)]
+
+
+def test_a_load_of_nothing_is_a_load(answer: Answer) -> None:
+    load("shop", "acme")
+    load("shop", "acme")
+    assert rows("windows", "resource", "rows") == [
+        ("acme", name, 0) for name in ("events", "orders", "products", "visits")
+    ]
+
+
+def test_one_client_s_columns_and_types_never_break_another_s_load(answer: Answer) -> None:
+    answer("acme", products=[{"id": 1, "price": 10, "size": 7}])
+    load("shop", "acme")
+    answer("zen", products=[{"id": 1, "price": 9.5, "size": "XL", "colour": "red"}])
+    load("shop", "zen")
+    assert rows("products", "price", "size", "size__v_text", "colour") == [
+        ("acme", 10, 7, None, None),
+        ("zen", 9.5, None, "XL", "red"),
+    ]
+    answer("acme", products=[{"id": 1, "price": 11, "size": 8, "weight": 1.5}])
+    load("shop", "acme")
+    load("shop", "zen")
+    assert rows("products", "price", "size", "size__v_text", "colour", "weight") == [
+        ("acme", 11, 8, None, None, 1.5),
+        ("zen", 9.5, None, "XL", "red", None),
+    ]
+
+
+@pytest.mark.parametrize("strategy", ["delete-insert", "upsert", "insert-only", "scd2", "cdc"])
+def test_every_way_of_merging_keeps_to_the_client(
+    any_warehouse: Project, answer: Answer, strategy: str
+) -> None:
+    any_warehouse.set(
+        SOURCES__SHOP__RESOURCES='["stock"]',
+        SOURCES__SHOP__HINTS__STOCK__WRITE_DISPOSITION=json.dumps(
+            {"disposition": "merge", "strategy": strategy}
+        ),
+    )
+    same = [{"id": 1, "left": 5, "at": [{"shelf": "a"}]}, {"id": 2, "left": 6}]
+    for client in CLIENTS:
+        answer(client, stock=same)
+        load("shop", client)
+        load("shop", client)
+    answer("acme", stock=[{"id": 1, "left": 4, "at": [{"shelf": "b"}]}])
+    load("shop", "acme")
+    valid = "WHERE _dlt_valid_to IS NULL" if strategy == "scd2" else ""
+    found = ask(
+        f"SELECT _client_id, id, left FROM shop.stock {valid} ORDER BY 1, 2".replace(
+            "left", '"left"'
+        )
+    )
+    zens = [("zen", 1, 5), ("zen", 2, 6)]
+    acmes = {
+        "insert-only": [("acme", 1, 5), ("acme", 2, 6)],
+        "scd2": [("acme", 1, 4)],
+        "cdc": [("acme", 1, 4)],
+    }
+    assert found == [*acmes.get(strategy, [("acme", 1, 4), ("acme", 2, 6)]), *zens]
+    shelves = ask("SELECT _client_id, shelf FROM shop.stock__at ORDER BY 1, 2")
+    assert ("zen", "a") in shelves
+    assert len([shelf for shelf in shelves if shelf[0] == "zen"]) == 1
+
+
+def test_rows_that_bring_their_table_and_its_hints_along_are_tagged_there(
+    answer: Answer, any_warehouse: Project
+) -> None:
+    any_warehouse.set(SOURCES__SHOP__RESOURCES='["marks"]')
+    for client in CLIENTS:
+        answer(client, marks=[{"kind": "lead", "id": 1}, {"kind": "deal", "id": 2}])
+        load("shop", client)
+    assert rows("of_lead", "id") == [("acme", 1), ("zen", 1)]
+    assert rows("of_deal", "id") == [("acme", 2), ("zen", 2)]
+
+
 def test_a_database_of_each_client_is_read_with_its_own_credentials(
     any_warehouse: Project, tmp_path: Path
 ) -> None:
