@@ -102,6 +102,7 @@ def _given(api: "Api", client_id: str | None) -> Mapping[str, Any]:
 
 def _print(found: "Look") -> None:
     from signalroom_dagster.described.proposals import columns_in
+    from signalroom_dagster.described.selecting import at
 
     say(f"{found.resource}:")
     for request in found.requests:
@@ -112,7 +113,7 @@ def _print(found: "Look") -> None:
     if columns:
         table = Table(*(name for name, _ in columns), box=SIMPLE, padding=(0, 1))
         for row in found.rows[:SHOWN_ROWS]:
-            table.add_row(*(_cell(row, path) for _, (_, path) in columns))
+            table.add_row(*(_cell(at(row, path)) for _, (_, path) in columns))
         out.print(table)
     say(f"  {len(found.rows)} rows were looked at" if found.rows else "  no rows came")
     for line in found.lines:
@@ -120,8 +121,6 @@ def _print(found: "Look") -> None:
     say("")
 
 
-def _cell(row: Any, path: str) -> str:
-    for step in path.split("."):
-        row = row.get(step) if isinstance(row, Mapping) else None
-    text = "" if row is None else str(row)
+def _cell(value: Any) -> str:
+    text = "" if value is None else str(value)
     return text if len(text) <= SHOWN_LETTERS else f"{text[: SHOWN_LETTERS - 1]}…"

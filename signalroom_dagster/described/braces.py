@@ -34,6 +34,14 @@ def filled(value: Any, values: Mapping[str, Any], *, in_address: bool = False) -
     return value
 
 
+def as_sent(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Parameters as JSON writes them: true and false, not Python's."""
+    words = {True: "true", False: "false"}
+    return {
+        name: words[value] if isinstance(value, bool) else value for name, value in params.items()
+    }
+
+
 def client_names(description: Description) -> Mapping[str, bool]:
     """The names that a client has to give a value, and whether it is a secret. Raises
     ConfigurationError for braces that mean nothing.

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 from zoneinfo import available_timezones
 
 from pydantic import (
@@ -23,12 +23,15 @@ from pydantic import (
     model_validator,
 )
 
+from signalroom_dagster.described.selecting import checked_selector
 from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.refused_values import refused
 from signalroom_dagster.settings_files import read_toml
 from signalroom_dagster.sources.tables import Table
 
 OWN_BASE_URL = "{base_url}"
+HEADER = "header:"
+"""Before the name of a header, where a total stands in one."""
 
 
 class _Part(BaseModel):
@@ -53,6 +56,9 @@ def _below_base_url(path: str) -> str:
     return path
 
 
+Selector = Annotated[str, AfterValidator(checked_selector)]
+"""Where in an answer something stands."""
+
 Typed = Annotated[dict[str, Any], BeforeValidator(_by_type)]
 """A paginator or an authentication: dlt's name for it, alone or as `type` among its arguments."""
 
@@ -65,7 +71,7 @@ class Endpoint(_Part):
     params: dict[str, Any] = {}
     body: dict[str, Any] | None = Field(default=None, alias="json")
     headers: dict[str, str] = {}
-    data_selector: str = "$"
+    data_selector: Selector = "$"
     paginator: Typed | None = None
 
 
@@ -97,7 +103,7 @@ class Count(_Part):
     """A request of its own that counts the rows, with the same parameters as the endpoint's."""
 
     path: Annotated[str, AfterValidator(_below_base_url)]
-    select: str = "$"
+    select: Selector = "$"
 
 
 class Sum(_Part):
@@ -107,7 +113,7 @@ class Sum(_Part):
     """
 
     column: str
-    select: str
+    select: Selector
     path: Annotated[str, AfterValidator(_below_base_url)] = ""
     params: dict[str, Any] | None = None
     day: str = ""
@@ -120,10 +126,14 @@ class Sum(_Part):
         return self
 
 
+def _total(text: str) -> str:
+    return text if text.startswith(HEADER) else checked_selector(text)
+
+
 class Complete(_Part):
     """How it is known that nothing is missing: see the guide."""
 
-    total: str = ""
+    total: Annotated[str, AfterValidator(_total)] = ""
     count: Annotated[Count | None, BeforeValidator(_by_path)] = None
     sum: Sum | None = None
     cap: PositiveInt | None = None
@@ -182,13 +192,27 @@ class Client(_Part):
     private: bool = False
 
 
+def _by_name(value: Any) -> Any:
+    """dlt's own form is a list of resources, each with its name."""
+    if not isinstance(value, list):
+        return value
+    named: dict[str, Any] = {}
+    for entry in cast("list[Any]", value):
+        resource = dict(entry) if isinstance(entry, Mapping) else {}
+        name = str(resource.pop("name", ""))
+        if not name or name in named:
+            raise ValueError("each entry needs a `name`, and none twice")
+        named[name] = resource
+    return named
+
+
 class Description(_Part):
     """A whole file."""
 
     title: str = ""
     about: str = ""
     client: Client
-    resources: dict[str, Resource] = Field(min_length=1)
+    resources: Annotated[dict[str, Resource], BeforeValidator(_by_name)] = Field(min_length=1)
 
     def paginator_of(self, resource: Resource) -> dict[str, Any] | None:
         """How its pages follow each other, by itself or as for all."""

@@ -79,7 +79,7 @@ def _source(api: Api) -> Any:
 
     read.__name__, read.__doc__ = api.name, api.description.about
     setattr(read, "__signature__", _signature(_arguments(api)))  # noqa: B010 - typed otherwise
-    return dlt.source(read, name=api.name, max_table_nesting=0)
+    return dlt.source(read, name=api.name, section=api.name, max_table_nesting=0)
 
 
 def _arguments(api: Api) -> dict[str, Any]:

@@ -7,9 +7,8 @@ are surely lost, else as a remark for whoever compares what was read with the ve
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
-from dlt.common import jsonpath
 from dlt.sources.helpers.rest_client.paginators import (
     BaseNextUrlPaginator,
     BasePaginator,
@@ -19,6 +18,7 @@ from dlt.sources.helpers.rest_client.paginators import (
 )
 
 from signalroom_dagster.described.asking import Account, Answer, Request
+from signalroom_dagster.described.selecting import rows_at
 from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.sources.http import VendorDataError
 
@@ -75,6 +75,13 @@ class Pages:
             self._step(self.paginator.update_request, self.request)
         self._look_behind()
 
+    @property
+    def counts_rows(self) -> bool:
+        """Whether pages are asked for by number or offset: then a short one has lost rows. Behind a
+        cursor a page may be short by right.
+        """
+        return isinstance(self.paginator, RangePaginator)
+
     def _page(self) -> Page:
         answer = self.account.send(self.request)
         return Page(answer, self._rows(answer.body))
@@ -96,7 +103,7 @@ class Pages:
             for number, length in enumerate(self._sizes, 1)
             if length < full
         ]
-        if size and isinstance(self.paginator, RangePaginator):
+        if size:
             self.remarks = short[:3]
         self._sizes.append(size)
 
@@ -150,20 +157,6 @@ class Pages:
         return self.account.about(self.request, what)
 
 
-def rows_at(selector: str, body: Any) -> list[Any] | None:
-    """The rows of an answer where the selector points: a list, one row, or nothing (null). None for
-    an answer without that place, which is no empty list: taken for one it would empty a table.
-    """
-    found: list[Any] = jsonpath.find_values(selector, body)
-    if "[*]" in selector:
-        is_there = found or jsonpath.find_values(selector.partition("[*]")[0], body)
-        return found if is_there else None
-    if not found:
-        return None
-    rows = [] if found[0] is None else found[0]
-    return cast("list[Any]", rows) if isinstance(rows, list) else [rows]
-
-
 def paginator_from(described: Mapping[str, Any]) -> BasePaginator:
     """A new paginator of dlt's. Raises ConfigurationError for one that there is not, and for
     arguments that do not fit.
@@ -181,7 +174,7 @@ def paginator_from(described: Mapping[str, Any]) -> BasePaginator:
         given.setdefault("total_path", "")
     try:
         return PAGINATOR_MAP[name](**given)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # also a JSONPath that is none, whose errors have no common class
         _, _, what = str(error).partition("() ")
         raise ConfigurationError(f"paginator {name}: {what or error}") from None
 

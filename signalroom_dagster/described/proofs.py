@@ -11,19 +11,16 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from dlt.common import jsonpath
-
 from signalroom_dagster.described.asking import Account, Answer
-from signalroom_dagster.described.braces import filled
-from signalroom_dagster.described.files import Complete, Resource, Sum
+from signalroom_dagster.described.braces import as_sent, filled
+from signalroom_dagster.described.files import HEADER, Complete, Resource, Sum
 from signalroom_dagster.described.paging import Pages
-from signalroom_dagster.kinds import UNREADABLE, as_date, as_decimal, as_integer
+from signalroom_dagster.described.selecting import selected
+from signalroom_dagster.kinds import UNREADABLE, Convert, as_date, as_decimal, as_integer
 from signalroom_dagster.slices import Figure
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster.sources.tables import Row, Table
 from signalroom_dagster.sources.totals import is_another_sum
-
-HEADER = "header:"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,17 +38,24 @@ class Tally:
     unread: int = 0
     totals: list[Figure] = field(default_factory=list[Figure])
     by_day: dict[date, Figure] = field(default_factory=dict[date, Figure])
+    notes: Mapping[str, str] = field(default_factory=dict[str, str])
+    _amount: Convert | None = field(init=False, default=None)
+    _day: Convert | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Find the columns that are looked at in every row."""
+        columns = {column.name: column.value for column in self.table.columns}
+        self._amount = columns[self.complete.sum.column] if self.complete.sum else None
+        self._day = columns[self.table.day] if self.table.day else None
 
     def take(self, row: Row) -> None:
         """Count a row as the vendor sent it."""
         self.rows += 1
-        if self.complete.sum is None:
+        if self._amount is None:
             return
-        column = next(c for c in self.table.columns if c.name == self.complete.sum.column)
-        day = next((c for c in self.table.columns if c.name == self.table.day), None)
         try:
-            at = date.fromisoformat(day.value(row)) if day else None
-            self.sums[at] = self.sums.get(at, 0) + (column.value(row) or 0)
+            day = date.fromisoformat(self._day(row)) if self._day else None
+            self.sums[day] = self.sums.get(day, 0) + (self._amount(row) or 0)
         except UNREADABLE:
             self.unread += 1
 
@@ -71,7 +75,7 @@ class Tally:
         params = getattr(own, "params", None)
         asked = resource.endpoint.params if params is None else params
         request = account.request(
-            "GET", filled(own.path, values, in_address=True), params=filled(asked, values)
+            "GET", filled(own.path, values, in_address=True), params=as_sent(filled(asked, values))
         )
         answer = account.send(request)
         if isinstance(own, Sum):
@@ -83,7 +87,7 @@ class Tally:
         if not described.day:
             self.totals.append(_number(described.select, answer, account))
             return
-        entries = jsonpath.find_values(described.select, answer.body)
+        entries = selected(described.select, answer.body)
         if not entries or not isinstance(entries[0], list):
             raise VendorDataError(
                 f"source {account.api.source}: an answer without `{described.select}`"
@@ -105,7 +109,8 @@ class Tally:
         off = "; ".join(self._off())
         if off:
             raise VendorDataError(f"{self.table.name}: {self._what}{off}{odd}")
-        if odd and not self.complete.is_exact:
+        self.notes = {"looks_cut": "; ".join(pages.remarks)} if odd else {}
+        if odd and not self.complete.is_exact and pages.counts_rows:
             raise VendorDataError(f"{self.table.name}: {self._what}rows may be missing{odd}")
 
     @property
@@ -168,7 +173,7 @@ def _number(select: str, answer: Answer, account: Account) -> Figure:
     if select.startswith(HEADER):
         found: list[Any] = [answer.headers.get(select.removeprefix(HEADER))]
     else:
-        found = jsonpath.find_values(select, answer.body)
+        found = selected(select, answer.body)
     try:
         number = as_decimal(found[0]) if found else None
         if number is not None:

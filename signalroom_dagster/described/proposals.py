@@ -19,6 +19,7 @@ from dlt.sources.helpers.rest_client.paginators import (
 
 from signalroom_dagster.described.asking import Answer
 from signalroom_dagster.described.files import Description, Resource
+from signalroom_dagster.described.selecting import at
 from signalroom_dagster.naming import snake_case
 from signalroom_dagster.sources.tables import Row
 
@@ -138,7 +139,7 @@ def _key(rows: Sequence[Row], columns: Mapping[str, tuple[str, str]], day: str) 
     """The fewest columns whose values no two rows share, ids first; of a table with a day behind
     it, for these rows may be of one day.
     """
-    cells = {name: [_at(row, path) for row in rows] for name, (_, path) in columns.items()}
+    cells = {name: [at(row, path) for row in rows] for name, (_, path) in columns.items()}
     fit = [
         name
         for name, (kind, _) in columns.items()
@@ -152,12 +153,6 @@ def _key(rows: Sequence[Row], columns: Mapping[str, tuple[str, str]], day: str) 
                 is_whole = not day or day in names or names[0] in ("id", "uuid")
                 return names if is_whole else (day, *names)
     return ()
-
-
-def _at(row: Any, path: str) -> Any:
-    for step in path.split("."):
-        row = cast("Row", row).get(step) if isinstance(row, Mapping) else None
-    return row
 
 
 def _paginator(answer: Answer) -> str:

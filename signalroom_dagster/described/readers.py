@@ -8,13 +8,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from dlt.common import jsonpath
-
 from signalroom_dagster.described.asking import Account
-from signalroom_dagster.described.braces import filled
+from signalroom_dagster.described.braces import as_sent, filled
 from signalroom_dagster.described.files import Complete, Resource, Window
 from signalroom_dagster.described.paging import Pages, paginator_from
 from signalroom_dagster.described.proofs import Tally
+from signalroom_dagster.described.selecting import at
 from signalroom_dagster.kinds import UNREADABLE, as_decimal
 from signalroom_dagster.sources.days import ONE_DAY, day_of, midnight
 from signalroom_dagster.sources.http import VendorDataError
@@ -60,7 +59,7 @@ class Reader:
         request = self.account.request(
             endpoint.method,
             filled(endpoint.path, values, in_address=True),
-            params=filled(endpoint.params, values),
+            params=as_sent(filled(endpoint.params, values)),
             json=filled(endpoint.body, values),
             headers=filled(endpoint.headers, values),
         )
@@ -82,6 +81,7 @@ class Reader:
             yield from self._halves(days, tally, answer)
             return
         yield from kept
+        answer.notes = {**answer.notes, **tally.notes}
         answer.totals |= tally.totals_by_day
         if not days and complete.sum is None and tally.totals:
             answer.counted = int(min(tally.totals))
@@ -127,8 +127,7 @@ class Reader:
         window = self.resource.window
         if window is None or not window.moment:
             return row
-        found = jsonpath.find_values(window.moment, row)
-        return {**row, window.day: _day(found[0] if found else None, self.zone)}
+        return {**row, window.day: _day(at(row, window.moment), self.zone)}
 
     def _values(self, days: Sequence[date]) -> Mapping[str, Any]:
         window = self.resource.window

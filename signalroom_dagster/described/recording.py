@@ -17,10 +17,9 @@ from dlt.sources.helpers.rest_client.auth import APIKeyAuth
 
 from signalroom_dagster.described.accounts import account_of, reader_of
 from signalroom_dagster.described.asking import Account, Answer, Exchange
-from signalroom_dagster.described.files import Api
-from signalroom_dagster.described.paging import rows_at
-from signalroom_dagster.described.proofs import HEADER
+from signalroom_dagster.described.files import HEADER, Api
 from signalroom_dagster.described.readers import Reader
+from signalroom_dagster.described.selecting import rows_at
 from signalroom_dagster.redaction import GONE
 from signalroom_dagster.sources.tables import Row
 

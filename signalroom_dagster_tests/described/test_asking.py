@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 
 from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.sources.http import VendorDataError, VendorError
-from signalroom_dagster_tests.described.apis import DAY, DAYS, Vendor
+from signalroom_dagster_tests.described.apis import CRM, DAY, DAYS, Vendor
 
 API = """
 [client]
@@ -188,6 +188,28 @@ def test_rows_that_are_missing_are_noticed_by_each_proof(
     late = {"id": 3, "date": "2026-03-03", "cost": "5.5" if "days" in complete else 10}
     rows.append(late)
     assert len(ask(endpoint=endpoint, complete=complete, more=WINDOW, timezone="UTC")) == 3
+
+
+def test_names_with_other_signs_and_flags_are_written_as_vendors_do(
+    ask: Ask, vendor: Vendor, server: VendorServer
+) -> None:
+    vendor.answers["rows"] = {"@odata.count": 1, "d.results": [{"id": 1}]}
+    endpoint = (
+        """paginator = "single_page", data_selector = "'d.results'", params = { all = true }"""
+    )
+    assert len(ask(endpoint=endpoint, complete="""{ total = "'@odata.count'" }""")) == 1
+    assert server.requests[0].query == {"all": "true"}
+
+
+def test_a_source_alone_looks_for_its_key_in_dlts_own_place(
+    described: Callable[[str, str], ModuleType],
+    server: VendorServer,
+    vendor: Vendor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SOURCES__CRM__API_KEY", "key-713")
+    module: Any = described("crm", CRM)
+    assert list(module.crm(base_url=server.url).resources["contacts"]) == []
 
 
 def test_links_in_headers_lead_on(ask: Ask, vendor: Vendor, server: VendorServer) -> None:

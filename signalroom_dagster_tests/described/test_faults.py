@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse
 
 from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.sources.http import VendorDataError, VendorError, VendorUnreachableError
+from signalroom_dagster.sources.resources import Reading
 from signalroom_dagster_tests.described.apis import ADS, CRM, DAYS, Vendor, contact, cost
 
 UNPROVEN_ADS = ADS.replace('complete = { total = "meta.total" }', "complete = { unproven = true }")
@@ -88,6 +89,21 @@ def test_a_page_size_that_is_cut_without_a_word_is_told(read: Read, vendor: Vend
     vendor.most = 2
     with pytest.raises(VendorDataError, match="page 1 had 2 rows where 500 are a page"):
         read(UNPROVEN_ADS.replace("limit = 2", "limit = 500"))
+
+
+def test_a_short_page_before_a_cursor_is_noted(
+    described: Describe, vendor: Vendor, server: VendorServer
+) -> None:
+    """It may be short by right, so nothing fails; whoever looks at the asset reads of it."""
+    vendor.contacts = [contact(number) for number in range(6)]
+    vendor.change = lambda path, answer: (
+        {**answer, "items": answer["items"][:1]} if "after=2" in path else answer
+    )
+    module: Any = described("crm", CRM.replace('{ total = "total" }', "{ unproven = true }"))
+    reading = Reading()
+    contacts = module.crm(api_key="key-713", base_url=server.url).resources["contacts"]
+    assert len(list(contacts(reading=reading))) == 5
+    assert reading.notes == {"looks_cut": "page 2 had 1 rows where 2 are a page, and more followed"}
 
 
 def test_an_empty_page_in_the_middle_is_told(read: Read, vendor: Vendor) -> None:

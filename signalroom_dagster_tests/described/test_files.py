@@ -8,9 +8,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from signalroom_dagster.declarations import set_aside
+from signalroom_dagster.defs.assets.ingest import build_ingest_assets
+from signalroom_dagster.defs.checks import build_load_checks
 from signalroom_dagster.described.asking import check_public
 from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.loading.slice_checks import reconciled
@@ -56,6 +59,9 @@ MISTAKES = {
         'type = "auto"': r"paginator: no type auto \(there are: single_page, cursor"
     },
     'cursor_param = "after"': {'cursor_parm = "after"': "paginator cursor: .*cursor_parm"},
+    'data_selector = "items"': {
+        'data_selector = "items["': "endpoint.data_selector: items\\[ is no JSONPath; a name with"
+    },
     '"/v1/contacts"': {'"https://evil.example/x"': "endpoint.path: it has to be a path below"},
     "[resources.contacts]": {"[resources.windows]": "resources.windows: a table is named"},
     "[client]": {"[client": r"crm.toml is not valid TOML: .*line 5"},
@@ -93,6 +99,33 @@ def test_a_file_that_is_wrong_is_no_source_and_keeps_no_other_from_being_one(
         in (problems["source ads"])
     )
     assert "another source has this name" in problems["source data/shared/sources/everflow.toml"]
+
+
+def test_dlts_own_list_of_resources_is_read_too(
+    described: Callable[[str, str], ModuleType],
+) -> None:
+    text = CRM.replace("[resources.contacts]", '[[resources]]\nname = "contacts"')
+    assert vars(described("crm", text))["TABLES"] == vars(described("crm", CRM))["TABLES"]
+    with pytest.raises(ConfigurationError, match="resources: each entry needs a `name`"):
+        described("crm", text.replace('name = "contacts"', ""))
+
+
+def test_a_described_source_is_assets_with_checks(project: Project) -> None:
+    describe(project, ads=ADS)
+    project.add_api_client("713", "ads", api_key="k")
+    assets = build_ingest_assets("ads")
+    assert {key.to_user_string() for key in assets.keys} == {
+        "ads/costs",
+        "ads/windows",
+        "ads/restatements",
+    }
+    spec = assets.get_asset_spec(dg.AssetKey(["ads", "costs"]))
+    assert spec.group_name == "ads"
+    assert "What each campaign cost on each day. Grain: client, date, campaign_id. Proven:" in (
+        spec.description or ""
+    )
+    assert "ads.toml" in str(spec.metadata["dagster/code_references"])
+    assert [check.name for checks in build_load_checks("ads") for check in checks.check_specs][:1]
 
 
 def test_a_client_without_a_value_is_told_the_variable(
