@@ -76,7 +76,9 @@ def _write_json(path: Path, fields: bytes) -> None:
 
 
 def _write_parquet(path: Path, fields: bytes) -> None:
-    rows = given_rows("duckdb").replace("%s", "?")
+    from signalroom_dagster.warehouse import duckdb as engine
+
+    rows = given_rows(engine).replace("%s", "?")
     target = str(path).replace("'", "''")
     statement = f"COPY (SELECT * EXCLUDE (_loaded_at) FROM {rows}) TO '{target}' (FORMAT parquet)"
     _engine().execute(statement, [f"[{fields.decode()}]"])

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 from signalroom_dagster.analysis.export import export_files, is_exporting
 from signalroom_dagster.analysis.results import RESULTS, create_results, from_kept, write
-from signalroom_dagster.config import destination_name
 from signalroom_dagster.events.stores.contract import Kept, Store
 from signalroom_dagster.warehouse import access
 from signalroom_dagster.warehouse.errors import LoadError
-from signalroom_dagster.warehouse.places import postgres_url
+from signalroom_dagster.warehouse.places import server_url
 
 if TYPE_CHECKING:
     import psycopg2
@@ -36,9 +35,10 @@ WHERE n.nspname = %s AND c.relname = %s
 
 def is_direct(store: Store) -> bool:
     """Whether the store's database is the warehouse, and no files are due."""
-    if destination_name() != "postgres" or not store.database or is_exporting():
+    url = server_url()
+    if not url or not store.database or is_exporting():
         return False
-    return _address(store.database) == _address(postgres_url())
+    return _address(store.database) == _address(url)
 
 
 def may_write(cursor: "psycopg2.extensions.cursor") -> bool:

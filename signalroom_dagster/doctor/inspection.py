@@ -10,15 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from signalroom_dagster.config import ConfigurationError, destination_name
+from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.loading.table_shapes import shapes
 from signalroom_dagster.modeling.runs import check_is_ours, left_out_models
 from signalroom_dagster.modeling.sql import models
 from signalroom_dagster.reference.load import declared_tables
 from signalroom_dagster.reference.tables import check_fits, missing_columns, stored_columns
 from signalroom_dagster.registry import catalog
-from signalroom_dagster.warehouse.access import Query, table_exists
+from signalroom_dagster.warehouse.access import table_exists
 from signalroom_dagster.warehouse.bookkeeping import LEDGER, OURS, move_aside
+from signalroom_dagster.warehouse.engine import Query, engine
 from signalroom_dagster.warehouse.errors import MEANINGS, READ_ONLY
 from signalroom_dagster.warehouse.row_security import OPEN_VIEWS, UNSECURED
 from signalroom_dagster.warehouse.transactions import ddl_limit
@@ -70,7 +71,7 @@ def inspect(query: Query, only: str | None = None) -> Iterator[Diagnosis]:
     for source in catalog.dlt_sources():
         yield from _shapes(query, source)
     yield from _models(query)
-    if destination_name() != "postgres":
+    if not engine().HAS_ROLES:
         return
     yield Diagnosis("warehouse server", _server(query), None)
     if query("SHOW transaction_read_only")[0][0] == "on":
@@ -89,7 +90,7 @@ def _models(query: Query) -> Iterator[Diagnosis]:
     """Models that are made for nobody, and tables of another system in a model's place."""
     for name, problem in left_out_models().items():
         yield Diagnosis(".".join(name), "", problem, blocks=False)
-    for name in models() if destination_name() == "postgres" else ():
+    for name in models():
         try:
             check_is_ours(query, name)
         except ConfigurationError as error:

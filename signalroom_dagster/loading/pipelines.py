@@ -36,12 +36,12 @@ from signalroom_dagster.warehouse.access import (
     held,
     kept_open,
     now,
-    read_ledger,
     table_exists,
     told,
     wait_until_reachable,
 )
 from signalroom_dagster.warehouse.bookkeeping import kept_beside
+from signalroom_dagster.warehouse.ledger import read_ledger
 from signalroom_dagster.warehouse.migrations import OwnTable
 from signalroom_dagster.warehouse.table_columns import read_table_columns
 from signalroom_dagster.warehouse.windows import read_windows

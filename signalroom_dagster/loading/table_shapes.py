@@ -10,10 +10,11 @@ cannot take a row never will.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from signalroom_dagster.config import ConfigurationError, destination_name
+from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.registry.catalog import TableFacts, table_facts
-from signalroom_dagster.warehouse.access import Query, connected, lock, transaction
+from signalroom_dagster.warehouse.access import connected, lock, transaction
 from signalroom_dagster.warehouse.bookkeeping import OURS, move_aside
+from signalroom_dagster.warehouse.engine import Query, engine
 
 _COLUMNS = (
     "SELECT table_name, column_name, lower(data_type), is_nullable = 'NO' AND column_default IS"
@@ -92,7 +93,7 @@ def shapes(query: Query, source: str) -> Iterator[Shape]:
         there.setdefault(table, {})[column] = Stored(kind, bool(needed))
     unique = (
         {(table, index): tuple(names) for table, index, names in query(_KEYS, source)}
-        if _has_indexes()
+        if engine().HAS_INDEXES
         else {}
     )
     for table, facts in table_facts(source).items():
@@ -107,10 +108,6 @@ def shapes(query: Query, source: str) -> Iterator[Shape]:
             yield Shape(table, problem=problem, blocks=not {*facts.key} <= {*columns})
         elif statements := [*renamed, *_key_statements(source, table, facts, unique)]:
             yield Shape(table, statements)
-
-
-def _has_indexes() -> bool:
-    return destination_name() == "postgres"
 
 
 def _renamed(
@@ -162,7 +159,8 @@ def _key_statements(
     """What makes the unique index one on the declared key; DuckDB has no such index."""
     names = {old: new for new, old in facts.renamed.items() if old not in facts.columns}
     keys = {at: tuple(names.get(name, name) for name in columns) for at, columns in unique.items()}
-    if not _has_indexes() or any(of == table and key == facts.key for (of, _), key in keys.items()):
+    has_key = any(of == table and key == facts.key for (of, _), key in keys.items())
+    if has_key or not engine().HAS_INDEXES:
         return
     index, taken = f"{table}_key", {name for _, name in unique}
     if (table, index) in unique:

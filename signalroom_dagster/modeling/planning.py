@@ -131,7 +131,9 @@ def _words(error: Exception) -> str | None:
     if code:
         diagnosis: Any = getattr(error, "diag", None)
         return str(diagnosis.message_primary) if str(code).startswith(_REFUSALS) else None
-    if type(error).__module__.startswith(("duckdb", "_duckdb")):
+    import duckdb
+
+    if isinstance(error, duckdb.Error):
         kind, _, words = str(error).partition("\n")[0].partition(": ")
         return words if kind.endswith("Error") and "IO" not in kind else None
     return None

@@ -19,6 +19,7 @@ from signalroom_dagster.registry import catalog
 from signalroom_dagster.registry.clients import Client
 from signalroom_dagster.warehouse.access import (
     Query,
+    add_index,
     alter,
     comment,
     comment_of,
@@ -120,8 +121,7 @@ def check_is_ours(query: Query, name: TableName) -> None:
     there = set(_columns(query, schema, table))
     if not there or there == set(models()[name].columns):
         return
-    unknown = config.destination_name() == "postgres" and not is_secured(query, f"{schema}.{table}")
-    if unknown or "_client_id" not in there:
+    if not is_secured(query, f"{schema}.{table}") or "_client_id" not in there:
         raise config.ConfigurationError(
             f"{schema}.{table} is there, and is not the table of the model of that name: nothing"
             f" was changed. Keep it under another name with {move_aside(schema, table)}"
@@ -237,8 +237,8 @@ def _follow(query: Query, model: Model) -> None:
             query(f"ALTER TABLE {target} DROP COLUMN {name}")
         for name in (name for name in wanted if there.get(name) != wanted[name]):
             query(f"ALTER TABLE {target} ADD COLUMN {name} {wanted[name]}")
-    elif dialect == "postgres":
-        query(f"CREATE INDEX ON {target} (_client_id)")
+    else:
+        add_index(query, target, "_client_id")
         secure_table(query, target)
     comment(query, target, _about(model), model.columns)
 

@@ -9,10 +9,11 @@ user's SQL.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from signalroom_dagster.config import ConfigurationError, destination_name
+from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.reference_data import Kind, ReferenceSchema
-from signalroom_dagster.warehouse.access import Query, is_secured, lock_for_ddl, secure_table
+from signalroom_dagster.warehouse.access import is_secured, lock_for_ddl, secure_table
 from signalroom_dagster.warehouse.bookkeeping import move_aside
+from signalroom_dagster.warehouse.engine import Query, engine
 
 SCHEMA = "public"
 
@@ -89,10 +90,11 @@ def make_ready(query: Query, schema: ReferenceSchema) -> Mapping[str, StoredColu
                 f'ALTER TABLE {qualified(schema.name)} ADD COLUMN "{name}"'
                 f" {_definitions(schema)[name]}"
             )
-        if "_client_id" not in found and destination_name() == "duckdb":
-            query(f'UPDATE {qualified(schema.name)} SET "_client_id" = "client_id"')
     secure_table(query, qualified(schema.name))
-    return stored_columns(query, schema.name)
+    stored = stored_columns(query, schema.name)
+    if "_client_id" not in found and not stored["_client_id"].generated:
+        query(f'UPDATE {qualified(schema.name)} SET "_client_id" = "client_id"')
+    return stored
 
 
 def missing_columns(schema: ReferenceSchema, found: Mapping[str, StoredColumn]) -> list[str]:
@@ -137,9 +139,9 @@ def _holds(column: StoredColumn, kind: str | None) -> bool:
 
 
 def _create(query: Query, schema: ReferenceSchema) -> None:
-    if destination_name() == "duckdb":
-        query(f'CREATE SCHEMA IF NOT EXISTS "{SCHEMA}"')
-        query(f"CREATE SEQUENCE IF NOT EXISTS {qualified(f'{schema.name}_id_seq')}")
+    if not query("SELECT 1 FROM information_schema.schemata WHERE schema_name = %s", SCHEMA):
+        query(f'CREATE SCHEMA "{SCHEMA}"')
+    engine().create_sequence(query, f"{SCHEMA}.{schema.name}_id_seq")
     columns = [
         f'"{name}" {definition}{" NOT NULL" if name in schema.key else ""}'
         for name, definition in _definitions(schema).items()
@@ -152,16 +154,11 @@ def _create(query: Query, schema: ReferenceSchema) -> None:
 
 
 def _definitions(schema: ReferenceSchema) -> Mapping[str, str]:
-    """Each column's type and default. DuckDB cannot add a generated column later, so there it is a
-    plain one.
-    """
-    in_duckdb = destination_name() == "duckdb"
+    """Each column's type and default."""
     return {
-        "id": (
-            f"integer DEFAULT nextval('{SCHEMA}.{schema.name}_id_seq')" if in_duckdb else "serial"
-        ),
+        "id": engine().RUNNING_NUMBER.format(sequence=f"{SCHEMA}.{schema.name}_id_seq"),
         "client_id": "text NOT NULL",
-        "_client_id": "text" if in_duckdb else 'text GENERATED ALWAYS AS ("client_id") STORED',
+        "_client_id": engine().COPY_OF_CLIENT,
         **{name: _TYPES[kind] for name, kind in schema.columns.items()},
         "created_at": "timestamptz DEFAULT now()",
         "updated_at": "timestamptz DEFAULT now()",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from signalroom_dagster.config import ConfigurationError, destination_name, reports_dir
+from signalroom_dagster.config import ConfigurationError, reports_dir
 from signalroom_dagster.freshness.coverage import Coverage, coverage
 from signalroom_dagster.loading.pipelines import create_tables
 from signalroom_dagster.modeling.runs import run_model, sources_of
@@ -47,9 +47,7 @@ def make_report(due: ReportDay) -> Report:
             # before the models: what is loaded meanwhile must not count as covered
             reach = coverage(query, due.client, due.tables, due.day)
         _bring_up_to_date(due)
-        with transaction(str(due)) as query:
-            if destination_name() == "postgres":  # all queries see one state
-                query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        with transaction(str(due), one_state=True) as query:
             figured = figures(query, due, reach, last_inputs(query, due))
     return Report(due.client, due.subscription, due.day, figured, render(due, figured))
 

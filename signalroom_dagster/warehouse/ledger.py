@@ -2,9 +2,11 @@
 CLI.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from signalroom_dagster.files import LedgerEntry
 from signalroom_dagster.warehouse.access import Query, table_exists
 from signalroom_dagster.warehouse.bookkeeping import LEDGER
 
@@ -24,6 +26,19 @@ class LoadedFile:
     status: str
     reason: str | None
     loaded_at: datetime | None
+
+
+def read_ledger(query: Query, dataset: str, client_id: str) -> Mapping[str, LedgerEntry]:
+    """What the ledger of a schema holds of one client, by file name; empty before the first
+    load.
+    """
+    if not table_exists(query, dataset, LEDGER):
+        return {}
+    columns = "_file_name, etag, size, status, reason"
+    rows = query(f"SELECT {columns} FROM {dataset}.{LEDGER} WHERE _client_id = %s", client_id)
+    return {
+        name: LedgerEntry(etag, size, status, reason) for name, etag, size, status, reason in rows
+    }
 
 
 def files_of_run(

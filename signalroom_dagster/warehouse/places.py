@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
-from signalroom_dagster.config import project_dir
+from signalroom_dagster.config import destination_name, project_dir
 from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.redaction import keep_password, keep_secret
 from signalroom_dagster.sandboxed import check_sandbox
@@ -20,6 +20,11 @@ def duckdb_path() -> Path:
     stored = raw_setting(str, "destination", "duckdb", "credentials")
     path = Path(str(stored).removeprefix("duckdb:///")) if stored else Path("signalroom.duckdb")
     return path if path.is_absolute() else project_dir() / path
+
+
+def server_url() -> str | None:
+    """The URL of a warehouse that is a server's; None for a file's."""
+    return postgres_url() if destination_name() == "postgres" else None
 
 
 def postgres_url() -> str:

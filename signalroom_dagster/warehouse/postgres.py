@@ -1,4 +1,4 @@
-"""The Postgres engine: how it is connected to, and its errors in our words.
+"""The Postgres engine (see `engine`): a server with roles, many writers at once.
 
 Fit for a transaction pooler, which gives each transaction another server session: no startup
 options, no search path, no session locks.
@@ -6,21 +6,49 @@ options, no search path, no session locks.
 https://supabase.com/docs/guides/database/connecting-to-postgres
 """
 
+import contextlib
 import re
+import threading
 from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime
+from typing import Any
 
 import psycopg2
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.retries import causes
+from signalroom_dagster.warehouse import row_security, transactions
+from signalroom_dagster.warehouse.engine import Query, Result
 from signalroom_dagster.warehouse.errors import (
     MEANINGS,
     DestinationUnreachableError,
     LoadError,
     TableInUseError,
 )
+from signalroom_dagster.warehouse.places import postgres_url
+from signalroom_dagster.warehouse.transactions import (
+    IDLE_SECONDS,
+    asking,
+    ddl_limit,
+    limits,
+    take_lock,
+)
 
-CLOCK = "clock_timestamp()"
+POOL: str | None = None
+HAS_ROLES: bool = True
+HAS_INDEXES: bool = True
+CLOCK: str = "clock_timestamp()"
+COLUMNS: str = (
+    "SELECT c.relname, a.attname, col_description(a.attrelid, a.attnum), a.attisdropped FROM"
+    " pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid ="
+    " c.relnamespace WHERE n.nspname = %s AND c.relname = ANY(%s) AND a.attnum > 0"
+)
+COMMENT: str = "SELECT obj_description(to_regclass(%s), 'pg_class')"
+RUNNING_NUMBER: str = "serial"
+COPY_OF_CLIENT: str = 'text GENERATED ALWAYS AS ("client_id") STORED'
 CONNECT_SECONDS = 10
 CANCELLED, TOO_MANY_CONNECTIONS, IN_USE = "57014", "53300", "55P03"
 _NO_URL = ("connection option", "invalid dsn", "invalid URI", "invalid port")
@@ -61,6 +89,121 @@ def connect(url: str) -> "psycopg2.extensions.connection":
         raise explain(error, "connecting to Postgres") from None
     connection.autocommit = True
     return connection
+
+
+def exclusive(wait_seconds: float) -> AbstractContextManager[None]:
+    """Nothing: the server takes many writers."""
+    return nullcontext()
+
+
+def kept_open() -> AbstractContextManager[object]:
+    """Nothing."""
+    return nullcontext()
+
+
+@contextmanager
+def connected() -> Generator[Query]:
+    """Raises what `connect` raises, and DestinationUnreachableError for a statement of its own."""
+    connection = connect(postgres_url())
+    ask, alone = asking(connection), limits("reading")
+
+    def query(sql: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
+        is_idle = connection.info.transaction_status == TRANSACTION_STATUS_IDLE
+        is_alone = is_idle and not sql.startswith("BEGIN")
+        try:
+            # what is sent together is one transaction
+            return ask(f"{alone}; {sql}" if is_alone else sql, *parameters)
+        except Exception as error:
+            if is_alone and connection.closed:  # in a transaction, that tells what it is about
+                raise explain(error, "asking Postgres") from None
+            raise
+
+    try:
+        yield query
+    finally:
+        connection.close()
+
+
+def check_reachable() -> None:
+    """Raises what `connect` raises."""
+    connect(postgres_url()).close()
+
+
+def begin(subject: str, *, one_state: bool) -> str:
+    """See `transactions.limits` for what is set."""
+    isolation = " ISOLATION LEVEL REPEATABLE READ" if one_state else ""
+    return f"BEGIN{isolation}; {limits(subject)}"
+
+
+def lock(query: Query, name: str) -> None:
+    """Raises WarehouseBusyError after an hour."""
+    take_lock(query, name)
+
+
+@contextmanager
+def held(name: str) -> Generator[Callable[[], object]]:
+    """The lock lasts as long as a transaction of its own, in which there is a word from time to
+    time.
+    """
+    over = threading.Event()
+    with connected() as query:
+        query(begin(name, one_state=False))
+        take_lock(query, name)
+
+        def check() -> object:
+            try:
+                return query("SELECT 1")
+            except Exception as error:
+                raise explain(error, name) from None
+
+        def keep() -> None:
+            while not over.wait(IDLE_SECONDS / 4):
+                with contextlib.suppress(Exception):  # the next check tells
+                    query("SELECT 1")
+
+        keeper = threading.Thread(target=keep, daemon=True)
+        keeper.start()
+        try:
+            yield check
+        finally:
+            over.set()
+            keeper.join()
+
+
+def limit_ddl(query: Query) -> None:
+    """Everybody else would wait behind a statement that waits for a table."""
+    query(ddl_limit())
+
+
+def until_free(change: Callable[[], Result], schema: str, query: Query) -> Result:
+    """Raises TableInUseError after 15 minutes."""
+    return transactions.until_free(change, schema, query)
+
+
+def secure(query: Query, table: str) -> None:
+    """Row level security; see `row_security`."""
+    query(row_security.secure(table))
+
+
+def is_secured(query: Query, table: str) -> bool:
+    """Whether the table has our policy."""
+    policy = "SELECT 1 FROM pg_policy WHERE polrelid = to_regclass(%s) AND polname = %s"
+    return bool(query(policy, table, row_security.POLICY))
+
+
+def create_sequence(query: Query, name: str) -> None:
+    """Nothing: `serial` makes its own."""
+
+
+def now(query: Query) -> datetime:
+    """The server's clock."""
+    return query(f"SELECT {CLOCK}")[0][0].astimezone(UTC)
+
+
+def json_rows(types: Mapping[str, str]) -> str:
+    """See `Engine`."""
+    columns = ", ".join(f"{name} {kind}" for name, kind in types.items())
+    return f"json_to_recordset(%s) AS given ({columns})"
 
 
 def explain(error: Exception, what: str) -> Exception:
@@ -116,7 +259,7 @@ class IdleConnections:
 
     def give_back(self, connection: "psycopg2.extensions.connection") -> None:
         """Keep it if it is sound and outside a transaction, else close it."""
-        if connection.info.transaction_status == psycopg2.extensions.TRANSACTION_STATUS_IDLE:
+        if connection.info.transaction_status == TRANSACTION_STATUS_IDLE:
             self._idle.append(connection)
         else:
             connection.close()

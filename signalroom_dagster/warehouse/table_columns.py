@@ -9,19 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from signalroom_dagster.config import destination_name
 from signalroom_dagster.files import BROUGHT_BY, TableColumns
-from signalroom_dagster.warehouse.access import Query
-
-_POSTGRES = (
-    "SELECT c.relname, a.attname, col_description(a.attrelid, a.attnum), a.attisdropped FROM"
-    " pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid ="
-    " c.relnamespace WHERE n.nspname = %s AND c.relname = ANY(%s) AND a.attnum > 0"
-)
-_DUCKDB = (
-    "SELECT table_name, column_name, comment, false FROM duckdb_columns() "
-    "WHERE schema_name = %s AND list_contains(%s, table_name) AND NOT internal"
-)
+from signalroom_dagster.warehouse.engine import Query, engine
 
 
 def read_table_columns(
@@ -30,7 +19,7 @@ def read_table_columns(
     """What tables of a schema have, by name; those that do not exist are left out."""
     if not (names := [*tables]):
         return {}
-    rows = query(_DUCKDB if destination_name() == "duckdb" else _POSTGRES, dataset, names)
+    rows = query(engine().COLUMNS, dataset, names)
     own = _mark(client_id)
     return {
         table: TableColumns(

@@ -181,7 +181,9 @@ def test_a_table_in_use_is_altered_when_it_is_free_and_nothing_is_held_meanwhile
             assert ask("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'") == []
             backup.rollback()
 
-        monkeypatch.setattr(access, "until_free", partial(transactions.until_free, pause=pause))
+        monkeypatch.setattr(
+            transactions, "until_free", partial(transactions.until_free, pause=pause)
+        )
         access.create_own_tables("shop", windows)
     assert (
         "a table of schema shop is to be altered: waiting for pg_dump (server process"

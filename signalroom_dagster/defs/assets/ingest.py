@@ -30,6 +30,7 @@ from signalroom_dagster.registry import catalog
 from signalroom_dagster.sources.context import Span, as_day
 from signalroom_dagster.warehouse import access
 from signalroom_dagster.warehouse.bookkeeping import KEPT
+from signalroom_dagster.warehouse.engine import engine
 
 OWNER = "team:data"
 BOOKKEEPING = "bookkeeping"
@@ -97,7 +98,7 @@ def build_ingest_assets(source: str) -> dg.AssetsDefinition:
         dlt_pipeline=_outline_pipeline(),
         dagster_dlt_translator=translator,
         partitions_def=client_partitions(source),
-        pool="duckdb" if destination_name() == "duckdb" else None,
+        pool=engine().POOL,
         op_tags={SOURCE_TAG: source},
     )
     def load(

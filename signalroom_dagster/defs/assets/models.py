@@ -24,6 +24,7 @@ from signalroom_dagster.platform.tags import MODEL_TAG
 from signalroom_dagster.registry import catalog
 from signalroom_dagster.registry.clients import Client, clients_of
 from signalroom_dagster.warehouse import access
+from signalroom_dagster.warehouse.engine import engine
 
 OWNER = "team:data"
 GROUP = "models"
@@ -71,7 +72,7 @@ def _asset_of(model: Model, source_of: Mapping[TableName, str]) -> dg.AssetsDefi
     @dg.multi_asset(
         name=model_step(*model.name),
         specs=[spec],
-        pool="duckdb" if destination_name() == "duckdb" else None,
+        pool=engine().POOL,
         op_tags={MODEL_TAG: "/".join(model.name)},
     )
     def run(context: dg.AssetExecutionContext) -> Iterator[Any]:

@@ -26,6 +26,7 @@ from signalroom_dagster.reference.tables import SCHEMA
 from signalroom_dagster.reference_data import Difference, ReferenceSchema, described
 from signalroom_dagster.registry import catalog
 from signalroom_dagster.warehouse import access
+from signalroom_dagster.warehouse.engine import engine
 
 SHOWN_ROWS = 100
 CHECKS = {"key_unique": key_unique, "single_values": single_values}
@@ -40,7 +41,7 @@ def build_reference_assets(source: str) -> dg.AssetsDefinition:
         specs=[_spec(source, schema) for schema in declared_tables(source).values()],
         partitions_def=client_partitions(source),
         can_subset=True,
-        pool="duckdb" if destination_name() == "duckdb" else None,
+        pool=engine().POOL,
         op_tags={SOURCE_TAG: source},
     )
     def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:

@@ -16,6 +16,7 @@ from signalroom_dagster.config import destination_name
 from signalroom_dagster.freshness.status import Standing, standing
 from signalroom_dagster.platform.attempts import attempt
 from signalroom_dagster.warehouse import access
+from signalroom_dagster.warehouse.engine import engine
 
 OWNER = "team:data"
 GROUP = "status"
@@ -39,7 +40,7 @@ def build_status_asset() -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="look_at_freshness",
         specs=[spec],
-        pool="duckdb" if destination_name() == "duckdb" else None,
+        pool=engine().POOL,
         op_tags={"dagster/priority": "-1"},  # in a run with loads: after them
     )
     def look(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
