@@ -29,7 +29,7 @@ FIRST_RELEASE = files("signalroom_dagster_tests").joinpath("first_release.sql").
 SCHEMAS: dict[str, Sequence[OwnTable]] = {
     "s3_exports": kept_beside(["files"], "s3_exports"),
     "shop": kept_beside(["slices"], "shop"),
-    "reports": reports.TABLES,
+    "reports": (reports.REPORTS, reports.DELIVERIES),
     "analysis": [results.TABLE],
 }
 EACH = [pytest.param(table, id=table.name) for tables in SCHEMAS.values() for table in tables]
@@ -160,7 +160,7 @@ def test_another_systems_table_of_our_name_is_refused_and_left_alone() -> None:
         ConfigurationError, match="reports.deliveries is there, and another system made it"
     ):
         create("reports")
-    assert columns_of(reports.TABLES[1]) == {"id", "parcel"}
+    assert columns_of((reports.REPORTS, reports.DELIVERIES)[1]) == {"id", "parcel"}
 
 
 @pytest.mark.usefixtures("any_warehouse")
