@@ -18,6 +18,7 @@ from signalroom_dagster.sandbox import channels
 from signalroom_dagster.sandbox.shops import FIRST_DAY
 from signalroom_dagster.sandboxed import PREFIXES
 from signalroom_dagster.warehouse import duckdb, postgres
+from signalroom_dagster_tests.dlt_types import remember_types
 from signalroom_dagster_tests.duckdb_files import warehouse_kept_open
 from signalroom_dagster_tests.object_stores import ObjectStore, running_object_store
 from signalroom_dagster_tests.postgres import PostgresServer
@@ -53,6 +54,9 @@ def move_clocks(moment: datetime) -> None:
     for engine in (postgres, duckdb):
         engine.CLOCK = f"({engine.CLOCK} + INTERVAL '{ahead} seconds')"
     time_machine.travel(moment).start()
+
+
+remember_types()
 
 
 def pytest_collection_finish() -> None:

@@ -100,7 +100,13 @@ def openers() -> Mapping[str, Callable[[str], Any]]:
 
 
 def _folders() -> Sequence[str]:
-    return [module.name for module in pkgutil.iter_modules(sources.__path__) if module.ispkg]
+    return _packages_in(tuple(sources.__path__))
+
+
+@functools.lru_cache(maxsize=64)
+def _packages_in(paths: Sequence[str]) -> Sequence[str]:
+    """Asked for again and again; a new folder takes a new process."""
+    return [module.name for module in pkgutil.iter_modules(paths) if module.ispkg]
 
 
 @once_per_settings

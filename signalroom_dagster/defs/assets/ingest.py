@@ -12,6 +12,7 @@ import dagster as dg
 import dlt
 from dagster_dlt import DagsterDltResource, DagsterDltTranslator, dlt_assets
 from dagster_dlt.translator import DltResourceTranslatorData
+from dlt.extract import DltResource
 from pydantic import Field
 
 from signalroom_dagster.config import destination_name
@@ -66,10 +67,20 @@ class SourceTranslator(DagsterDltTranslator):
     def __init__(self, source: str) -> None:
         self._source = source
         self._declared = catalog.outline(source).resources
+        self._specs: dict[str, dg.AssetSpec] = {}
 
     def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
-        """The spec of one resource, the same from the outline and from the real source."""
-        resource = self._declared.get(data.resource.name, data.resource)
+        """The spec of one resource, the same from the outline and from the real source; made once,
+        as dagster-dlt asks for it in each run again.
+        """
+        name = data.resource.name
+        if name not in self._declared:
+            return self._spec(data.resource)
+        if name not in self._specs:
+            self._specs[name] = self._spec(self._declared[name])
+        return self._specs[name]
+
+    def _spec(self, resource: DltResource) -> dg.AssetSpec:
         is_kept = resource.name in {table.name for tables in KEPT.values() for table in tables}
         return dg.AssetSpec(
             key=[self._source, resource.name],
