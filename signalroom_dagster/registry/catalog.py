@@ -6,12 +6,14 @@ go together with the others' is left out of what a source's tables are made of: 
 is wrong.
 """
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import BaseModel
@@ -149,12 +151,22 @@ def _outline_of_clients(
 
 def _outline_of(name: str, with_known: bool, clients: Sequence[str]) -> "DltSource":
     module: Any = source_module(name)
+    if isinstance(module, ModuleType) and hasattr(module, "TABLES"):
+        return _outline_of_package(name, module)
     if is_windowed(module):
         from signalroom_dagster.sources.slicing import outline_of_tables
 
         return outline_of_tables(name, described_tables(module, _configured(name, clients)))
     build = getattr(module, "known_outline", module.outline) if with_known else module.outline
     return build(_configured(name, clients))
+
+
+@functools.lru_cache(maxsize=64)
+def _outline_of_package(name: str, package: Any) -> "DltSource":
+    """Of a package whose tables no settings change."""
+    from signalroom_dagster.sources.slicing import outline_of_tables
+
+    return outline_of_tables(name, package.TABLES)
 
 
 @once_per_settings
@@ -164,7 +176,11 @@ def _facts_of_clients(
     """Asked for again and again while definitions are made, and slow to make out."""
     if is_reference(name):
         return {}
-    source = known_outline(name) if with_known else outline(name)
+    return _facts_in(known_outline(name) if with_known else outline(name))
+
+
+@functools.lru_cache(maxsize=64)
+def _facts_in(source: "DltSource") -> Mapping[str, TableFacts]:
     return {table: _facts(resource) for table, resource in source.resources.items()}
 
 

@@ -15,6 +15,7 @@ says instead. There is no list to keep. A folder that cannot be imported, or lac
 no source: `refused_sources` says why.
 """
 
+import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -314,18 +314,13 @@ def test_what_a_vendor_cut_short_replaces_nothing_and_is_tried_again(tmp_path: P
 def test_any_counted_column_that_changes_alone_is_a_restatement(tmp_path: Path) -> None:
     spend = read_tables("signalroom_dagster.sources.redtrack")["daily_spend"]
     counted = [column.name for column in spend.columns if column.kind in ("bigint", "decimal")]
-    before = {
-        "date": MON,
-        "source_id": "s",
-        **{column.path[0]: 10 for column in spend.columns if column.name in counted},
-    }
-    put(tmp_path, spend, [MON], [before])
-    for column in spend.columns:
-        if column.name in counted:
-            before |= {column.path[0]: 11}
-            put(tmp_path, spend, [MON], [before])
-    noted = ask("SELECT before FROM shop.restatements ORDER BY seen_at")
-    assert [list(_json(line)) for (line,) in noted] == [[name] for name in counted]
+    paths = {column.name: column.path[0] for column in spend.columns if column.name in counted}
+    same = {"date": MON, **dict.fromkeys(paths.values(), 10)}
+    put(tmp_path, spend, [MON], [{**same, "source_id": name} for name in counted])
+    put(tmp_path, spend, [MON], [{**same, "source_id": name, paths[name]: 11} for name in counted])
+    noted = ask("SELECT key, before FROM shop.restatements")
+    changed = {str(key).rpartition("source_id=")[2]: [*_json(before)] for key, before in noted}
+    assert changed == {name: [name] for name in counted}
 
 
 def _json(value: Any) -> Any:

@@ -46,26 +46,23 @@ def check(name: str) -> Finding:
         return run_checks(ORDERS, "713", [name])[name]
 
 
-@pytest.mark.parametrize(
-    ("older", "newer"),
-    [
-        ("2026-03-06.csv", "2026-03-06 (1).csv"),
-        ("2026-03-06_a.csv", "2026-03-06_B.csv"),
-        ("2026-03-06-10.csv", "2026-03-06-9.csv"),
-        ("2026-03-06-9.csv", "2026-03-06-10.csv"),
-        ("zz 2026-03-05.csv", "2026-03-06.csv"),
-    ],
-)
-def test_of_one_days_exports_the_one_that_was_written_last_is_the_newest(
-    bucket: Path, older: str, newer: str
-) -> None:
+def test_of_one_days_exports_the_one_that_was_written_last_is_the_newest(bucket: Path) -> None:
     refunded = {**MADE, "refund_flag": "YES", "refund_amount": "12.50"}
     folder = bucket / "orders-update"
-    write_export(folder / newer, orders([1], **refunded), modified=NOON + timedelta(hours=1))
-    write_export(folder / older, orders([1], **MADE), modified=NOON)
+    older_and_newer = [
+        ("2026-03-02.csv", "2026-03-02 (1).csv"),
+        ("2026-03-03_a.csv", "2026-03-03_B.csv"),
+        ("2026-03-04-10.csv", "2026-03-04-9.csv"),
+        ("2026-03-05-9.csv", "2026-03-05-10.csv"),
+        ("zz 2026-03-06.csv", "2026-03-07.csv"),
+    ]
+    for order, (older, newer) in enumerate(older_and_newer):
+        later = NOON + timedelta(hours=1)
+        write_export(folder / newer, orders([order], **refunded), modified=later)
+        write_export(folder / older, orders([order], **MADE), modified=NOON)
     load()
-    assert ask("SELECT refund_amount, _file_name FROM public.orders") == [
-        (Decimal("12.5"), f"orders-update/{newer}")
+    assert ask("SELECT refund_amount, _file_name FROM public.orders ORDER BY orders_id") == [
+        (Decimal("12.5"), f"orders-update/{newer}") for _, newer in older_and_newer
     ]
 
 
@@ -92,61 +89,50 @@ def test_no_model_or_check_leaves_the_order_of_text_to_the_engine() -> None:
         assert "MAX(advertiser_label)" not in text, model.name
 
 
-@pytest.mark.parametrize(
-    "column", ["total_amount", "order_date", "order_status", "billing_state", "product_category"]
-)
 def test_a_column_that_a_newer_export_lacks_keeps_its_value_and_the_check_says_so(
-    bucket: Path, column: str
+    bucket: Path,
 ) -> None:
+    columns = ["total_amount", "order_date", "order_status", "product_category", "billing_state"]
+    read = f"SELECT orders_id, is_sale, {', '.join(columns)} FROM public.orders ORDER BY 1"
     made = {**MADE, "billing_state": "NY", "product_category": "CCW"}
     write_export(
         bucket / "orders-create/2026-03-01.csv",
-        [*orders([1, 2], **made), *orders([3], **{**made, "total_amount": "239.90"})],
+        [*orders(range(6), **made), *orders([6], **{**made, "total_amount": "239.90"})],
     )
     load()
-    before = ask(
-        "SELECT orders_id, total_amount, order_date, order_status, billing_state, product_category,"
-        " is_sale FROM public.orders ORDER BY 1"
-    )
+    before = ask(read)
+    for order, column in enumerate(columns):
+        rows = orders([order], **made)
+        for row in rows:
+            row.pop(column)
+        header = [name for name in HEADER if name != column]
+        write_export(bucket / f"orders-update/2026-03-02 {column}.csv", rows, header=header)
+    load()
+    assert ask(read) == before
+    assert ask("SELECT SUM(total_amount) FROM public.orders") == [(Decimal("779.3"),)]
+    finding = check("every_cell_is_read")
+    assert not finding.passed
+    for column in columns[:-1]:
+        file = f"orders-update/2026-03-02 {column}.csv"
+        assert f"older_columns {column}, _file_name {file}" in finding.said
+
+
+def test_an_empty_amount_keeps_the_older_one_and_zero_is_an_amount(bucket: Path) -> None:
+    cells = ["", " ", "N/A", "0"]
+    write_export(bucket / "orders-create/2026-03-01.csv", orders(range(4), **MADE))
     rows = [
-        {name: text for name, text in row.items() if name != column} for row in orders([1], **made)
+        row
+        for order, cell in enumerate(cells)
+        for row in orders([order], **{**MADE, "total_amount": cell})
     ]
-    write_export(
-        bucket / "orders-update/2026-03-02.csv",
-        rows,
-        header=[name for name in HEADER if name != column],
-    )
-    load()
-    assert (
-        ask(
-            "SELECT orders_id, total_amount, order_date, order_status, billing_state,"
-            " product_category, is_sale FROM public.orders ORDER BY 1"
-        )
-        == before
-    )
-    assert ask("SELECT SUM(total_amount) FROM public.orders") == [(Decimal("419.7"),)]
-    if column != "billing_state":
-        finding = check("every_cell_is_read")
-        assert not finding.passed
-        assert f"older_columns {column}, _file_name orders-update/2026-03-02.csv" in finding.said
-
-
-@pytest.mark.parametrize("cell", ["", " ", "N/A"])
-def test_an_empty_amount_keeps_the_older_one_and_zero_is_an_amount(bucket: Path, cell: str) -> None:
-    write_export(bucket / "orders-create/2026-03-01.csv", orders([1, 2], **MADE))
-    write_export(
-        bucket / "orders-update/2026-03-02.csv",
-        [
-            *orders([1], **{**MADE, "total_amount": cell}),
-            *orders([2], **{**MADE, "total_amount": "0"}),
-        ],
-    )
+    write_export(bucket / "orders-update/2026-03-02.csv", rows)
     load()
     assert ask("SELECT orders_id, total_amount, older_columns FROM public.orders ORDER BY 1") == [
-        (1, Decimal("89.9"), "total_amount"),
-        (2, Decimal(0), None),
+        *((order, Decimal("89.9"), "total_amount") for order in range(3)),
+        (3, Decimal(0), None),
     ]
-    assert "orders_id 1" in check("every_cell_is_read").said
+    finding = check("every_cell_is_read")
+    assert all(f"orders_id {order}" in finding.said for order in range(3))
 
 
 def test_an_order_that_is_not_declined_any_more_has_no_reason_for_it(bucket: Path) -> None:
@@ -233,9 +219,8 @@ def test_an_amount_that_is_too_large_is_told_and_stops_nothing(bucket: Path) -> 
     assert "orders_id 3" in check("every_cell_is_read").said
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_an_amount_that_is_no_number_is_no_amount_and_the_check_fails(bucket: Path) -> None:
+    texts = [
         "1.234,56",
         "1,234.50",
         "$ 89.90",
@@ -247,27 +232,23 @@ def test_an_amount_that_is_too_large_is_told_and_stops_nothing(bucket: Path) -> 
         "89,90",
         "\uff18\uff19",
         "89.90 USD",
-    ],
-)
-def test_an_amount_that_is_no_number_is_no_amount_and_the_check_fails(
-    bucket: Path, text: str
-) -> None:
-    write_export(
-        bucket / "orders-create/2026-03-01.csv",
-        [
-            *orders([1], **{**MADE, "total_amount": text}),
-            *orders(
-                [2], **{**MADE, "refund_flag": "YES", "refund_amount": text, "void_amount": "N/A"}
-            ),
-            *orders([3], **MADE),
-        ],
-    )
+    ]
+    rows = orders([1000], **MADE)
+    for order, text in enumerate(texts):
+        refund = {"refund_flag": "YES", "refund_amount": text, "void_amount": "N/A"}
+        rows += orders([order], **{**MADE, "total_amount": text})
+        rows += orders([100 + order], **MADE, **refund)
+    write_export(bucket / "orders-create/2026-03-01.csv", rows)
     load()
     assert ask(
         "SELECT orders_id, total_amount, refund_amount, void_amount FROM public.orders ORDER BY 1"
-    ) == [(1, None, 0, 0), (2, Decimal("89.9"), None, 0), (3, Decimal("89.9"), 0, 0)]
+    ) == [
+        *((order, None, 0, 0) for order in range(len(texts))),
+        *((100 + order, Decimal("89.9"), None, 0) for order in range(len(texts))),
+        (1000, Decimal("89.9"), 0, 0),
+    ]
     found = check("every_amount_is_read")
-    assert not found.passed and found.figures == {"offending_rows": 2}
+    assert not found.passed and found.figures == {"offending_rows": 2 * len(texts)}
     assert checks_of(ORDERS)["every_amount_is_read"].severity == "fail"
 
 
