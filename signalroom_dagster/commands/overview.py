@@ -27,9 +27,9 @@ SHOWN = {"ok": "   ok", "warn": " warn", "later": "later", "fail": " FAIL"}
 
 def clients(as_json: JsonOption = False) -> None:
     """List the clients, their sources, and how fresh each is."""
-    from signalroom_dagster.freshness.status import freshness
+    from signalroom_dagster.freshness.status import standing
 
-    loaded_sources = freshness()
+    loaded_sources = [each.loaded for each in standing()]
     if as_json:
         rows = (
             {**asdict(item), "client": item.client.id, "status": item.client.status}

@@ -8,7 +8,7 @@ a source's tables the oldest counts.
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -16,11 +16,11 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, field_validator
 
 from signalroom_dagster.errors import ConfigurationError
+from signalroom_dagster.freshness.reach import Reach, reach
 from signalroom_dagster.registry import accounts, catalog
-from signalroom_dagster.registry.clients import Client, get_client, load_clients
+from signalroom_dagster.registry.clients import Client, get_client
 from signalroom_dagster.sections import source_settings
-from signalroom_dagster.warehouse.access import Query, now, table_exists
-from signalroom_dagster.warehouse.bookkeeping import LEDGER, WINDOWS
+from signalroom_dagster.warehouse.access import Query
 from signalroom_dagster.warehouse.finding import Finding
 
 _LENGTH = re.compile(r"\s*(\d+)\s*([mhd])\s*\Z")
@@ -90,26 +90,22 @@ def _closed(age: Age, ends: datetime) -> str:
     )
 
 
-def ages(query: Query) -> Iterator[Age]:
-    """The oldest table of every source of every active client that has been loaded at least once.
-
-    A client's source whose settings cannot be read has none: `declarations` tells of it.
+def oldest_age(source: str, client: Client, reached: Mapping[str, Reach]) -> Age | None:
+    """That of the table whose data are the oldest; None for a client that is not active, and for
+    settings that cannot be read: `declarations` tells of those.
     """
-    for source in catalog.dlt_sources():
-        tables = catalog.table_facts(source)
-        for client in load_clients().values():
-            if client.status != "active" or source not in client.sources:
-                continue
-            found: list[Age] = []
-            with contextlib.suppress(ConfigurationError):
-                found.extend(age for age in _ages(query, source, client) if age.table in tables)
-            if found:
-                yield min(found, key=lambda age: age.covered)
+    if client.status != "active":
+        return None
+    tables = catalog.table_facts(source)
+    with contextlib.suppress(ConfigurationError):
+        ages = [age for age in _ages(source, client, reached) if age.table in tables]
+        return min(ages, key=lambda age: age.covered, default=None)
+    return None
 
 
 def fresh(query: Query, source: str, table: str, client_id: str, run: str) -> Finding:
     """There are data as new as `fresh_within` asks for, whenever they were loaded."""
-    for age in _ages(query, source, get_client(client_id)):
+    for age in _ages(source, get_client(client_id), reach(query, source, client_id)):
         if age.table == table:
             present = datetime.now(UTC)
             is_fresh = not age.is_stale(present)
@@ -122,41 +118,14 @@ def fresh(query: Query, source: str, table: str, client_id: str, run: str) -> Fi
     return Finding(True, "nothing has been loaded yet", {})
 
 
-def _ages(query: Query, source: str, client: Client) -> Iterator[Age]:
+def _ages(source: str, client: Client, reached: Mapping[str, Reach]) -> Iterator[Age]:
     expected = source_settings(Expected, source, client.id)
-    ends = (
-        _end(expected.end_date, accounts.zone_of_days(source, client))
-        if expected.end_date
-        else None
-    )
-    for table, moment in _covered(query, source, client):
-        yield Age(client, source, table, moment, expected.within(), ends)
-
-
-def _covered(query: Query, source: str, client: Client) -> Iterator[tuple[str, datetime]]:
-    present = now(query)  # what is from the future says nothing
-    if table_exists(query, source, LEDGER):
-        files = query(
-            f"SELECT table_name, max(last_modified) FROM {source}.{LEDGER} WHERE _client_id = %s"
-            " AND status <> 'deleted' AND _loaded_at IS NOT NULL AND last_modified <= %s GROUP"
-            " BY 1",
-            client.id,
-            present,
-        )
-        yield from ((table, moment) for table, moment in files)
-    if table_exists(query, source, WINDOWS):
-        rows = query(
-            f"SELECT resource, day, max(loaded_at) FROM {source}.{WINDOWS} "
-            "WHERE _client_id = %s AND loaded_at <= %s GROUP BY 1, 2",
-            client.id,
-            present,
-        )
-        latest: dict[str, datetime] = {}
-        zone = accounts.zone_of_days(source, client)
-        for resource, day, read_at in rows:
-            covered = min(read_at, _end(day, zone))
-            latest[resource] = max(covered, latest.get(resource, covered))
-        yield from latest.items()
+    zone = accounts.zone_of_days(source, client)
+    ends = _end(expected.end_date, zone) if expected.end_date else None
+    for table, has in reached.items():
+        read = [min(read_at, _end(day, zone)) for day, read_at in has.days.items()]
+        if covered := has.newest_file or max(read, default=None):
+            yield Age(client, source, table, covered, expected.within(), ends)
 
 
 def _end(day: date, zone: ZoneInfo) -> datetime:

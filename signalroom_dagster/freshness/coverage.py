@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal, TypeAlias
 
+from signalroom_dagster.freshness.reach import Reach, reach
 from signalroom_dagster.modeling.sql import TableName
 from signalroom_dagster.registry import accounts, catalog
 from signalroom_dagster.registry.clients import Client
-from signalroom_dagster.warehouse.access import Query, now, table_exists
-from signalroom_dagster.warehouse.bookkeeping import LEDGER, WINDOWS
+from signalroom_dagster.warehouse.access import Query
 from signalroom_dagster.warehouse.windows import set_aside_days
 
 State: TypeAlias = Literal["whole", "begun", "missing"]
@@ -80,11 +80,8 @@ def _of_source(
     query: Query, client: Client, source: str, facts: Mapping[str, catalog.TableFacts], last: date
 ) -> Coverage:
     title = catalog.title(source)
-    present = now(query)  # a reading from the future counts as none
-    read = [
-        _days_read(query, client, source, table, fact, last, present)
-        for table, fact in facts.items()
-    ]
+    reached = reach(query, source, client.id)
+    read = [_days_read(client, fact, last, reached.get(table)) for table, fact in facts.items()]
     if any(
         not days and fact.load != "files" for fact, days in zip(facts.values(), read, strict=True)
     ):
@@ -122,34 +119,18 @@ def _unread(
 
 
 def _days_read(
-    query: Query,
-    client: Client,
-    source: str,
-    table: str,
-    facts: catalog.TableFacts,
-    last: date,
-    present: datetime,
+    client: Client, facts: catalog.TableFacts, last: date, reached: Reach | None
 ) -> Mapping[date, datetime]:
     """When each day of a table was read.
 
     What is not read by day is as of its reading; exports are written whole, so one tells of every
     day before it.
     """
-    if not table_exists(query, source, LEDGER if facts.load == "files" else WINDOWS):
+    if reached is None:
         return {}
-    windows = f"FROM {source}.{WINDOWS} WHERE _client_id = %s AND resource = %s AND loaded_at <= %s"
     if facts.load != "files" and facts.day:
-        found = query(f"SELECT day, loaded_at {windows}", client.id, table, present)
-        return {day: moment for day, moment in found}
-    if facts.load != "files":
-        sql = f"SELECT max(loaded_at) {windows}"
-    else:
-        sql = (
-            f"SELECT max(last_modified) FROM {source}.{LEDGER} WHERE _client_id = %s AND table_name"
-            " = %s AND status IN ('loaded', 'empty', 'unreadable') AND _loaded_at IS NOT NULL AND"
-            " last_modified <= %s"
-        )
-    newest: datetime | None = query(sql, client.id, table, present)[0][0]
+        return reached.days
+    newest = max(reached.days.values(), default=reached.newest_read_file)
     if not newest:
         return {}
     until = min(last, newest.astimezone(client.zone).date())

@@ -255,7 +255,7 @@ def test_what_is_passed_over_stands_in_dry_run_and_ledger_and_counts_for_nothing
     with access.exclusive(), access.connected() as query:
         told = [item.what for item in inspect(query) if item.subject == "713/s3_exports files"]
     assert told and "objects that are no exports: 7, such as orders-create/" in told[0]
-    assert [(item.pieces, item.rows) for item in status.freshness()] == [(1, 1)]
+    assert [(each.loaded.pieces, each.loaded.rows) for each in status.standing()] == [(1, 1)]
 
 
 def test_only_what_was_loaded_makes_data_fresh(project: Project, object_store: ObjectStore) -> None:
@@ -265,7 +265,9 @@ def test_only_what_was_loaded_makes_data_fresh(project: Project, object_store: O
     object_store.put(A, export_bytes(orders([1])), StorageClass="GLACIER")
     run = load("s3_exports")
     assert check(ages.fresh, run).said == "nothing has been loaded yet"
-    assert [(item.pieces, item.loaded_at) for item in status.freshness()] == [(0, None)]
+    assert [
+        (item.pieces, item.loaded_at) for item in (each.loaded for each in status.standing())
+    ] == [(0, None)]
 
 
 def test_doctor_reads_the_newest_object_of_each_prefix_and_names_client_and_file(
