@@ -59,6 +59,15 @@ def move_clocks(moment: datetime) -> None:
 remember_types()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that is `slow_on` a warehouse is slow with that one."""
+    for item in items:
+        warehouse = getattr(item, "callspec", None) and item.callspec.params.get("any_warehouse")  # pyright: ignore[reportAttributeAccessIssue]
+        if any(warehouse in marker.args for marker in item.iter_markers("slow_on")):
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_collection_finish() -> None:
     """What was imported by now stays: the garbage collector need not look through it again and
     again.

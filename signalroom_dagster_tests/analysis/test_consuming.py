@@ -98,8 +98,8 @@ WRITTEN = (
     ("host", "death", "rows"),
     [
         ("in_postgres", WRITTEN, 0),
-        ("beside_duckdb", WRITTEN, 0),
-        ("beside_duckdb", "publishing.publish_all = die", 0),
+        pytest.param("beside_duckdb", WRITTEN, 0, marks=pytest.mark.slow),
+        pytest.param("beside_duckdb", "publishing.publish_all = die", 0, marks=pytest.mark.slow),
         ("beside_duckdb", "type(store).published = die", 20),
     ],
     ids=[

@@ -26,6 +26,7 @@ def fill(bucket: Path, first: int) -> None:
         )
 
 
+@pytest.mark.slow_on("duckdb")
 def test_two_clients_and_each_of_them_twice_never_mix_lose_or_double_rows(
     any_warehouse: Project,
 ) -> None:

@@ -80,6 +80,7 @@ def is_the_vendors(client_id: str, payout: int) -> None:
     ]
 
 
+@pytest.mark.slow_on("duckdb")
 @pytest.mark.parametrize(
     "stage", ["mid-copy", pytest.param("after commit", marks=pytest.mark.slow)]
 )

@@ -73,9 +73,22 @@ def unique_columns(table: str) -> str:
     return re.search(r"\((.*)\)", found[0][0])[1]  # type: ignore[index]
 
 
-@pytest.mark.parametrize("interrupted", [False, True])
+def loaded() -> None:
+    load("everflow", "713", *LISTS)
+
+
+def created() -> None:
+    pipelines.create_tables("everflow")
+
+
 @pytest.mark.parametrize(
-    "way", [lambda: load("everflow", "713", *LISTS), lambda: pipelines.create_tables("everflow")]
+    ("way", "interrupted"),
+    [
+        (loaded, True),
+        (created, False),
+        pytest.param(loaded, False, marks=pytest.mark.slow),
+        pytest.param(created, True, marks=pytest.mark.slow),
+    ],
 )
 def test_a_key_column_of_the_first_release_gets_its_name_of_today_and_rows_are_kept(
     any_warehouse: Project, way: Callable[[], object], interrupted: bool

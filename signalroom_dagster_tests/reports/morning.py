@@ -8,9 +8,11 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from signalroom_dagster.config import destination_name
 from signalroom_dagster.loading import pipelines
 from signalroom_dagster.notifications.message import BeforeCall, Message, UnknownOutcomeError
 from signalroom_dagster.warehouse import access
+from signalroom_dagster.warehouse.places import duckdb_path
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
 
@@ -43,10 +45,20 @@ def subscribe(
         file.write(REPORT.format(name=name, template=template, params=params))
 
 
+_empty: dict[str, bytes] = {}
+
+
 def create_tables() -> None:
-    """What the sources of a morning bring, empty."""
+    """What the sources of a morning bring, empty. A warehouse in a file is made once and copied."""
+    file = duckdb_path() if destination_name() == "duckdb" else None
+    if file and not file.exists() and _empty:
+        file.write_bytes(_empty["file"])
+        return
     for source in SOURCES:
         pipelines.create_tables(source)
+    if file and not _empty:
+        ask("CHECKPOINT")
+        _empty["file"] = file.read_bytes()
 
 
 def insert(table: str, *rows: dict[str, Any]) -> None:

@@ -304,6 +304,7 @@ def test_a_channel_without_settings_is_skipped_and_taken_up_when_it_has_them(
     ]
 
 
+@pytest.mark.slow_on("postgres")
 @pytest.mark.parametrize(
     ("moment", "looks_up"),
     [

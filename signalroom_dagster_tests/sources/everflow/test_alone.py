@@ -5,6 +5,8 @@ load gives.
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from signalroom_dagster.sandbox.everflow_data import EverflowNetwork
 from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.sources.everflow import TABLES, everflow
@@ -18,6 +20,7 @@ from signalroom_dagster_tests.sources.alone import (
 from signalroom_dagster_tests.sources.everflow.networks import DAY, NEXT, click, figures, noon, sale
 
 
+@pytest.mark.slow_on("postgres")
 def test_everflow_alone_loads_twice_what_a_load_loads(
     any_warehouse: Project,
     vendor: VendorServer,

@@ -31,6 +31,7 @@ def alone(server: VendorServer) -> DltSource:
     )
 
 
+@pytest.mark.slow_on("postgres")
 def test_sheets_alone_load_twice_what_a_load_loads(
     any_warehouse: Project, server: VendorServer, tmp_path: Path
 ) -> None:

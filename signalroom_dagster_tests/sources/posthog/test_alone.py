@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from signalroom_dagster.sandbox.posthog_data import (
     PosthogProject,
     event_row,
@@ -31,6 +33,7 @@ def asked(vendor: VendorServer, known: PosthogProject, **more: Any) -> dict[str,
     return {**given, "page_rows": 3, "queries_per_minute": 6_000, **more}
 
 
+@pytest.mark.slow_on("postgres")
 def test_posthog_alone_loads_twice_what_a_load_loads(
     any_warehouse: Project, vendor: VendorServer, at: PosthogProject, tmp_path: Path
 ) -> None:

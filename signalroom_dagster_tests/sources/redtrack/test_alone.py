@@ -5,6 +5,8 @@ load gives.
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from signalroom_dagster.sandbox.redtrack_data import RedTrackAccount, campaign_row, offer_row
 from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.sources.redtrack import TABLES, redtrack
@@ -33,6 +35,7 @@ def asked(vendor: VendorServer) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow_on("postgres")
 def test_redtrack_alone_loads_twice_what_a_load_loads(
     any_warehouse: Project, vendor: VendorServer, account: RedTrackAccount, tmp_path: Path
 ) -> None:
