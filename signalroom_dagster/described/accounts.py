@@ -37,7 +37,8 @@ def account_of(api: Api, given: Mapping[str, Any]) -> Account:
             secrets=tuple(secrets.values()),
             headers=filled(client.headers, values),
         )
-        auth = authentication(filled(client.auth, values), TokenSession(transport))
+        session = TokenSession(transport, is_private=client.private)
+        auth = authentication(filled(client.auth, values), session)
     except ConfigurationError as error:
         raise ConfigurationError(f"source {api.name}: {error}") from None
     return Account(api=transport, base_url=base_url, auth=auth, is_private=client.private)

@@ -10,7 +10,7 @@ import ipaddress
 import socket
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -85,11 +85,16 @@ class Account:
 
     def send(self, request: Request) -> Answer:
         """What is answered. Raises as `Api.exchange` does, ConfigurationError for a host in a
-        network that it may not lie in, and VendorDataError for an address at another host.
+        network that it may not lie in, and VendorDataError for an address that is none, or is at
+        another host.
         """
-        prepared = request.prepare()
-        parts = urlsplit(str(prepared.url))
-        self._check_host(parts.scheme, parts.hostname, parts.port)
+        try:
+            prepared = request.prepare()
+            parts = urlsplit(str(prepared.url))
+            self._check_host(parts.scheme, parts.hostname, parts.port)
+        except ValueError:  # whose words would quote the address, or a header
+            what = "cannot be asked for: its address or a header of it cannot be sent"
+            raise VendorDataError(f"source {self.api.source}: a page {what}") from None
         sent = {name: value for name, value in prepared.headers.items() if name != "Content-Length"}
         content = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body
         body, headers = self.api.exchange(
@@ -109,25 +114,27 @@ class Account:
         return self.api.about(str(request.method), urlsplit(str(request.url)).path, what)
 
     def _check_host(self, scheme: str, host: str | None, port: int | None) -> None:
+        """A next page that is named with http where ours is https is asked for with https."""
         ours = urlsplit(self.base_url)
-        theirs = (host, port or DEFAULT_PORTS.get(scheme))
-        if theirs != (ours.hostname, ours.port or DEFAULT_PORTS.get(ours.scheme)):
+        our_port = ours.port or DEFAULT_PORTS[ours.scheme]
+        is_our_port = (port or DEFAULT_PORTS.get(scheme)) == our_port or port is ours.port is None
+        if host != ours.hostname or not is_our_port:
             what = f"is not asked for its next page at {host}: the key would go to another host"
             raise VendorDataError(f"source {self.api.source}: {what}", words=[f" {host}"])
         if not self.is_private:
             check_public(str(host))
 
 
-def origin_of(url: str) -> str:
+def origin_of(url: str, name: str = "base_url") -> str:
     """Scheme, host and port. Raises ConfigurationError for an address that no key should go to."""
     try:
         parts = urlsplit(checked_address(url))
     except ValueError as error:
-        raise ConfigurationError(f"base_url: {error}") from None
+        raise ConfigurationError(f"{name}: {error}") from None
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def check_public(host: str) -> None:
+def check_public(host: str, name: str = "base_url") -> None:
     """Raises ConfigurationError for a name whose address lies in a private network: only a person
     who writes the address itself, or `private = true`, can mean that.
     """
@@ -141,7 +148,7 @@ def check_public(host: str) -> None:
         address = _address(place.partition("%")[0])
         if address and (address.is_private or address.is_link_local or address.is_multicast):
             raise ConfigurationError(
-                f"base_url: {host} lies in a private network; if that is meant, write"
+                f"{name}: {host} lies in a private network; if that is meant, write"
                 " `private = true` below [client]"
             )
 
@@ -190,14 +197,14 @@ def _argument_of(error: TypeError) -> str:
 class TokenSession:
     """Where dlt's OAuth2 asks for a token: through our own transport."""
 
-    def __init__(self, api: Api) -> None:
-        self._api = api
+    def __init__(self, api: Api, *, is_private: bool) -> None:
+        self._api, self._is_private = api, is_private
 
     def post(self, url: str, headers: Mapping[str, str], data: Mapping[str, Any]) -> "_Token":
         """The token's answer. Raises as `Api.exchange` does."""
-        from dataclasses import replace
-
-        there = replace(self._api, base_url=origin_of(url), headers={})
+        there = replace(self._api, base_url=origin_of(url, "access_token_url"), headers={})
+        if not self._is_private:
+            check_public(str(urlsplit(url).hostname), "access_token_url")
         content = urlencode(data).encode()
         body, _ = there.exchange("POST", urlsplit(url).path, content=content, headers=headers)
         token = body.get("access_token") if isinstance(body, dict) else None

@@ -16,7 +16,7 @@ from signalroom_dagster.described.braces import as_sent, filled
 from signalroom_dagster.described.files import HEADER, Complete, Resource, Sum
 from signalroom_dagster.described.paging import Pages
 from signalroom_dagster.described.selecting import selected
-from signalroom_dagster.kinds import UNREADABLE, Convert, as_date, as_decimal, as_integer
+from signalroom_dagster.kinds import UNREADABLE, Convert, as_date, as_decimal
 from signalroom_dagster.slices import Figure
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster.sources.tables import Row, Table
@@ -177,7 +177,7 @@ def _number(select: str, answer: Answer, account: Account) -> Figure:
     try:
         number = as_decimal(found[0]) if found else None
         if number is not None:
-            return as_integer(number) if number == int(number) else number  # pyright: ignore[reportReturnType]
+            return int(number) if number == int(number) else number
     except UNREADABLE:
         pass
     raise VendorDataError(f"source {account.api.source}: an answer without its total, `{select}`")

@@ -211,6 +211,15 @@ def test_a_next_page_at_another_host_is_not_asked_for(
         read(linked, "contacts")
 
 
+def test_a_next_page_that_is_no_address_is_told_without_it(read: Read, vendor: Vendor) -> None:
+    vendor.contacts = [contact(1)]
+    vendor.change = lambda path, answer: {**answer, "next": "http://[secret-of-the-vendor"}
+    linked = CRM.replace('"cursor", cursor_path = "next", cursor_param = "after"', '"json_link"')
+    with pytest.raises(VendorDataError, match="address|what its paginator looks for") as told:
+        read(linked, "contacts")
+    assert "secret-of" not in str(told.value)
+
+
 def test_a_redirect_is_not_followed(read: Read, server: VendorServer) -> None:
     server.fail("/v2/costs", status=302, headers={"Location": f"{server.url}/v1/contacts"})
     with pytest.raises(VendorError, match="answered 302"):
