@@ -16,6 +16,7 @@ import dagster as dg
 
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.defs.jobs import build_report_job
+from signalroom_dagster.defs.resources import Warehouse
 from signalroom_dagster.defs.sensors import initial_status
 from signalroom_dagster.naming import report_job, report_step
 from signalroom_dagster.platform.attempts import CONCERNS
@@ -26,7 +27,6 @@ from signalroom_dagster.registry.clients import Client, load_clients
 from signalroom_dagster.reports.inputs import stale_sources
 from signalroom_dagster.reports.settings import report_settings
 from signalroom_dagster.reports.subscriptions import report_day, subscribers
-from signalroom_dagster.warehouse.access import connected, exclusive
 from signalroom_dagster.warehouse.errors import DestinationUnreachableError, WarehouseBusyError
 
 TICK_SECONDS = 60
@@ -135,14 +135,17 @@ def build_due_reports_sensor() -> Sequence[dg.SensorDefinition]:
             "Ask for each report that is due as soon as its inputs are whole, or its wait is over."
         ),
     )
-    def due_reports(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    def due_reports(
+        context: dg.SensorEvaluationContext, warehouse: Warehouse
+    ) -> dg.SensorResult | dg.SkipReason:
         watch, now = Watch(**json.loads(context.cursor or "{}")), time.time()
         due = list(_due(context.instance, datetime.fromtimestamp(now, UTC)))
         watch.keep(due)
         pending = list(_pending(context.instance, due, watch))
         try:
             if pending:
-                _look_at_warehouse()
+                with warehouse.asked(LOCK_SECONDS):
+                    pass
             watch.looked(due, now)
             asked = [
                 (item, number, _why_not(context, item, watch, now)) for item, number in pending
@@ -158,11 +161,6 @@ def build_due_reports_sensor() -> Sequence[dg.SensorDefinition]:
         )
 
     return [due_reports]
-
-
-def _look_at_warehouse() -> None:
-    with exclusive(LOCK_SECONDS), connected():
-        pass
 
 
 def _why_not(context: dg.SensorEvaluationContext, item: Due, watch: Watch, now: float) -> str:

@@ -20,6 +20,7 @@ from signalroom_dagster.alerts.incidents import Failure
 from signalroom_dagster.defs.assets.analysis import evaluation, tenants
 from signalroom_dagster.defs.consumer_watch import TICK_SECONDS, ResidentRun, Step, Watch, next_step
 from signalroom_dagster.defs.resident_run import JOB, TAGS
+from signalroom_dagster.defs.resources import EventStore
 from signalroom_dagster.defs.sensors import initial_status
 from signalroom_dagster.platform.in_flight import UNFINISHED
 from signalroom_dagster.registry.clients import load_clients
@@ -51,12 +52,13 @@ def build_supervisors() -> list[dg.SensorDefinition]:
             "Keep one consumer of events running; look at lag, dead letters and incomplete jobs."
         ),
     )
-    def event_consumer(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    def event_consumer(
+        context: dg.SensorEvaluationContext, event_store: EventStore
+    ) -> dg.SensorResult:
         from signalroom_dagster.analysis.consumer import LEASE
-        from signalroom_dagster.analysis.store import opened_store
 
         watch = msgspec.json.decode(context.cursor or "{}", type=Watch)
-        store, now = opened_store(), time.time()
+        store, now = event_store.open(), time.time()
         step = next_step(watch, store.leased(LEASE), _unfinished(context.instance), now)
         if step.look_again:
             pause(step.look_again)

@@ -14,6 +14,7 @@ import dagster as dg
 
 from signalroom_dagster.defs import consumer_watch
 from signalroom_dagster.defs.assets.analysis import materialization, tenants
+from signalroom_dagster.defs.resources import EventStore
 from signalroom_dagster.platform.tags import MAX_RETRIES_TAG, PRIORITY_TAG, SUPERVISED_TAG
 
 if TYPE_CHECKING:
@@ -33,14 +34,14 @@ def build_consumer_jobs() -> list[dg.JobDefinition]:
             "Analyse complete jobs as they come, and report what came of them every ten seconds."
         )
     )
-    def consume_events(context: dg.OpExecutionContext) -> None:
-        from signalroom_dagster.analysis.consumer import Consumer, ready_store
+    def consume_events(context: dg.OpExecutionContext, event_store: EventStore) -> None:
+        from signalroom_dagster.analysis.consumer import Consumer
 
         def report(counts: Mapping[str, "Counts"]) -> None:
             for client, found in counts.items():
                 context.log_event(materialization(client, found))
 
-        consumer = Consumer(ready_store(), context.run_id, report)
+        consumer = Consumer(event_store.ready(), context.run_id, report)
         if not consumer.wait_for_lease(WAIT_SECONDS):
             context.log.info("another consumer holds the lease: nothing to do")
             return

@@ -3,6 +3,7 @@ run.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +27,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from signalroom_dagster.defs import due_reports
 from signalroom_dagster.defs.due_reports import build_due_reports_sensor
+from signalroom_dagster.defs.resources import RESOURCES
 from signalroom_dagster.defs.schedules import build_schedules
 from signalroom_dagster.platform.attempts import CONCERNS
 from signalroom_dagster.reports import inputs
@@ -97,10 +99,14 @@ class Daemon:
         self.cursor: str | None = None
         self.why = ""
 
-    def look(self) -> list[dg.RunRequest]:
+    def look(self, warehouse: object = None) -> list[dg.RunRequest]:
         """What is asked for."""
         [sensor] = build_due_reports_sensor()
-        found: Any = sensor(dg.build_sensor_context(instance=self.instance, cursor=self.cursor))
+        resources = {"warehouse": warehouse or RESOURCES["warehouse"]}
+        context = dg.build_sensor_context(
+            instance=self.instance, cursor=self.cursor, resources=resources
+        )
+        found: Any = sensor(context)
         self.why = (
             getattr(found, "skip_reason", found)
             and getattr(found, "skip_reason", found).skip_message
@@ -181,15 +187,12 @@ def test_a_warehouse_that_is_away_is_not_yet_and_its_absence_is_no_waiting(
     daemon = Daemon(instance)
     assert daemon.look() == [] and daemon.why == "no report is due"
     with monkeypatch.context() as down:
-        for module in (due_reports, inputs):
-            down.setattr(module, "connected", refuse)
+        down.setattr(inputs, "connected", refuse)
         assert tick(instance, "713") is None
-        for hour in (1, 2, 3):
-            clock[0] = SEVEN + timedelta(hours=hour)
-            assert (
-                daemon.look() == []
-                and daemon.why == "not yet: the warehouse cannot be asked (no answer)"
-            )
+    for hour in (1, 2, 3):
+        clock[0] = SEVEN + timedelta(hours=hour)
+        assert daemon.look(WarehouseThatIsAway()) == []
+        assert daemon.why == "not yet: the warehouse cannot be asked (no answer)"
     for minute in range(0, 61, 2):
         clock[0] = SEVEN + timedelta(hours=3, minutes=minute)
         assert clients(daemon.look()) == (["713"] if minute == 60 else [])
@@ -197,6 +200,13 @@ def test_a_warehouse_that_is_away_is_not_yet_and_its_absence_is_no_waiting(
 
 def refuse() -> None:
     raise DestinationUnreachableError("no answer")
+
+
+class WarehouseThatIsAway:
+    @contextmanager
+    def asked(self, wait_seconds: float) -> Iterator[None]:
+        refuse()
+        yield
 
 
 def test_a_run_that_was_lost_to_an_outage_is_asked_for_again_and_no_other(

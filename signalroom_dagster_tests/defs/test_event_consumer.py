@@ -27,6 +27,7 @@ from signalroom_dagster.defs.assets.analysis import (
 )
 from signalroom_dagster.defs.consumer_watch import ResidentRun, Watch, next_step
 from signalroom_dagster.defs.resident_run import build_consumer_jobs
+from signalroom_dagster.defs.resources import RESOURCES
 from signalroom_dagster.events.contracts import Contract
 from signalroom_dagster.events.stores.contract import DeadLetter, Lease, Store
 from signalroom_dagster_tests.analysis.events import KINDS, event, whole
@@ -143,7 +144,9 @@ class Ticks:
     def tick(self, later: float = 0.0) -> dg.SensorResult:
         """One tick, seen from so many seconds later than now."""
         (sensor,) = event_consumer.build_supervisors()
-        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor)
+        context = dg.build_sensor_context(
+            instance=self.instance, cursor=self.cursor, resources=RESOURCES
+        )
         now = time.time() + later
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(event_consumer.time, "time", lambda: now)
@@ -262,14 +265,14 @@ def test_the_resident_run_reports_each_client_in_sums_and_hands_over(
     monkeypatch.setattr(consuming, "REPORT_SECONDS", 0.2)
     store.append([*whole(f"j{number}" for number in range(50)), *whole(["j1", "j2"], contract=CTI)])
     (job,) = build_consumer_jobs()
-    assert job.execute_in_process(instance=instance).success
+    assert job.execute_in_process(instance=instance, resources=RESOURCES).success
     assert store.leased(LEASE) is None
     assert ask(COUNT + " WHERE _client_id = '713'") == [(50, 50)]
     (ours,), (theirs,) = told(instance, "713"), told(instance, "cti")
     assert (ours["jobs"], ours["events"], theirs["jobs"]) == (50, 150, 2)
     assert 0 < ours["lag_seconds"] < 60
     store.append(whole(["j50"]))
-    assert job.execute_in_process(instance=instance).success
+    assert job.execute_in_process(instance=instance, resources=RESOURCES).success
     assert [each["jobs"] for each in told(instance, "713")] == [1, 50]
 
 
@@ -279,6 +282,7 @@ def materialize(
     defs = dg.Definitions(
         assets=build_analysis_assets(),
         asset_checks=build_analysis_checks(),
+        resources=RESOURCES,
         executor=dg.in_process_executor,
     )
     return defs.resolve_implicit_global_asset_job_def().execute_in_process(
@@ -331,9 +335,12 @@ def test_a_replay_is_a_run_that_gives_the_same_results(
 RESIDENT = """
 import dagster as dg
 from signalroom_dagster.defs.resident_run import build_consumer_jobs
+from signalroom_dagster.defs.resources import RESOURCES
 with dg.DagsterInstance.get() as instance:
     tags = {"signalroom/supervised": "true"}
-    build_consumer_jobs()[0].execute_in_process(instance=instance, tags=tags)
+    build_consumer_jobs()[0].execute_in_process(
+        instance=instance, tags=tags, resources=RESOURCES
+    )
 """
 
 

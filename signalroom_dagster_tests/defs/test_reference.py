@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from signalroom_dagster.defs.assets.reference import build_reference_assets, build_reference_checks
+from signalroom_dagster.defs.resources import RESOURCES
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
 from signalroom_dagster_tests.sources.affiliate_mapping.reference_files import (
@@ -41,6 +42,7 @@ def materialize(
     defs = dg.Definitions(
         assets=[build_reference_assets(SOURCE)],
         asset_checks=build_reference_checks(SOURCE),
+        resources=RESOURCES,
         executor=dg.in_process_executor,
     )
     job = defs.resolve_implicit_global_asset_job_def()

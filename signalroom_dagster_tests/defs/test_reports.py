@@ -4,6 +4,7 @@ when it sends.
 
 import time
 from base64 import b64decode
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from signalroom_dagster.defs.assets import reports
 from signalroom_dagster.defs.assets.reports import build_report_assets, minutes_left, reported_day
+from signalroom_dagster.defs.resources import RESOURCES
 from signalroom_dagster.notifications.message import (
     PermanentDeliveryError,
     RetryableDeliveryError,
@@ -41,7 +42,6 @@ REPORT = dg.AssetKey(["reports", "daily_ccw"])
 def sender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileSender:
     found = FileSender(tmp_path / "sent.jsonl")
     monkeypatch.setattr(outbox, "SHOWN_AFTER", timedelta(0))
-    monkeypatch.setattr(reports, "channels", lambda: found)
     return found
 
 
@@ -60,10 +60,24 @@ def morning(project: Project) -> Project:
     return project
 
 
-def materialize(instance: dg.DagsterInstance, **config: Any) -> dg.ExecuteInProcessResult:
+@dataclass(frozen=True)
+class Handed:
+    """The channels of a test: one sender for all of them."""
+
+    only: FileSender
+
+    def sender(self) -> FileSender:
+        return self.only
+
+
+def materialize(
+    instance: dg.DagsterInstance, sender: FileSender, **config: Any
+) -> dg.ExecuteInProcessResult:
     assets = {asset.key: asset for asset in build_report_assets()}
     job = dg.Definitions(
-        assets=[assets[REPORT]], executor=dg.in_process_executor
+        assets=[assets[REPORT]],
+        resources={**RESOURCES, "channels": Handed(sender)},
+        executor=dg.in_process_executor,
     ).resolve_implicit_global_asset_job_def()
     ops = {"report_daily_ccw": {"config": {"date": str(DAY), **config}}}
     return job.execute_in_process(
@@ -96,7 +110,7 @@ def test_a_report_is_one_asset_of_those_that_get_it_and_depends_on_what_its_quer
 def test_a_materialization_sends_once_and_shows_what_it_sent(
     instance: dg.DagsterInstance, sender: FileSender, morning: Project
 ) -> None:
-    assert materialize(instance).success
+    assert materialize(instance, sender).success
     assert sorted(item["channel"] for item in sender.sent) == ["email", "slack", "sms"]
     found = told(instance)
     assert found["date"] == str(DAY) and found["stale_sources"] == "none"
@@ -115,11 +129,11 @@ def test_a_materialization_sends_once_and_shows_what_it_sent(
     )
     assert not any(person in str(found) for person in ("ops@example.com", "+15550100001"))
     assert (morning.root / "written" / "713" / f"daily_ccw-{DAY}.html").is_file()
-    assert materialize(instance).success
+    assert materialize(instance, sender).success
     assert len(sender.sent) == 3
-    assert materialize(instance, resend=True).success
+    assert materialize(instance, sender, resend=True).success
     assert len(sender.sent) == 3  # nothing is unknown
-    assert materialize(instance, resend=True, channel="sms").success
+    assert materialize(instance, sender, resend=True, channel="sms").success
     assert [item["channel"] for item in sender.sent[3:]] == ["sms"]
 
 
@@ -128,10 +142,10 @@ def test_sending_can_be_switched_off_for_all_reports_and_on_for_one_run(
     instance: dg.DagsterInstance, sender: FileSender, morning: Project
 ) -> None:
     morning.set(REPORTS__SEND="false")
-    assert materialize(instance).success
+    assert materialize(instance, sender).success
     assert sender.sent == [] and "reports.send is false" in told(instance)["deliveries"]
     assert ask("SELECT count(*) FROM reports.reports") == [(1,)]
-    assert materialize(instance, send=True).success
+    assert materialize(instance, sender, send=True).success
     assert len(sender.sent) == 3
 
 
@@ -140,7 +154,7 @@ def test_what_may_be_tried_again_is_and_what_was_sent_is_not_repeated(
     instance: dg.DagsterInstance, sender: FileSender
 ) -> None:
     sender.errors = [RetryableDeliveryError("busy")]
-    result = materialize(instance)
+    result = materialize(instance, sender)
     assert result.success
     assert len([event for event in result.all_events if event.is_step_up_for_retry]) == 1
     assert sorted(item["channel"] for item in sender.sent) == ["email", "slack", "sms"]
@@ -150,9 +164,9 @@ def test_what_may_be_tried_again_is_and_what_was_sent_is_not_repeated(
 def test_a_report_that_is_sent_again_goes_out_once_more_however_often_that_is_tried(
     instance: dg.DagsterInstance, sender: FileSender
 ) -> None:
-    assert materialize(instance).success
+    assert materialize(instance, sender).success
     sender.errors = [RetryableDeliveryError("busy")]
-    assert materialize(instance, resend=True, channel="slack").success
+    assert materialize(instance, sender, resend=True, channel="slack").success
     assert sorted(item["channel"] for item in sender.sent) == ["email", "slack", "slack", "sms"]
 
 
@@ -162,8 +176,8 @@ def test_a_delivery_whose_outcome_is_unknown_fails_a_check_until_it_is_known(
 ) -> None:
     sender.errors = [UnknownOutcomeError("timed out")]
     checks = [
-        materialize(instance).get_asset_check_evaluations(),
-        materialize(instance, resend=True).get_asset_check_evaluations(),
+        materialize(instance, sender).get_asset_check_evaluations(),
+        materialize(instance, sender, resend=True).get_asset_check_evaluations(),
     ]
     assert [[(check.check_name, check.passed) for check in each] for each in checks] == [
         [("delivered", False)],
@@ -177,7 +191,7 @@ def test_a_refused_message_fails_the_report_at_once(
     instance: dg.DagsterInstance, sender: FileSender
 ) -> None:
     sender.errors = [PermanentDeliveryError("channel_not_found")]
-    result = materialize(instance)
+    result = materialize(instance, sender)
     assert not result.success
     failure = next(event for event in result.all_events if event.is_step_failure)
     assert (
@@ -188,13 +202,13 @@ def test_a_refused_message_fails_the_report_at_once(
     assert len(sender.sent) == 2
 
 
-@pytest.mark.usefixtures("morning", "sender")
+@pytest.mark.usefixtures("morning")
 def test_inputs_that_do_not_come_are_waited_for_and_then_named(
-    instance: dg.DagsterInstance, morning: Project
+    instance: dg.DagsterInstance, sender: FileSender, morning: Project
 ) -> None:
     morning.set(REPORTS__CHECK_SECONDS="0.1")
     later = str(DAY + timedelta(days=1))
-    assert materialize(instance, date=later, wait_minutes=0.01).success
+    assert materialize(instance, sender, date=later, wait_minutes=0.01).success
     assert told(instance)["stale_sources"] == "Everflow, RedTrack"
     assert "No complete figures for 3 Mar" in told(instance)["preview"]
 
@@ -216,19 +230,22 @@ def test_a_report_made_by_hand_before_its_inputs_are_whole_is_shown_and_sent_onl
     morning.set(REPORTS__WAIT_MINUTES="60")
     later = str(DAY + timedelta(days=1))
     began = time.monotonic()
-    assert materialize(instance, date=later).success
+    assert materialize(instance, sender, date=later).success
     assert time.monotonic() - began < 60
     assert (
         sender.sent == []
         and f"Everflow, RedTrack: {later} is not whole yet" in told(instance)["deliveries"]
     )
-    assert materialize(instance, date=later, send=True).success
+    assert materialize(instance, sender, date=later, send=True).success
     assert len(sender.sent) == 3
 
 
-@pytest.mark.usefixtures("morning", "sender")
+@pytest.mark.usefixtures("morning")
 def test_an_attempt_after_a_short_outage_goes_on_waiting(
-    instance: dg.DagsterInstance, morning: Project, monkeypatch: pytest.MonkeyPatch
+    instance: dg.DagsterInstance,
+    sender: FileSender,
+    morning: Project,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     morning.set(REPORTS__CHECK_SECONDS="0.1")
     real, later, outages = inputs.stale_sources, DAY + timedelta(days=1), [1, 2]
@@ -242,7 +259,7 @@ def test_an_attempt_after_a_short_outage_goes_on_waiting(
         return real(*arguments)
 
     monkeypatch.setattr(inputs, "stale_sources", restarted)
-    result = materialize(instance, date=str(later), wait_minutes=5)
+    result = materialize(instance, sender, date=str(later), wait_minutes=5)
     assert result.success and told(instance)["stale_sources"] == "none"
     assert not [event for event in result.all_events if event.is_step_up_for_retry]
 
@@ -260,9 +277,11 @@ def test_a_report_without_a_date_is_about_the_day_before_it_was_asked_for_whenev
     assert reported_day(instance, run, client, "2026-03-02") == DAY
 
 
-@pytest.mark.usefixtures("morning", "sender")
-def test_a_date_that_is_none_fails_at_once(instance: dg.DagsterInstance) -> None:
-    result = materialize(instance, date="yesterday")
+@pytest.mark.usefixtures("morning")
+def test_a_date_that_is_none_fails_at_once(
+    instance: dg.DagsterInstance, sender: FileSender
+) -> None:
+    result = materialize(instance, sender, date="yesterday")
     failure = next(event for event in result.all_events if event.is_step_failure)
     assert "write it as YYYY-MM-DD" in failure.step_failure_data.error_display_string
     assert not [event for event in result.all_events if event.is_step_up_for_retry]

@@ -8,6 +8,7 @@ import dagster as dg
 
 from signalroom_dagster.defs.alert_sensors import build_alert_sensors
 from signalroom_dagster.defs.assets.status import FRESHNESS, build_status_asset
+from signalroom_dagster.defs.resources import RESOURCES
 from signalroom_dagster_tests.loads import load
 from signalroom_dagster_tests.projects import Project, orders, write_export
 
@@ -38,7 +39,9 @@ def test_every_source_of_every_client_stands_on_one_page_with_its_freshness(
             )
             load("s3_exports", client)
     with dg.instance_for_test() as instance:
-        assert dg.materialize([build_status_asset()], instance=instance).success
+        assert dg.materialize(
+            [build_status_asset()], instance=instance, resources=RESOURCES
+        ).success
         record = instance.get_latest_materialization_event(FRESHNESS)
         sensor: Any = {each.name: each for each in build_alert_sensors()}["alert_on_stale_sources"]
         looked = sensor(dg.build_sensor_context(instance=instance))

@@ -14,9 +14,9 @@ import dagster as dg
 
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure
-from signalroom_dagster.config import destination_name
 from signalroom_dagster.declarations import set_aside
-from signalroom_dagster.defs.assets.status import GROUP, OWNER
+from signalroom_dagster.defs.assets.status import GROUP
+from signalroom_dagster.defs.factories import spec_of
 from signalroom_dagster.defs.schedules import refused_schedules
 from signalroom_dagster.set_aside import SetAside
 
@@ -28,11 +28,10 @@ def build_declared_asset() -> dg.AssetsDefinition:
     """`status/definitions`: what `signalroom doctor` tells of clients, settings, templates and
     models.
     """
-    spec = dg.AssetSpec(
-        key=DEFINITIONS,
+    spec = spec_of(
+        DEFINITIONS.path,
+        "table",
         group_name=GROUP,
-        kinds={"table", destination_name()},
-        owners=[OWNER],
         description=(
             "What cannot be read of clients' files, settings, report templates and models, and is"
             " left out so that all else runs. Grain: client, subject. Looked at every few minutes"

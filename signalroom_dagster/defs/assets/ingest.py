@@ -15,25 +15,24 @@ from dagster_dlt.translator import DltResourceTranslatorData
 from dlt.extract import DltResource
 from pydantic import Field
 
-from signalroom_dagster.config import destination_name
 from signalroom_dagster.defs.assets.code_references import code_reference
 from signalroom_dagster.defs.assets.load_metadata import (
     COLUMN_SCHEMA,
     declared_columns,
     load_metadata,
 )
+from signalroom_dagster.defs.factories import client_step, spec_of
 from signalroom_dagster.defs.partitions import client_partitions
+from signalroom_dagster.defs.resources import Warehouse
 from signalroom_dagster.loading.pipelines import open_load
 from signalroom_dagster.naming import load_step
-from signalroom_dagster.platform.attempts import attempt, client_of, first_run_id
+from signalroom_dagster.platform.attempts import first_run_id
 from signalroom_dagster.platform.tags import SOURCE_TAG
 from signalroom_dagster.registry import catalog
 from signalroom_dagster.sources.context import Span, as_day
-from signalroom_dagster.warehouse import access
 from signalroom_dagster.warehouse.bookkeeping import KEPT
 from signalroom_dagster.warehouse.engine import engine
 
-OWNER = "team:data"
 BOOKKEEPING = "bookkeeping"
 """The group of what loads note beside their tables: files and days that were loaded, rows refused,
 figures restated.
@@ -82,11 +81,10 @@ class SourceTranslator(DagsterDltTranslator):
 
     def _spec(self, resource: DltResource) -> dg.AssetSpec:
         is_kept = resource.name in {table.name for tables in KEPT.values() for table in tables}
-        return dg.AssetSpec(
-            key=[self._source, resource.name],
+        return spec_of(
+            [self._source, resource.name],
+            "dlt",
             group_name=BOOKKEEPING if is_kept else self._source,
-            kinds={"dlt", destination_name()},
-            owners=[OWNER],
             tags={SOURCE_TAG: self._source},
             description=catalog.describe(self._source, resource),
             metadata={
@@ -113,14 +111,18 @@ def build_ingest_assets(source: str) -> dg.AssetsDefinition:
         op_tags={SOURCE_TAG: source},
     )
     def load(
-        context: dg.AssetExecutionContext, dlt: DagsterDltResource, config: LoadConfig
+        context: dg.AssetExecutionContext,
+        dlt: DagsterDltResource,
+        warehouse: Warehouse,
+        config: LoadConfig,
     ) -> Iterator[Any]:
-        client = client_of(context)
-        with attempt(context, f"client {client.id}, source {source}"):
+        with client_step(context, warehouse, f"source {source}") as client:
             run_id = first_run_id(context.instance, context.run)
-            access.wait_until_reachable(context.log.warning)
             chosen = _chosen(context)
-            with access.exclusive(), open_load(source, client, run_id, config.span, chosen) as load:
+            with (
+                warehouse.exclusive(),
+                open_load(source, client, run_id, config.span, chosen) as load,
+            ):
                 results: list[Any] = list(
                     dlt.run(
                         context,
@@ -129,7 +131,7 @@ def build_ingest_assets(source: str) -> dg.AssetsDefinition:
                         dagster_dlt_translator=translator,
                     )
                 )
-                with access.connected() as query:
+                with warehouse.connected() as query:
                     for result in results:
                         if result.asset_key.path[-1] not in load.failures:
                             found = load_metadata(query, result, load, client.id, run_id)

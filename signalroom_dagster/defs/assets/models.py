@@ -4,7 +4,7 @@ step with it.
 https://docs.dagster.io/guides/build/assets/defining-assets-with-asset-dependencies
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -12,21 +12,19 @@ from typing import Any
 
 import dagster as dg
 
-from signalroom_dagster.config import destination_name
 from signalroom_dagster.defs.assets.code_references import code_reference
 from signalroom_dagster.defs.automation import of_active_clients
+from signalroom_dagster.defs.factories import client_step, spec_of
 from signalroom_dagster.defs.partitions import all_clients
+from signalroom_dagster.defs.resources import Warehouse
 from signalroom_dagster.modeling.runs import ModelRun, read_columns, run_model
 from signalroom_dagster.modeling.sql import Model, TableName, models
 from signalroom_dagster.naming import model_step
-from signalroom_dagster.platform.attempts import attempt, client_of
 from signalroom_dagster.platform.tags import MODEL_TAG
 from signalroom_dagster.registry import catalog
 from signalroom_dagster.registry.clients import Client, clients_of
-from signalroom_dagster.warehouse import access
 from signalroom_dagster.warehouse.engine import engine
 
-OWNER = "team:data"
 GROUP = "models"
 PLOTTED: Mapping[TableName, Sequence[str]] = {
     ("public", "daily_performance"): ("everflow_revenue", "cost", "profit", "conversions")
@@ -44,12 +42,11 @@ def build_model_assets() -> list[dg.AssetsDefinition]:
 
 
 def _asset_of(model: Model, source_of: Mapping[TableName, str]) -> dg.AssetsDefinition:
-    spec = dg.AssetSpec(
-        key=[*model.name],
+    spec = spec_of(
+        model.name,
+        "sql",
         deps=[_dependency(read, source_of.get(read)) for read in model.reads],
         group_name=GROUP,
-        kinds={"sql", destination_name()},
-        owners=[OWNER],
         description=model.about,
         tags={MODEL_TAG: model.name[1]},
         metadata={
@@ -75,16 +72,13 @@ def _asset_of(model: Model, source_of: Mapping[TableName, str]) -> dg.AssetsDefi
         pool=engine().POOL,
         op_tags={MODEL_TAG: "/".join(model.name)},
     )
-    def run(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        client = client_of(context)
-        with attempt(context, f"client {client.id}, model {'.'.join(model.name)}"):
-            access.wait_until_reachable(context.log.warning)
-            with access.exclusive():
-                done = run_model(model.name, client)
-                figures = _figures_of_yesterday(model, client)
-                yield dg.MaterializeResult(
-                    asset_key=spec.key, metadata={**figures, **_metadata(model, done)}
-                )
+    def run(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[Any]:
+        about = f"model {'.'.join(model.name)}"
+        with client_step(context, warehouse, about) as client, warehouse.exclusive():
+            done = run_model(model.name, client)
+            figures = _figures_of_yesterday(model, client, warehouse)
+            metadata = {**figures, **_metadata(model, done)}
+            return dg.MaterializeResult(asset_key=spec.key, metadata=metadata)
 
     return run
 
@@ -94,7 +88,9 @@ def _file_of(model: Model) -> Path:
     return Path(str(files("signalroom_dagster"))) / "models" / schema / f"{table}.sql"
 
 
-def _figures_of_yesterday(model: Model, client: Client) -> Mapping[str, float]:
+def _figures_of_yesterday(
+    model: Model, client: Client, warehouse: Warehouse
+) -> Mapping[str, float]:
     """The client's figures of its last whole day: Dagster draws numbers from one materialization to
     the next.
     """
@@ -103,7 +99,7 @@ def _figures_of_yesterday(model: Model, client: Client) -> Mapping[str, float]:
         return {}
     yesterday = datetime.now(client.zone).date() - timedelta(days=1)
     sums = ", ".join(f"sum({column})" for column in plotted)
-    with access.connected() as query:
+    with warehouse.connected() as query:
         sql = f"SELECT {sums} FROM {'.'.join(model.name)} WHERE _client_id = %s AND date = %s"
         figures = dict(zip(plotted, query(sql, client.id, yesterday)[0], strict=True))
     return {

@@ -8,25 +8,23 @@ https://docs.dagster.io/guides/build/assets/defining-assets
 """
 
 import inspect
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
-from signalroom_dagster.config import destination_name
-from signalroom_dagster.defs.assets.ingest import OWNER
+from signalroom_dagster.defs.factories import Check, Question, client_checks, client_step, spec_of
 from signalroom_dagster.defs.partitions import client_partitions
+from signalroom_dagster.defs.resources import Warehouse
 from signalroom_dagster.naming import load_step
-from signalroom_dagster.platform.attempts import attempt, client_of
 from signalroom_dagster.platform.tags import SOURCE_TAG
 from signalroom_dagster.reference.checks import key_unique, single_values
 from signalroom_dagster.reference.load import declared_tables, load_table, open_reference
 from signalroom_dagster.reference.tables import SCHEMA
 from signalroom_dagster.reference_data import Difference, ReferenceSchema, described
 from signalroom_dagster.registry import catalog
-from signalroom_dagster.warehouse import access
 from signalroom_dagster.warehouse.engine import engine
+from signalroom_dagster.warehouse.finding import Finding
 
 SHOWN_ROWS = 100
 CHECKS = {"key_unique": key_unique, "single_values": single_values}
@@ -44,16 +42,15 @@ def build_reference_assets(source: str) -> dg.AssetsDefinition:
         pool=engine().POOL,
         op_tags={SOURCE_TAG: source},
     )
-    def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
-        client = client_of(context)
-        with attempt(context, f"client {client.id}, source {source}"):
-            access.wait_until_reachable(context.log.warning)
-            with access.exclusive():
-                for table in open_reference(source, client):
-                    key = _key(table.schema.name)
-                    if key in context.selected_asset_keys:
-                        found = _metadata(load_table(client.id, table), table.file)
-                        yield dg.MaterializeResult(asset_key=key, metadata=found)
+    def load(
+        context: dg.AssetExecutionContext, warehouse: Warehouse
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        with client_step(context, warehouse, f"source {source}") as client, warehouse.exclusive():
+            for table in open_reference(source, client):
+                key = _key(table.schema.name)
+                if key in context.selected_asset_keys:
+                    metadata = _metadata(load_table(client.id, table), table.file)
+                    yield dg.MaterializeResult(asset_key=key, metadata=metadata)
 
     return load
 
@@ -64,39 +61,17 @@ def build_reference_checks(source: str) -> list[dg.AssetChecksDefinition]:
 
 
 def _checks_of(source: str, schema: ReferenceSchema) -> dg.AssetChecksDefinition:
-    wanted = [name for name in CHECKS if name != "single_values" or schema.single]
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", dg.PreviewWarning
-        )  # partitioned checks: pinned by the lock, worth it
-        specs = [
-            dg.AssetCheckSpec(
-                name,
-                asset=_key(schema.name),
-                description=CHECKS[name].__doc__,
-                partitions_def=client_partitions(source),
-            )
-            for name in wanted
-        ]
+    def look(asked: Question) -> Mapping[str, Finding]:
+        with asked.warehouse.asked() as query:
+            return {name: CHECKS[name](query, schema, asked.client.id) for name in asked.names}
 
-    @dg.multi_asset_check(name=f"check_{source}_{schema.name}", specs=specs, can_subset=True)
-    def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        client = client_of(context.op_execution_context).id
-        with access.exclusive(), access.connected() as query:
-            for key in sorted(context.selected_asset_check_keys):
-                found = CHECKS[key.name](query, schema, client)
-                yield dg.AssetCheckResult(
-                    asset_key=key.asset_key,
-                    check_name=key.name,
-                    passed=found.passed,
-                    severity=dg.AssetCheckSeverity.WARN
-                    if key.name in WARNINGS
-                    else dg.AssetCheckSeverity.ERROR,
-                    description=found.said,
-                    metadata=dict(found.figures),
-                )
-
-    return check
+    checks = {
+        name: Check(look.__doc__, name in WARNINGS)
+        for name, look in CHECKS.items()
+        if name != "single_values" or schema.single
+    }
+    name, key = f"check_{source}_{schema.name}", [SCHEMA, schema.name]
+    return client_checks(name, key, checks, client_partitions(source), look)
 
 
 def _key(table: str) -> dg.AssetKey:
@@ -106,11 +81,10 @@ def _key(table: str) -> dg.AssetKey:
 def _spec(source: str, schema: ReferenceSchema) -> dg.AssetSpec:
     about = inspect.getdoc(catalog.source_module(source)) or ""
     columns = [dg.TableColumn(name, kind) for name, kind in schema.columns.items()]
-    return dg.AssetSpec(
-        key=_key(schema.name),
+    return spec_of(
+        [SCHEMA, schema.name],
+        "csv",
         group_name=source,
-        kinds={"csv", destination_name()},
-        owners=[OWNER],
         description=f"{schema.about}\n\n{about}".strip(),
         metadata={
             "dagster/table_name": f"{SCHEMA}.{schema.name}",

@@ -17,7 +17,8 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from signalroom_dagster.config import destination_name
+from signalroom_dagster.defs.factories import spec_of
+from signalroom_dagster.defs.resources import Channels, Warehouse
 from signalroom_dagster.errors import WrongRequestError
 from signalroom_dagster.modeling.runs import sources_of
 from signalroom_dagster.modeling.sql import TableName
@@ -26,7 +27,7 @@ from signalroom_dagster.platform.attempts import attempt, client_of, first_run_i
 from signalroom_dagster.platform.tags import REPORT_TAG
 from signalroom_dagster.registry.clients import Client, clients_of, load_clients
 from signalroom_dagster.reports.deliveries import Delivery
-from signalroom_dagster.reports.dispatch import as_channel, channels, send_report
+from signalroom_dagster.reports.dispatch import as_channel, send_report
 from signalroom_dagster.reports.inputs import wait_for_inputs
 from signalroom_dagster.reports.outbox import SHADOW
 from signalroom_dagster.reports.report import Report, make_report, write_files
@@ -38,9 +39,7 @@ from signalroom_dagster.reports.subscriptions import (
     yesterday,
 )
 from signalroom_dagster.sources.context import as_day
-from signalroom_dagster.warehouse import access
 
-OWNER = "team:data"
 GROUP = "reports"
 ABOUT = """Made for one day of a client (yesterday, or the `date` of the run's configuration), kept
 in `reports.reports`, and sent once to each of those that the client's subscription names.
@@ -88,12 +87,11 @@ def _asset_of(name: str, clients: Mapping[str, Subscription]) -> dg.AssetsDefini
     templates = [by_name[template] for template in sorted(by_name)]
     reads = sorted({table for template in templates for table in template.reads})
 
-    spec = dg.AssetSpec(
-        key=["reports", name],
+    spec = spec_of(
+        ["reports", name],
+        "report",
         deps=[_dependency(read, clients) for read in reads],
         group_name=GROUP,
-        kinds={"report", destination_name()},
-        owners=[OWNER],
         description="\n\n".join(
             [*(f"{item.about} Template: `{item.name}`.".lstrip() for item in templates), ABOUT]
         ),
@@ -109,16 +107,26 @@ def _asset_of(name: str, clients: Mapping[str, Subscription]) -> dg.AssetsDefini
     @dg.multi_asset(
         name=report_step(name), specs=[spec], check_specs=[delivered], op_tags={REPORT_TAG: name}
     )
-    def report(context: dg.AssetExecutionContext, config: ReportConfig) -> Iterator[Any]:
+    def report(
+        context: dg.AssetExecutionContext,
+        warehouse: Warehouse,
+        channels: Channels,
+        config: ReportConfig,
+    ) -> Iterator[Any]:
         client = client_of(context)
         with attempt(context, f"client {client.id}, report {name}"):
-            yield _make(context, client, name, config)
+            yield _make(context, client, name, config, warehouse, channels)
 
     return report
 
 
 def _make(
-    context: dg.AssetExecutionContext, client: Client, name: str, config: ReportConfig
+    context: dg.AssetExecutionContext,
+    client: Client,
+    name: str,
+    config: ReportConfig,
+    warehouse: Warehouse,
+    channels: Channels,
 ) -> dg.MaterializeResult[Any]:
     settings, channel = report_settings(), as_channel(config.channel)
     day = reported_day(context.instance, context.run, client, config.date)
@@ -130,7 +138,7 @@ def _make(
     if config.wait_minutes is not None:
         wait_for_inputs(due, left, settings.check_seconds, context.log.info)
         left = 0.0
-    access.wait_until_reachable(context.log.warning)
+    warehouse.wait(context.log.warning)
     made = make_report(due)
     paths = write_files(made)
     sends = settings.send if config.send is None else config.send
@@ -142,7 +150,7 @@ def _make(
             "not sent: %s. Its schedule sends it when it is; `send: true` sends it as it is", unsent
         )
     run_id = first_run_id(context.instance, context.run)
-    sender = channels() if sends else None
+    sender = channels.sender() if sends else None
     done = send_report(made, run_id, sender, resend=config.resend, channel=channel, unsent=unsent)
     for item in made.stale:
         context.log.warning("%s does not cover %s whole", item.title, day)

@@ -12,28 +12,26 @@ from typing import Any
 
 import dagster as dg
 
-from signalroom_dagster.config import destination_name
+from signalroom_dagster.defs.factories import spec_of
+from signalroom_dagster.defs.resources import Warehouse
 from signalroom_dagster.freshness.status import Standing, standing
 from signalroom_dagster.platform.attempts import attempt
-from signalroom_dagster.warehouse import access
 from signalroom_dagster.warehouse.engine import engine
 
-OWNER = "team:data"
 GROUP = "status"
 FRESHNESS = dg.AssetKey([GROUP, "freshness"])
 
 
 def build_status_asset() -> dg.AssetsDefinition:
     """`status/freshness`: the same as `signalroom status` tells, without the incidents."""
-    spec = dg.AssetSpec(
-        key=FRESHNESS,
+    spec = spec_of(
+        FRESHNESS.path,
+        "table",
         group_name=GROUP,
-        kinds={"table", destination_name()},
-        owners=[OWNER],
         description=(
             "How fresh each source of each client is: up to when there is data, and how old it may"
-            " be. Grain: client, source. Looked at once an hour in production, and whenever it is"
-            " materialized."
+            " be. Grain: client, source. Filled in once an hour in production, and whenever"
+            " somebody materializes it."
         ),
     )
 
@@ -43,9 +41,9 @@ def build_status_asset() -> dg.AssetsDefinition:
         pool=engine().POOL,
         op_tags={"dagster/priority": "-1"},  # in a run with loads: after them
     )
-    def look(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    def look(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[Any]:
         with attempt(context, "freshness of all clients"):
-            access.wait_until_reachable(context.log.warning)
+            warehouse.wait(context.log.warning)
             return dg.MaterializeResult(
                 asset_key=FRESHNESS, metadata=freshness_metadata(standing(), datetime.now(UTC))
             )
