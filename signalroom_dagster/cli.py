@@ -4,6 +4,7 @@
 https://typer.tiangolo.com/
 """
 
+import errno
 import os
 import shutil
 import threading
@@ -24,7 +25,7 @@ from signalroom_dagster.commands import (
     reports,
     sources,
 )
-from signalroom_dagster.commands.terminal import err, is_told, say, tell
+from signalroom_dagster.commands.terminal import err, is_told, out, say, tell
 from signalroom_dagster.config import project_dir
 from signalroom_dagster.redaction import redact_error
 from signalroom_dagster.sandboxed import MARK
@@ -117,10 +118,17 @@ def _program(name: str) -> str:
 
 def main() -> None:
     """The console script: an error is one line; with --verbose, one that is not ours has its
-    traceback.
+    traceback. A lost output is an error, too, unless its reader has only left.
     """
     try:
         app()
+    except SystemExit as ended:
+        if ended.code or out.lost is None:
+            raise
+        if out.lost.errno != errno.EPIPE:
+            words = f"the work went on, but its output could not be written: {out.lost.strerror}"
+            tell(OSError(words))
+        raise SystemExit(1) from None
     except Exception as error:
         redact_error(error)
         if logs.is_verbose() and not is_told(error):

@@ -34,6 +34,7 @@ Kind = Literal[
     "step",
     "tick",
     "stale",
+    "files",
     "warehouse",
     "consumer",
     "definition",

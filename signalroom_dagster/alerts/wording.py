@@ -31,6 +31,7 @@ HEADLINES: Mapping[Kind, tuple[str, str]] = {
     "step": ("{subject} fails", "{subject} works again"),
     "tick": ("{subject} fails", "{subject} works again"),
     "stale": ("{subject} is stale", "{subject} is fresh again"),
+    "files": ("Files of {subject} are left out", "No file of {subject} is left out any more"),
     "warehouse": ("The warehouse cannot be used", "The warehouse works again"),
     "consumer": ("Events are not analysed", "Events are analysed again"),
     "definition": ("{subject} is set aside", "{subject} is read again"),
@@ -47,6 +48,7 @@ COMMANDS: Mapping[Kind, str] = {
     "step": "signalroom doctor",
     "tick": "signalroom doctor",
     "stale": "signalroom run {subject} --client {client}",
+    "files": "signalroom status",
     "warehouse": "signalroom doctor",
     "consumer": "signalroom events consume --once",
     "definition": "signalroom doctor",
@@ -147,7 +149,7 @@ def _reports(incident: Incident, client: Client) -> Collection[str]:
     if incident.kind == "report" or subject.startswith(REPORT):
         return [subject.removeprefix(REPORT).partition(OF)[0]]
     try:
-        if incident.kind in ("source", "stale"):
+        if incident.kind in ("source", "stale", "files"):
             broken = set(catalog.tables_of(subject))
         elif incident.kind in ("table", "check"):
             schema, _, table = subject.partition("/")

@@ -3,11 +3,14 @@ can act on.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterable
-from typing import Annotated, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
+from typing_extensions import override
 
 from signalroom_dagster import logs
 from signalroom_dagster.errors import ConfigurationError, SignalRoomError
@@ -15,7 +18,27 @@ from signalroom_dagster.redaction import redact
 from signalroom_dagster.registry.clients import Client, get_client, load_clients
 
 T = TypeVar("T")
-out = Console()
+
+
+class Output(Console):
+    """Stdout, on a device that may be full or gone: the work goes on, and `lost` says what became
+    of the output.
+    """
+
+    lost: OSError | None = None
+
+    @override
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print; once that fails, whatever follows goes nowhere."""
+        try:
+            super().print(*objects, **options)
+        except OSError as error:
+            self.lost = error
+            with Path(os.devnull).open("w") as nowhere:
+                os.dup2(nowhere.fileno(), self.file.fileno())
+
+
+out = Output()
 err = Console(stderr=True)
 
 SinceOption = Annotated[

@@ -19,7 +19,7 @@ from signalroom_dagster.defs.assets.declared import events_of, everything_set_as
 from signalroom_dagster.defs.assets.status import FRESHNESS, freshness_metadata
 from signalroom_dagster.defs.lost_runs import build_lost_runs_sensor
 from signalroom_dagster.defs.sensors import initial_status
-from signalroom_dagster.freshness.status import Standing, standing
+from signalroom_dagster.freshness.status import Standing, files_left_out, standing
 from signalroom_dagster.platform.tags import (
     REASON_TAG,
     RETRY_NUMBER_TAG,
@@ -29,6 +29,7 @@ from signalroom_dagster.platform.tags import (
 from signalroom_dagster.platform.ticks import LastTick, last_ticks
 from signalroom_dagster.registry.clients import load_clients, unreadable_clients
 from signalroom_dagster.warehouse.errors import DestinationUnreachableError, WarehouseBusyError
+from signalroom_dagster.warehouse.ledger import LeftOutFiles
 
 WATCH_SECONDS = 60
 FRESHNESS_SECONDS = 3_600
@@ -151,8 +152,8 @@ def _freshness() -> dg.SensorDefinition:
         minimum_interval_seconds=FRESHNESS_SECONDS,
         default_status=initial_status(),
         description=(
-            "Alert when a client's source has no data as new as it should have; fill in"
-            " status/freshness."
+            "Alert when a client's source has no data as new as it should have, or a file that"
+            " cannot be loaded; fill in status/freshness."
         ),
     )
     def alert_on_stale_sources(
@@ -161,6 +162,7 @@ def _freshness() -> dg.SensorDefinition:
         now = datetime.now(UTC)
         try:
             found = standing(LOCK_SECONDS)
+            left_out = files_left_out(wait_seconds=LOCK_SECONDS)
         except WarehouseBusyError:
             return dg.SkipReason("the warehouse is in use by another writer: looked at next time")
         except DestinationUnreachableError as error:
@@ -175,6 +177,7 @@ def _freshness() -> dg.SensorDefinition:
             telling.failed(failure)
             return dg.SkipReason("the warehouse cannot be asked")
         telling.recovered("warehouse", "warehouse", "")
+        _tell_of_files(left_out, now)
         return dg.SensorResult(
             skip_reason=dg.SkipReason(f"stale: {', '.join(_stale(found, now)) or 'nothing'}"),
             asset_events=[
@@ -183,6 +186,31 @@ def _freshness() -> dg.SensorDefinition:
         )
 
     return alert_on_stale_sources
+
+
+def _tell_of_files(left_out: Sequence[LeftOutFiles], now: datetime) -> None:
+    """One incident for each client's source with a file that is not in the warehouse, over once no
+    such file is left. What stays counts once a day.
+    """
+    active = {client.id for client in load_clients().values() if client.status == "active"}
+    lacking = [each for each in left_out if each.quarantined or each.unreadable]
+    lacking = [each for each in lacking if each.client in active]
+    for each in lacking:
+        telling.failed(
+            Failure(
+                kind="files",
+                subject=each.source,
+                client=each.client,
+                error="Files left out",
+                said=f"{each.quarantined} quarantined, {each.unreadable} unreadable: none of their"
+                " rows are in the warehouse. Have the files exported again; each load looks",
+                run=f"look {now:%Y-%m-%d}",
+            )
+        )
+    left = {(each.source, each.client) for each in lacking}
+    for incident in telling.open_incidents():
+        if incident.kind == "files" and (incident.subject, incident.client) not in left:
+            telling.recovered("files", incident.subject, incident.client)
 
 
 def _definitions() -> dg.SensorDefinition:

@@ -69,15 +69,18 @@ def standing(wait_seconds: float = access.LOCK_WAIT_SECONDS) -> Sequence[Standin
 
 
 def files_left_out(
-    sources: Iterable[str] | None = None, client: str | None = None
+    sources: Iterable[str] | None = None,
+    client: str | None = None,
+    wait_seconds: float = access.LOCK_WAIT_SECONDS,
 ) -> list[LeftOutFiles]:
-    """Files that are not, or not whole, in the warehouse: of all clients and sources, or of
-    some.
+    """Files that are not, or not whole, in the warehouse: of all clients and sources, or of some.
+
+    Raises DestinationUnreachableError, and WarehouseBusyError after the wait for DuckDB.
     """
     chosen = [name for name in catalog.file_sources() if sources is None or name in sources]
     if not chosen:
         return []
-    with access.exclusive(), access.connected() as query:
+    with access.exclusive(wait_seconds), access.connected() as query:
         return [each for name in chosen for each in left_out_files(query, name, client)]
 
 

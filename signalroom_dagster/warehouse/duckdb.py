@@ -18,7 +18,6 @@ from signalroom_dagster.warehouse.errors import DISK_FULL, LoadError, WarehouseB
 from signalroom_dagster.warehouse.locks import writer_lock
 from signalroom_dagster.warehouse.places import duckdb_path
 
-POOL: str | None = "duckdb"
 HAS_ROLES: bool = False
 HAS_INDEXES: bool = False
 CLOCK: str = "now()"

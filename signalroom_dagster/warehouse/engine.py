@@ -17,8 +17,6 @@ Result = TypeVar("Result")
 class Engine(Protocol):
     """One kind of warehouse. Its driver's exceptions become ours by `explain`."""
 
-    POOL: str | None
-    """Dagster's pool for those that write; None where many may write at once."""
     HAS_ROLES: bool
     """Whether it is a server with roles, rights and policies."""
     HAS_INDEXES: bool
@@ -96,6 +94,13 @@ class Engine(Protocol):
     def explain(self, error: Exception, what: str) -> Exception:
         """A driver's error as one of ours, without row content; any other as it is."""
         ...
+
+
+def writers_pool() -> str | None:
+    """Dagster's pool for those that write; None where many may write at once. Asked while
+    definitions load, which is why no engine is imported for it.
+    """
+    return "duckdb" if destination_name() == "duckdb" else None
 
 
 def engine() -> Engine:

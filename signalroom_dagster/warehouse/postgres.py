@@ -37,7 +37,6 @@ from signalroom_dagster.warehouse.transactions import (
     take_lock,
 )
 
-POOL: str | None = None
 HAS_ROLES: bool = True
 HAS_INDEXES: bool = True
 CLOCK: str = "clock_timestamp()"

@@ -1,6 +1,9 @@
 """`signalroom run` while the server goes away: what came after the load is done again, too."""
 
 import itertools
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,3 +50,24 @@ def test_a_connection_that_the_server_ends_is_told_as_a_warehouse_that_cannot_be
         pytest.raises(DestinationUnreachableError, match="asking Postgres"),
     ):
         query(END_MYSELF)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
+def test_an_output_that_is_full_keeps_no_work_from_being_done(project: Project) -> None:
+    bucket = project.add_client("713")
+    write_export(bucket / "orders-create/report_2026-03-01.csv", orders([1, 2]))
+    command = [sys.executable, "-m", "signalroom_dagster.cli", "run", "--all", "--client", "713"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command,
+            env=project.process_environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 1
+    assert ask("SELECT count(*) FROM public.orders") == [(2,)]
+    assert done.stderr.splitlines()[-1] == (
+        "signalroom: the work went on, but its output could not be written: No space left on device"
+    )

@@ -582,6 +582,47 @@ def test_files_that_stop_coming_make_their_source_stale_however_often_it_is_load
     assert texts(providers)[1].startswith("🟢 s3_exports is fresh again (client 713)")
 
 
+@pytest.mark.parametrize("ends", ["mended", "gone"])
+def test_a_file_that_cannot_be_loaded_is_told_until_it_is_mended_or_gone(
+    ends: str, project: Project, providers: Providers, instance: dg.DagsterInstance
+) -> None:
+    bucket = project.add_client("713")
+    path = bucket / "orders-create" / "report_2026-03-01.csv"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"something,else\n1,2\n")
+    project.set(SOURCES__S3_EXPORTS__FRESH_WITHIN="9999d")
+    for _ in range(2):
+        assert load(instance, "s3_exports").success
+        look(instance, "alert_on_stale_sources")
+    [text] = texts(providers)
+    assert text.startswith(
+        "🔴 Files of s3_exports are left out (client 713)\n"
+        "Files left out: 1 quarantined, 0 unreadable: none of their rows are in the warehouse."
+    )
+    assert "Next: `signalroom status`" in text
+    if ends == "mended":
+        write_export(path, orders([1]))
+    else:
+        path.unlink()
+    assert load(instance, "s3_exports").success
+    look(instance, "alert_on_stale_sources")
+    assert texts(providers)[1].startswith(
+        "🟢 No file of s3_exports is left out any more (client 713)"
+    )
+
+
+def test_the_check_of_a_closed_source_says_that_nothing_newer_is_expected(
+    vendor: VendorServer, providers: Providers, instance: dg.DagsterInstance
+) -> None:
+    checks = load(instance, "everflow", STATS).get_asset_check_evaluations()
+    [fresh] = [check for check in checks if check.check_name == "fresh"]
+    assert fresh.passed
+    assert fresh.description == (
+        "closed on 01 Mar 2026 (end_date), nothing newer is expected:"
+        " data up to 02 Mar 2026 00:00 EST"
+    )
+
+
 def test_days_are_fresh_up_to_their_end_or_when_they_were_read(
     vendor: VendorServer,
     providers: Providers,

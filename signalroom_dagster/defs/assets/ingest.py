@@ -31,7 +31,7 @@ from signalroom_dagster.platform.tags import SOURCE_TAG
 from signalroom_dagster.registry import catalog
 from signalroom_dagster.sources.context import Span, as_day
 from signalroom_dagster.warehouse.bookkeeping import KEPT
-from signalroom_dagster.warehouse.engine import engine
+from signalroom_dagster.warehouse.engine import writers_pool
 
 BOOKKEEPING = "bookkeeping"
 """The group of what loads note beside their tables: files and days that were loaded, rows refused,
@@ -107,7 +107,7 @@ def build_ingest_assets(source: str) -> dg.AssetsDefinition:
         dlt_pipeline=_outline_pipeline(),
         dagster_dlt_translator=translator,
         partitions_def=client_partitions(source),
-        pool=engine().POOL,
+        pool=writers_pool(),
         op_tags={SOURCE_TAG: source},
     )
     def load(

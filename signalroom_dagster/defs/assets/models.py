@@ -23,7 +23,7 @@ from signalroom_dagster.naming import model_step
 from signalroom_dagster.platform.tags import MODEL_TAG
 from signalroom_dagster.registry import catalog
 from signalroom_dagster.registry.clients import Client, clients_of
-from signalroom_dagster.warehouse.engine import engine
+from signalroom_dagster.warehouse.engine import writers_pool
 
 GROUP = "models"
 PLOTTED: Mapping[TableName, Sequence[str]] = {
@@ -69,7 +69,7 @@ def _asset_of(model: Model, source_of: Mapping[TableName, str]) -> dg.AssetsDefi
     @dg.multi_asset(
         name=model_step(*model.name),
         specs=[spec],
-        pool=engine().POOL,
+        pool=writers_pool(),
         op_tags={MODEL_TAG: "/".join(model.name)},
     )
     def run(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[Any]:

@@ -23,7 +23,7 @@ from signalroom_dagster.reference.load import declared_tables, load_table, open_
 from signalroom_dagster.reference.tables import SCHEMA
 from signalroom_dagster.reference_data import Difference, ReferenceSchema, described
 from signalroom_dagster.registry import catalog
-from signalroom_dagster.warehouse.engine import engine
+from signalroom_dagster.warehouse.engine import writers_pool
 from signalroom_dagster.warehouse.finding import Finding
 
 SHOWN_ROWS = 100
@@ -39,7 +39,7 @@ def build_reference_assets(source: str) -> dg.AssetsDefinition:
         specs=[_spec(source, schema) for schema in declared_tables(source).values()],
         partitions_def=client_partitions(source),
         can_subset=True,
-        pool=engine().POOL,
+        pool=writers_pool(),
         op_tags={SOURCE_TAG: source},
     )
     def load(

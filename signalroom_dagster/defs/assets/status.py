@@ -16,7 +16,7 @@ from signalroom_dagster.defs.factories import spec_of
 from signalroom_dagster.defs.resources import Warehouse
 from signalroom_dagster.freshness.status import Standing, standing
 from signalroom_dagster.platform.attempts import attempt
-from signalroom_dagster.warehouse.engine import engine
+from signalroom_dagster.warehouse.engine import writers_pool
 
 GROUP = "status"
 FRESHNESS = dg.AssetKey([GROUP, "freshness"])
@@ -38,7 +38,7 @@ def build_status_asset() -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="look_at_freshness",
         specs=[spec],
-        pool=engine().POOL,
+        pool=writers_pool(),
         op_tags={"dagster/priority": "-1"},  # in a run with loads: after them
     )
     def look(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[Any]:
