@@ -39,10 +39,8 @@ class TooManyError(Exception):
 
 def settings(client_id: str, url: str) -> Mapping[str, str]:
     """What points a client at the stand-in."""
-    kept = {
-        "conversions_kept_days": "10000",
-        "clicks_kept_days": "10000",
-    }  # the sandbox's week grows old
+    # the sandbox's week grows old
+    kept = dict.fromkeys(("conversions_kept_days", "clicks_kept_days"), "10000")
     return {"api_key": everflow_key(client_id), "base_url": f"{url}/everflow", **span(), **kept}
 
 

@@ -5,11 +5,14 @@ Every buyer of the sandbox's market is a contact, welcomed by a campaign, and ge
 in one of its two variants. All of it invented; addresses are at example.test.
 """
 
+import functools
+import json
 import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from typing import Any
 
 from signalroom_dagster.sandbox.market import MARKETS, Sale, sales_of
@@ -110,10 +113,8 @@ def mautic_credentials(client_id: str) -> tuple[str, str]:
 def _add_buyer(
     instance: MauticInstance, number: int, sale: Sale, person: Person, offer: str
 ) -> None:
-    rng, now = (
-        random.Random(sale.conversion_id),
-        datetime.now(UTC),
-    )  # yesterday's letters are still to be sent
+    rng = random.Random(sale.conversion_id)
+    now = datetime.now(UTC)  # yesterday's letters are still to be sent
     address = f"buyer{number:05d}@example.test"
     contact = contact_row(
         number,
@@ -160,173 +161,50 @@ def _add_buyer(
 
 def contact_row(number: int, added: datetime, **fields: Any) -> dict[str, Any]:
     """A contact nobody has changed yet, with what the API sends and nobody should store."""
-    core = {
-        alias: {
-            "id": str(at),
-            "label": alias.title(),
-            "alias": alias,
-            "type": "text",
-            "group": "core",
-            "value": value,
+    groups: dict[str, Any] = {
+        "core": [],
+        "social": [],
+        "personal": [],
+        "professional": [],
+        "all": [],
+    }
+    if fields:
+        groups["core"] = {
+            alias: {
+                "id": str(place),
+                "label": alias.title(),
+                "alias": alias,
+                "type": "text",
+                "group": "core",
+                "value": value,
+            }
+            for place, (alias, value) in enumerate(fields.items(), 1)
         }
-        for at, (alias, value) in enumerate(fields.items(), 1)
-    }
-    return {
-        "id": number,
-        "isPublished": True,
-        "dateAdded": _iso(added),
-        "dateModified": None,
-        "createdBy": 1,
-        "createdByUser": "Test Admin",
-        "modifiedBy": None,
-        "modifiedByUser": None,
-        "points": 0,
-        "color": None,
-        "lastActive": _iso(added),
-        "dateIdentified": _iso(added),
-        "preferredProfileImage": None,
-        "owner": {"id": 1, "username": "admin", "firstName": "Test", "lastName": "Admin"},
-        "stage": {"id": 2, "name": "Customer"},
-        "tags": [{"tag": "buyer"}],
-        "utmtags": [],
-        "doNotContact": [],
-        "ipAddresses": {
-            "192.0.2.7": {"id": 3, "ip": "192.0.2.7", "ipAddress": "192.0.2.7", "ipDetails": {}}
-        },
-        "frequencyRules": [],
-        "fields": {
-            "core": core or [],
-            "social": [],
-            "personal": [],
-            "professional": [],
-            "all": {"id": number, **fields, "company": None} if fields else [],
-        },
-    }
+        groups["all"] = {"id": number, **fields, "company": None}
+    moments = dict.fromkeys(("dateAdded", "lastActive", "dateIdentified"), _iso(added))
+    return {**_row("contact"), "id": number, **moments, "fields": groups}
 
 
 def dnc_row(number: int) -> dict[str, Any]:
     """A contact that bounced, in the mail server's words."""
-    said = "550 no such user: nobody@example.test"
-    return {"id": number, "reason": 2, "comments": said, "channel": "email", "channelId": WELCOME}
+    return {**_row("doNotContact"), "id": number}
 
 
 def utm_row(number: int, at: datetime, source: str) -> dict[str, Any]:
     """Where a contact came from."""
-    return {
-        "id": number,
-        "dateAdded": _iso(at),
-        "utmCampaign": "spring",
-        "utmContent": None,
-        "utmMedium": "cpc",
-        "utmSource": source,
-        "utmTerm": None,
-        "query": {"email": "nobody@example.test"},
-        "remoteHost": "192.0.2.9",
-        "referer": "https://example.test/",
-        "url": "https://example.test/?email=nobody",
-        "userAgent": "Mozilla/5.0",
-    }
+    return {**_row("utmTag"), "id": number, "dateAdded": _iso(at), "utmSource": source}
 
 
 def email_row(number: int, name: str, **values: Any) -> dict[str, Any]:
     """An e-mail; `variantParent` is the id of its A/B test's first one."""
-    return {
-        "id": number,
-        "name": name,
-        "subject": name,
-        "language": "en",
-        "category": None,
-        "isPublished": True,
-        "dateAdded": "2026-02-01T10:00:00+00:00",
-        "dateModified": None,
-        "createdBy": 1,
-        "createdByUser": "Test Admin",
-        "fromAddress": "news@example.test",
-        "fromName": "News",
-        "replyToAddress": None,
-        "bccAddress": None,
-        "utmTags": [],
-        "preheaderText": None,
-        "customHtml": "<p>Hello {contactfield=firstname}</p>" * 20,
-        "plainText": "Hello",
-        "template": "blank",
-        "emailType": "list",
-        "publishUp": None,
-        "publishDown": None,
-        "readCount": 0,
-        "sentCount": 0,
-        "revision": 1,
-        "variantStartDate": None,
-        "variantSentCount": 0,
-        "variantReadCount": 0,
-        "variantParent": None,
-        "variantChildren": [],
-        "translationParent": None,
-        "translationChildren": [],
-        "unsubscribeForm": None,
-        "dynamicContent": [],
-        "lists": [],
-        "headers": [],
-        **values,
-    }
+    return {**_row("email"), "id": number, "name": name, "subject": name, **values}
 
 
 def campaign_row(number: int, name: str, email: int) -> dict[str, Any]:
     """A campaign that sends an e-mail and tells another system of it."""
-    event = {
-        "properties": [],
-        "triggerMode": "immediate",
-        "triggerDate": None,
-        "triggerInterval": 0,
-        "triggerIntervalUnit": None,
-        "decisionPath": None,
-        "children": [],
-        "description": None,
-    }
-    hook = {
-        "url": "https://example.test/hook",
-        "headers": {"Authorization": "Bearer sandbox-hook-secret"},
-    }
-    return {
-        "id": number,
-        "name": name,
-        "description": None,
-        "category": {"id": 4, "title": "Onboarding"},
-        "isPublished": True,
-        "dateAdded": "2026-02-01T10:00:00+00:00",
-        "dateModified": None,
-        "allowRestart": False,
-        "publishUp": None,
-        "publishDown": None,
-        "forms": [],
-        "lists": {"1": {"id": 1, "name": "Buyers"}},
-        "events": {
-            "11": {
-                **event,
-                "id": 11,
-                "type": "email.send",
-                "eventType": "action",
-                "name": "Welcome",
-                "order": 1,
-                "parent": None,
-                "channel": "email",
-                "channelId": email,
-            },
-            "12": {
-                **event,
-                "id": 12,
-                "type": "campaign.sendwebhook",
-                "eventType": "action",
-                "name": "Tell the shop",
-                "order": 2,
-                "parent": {"id": 11},
-                "channel": None,
-                "channelId": None,
-                "properties": hook,
-            },
-        },
-        "canvasSettings": {"nodes": []},
-    }
+    row: dict[str, Any] = {**_row("campaign"), "id": number, "name": name}
+    row["events"]["11"]["channelId"] = email
+    return row
 
 
 def stat_row(
@@ -336,26 +214,25 @@ def stat_row(
     it.
     """
     return {
+        **_row("email_stat"),
         "id": str(number),
         "email_id": str(email),
         "lead_id": str(contact),
-        "list_id": None,
-        "ip_id": "3",
-        "email_address": "nobody@example.test",
         "date_sent": _sql(sent),
-        "is_read": "0",
-        "is_failed": "0",
-        "viewed_in_browser": "0",
-        "date_read": None,
         "tracking_hash": f"65f0{number:08x}",
-        "retry_count": "0",
-        "source": "campaign.event",
-        "source_id": "11",
-        "open_count": "0",
-        "last_opened": None,
-        "open_details": 'a:1:{i:0;a:1:{s:2:"ip";s:9:"192.0.2.7";}}',
         **values,
     }
+
+
+def _row(kind: str) -> dict[str, Any]:
+    """What all rows of a kind have alike; a copy of the caller's own."""
+    return json.loads(_rows()[kind])
+
+
+@functools.cache
+def _rows() -> Mapping[str, str]:
+    text = files("signalroom_dagster.sandbox").joinpath("mautic_rows.json").read_text("utf-8")
+    return {kind: json.dumps(row) for kind, row in json.loads(text).items()}
 
 
 def _iso(moment: datetime) -> str:

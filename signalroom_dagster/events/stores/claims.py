@@ -14,43 +14,49 @@ from signalroom_dagster.events.stores.sessions import Session, pieces, values_of
 from signalroom_dagster.retries import ATTEMPTS
 
 _DUE = """
-SELECT tenant_id, job_id, contract_version, attempts, late, first_at, last_at, due_at FROM
-events.job
-WHERE status = 'ready' AND due_at <= ? AND (? IS NULL OR tenant_id = ?) ORDER BY due_at LIMIT ?
+SELECT tenant_id, job_id, contract_version, attempts, late, first_at, last_at, due_at
+FROM events.job
+WHERE status = 'ready' AND due_at <= ? AND (? IS NULL OR tenant_id = ?)
+ORDER BY due_at LIMIT ?
 {locked}
 """
 _COUNT = """
-UPDATE events.job SET attempts = attempts + 1, last_error = ? WHERE (tenant_id, job_id) IN (
+UPDATE events.job SET attempts = attempts + 1, last_error = ?
+WHERE (tenant_id, job_id) IN (
     SELECT tenant_id, job_id FROM events.job
-    WHERE status = 'ready' AND due_at <= ? AND (? IS NULL OR tenant_id = ?) ORDER BY due_at LIMIT ?
-      {locked})
+    WHERE status = 'ready' AND due_at <= ? AND (? IS NULL OR tenant_id = ?)
+    ORDER BY due_at LIMIT ?
+    {locked}
+)
 """
 _READY = """
-SELECT tenant_id, job_id, attempts, due_at FROM events.job WHERE status = 'ready' AND (tenant_id,
-job_id) IN ({keys})
+SELECT tenant_id, job_id, attempts, due_at FROM events.job
+WHERE status = 'ready' AND (tenant_id, job_id) IN ({keys})
 """
 _SIZES = """
-SELECT tenant_id, job_id, sum(length(payload)) FROM events.inbox WHERE (tenant_id, job_id) IN
-({keys})
+SELECT tenant_id, job_id, sum(length(payload)) FROM events.inbox
+WHERE (tenant_id, job_id) IN ({keys})
 GROUP BY tenant_id, job_id
 """
-_PAYLOADS = (
-    "SELECT tenant_id, job_id, analysis_type, payload FROM events.inbox WHERE (tenant_id, job_id)"
-    " IN ({keys})"
-)
+_PAYLOADS = """
+SELECT tenant_id, job_id, analysis_type, payload FROM events.inbox
+WHERE (tenant_id, job_id) IN ({keys})
+"""
 _DONE = """
-UPDATE events.job SET status = 'done', done_at = ?, last_error = NULL WHERE (tenant_id, job_id) IN
-({keys})
+UPDATE events.job SET status = 'done', done_at = ?, last_error = NULL
+WHERE (tenant_id, job_id) IN ({keys})
 """
 _FAILED = """
-UPDATE events.job SET status = ?, attempts = ?, last_error = ?, due_at = ? WHERE tenant_id = ? AND
-job_id = ?
+UPDATE events.job SET status = ?, attempts = ?, last_error = ?, due_at = ?
+WHERE tenant_id = ? AND job_id = ?
 """
 _KEEP = """
 INSERT INTO events.result (tenant_id, job_id, body, version, kept_at) VALUES (?, ?, ?, 1, ?)
-ON CONFLICT (tenant_id, job_id) DO UPDATE
-SET body = excluded.body, version = result.version + 1, kept_at = excluded.kept_at, published_at =
-NULL
+ON CONFLICT (tenant_id, job_id) DO UPDATE SET
+    body = excluded.body,
+    version = result.version + 1,
+    kept_at = excluded.kept_at,
+    published_at = NULL
 """
 _TOLD = 500  # characters of an error that are kept
 MOST_BYTES = 32 * 1024 * 1024

@@ -12,8 +12,8 @@ ON CONFLICT (id) DO UPDATE SET received_at = excluded.received_at, replayed_at =
 """
 _OPEN = f"""
 SELECT {_COLUMNS} FROM events.dead_letter
-WHERE replayed_at IS NULL AND (? IS NULL OR tenant_id = ?) ORDER BY received_at, job_id, id LIMIT ?
-OFFSET ?
+WHERE replayed_at IS NULL AND (? IS NULL OR tenant_id = ?)
+ORDER BY received_at, job_id, id LIMIT ? OFFSET ?
 """
 
 

@@ -13,6 +13,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
+from importlib.resources import files
 from typing import Any
 
 import psycopg2
@@ -45,52 +46,8 @@ DDL_LOCK_SECONDS = 0.2
 """And so long what creates a table or an index: while it waits, every event waits behind it."""
 LOCKED = "55P03"
 
-_APPEND = """
-WITH incoming AS (
-    SELECT * FROM unnest(
-        %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::bytea[], %s::timestamptz[]
-    ) AS event (tenant_id, job_id, analysis_type, message_id, payload, payload_hash, received_at)
-), contract AS (
-    SELECT tenant_id, string_to_array(required, ',') AS required, version, make_interval(secs =>
-      seconds) AS deadline
-    FROM unnest(%s::text[], %s::text[], %s::text[], %s::float8[]) AS one (tenant_id, required,
-      version, seconds)
-), kept AS (
-    INSERT INTO events.inbox (tenant_id, job_id, analysis_type, message_id, payload, payload_hash,
-      received_at)
-    SELECT incoming.* FROM incoming LEFT JOIN events.job USING (tenant_id, job_id)
-    WHERE job.pruned_at IS NULL
-    ORDER BY tenant_id, job_id, analysis_type
-    ON CONFLICT DO NOTHING
-    RETURNING tenant_id, job_id, analysis_type, received_at
-), arrival AS (
-    SELECT tenant_id, job_id, array_agg(analysis_type) AS types, min(received_at) AS first_at,
-        max(received_at) AS last_at
-    FROM kept GROUP BY tenant_id, job_id
-), changed AS (
-    INSERT INTO events.job (tenant_id, job_id, required, arrived, contract_version, status, late,
-      attempts,
-        first_at, last_at, deadline_at, due_at)
-    SELECT tenant_id, job_id, required, types, version, CASE WHEN required <@ types THEN 'ready'
-      ELSE 'open' END,
-        false, 0, first_at, last_at, first_at + deadline, least(last_at, now())
-    FROM arrival JOIN contract USING (tenant_id) ORDER BY tenant_id, job_id
-    ON CONFLICT (tenant_id, job_id) DO UPDATE SET
-        arrived = job.arrived || excluded.arrived,
-        last_at = greatest(job.last_at, excluded.last_at),
-        late = job.late OR job.status = 'expired' OR (job.status = 'open' AND excluded.first_at >
-          job.deadline_at),
-        (status, due_at) = (
-            SELECT CASE WHEN complete THEN 'ready' ELSE job.status END,
-                CASE WHEN complete THEN least(greatest(job.last_at, excluded.last_at), now()) ELSE
-                  job.due_at END
-            FROM (SELECT job.status IN ('open', 'expired') AND job.pruned_at IS NULL
-                AND job.required <@ (job.arrived || excluded.arrived) AS complete) AS found
-        )
-    RETURNING tenant_id, job_id, late
-)
-SELECT tenant_id, job_id, analysis_type, late FROM kept JOIN changed USING (tenant_id, job_id)
-"""
+_STORES = files("signalroom_dagster.events.stores")
+_APPEND = _STORES.joinpath("postgres_append.sql").read_text("utf-8")
 _STANDS = """
 SELECT tenant_id, job_id, analysis_type, payload_hash FROM events.inbox
 WHERE (tenant_id, job_id, analysis_type) IN ({keys})
@@ -99,13 +56,15 @@ _ARRIVED = "SELECT tenant_id, job_id, arrived FROM events.job WHERE (tenant_id, 
 
 
 _LIMITS = """
-SELECT set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s,
-true)
+SELECT
+    set_config('lock_timeout', %s, true),
+    set_config('idle_in_transaction_session_timeout', %s, true)
 """
 _SCHEMA = "SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'events'"
 _UNSECURED = f"""
-SELECT relname FROM pg_catalog.pg_class WHERE relnamespace = ({_SCHEMA})
-AND relkind = 'r' AND NOT relrowsecurity AND pg_has_role(relowner, 'USAGE')
+SELECT relname FROM pg_catalog.pg_class
+WHERE relnamespace = ({_SCHEMA})
+    AND relkind = 'r' AND NOT relrowsecurity AND pg_has_role(relowner, 'USAGE')
 """
 """Tables that are to be closed to all but their owner: they hold what senders sent."""
 

@@ -9,17 +9,18 @@ from typing import Any
 from signalroom_dagster.events.stores.contract import Retention, RetentionError
 from signalroom_dagster.events.stores.sessions import Session, pieces, values_of
 
-_FOUND = (
-    "SELECT job_id, pruned_at IS NOT NULL FROM events.job WHERE tenant_id = ? AND (job_id) IN"
-    " ({ids})"
-)
+_FOUND = """
+SELECT job_id, pruned_at IS NOT NULL FROM events.job
+WHERE tenant_id = ? AND (job_id) IN ({ids})
+"""
 _READY = """
 UPDATE events.job SET status = 'ready', attempts = 0, due_at = ?, last_error = NULL
-WHERE tenant_id = ? AND pruned_at IS NULL AND status IN ({statuses}){where} RETURNING job_id
+WHERE tenant_id = ? AND pruned_at IS NULL AND status IN ({statuses}){where}
+RETURNING job_id
 """
 _LETTERS = """
-UPDATE events.dead_letter SET replayed_at = ? WHERE tenant_id = ? AND stage = 'analysis' AND job_id
-IN ({ids})
+UPDATE events.dead_letter SET replayed_at = ?
+WHERE tenant_id = ? AND stage = 'analysis' AND job_id IN ({ids})
 """
 
 

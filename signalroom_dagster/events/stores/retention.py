@@ -15,21 +15,24 @@ PAUSE_SECONDS = 0.02
 """Between two steps, for whoever else wants to write: in SQLite only one can."""
 _FINISHED = """
 SELECT tenant_id, job_id FROM events.job
-WHERE last_at <= ? AND pruned_at IS NULL AND status IN ('done', 'failed', 'expired') ORDER BY
-last_at LIMIT ? {locked}
+WHERE last_at <= ? AND pruned_at IS NULL AND status IN ('done', 'failed', 'expired')
+ORDER BY last_at LIMIT ? {locked}
 """
 _TOMBSTONES = """
 SELECT tenant_id, job_id FROM events.job
-WHERE last_at <= ? AND pruned_at IS NOT NULL ORDER BY last_at LIMIT ? {locked}
+WHERE last_at <= ? AND pruned_at IS NOT NULL
+ORDER BY last_at LIMIT ? {locked}
 """
 _LETTERS = """
 DELETE FROM events.dead_letter WHERE id IN (
-    SELECT id FROM events.dead_letter WHERE received_at <= ? ORDER BY received_at LIMIT ?)
+    SELECT id FROM events.dead_letter WHERE received_at <= ? ORDER BY received_at LIMIT ?
+)
 """
 _PUBLISHED = """
 DELETE FROM events.result WHERE (tenant_id, job_id) IN (
-    SELECT tenant_id, job_id FROM events.result WHERE published_at <= ? ORDER BY published_at LIMIT
-      ?)
+    SELECT tenant_id, job_id FROM events.result
+    WHERE published_at <= ? ORDER BY published_at LIMIT ?
+)
 """
 
 

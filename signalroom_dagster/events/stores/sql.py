@@ -31,36 +31,50 @@ from signalroom_dagster.events.stores.sessions import Session
 from signalroom_dagster.warehouse.migrations import Engine, OwnTable, tables_in
 
 EXPIRED_AT_ONCE = 500
-_IS_DUE = (
-    "SELECT 1 FROM events.job WHERE status = 'ready' AND due_at <= ? AND (? IS NULL OR tenant_id ="
-    " ?) LIMIT 1"
-)
+_IS_DUE = """
+SELECT 1 FROM events.job
+WHERE status = 'ready' AND due_at <= ? AND (? IS NULL OR tenant_id = ?)
+LIMIT 1
+"""
 _EXPIRE = """
-UPDATE events.job SET status = 'expired' WHERE (tenant_id, job_id) IN (
-    SELECT tenant_id, job_id FROM events.job WHERE status = 'open' AND deadline_at <= ? LIMIT ?
-      {locked}
-) RETURNING tenant_id, job_id, required, arrived, first_at, deadline_at
+UPDATE events.job SET status = 'expired'
+WHERE (tenant_id, job_id) IN (
+    SELECT tenant_id, job_id FROM events.job
+    WHERE status = 'open' AND deadline_at <= ?
+    LIMIT ? {locked}
+)
+RETURNING tenant_id, job_id, required, arrived, first_at, deadline_at
 """
 _INCOMPLETE = """
 SELECT tenant_id, job_id, required, arrived, first_at, deadline_at FROM events.job
-WHERE status = 'expired' AND (? IS NULL OR tenant_id = ?) ORDER BY deadline_at DESC LIMIT ?
+WHERE status = 'expired' AND (? IS NULL OR tenant_id = ?)
+ORDER BY deadline_at DESC LIMIT ?
 """
-_JOBS = (
-    "SELECT tenant_id, '{status}', count(*) FROM events.job WHERE status = '{status}' GROUP BY 1"
-    " UNION ALL"
-)
+_IN_STATUS = """
+SELECT tenant_id, '{status}', count(*) FROM events.job
+WHERE status = '{status}'
+GROUP BY tenant_id
+UNION ALL
+"""  # one statement for each: each has an index of its own
 _COUNTS = f"""
-{" ".join(_JOBS.format(status=status) for status in ("open", "ready", "failed", "expired"))}
-SELECT tenant_id, 'done', count(*) FROM events.job WHERE status = 'done' AND last_at > ? GROUP BY 1
-UNION ALL SELECT tenant_id, 'dead_letters', count(*) FROM events.dead_letter WHERE replayed_at IS
-NULL GROUP BY 1
-UNION ALL SELECT tenant_id, 'unpublished', count(*) FROM events.result WHERE published_at IS NULL
-GROUP BY 1
+{"".join(_IN_STATUS.format(status=status) for status in ("open", "ready", "failed", "expired"))}
+SELECT tenant_id, 'done', count(*) FROM events.job
+WHERE status = 'done' AND last_at > ?
+GROUP BY tenant_id
+UNION ALL
+SELECT tenant_id, 'dead_letters', count(*) FROM events.dead_letter
+WHERE replayed_at IS NULL
+GROUP BY tenant_id
+UNION ALL
+SELECT tenant_id, 'unpublished', count(*) FROM events.result
+WHERE published_at IS NULL
+GROUP BY tenant_id
 """
 _OLDEST = "SELECT tenant_id, min(due_at) FROM events.job WHERE status = 'ready' GROUP BY tenant_id"
 _UNPUBLISHED = """
-SELECT tenant_id, job_id, body, version FROM events.result WHERE published_at IS NULL ORDER BY
-kept_at LIMIT ?
+SELECT tenant_id, job_id, body, version FROM events.result
+WHERE published_at IS NULL
+ORDER BY kept_at LIMIT ?
 """
 _PUBLISHED = (
     "UPDATE events.result SET published_at = ? WHERE tenant_id = ? AND job_id = ? AND version = ?"
