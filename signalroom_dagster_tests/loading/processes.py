@@ -147,7 +147,49 @@ def _stopped() -> None:
     SignalRoomPostgresClient.copy_csv = copy_and_stop  # type: ignore[method-assign]
 
 
+def _during_stock_extract() -> None:
+    from dlt.extract.extractors import Extractor
+
+    _die_at_call(Extractor, "write_items", 2, before=False)
+
+
+def _after_first_job() -> None:
+    from dlt.common.destination.client import RunnableLoadJob
+
+    _die_at_call(RunnableLoadJob, "run_managed", 1, before=False)
+
+
+def _after_third_job() -> None:
+    from dlt.common.destination.client import RunnableLoadJob
+
+    _die_at_call(RunnableLoadJob, "run_managed", 3, before=False)
+
+
+def _after_all_jobs() -> None:
+    from signalroom_dagster.loading.staged import Staging
+
+    _die_at_call(Staging, "complete_load", 1, before=True)
+
+
+def _once_it_is_there() -> None:
+    from signalroom_dagster.loading.staged import Staging
+
+    _die_at_call(Staging, "drop_staging", 2, before=True)
+
+
+NATIVE_STAGES: Mapping[str, Callable[[], None]] = {
+    "stock extract": _during_stock_extract,
+    "normalize": _during_normalize,
+    "first job": _after_first_job,
+    "third job": _after_third_job,
+    "all jobs": _after_all_jobs,
+    "before _dlt_loads": _before_state,
+    "after _dlt_loads": _once_it_is_there,
+}
+"""Where a load of any dlt source can die."""
+
 _KILLERS: Mapping[str, Callable[[], None]] = {
+    **NATIVE_STAGES,
     "stopped": _stopped,
     **dict(
         zip(
