@@ -53,6 +53,8 @@ class TableFacts:
     renamed: Mapping[str, str] = field(default_factory=dict[str, str])
     needed: tuple[str, ...] = ()
     proof: str = ""
+    hints: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What dlt says of the columns."""
 
 
 def is_reference(name: str) -> bool:
@@ -139,6 +141,8 @@ def table_facts(name: str) -> Mapping[str, TableFacts]:
 
 def known_tables(name: str) -> Mapping[str, TableFacts]:
     """The tables of `table_facts`, and those that no client has and whose layout is known."""
+    if is_configured(source_module(name)):
+        return table_facts(name)
     return _facts_of_clients(name, _clients(name), with_known=True)
 
 
@@ -278,4 +282,5 @@ def _facts(resource: "DltResource") -> TableFacts:
         renamed=schema.get("x-renamed") or {},
         needed=tuple(schema.get("x-needed") or ()),
         proof=schema.get("x-proof") or "",
+        hints=schema["columns"],
     )

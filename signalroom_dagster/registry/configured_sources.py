@@ -4,6 +4,7 @@
 Nothing of it is imported or called before a load: what its tables are is said by `hints`.
 """
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -107,6 +108,10 @@ class ConfiguredSource:
 
     def outline(self, configured: Iterable[BaseModel]) -> "DltSource":
         """Every resource that is named, and what loads note; asks nothing."""
+        return self._outline
+
+    @functools.cached_property
+    def _outline(self) -> "DltSource":
         import dlt
 
         @dlt.source(name=self.name, max_table_nesting=0)

@@ -27,6 +27,7 @@ from pydantic import BaseModel
 from signalroom_dagster import sources
 from signalroom_dagster.errors import ConfigurationError, WrongRequestError
 from signalroom_dagster.registry.configured_sources import (
+    DLT_SOURCE,
     configured_names,
     configured_source,
     is_configured,
@@ -80,24 +81,36 @@ class SourceModule(Protocol):
 
 def source_names() -> list[str]:
     """Every source there is, by name."""
-    return [name for name in openers() if not _refusal(name)]
+    return [name for name in openers() if not _opened(name)[1]]
 
 
 def refused_sources() -> Mapping[str, str]:
     """What is declared as a source and is none, and what is wrong with each."""
-    problems = {name: _refusal(name) for name in openers()}
+    problems = {name: _opened(name)[1] for name in openers()}
     hidden = hidden_by([*_folders(), *configured_names()])
-    return {name: problem for name, problem in {**problems, **hidden}.items() if problem}
+    twice = {
+        f"[sources.{name}] {DLT_SOURCE}": f"a folder is called {name}, too: rename the section"
+        for name in {*configured_names()} & {*_folders()}
+    }
+    found = {**problems, **hidden, **twice}
+    return {name: problem for name, problem in found.items() if problem}
 
 
 def openers() -> Mapping[str, Callable[[str], Any]]:
     """What gives each source by its name, as a package that offers what is said above: a folder is
     imported, what is configured or described is made. A folder goes before what else has its name.
     """
-    described = dict.fromkeys(described_names(), described_source)
-    configured = dict.fromkeys(configured_names(), configured_source)
-    folders = dict.fromkeys(_folders(), import_source)
-    return dict(sorted({**described, **configured, **folders}.items()))
+    return _openers(tuple(described_names()), tuple(sources.__path__))
+
+
+@once_per_settings
+def _openers(described: Sequence[str], paths: Sequence[str]) -> Mapping[str, Callable[[str], Any]]:
+    made = {
+        **dict.fromkeys(described, described_source),
+        **dict.fromkeys(configured_names(), configured_source),
+        **dict.fromkeys(_folders(), import_source),
+    }
+    return dict(sorted(made.items()))
 
 
 def _folders() -> Sequence[str]:
@@ -111,11 +124,13 @@ def _packages_in(paths: Sequence[str]) -> Sequence[str]:
 
 
 @once_per_settings
-def _refusal(name: str) -> str:
-    """What keeps a source from being one; empty when nothing does."""
-    folder = f"signalroom_dagster/sources/{name}"
+def _opened(name: str) -> tuple[Any, str]:
+    """What one source offers, and what keeps it from being one; that is empty when nothing does."""
+    known, folder = openers(), f"signalroom_dagster/sources/{name}"
+    if name not in known:
+        raise WrongRequestError(f"no source {name!r} (there are: {', '.join(known)})")
     try:
-        module = openers()[name](name)
+        module = known[name](name)
         expected = _expected_of(module, name)
         missing = [part for part in expected if not hasattr(module, part)]
         if not missing and expected in (_OF_DLT, _OF_CONFIGURED):
@@ -123,10 +138,10 @@ def _refusal(name: str) -> str:
         elif not missing and is_windowed(module):
             described_tables(module, ())
     except ConfigurationError as error:
-        return str(error)
+        return None, str(error)
     except Exception as error:  # whatever its code raises: the other sources still load
-        return f"{folder} cannot be imported: {type(error).__name__}: {error}"
-    return f"{folder} does not offer {', '.join(missing)}" if missing else ""
+        return None, f"{folder} cannot be imported: {type(error).__name__}: {error}"
+    return module, f"{folder} does not offer {', '.join(missing)}" if missing else ""
 
 
 def _expected_of(module: Any, name: str) -> Sequence[str]:
@@ -155,12 +170,10 @@ def source_module(name: str) -> SourceModule:
     """What one source offers. Raises ConfigurationError: what is wrong with it, or which sources
     there are.
     """
-    known = openers()
-    if name not in known:
-        raise WrongRequestError(f"no source {name!r} (there are: {', '.join(known)})")
-    if problem := _refusal(name):
+    module, problem = _opened(name)
+    if problem:
         raise ConfigurationError(problem)
-    return cast("SourceModule", known[name](name))
+    return cast("SourceModule", module)
 
 
 def import_source(name: str) -> ModuleType:

@@ -90,7 +90,7 @@ class SourceTranslator(DagsterDltTranslator):
             metadata={
                 "dagster/table_name": f"{self._source}.{resource.name}",
                 COLUMN_SCHEMA: declared_columns(
-                    resource.name, resource.compute_table_schema().get("columns", {})
+                    resource.name, catalog.table_facts(self._source)[resource.name].hints
                 ),
                 **code_reference(catalog.source_file(self._source), f"source {self._source}"),
             },
