@@ -3,8 +3,6 @@ it.
 """
 
 import logging
-import shutil
-import uuid
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -12,11 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
 from signalroom_dagster import config, logs, sections
 from signalroom_dagster.errors import WrongRequestError
 from signalroom_dagster.loading import native
+from signalroom_dagster.loading.scratch import scratch_folder
 from signalroom_dagster.loading.table_shapes import fit_tables
 from signalroom_dagster.loading.windowed import open_source, preview
 from signalroom_dagster.naming import pipeline_name
@@ -299,34 +296,3 @@ def _context(
         started_at=now(query),
         span=span,
     )
-
-
-@contextmanager
-def scratch_folder(name: str) -> Generator[Path]:
-    """A new folder for one run, removed at its end; folders that killed runs left behind are
-    removed first.
-    """
-    base = config.work_dir() / name
-    base.mkdir(parents=True, exist_ok=True)
-    for left in base.glob("[!.]*"):
-        _remove_if_abandoned(left)
-    folder = base / uuid.uuid4().hex
-    making = (
-        base / f".{folder.name}"
-    )  # under its name only once it is locked: nobody takes it for abandoned
-    making.mkdir()
-    with FileLock(making / ".lock"):
-        making.rename(folder)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove_if_abandoned(folder: Path) -> None:
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            log.info("removing what an interrupted run left in %s", folder.name)
-            shutil.rmtree(folder, ignore_errors=True)
-    except (Timeout, OSError):
-        return

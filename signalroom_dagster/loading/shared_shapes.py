@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from signalroom_dagster.errors import ConfigurationError
+from signalroom_dagster.sources.tables import TAGS
 from signalroom_dagster.warehouse.bookkeeping import OURS, move_aside
 
 Column: TypeAlias = dict[str, Any]
@@ -76,6 +77,18 @@ def fit(table: Table, sql_type: SqlType, quote: Quote) -> Iterator[str]:
             column["nullable"] = True  # what one client always has, another may lack
         if column.get("data_type") in ("text", "bigint"):
             column.pop("precision", None)
+
+
+def tag(table: Any) -> None:
+    """Declare the tags of a table, and lead its keys by the client."""
+    tags: Columns = {
+        name: {"name": name, "data_type": kind, "nullable": name != "_client_id"}
+        for name, kind in TAGS.items()
+    }
+    for key in ("primary_key", "merge_key"):
+        if any(column.get(key) for column in table["columns"].values()):
+            tags["_client_id"][key] = True
+    table["columns"] = {**tags, **table["columns"]}
 
 
 def _folded(table: Table, variant: str, sql_type: SqlType, quote: Quote) -> Iterator[str]:

@@ -23,7 +23,7 @@ from typing_extensions import override
 
 from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.loading.progress import committed
-from signalroom_dagster.loading.shared_shapes import Table, fit
+from signalroom_dagster.loading.shared_shapes import Table, fit, tag
 from signalroom_dagster.registry.configured_sources import RESERVED
 from signalroom_dagster.sources.tables import TAGS
 from signalroom_dagster.warehouse.bookkeeping import (
@@ -171,7 +171,7 @@ class Staging(Client):
         self.schema._bump_version()
         common = self.schema.clone()
         for name in names:
-            _tag(self.schema.tables[name])
+            tag(self.schema.tables[name])
         self._execute_schema_update_sql(names, store_schema=False)
         if not self.get_stored_schema_by_hash(common.stored_version_hash):
             self._update_schema_in_storage(common)
@@ -215,10 +215,10 @@ class Staging(Client):
         """Give all rows of a staged table the client's tags, and ids that are its own."""
         _, staging = self._names(name)
         tags = {"_client_id": load.client_id, "_loaded_at": load.read_at.isoformat()}
-        for tag, value in tags.items():
-            kind = {"text": "varchar", "timestamp": "timestamp with time zone"}[TAGS[tag]]
+        for column, value in tags.items():
+            kind = {"text": "varchar", "timestamp": "timestamp with time zone"}[TAGS[column]]
             self.sql_client.execute_sql(
-                f"ALTER TABLE {staging} ADD COLUMN {tag} {kind} DEFAULT '{value}'"
+                f"ALTER TABLE {staging} ADD COLUMN {column} {kind} DEFAULT '{value}'"
             )
         root = get_root_table(self.schema.tables, name)
         if resolve_merge_strategy(self.schema.tables, root, self.capabilities) in DIGESTS:
@@ -295,15 +295,3 @@ class Staging(Client):
 def _only(table: Any, columns: Mapping[str, Any]) -> Any:
     """A table with those of its columns that are staged."""
     return {**table, "columns": {name: table["columns"][name] for name in columns}}
-
-
-def _tag(table: Any) -> None:
-    """Declare the tags of a table, and lead its keys by the client."""
-    tags: dict[str, Any] = {
-        tag: {"name": tag, "data_type": kind, "nullable": tag != "_client_id"}
-        for tag, kind in TAGS.items()
-    }
-    for key in ("primary_key", "merge_key"):
-        if any(column.get(key) for column in table["columns"].values()):
-            tags["_client_id"][key] = True
-    table["columns"] = {**tags, **table["columns"]}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.loading.pipelines import scratch_folder
+from signalroom_dagster.loading.scratch import scratch_folder
 from signalroom_dagster.warehouse import access
 from signalroom_dagster_tests.loading.processes import finish, start_load
 from signalroom_dagster_tests.projects import Project, orders, write_export

@@ -146,7 +146,16 @@ def test_one_client_s_columns_and_types_never_break_another_s_load(answer: Answe
     ]
 
 
-@pytest.mark.parametrize("strategy", ["delete-insert", "upsert", "insert-only", "scd2", "cdc"])
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        "upsert",
+        "scd2",
+        pytest.param("delete-insert", marks=pytest.mark.slow),
+        pytest.param("insert-only", marks=pytest.mark.slow),
+        pytest.param("cdc", marks=pytest.mark.slow),
+    ],
+)
 def test_every_way_of_merging_keeps_to_the_client(
     any_warehouse: Project, answer: Answer, strategy: str
 ) -> None:
