@@ -100,23 +100,23 @@ def _given(api: "Api", client_id: str | None) -> Mapping[str, Any]:
     return own | {name: value for name, value in settings.items() if value is not None}
 
 
-def _print(found: "Look") -> None:
+def _print(looked: "Look") -> None:
     from signalroom_dagster.described.proposals import columns_in
     from signalroom_dagster.described.selecting import at
 
-    say(f"{found.resource}:")
-    for request in found.requests:
+    say(f"{looked.resource}:")
+    for request in looked.requests:
         say(f"  {request}")
-    if found.problem:
-        say(f"  {found.problem}")
-    columns = list(columns_in(found.rows).items())[:SHOWN_COLUMNS]
+    if looked.problem:
+        say(f"  {looked.problem}")
+    columns = list(columns_in(looked.rows).items())[:SHOWN_COLUMNS]
     if columns:
         table = Table(*(name for name, _ in columns), box=SIMPLE, padding=(0, 1))
-        for row in found.rows[:SHOWN_ROWS]:
+        for row in looked.rows[:SHOWN_ROWS]:
             table.add_row(*(_cell(at(row, path)) for _, (_, path) in columns))
         out.print(table)
-    say(f"  {len(found.rows)} rows were looked at" if found.rows else "  no rows came")
-    for line in found.lines:
+    say(f"  {len(looked.rows)} rows were looked at" if looked.rows else "  no rows came")
+    for line in looked.lines:
         say(line)
     say("")
 

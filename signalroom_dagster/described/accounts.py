@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from signalroom_dagster.described.asking import Account, TokenSession, authentication, origin_of
+from signalroom_dagster.described.asking import Account, origin_of
+from signalroom_dagster.described.authentication import TokenSession, authentication
 from signalroom_dagster.described.braces import filled
 from signalroom_dagster.described.files import Api
 from signalroom_dagster.described.readers import Reader

@@ -19,7 +19,6 @@ from pydantic import (
     Field,
     PositiveInt,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
@@ -56,6 +55,16 @@ def _below_base_url(path: str) -> str:
     return path
 
 
+def _iana_zone(name: str | None) -> str | None:
+    if name is not None and name not in available_timezones():
+        raise ValueError("must be an IANA time zone, such as America/New_York")
+    return name
+
+
+Zone = Annotated[str | None, AfterValidator(_iana_zone)]
+
+PathBelow = Annotated[str, AfterValidator(_below_base_url)]
+
 Selector = Annotated[str, AfterValidator(checked_selector)]
 """Where in an answer something stands."""
 
@@ -66,7 +75,7 @@ Typed = Annotated[dict[str, Any], BeforeValidator(_by_type)]
 class Endpoint(_Part):
     """What is asked: dlt's words. `data_selector` says where in an answer the rows stand."""
 
-    path: Annotated[str, AfterValidator(_below_base_url)]
+    path: PathBelow
     method: Literal["GET", "POST"] = "GET"
     params: dict[str, Any] = {}
     body: dict[str, Any] | None = Field(default=None, alias="json")
@@ -88,21 +97,14 @@ class Window(_Part):
     format: str = "%Y-%m-%d"
     until: Literal["included", "excluded"] = "included"
     longest: PositiveInt = 1
-    timezone: str | None = None
+    timezone: Zone = None
     kept_days: PositiveInt | None = None
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_a_zone(cls, name: str | None) -> str | None:
-        if name is not None and name not in available_timezones():
-            raise ValueError("must be an IANA time zone, such as America/New_York")
-        return name
 
 
 class Count(_Part):
     """A request of its own that counts the rows, with the same parameters as the endpoint's."""
 
-    path: Annotated[str, AfterValidator(_below_base_url)]
+    path: PathBelow
     select: Selector = "$"
 
 
@@ -114,7 +116,7 @@ class Sum(_Part):
 
     column: str
     select: Selector
-    path: Annotated[str, AfterValidator(_below_base_url)] = ""
+    path: PathBelow = ""
     params: dict[str, Any] | None = None
     day: str = ""
     value: str = ""
@@ -188,7 +190,7 @@ class Client(_Part):
     headers: dict[str, str] = {}
     paginator: Typed | None = None
     requests_per_minute: PositiveInt = 60
-    probe: Annotated[str, AfterValidator(_below_base_url)] = ""
+    probe: PathBelow = ""
     private: bool = False
 
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, SecretStr
 
 from signalroom_dagster.config import shown
 from signalroom_dagster.described.accounts import account_of, reader_of
-from signalroom_dagster.described.asking import authentication
+from signalroom_dagster.described.authentication import authentication
 from signalroom_dagster.described.braces import client_names, filled
 from signalroom_dagster.described.files import Api, lacking, read_description
 from signalroom_dagster.described.paging import paginator_from

@@ -171,11 +171,11 @@ def _number(select: str, answer: Answer, account: Account) -> Figure:
     would be proven then.
     """
     if select.startswith(HEADER):
-        found: list[Any] = [answer.headers.get(select.removeprefix(HEADER))]
+        values: list[Any] = [answer.headers.get(select.removeprefix(HEADER))]
     else:
-        found = selected(select, answer.body)
+        values = selected(select, answer.body)
     try:
-        number = as_decimal(found[0]) if found else None
+        number = as_decimal(values[0]) if values else None
         if number is not None:
             return int(number) if number == int(number) else number
     except UNREADABLE:

@@ -156,16 +156,15 @@ def _key(rows: Sequence[Row], columns: Mapping[str, tuple[str, str]], day: str) 
 
 
 def _paginator(answer: Answer) -> str:
-    found, _ = PaginatorFactory().create_paginator(answer)
-    if isinstance(found, JSONResponseCursorPaginator):
-        return (
-            f'{{ type = "cursor", cursor_path = "{found.cursor_path}", cursor_param = "cursor" }}'
-        )
-    if isinstance(found, JSONLinkPaginator):
-        return f'{{ type = "json_link", next_url_path = "{found.next_url_path}" }}'
-    if isinstance(found, PageNumberPaginator):
-        return f'{{ type = "page_number", base_page = 1, total_path = "{found.total_path}" }}'
-    return '"header_link"' if isinstance(found, HeaderLinkPaginator) else '"single_page"'
+    paginator, _ = PaginatorFactory().create_paginator(answer)
+    if isinstance(paginator, JSONResponseCursorPaginator):
+        path = paginator.cursor_path
+        return f'{{ type = "cursor", cursor_path = "{path}", cursor_param = "cursor" }}'
+    if isinstance(paginator, JSONLinkPaginator):
+        return f'{{ type = "json_link", next_url_path = "{paginator.next_url_path}" }}'
+    if isinstance(paginator, PageNumberPaginator):
+        return f'{{ type = "page_number", base_page = 1, total_path = "{paginator.total_path}" }}'
+    return '"header_link"' if isinstance(paginator, HeaderLinkPaginator) else '"single_page"'
 
 
 def _complete(answer: Answer, rows: int) -> str:

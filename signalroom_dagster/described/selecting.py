@@ -38,13 +38,13 @@ def rows_at(selector: str, body: Any) -> list[Any] | None:
     """The rows of an answer where the selector points: a list, one row, or nothing (null). None for
     an answer without that place, which is no empty list: taken for one it would empty a table.
     """
-    found = selected(selector, body)
+    matches = selected(selector, body)
     if "[*]" in selector:
-        is_there = found or selected(selector.partition("[*]")[0], body)
-        return found if is_there else None
-    if not found:
+        is_there = matches or selected(selector.partition("[*]")[0], body)
+        return matches if is_there else None
+    if not matches:
         return None
-    rows = [] if found[0] is None else found[0]
+    rows = [] if matches[0] is None else matches[0]
     return cast("list[Any]", rows) if isinstance(rows, list) else [rows]
 
 

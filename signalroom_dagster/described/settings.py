@@ -3,13 +3,12 @@ else's.
 """
 
 from typing import Annotated, Any
-from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, create_model
+from pydantic import BaseModel, Field, SecretStr, create_model
 
 from signalroom_dagster.addresses import Address
 from signalroom_dagster.config import ClientOnly
-from signalroom_dagster.described.files import Api
+from signalroom_dagster.described.files import Api, Zone
 from signalroom_dagster.sources.days import DaySettings
 
 
@@ -25,16 +24,9 @@ def described_settings(api: Api) -> type[BaseModel]:
         fields["base_url"] = (Annotated[Address, ClientOnly()], ...)
     fields["requests_per_minute"] = (int, Field(default=client.requests_per_minute, gt=0))
     if windows:
-        zone = Annotated[str | None, AfterValidator(_known_zone)]
-        fields["timezone"] = (zone, api.description.timezone)
+        fields["timezone"] = (Zone, api.description.timezone)
     for table, window in windows.items():
         if window.kept_days:
             fields[f"{table}_kept_days"] = (int, Field(default=window.kept_days, gt=0))
     base = DaySettings if windows else BaseModel
     return create_model(f"{api.name}_settings", __base__=base, **fields)
-
-
-def _known_zone(name: str | None) -> str | None:
-    if name is not None and name not in available_timezones():
-        raise ValueError("must be an IANA time zone, such as America/New_York")
-    return name

@@ -41,9 +41,11 @@ def routes(name: str, recording: Path) -> list[BaseRoute]:
 
 def _matches(query: Mapping[str, str], recorded: Mapping[str, Any]) -> bool:
     """Whether a request asks for what was recorded; keys apart, which are not."""
-    known = {
+    asked_then = {
         name: str(value[0] if isinstance(value, list) else value)
         for name, value in recorded.items()
         if value != GONE
     }
-    return known == {name: value for name, value in query.items() if recorded.get(name) != GONE}
+    return asked_then == {
+        name: value for name, value in query.items() if recorded.get(name) != GONE
+    }

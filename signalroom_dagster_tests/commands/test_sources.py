@@ -56,7 +56,7 @@ def desk(project: Project) -> Iterator[VendorServer]:
         yield server
 
 
-def said(*arguments: str) -> str:
+def output_of(*arguments: str) -> str:
     """What the command prints, at 80 columns."""
     result = CliRunner().invoke(cli.app, ["source", *arguments], env={"COLUMNS": "80"})
     return f"{result.output}{result.exception or ''}"
@@ -78,7 +78,7 @@ def as_proposed(output: str) -> str:
 
 
 def test_what_try_proposes_makes_a_source_of_a_draft(project: Project, desk: VendorServer) -> None:
-    shown = said("try", "desk", "--client", "713")
+    shown = output_of("try", "desk", "--client", "713")
     assert "GET /api/tickets?size=2 -> " in shown and "2026-03-01T10:00:00Z" in shown
     assert 'primary_key = "id"  # unique among these 2 rows' in shown
     assert '# by_mail = "text by.mail"  # a person\'s' in shown
@@ -87,7 +87,7 @@ def test_what_try_proposes_makes_a_source_of_a_draft(project: Project, desk: Ven
     file_of(project).write_text(as_proposed(shown))
     load("desk")
     assert ask("SELECT id, hours FROM desk.tickets ORDER BY 1")[2][0] == 2
-    again = said("try", "desk", "--client", "713", "-r", "tickets")
+    again = output_of("try", "desk", "--client", "713", "-r", "tickets")
     assert "cursor=2" in again and "below [resources" not in again
     assert "3 rows were looked at" in again
 
@@ -95,12 +95,12 @@ def test_what_try_proposes_makes_a_source_of_a_draft(project: Project, desk: Ven
 def test_a_recording_stands_in_and_holds_no_key_and_nobodys_name(
     project: Project, desk: VendorServer
 ) -> None:
-    proposed = as_proposed(said("try", "desk", "--client", "713"))
+    proposed = as_proposed(output_of("try", "desk", "--client", "713"))
     text = proposed.replace("# by_mail", "by_mail")
     file_of(project).write_text(
         text.replace('primary_key = "id"', 'primary_key = "id"\npersonal = ["by.mail"]')
     )
-    assert "2 answers of desk" in said("record", "desk", "--client", "713")
+    assert "2 answers of desk" in output_of("record", "desk", "--client", "713")
     recording = file_of(project).with_suffix(".recorded.json")
     kept = recording.read_text()
     assert not {"key-of-the-desk", "ada", desk.url} & {*kept.split('"')}
@@ -118,11 +118,13 @@ def test_a_recording_stands_in_and_holds_no_key_and_nobodys_name(
 
 
 def test_what_goes_wrong_is_told_in_one_line(project: Project, desk: VendorServer) -> None:
-    assert "there is no data/shared/sources/crm.toml: begin it" in said("try", "crm")
-    assert "say which client: --client 713" in said("try", "desk")
-    assert "no resource deals in desk" in said("try", "desk", "--client", "713", "-r", "deals")
-    assert "resources.tickets.primary_key is missing" in said("record", "desk", "--client", "713")
+    assert "there is no data/shared/sources/crm.toml: begin it" in output_of("try", "crm")
+    assert "say which client: --client 713" in output_of("try", "desk")
+    assert "no resource deals in desk" in output_of("try", "desk", "--client", "713", "-r", "deals")
+    assert "resources.tickets.primary_key is missing" in output_of(
+        "record", "desk", "--client", "713"
+    )
     project.configure("713", "desk", api_key="wrong-key")
-    refused = said("try", "desk", "--client", "713")
+    refused = output_of("try", "desk", "--client", "713")
     assert "answered 403" in refused and "SOURCES__DESK__CLIENTS__713__API_KEY" in refused
     assert "wrong-key" not in refused

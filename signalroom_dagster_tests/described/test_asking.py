@@ -85,9 +85,9 @@ def test_a_key_in_the_address_stands_in_no_error_and_no_log(
     server.fail("/any", status=500, body='{"error": "no such key: secret-in-a-query"}')
     with pytest.raises(
         VendorError, match=r"GET /any/rows answered 500: no such key: \*\*\*"
-    ) as told:
+    ) as raised:
         ask(auth, api_key="secret-in-a-query")
-    assert "secret-in-a-query" not in f"{told.value}{caplog.text}"
+    assert "secret-in-a-query" not in f"{raised.value}{caplog.text}"
 
 
 def test_a_token_is_asked_for_once_and_through_our_transport(

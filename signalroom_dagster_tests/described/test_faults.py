@@ -192,9 +192,9 @@ def test_a_body_that_breaks_off_is_told(read: Read, server: VendorServer) -> Non
 
 def test_a_limit_is_told_with_how_long_to_wait(read: Read, server: VendorServer) -> None:
     server.fail("/v2/costs", status=429, headers={"Retry-After": "7"})
-    with pytest.raises(VendorError, match="answered 429") as told:
+    with pytest.raises(VendorError, match="answered 429") as raised:
         read(ADS)
-    assert told.value.status == 429 and told.value.retry_after == "7"
+    assert raised.value.status == 429 and raised.value.retry_after == "7"
 
 
 @pytest.mark.parametrize("host", ["evil.example", "169.254.169.254", "127.0.0.1:1"])
@@ -215,9 +215,9 @@ def test_a_next_page_that_is_no_address_is_told_without_it(read: Read, vendor: V
     vendor.contacts = [contact(1)]
     vendor.change = lambda path, answer: {**answer, "next": "http://[secret-of-the-vendor"}
     linked = CRM.replace('"cursor", cursor_path = "next", cursor_param = "after"', '"json_link"')
-    with pytest.raises(VendorDataError, match="address|what its paginator looks for") as told:
+    with pytest.raises(VendorDataError, match="address|what its paginator looks for") as raised:
         read(linked, "contacts")
-    assert "secret-of" not in str(told.value)
+    assert "secret-of" not in str(raised.value)
 
 
 def test_a_redirect_is_not_followed(read: Read, server: VendorServer) -> None:
@@ -228,9 +228,9 @@ def test_a_redirect_is_not_followed(read: Read, server: VendorServer) -> None:
 
 
 def test_a_refused_key_is_told_by_its_name_and_never_said(read: Read) -> None:
-    with pytest.raises(VendorError, match="answered 401.*check api_key") as told:
+    with pytest.raises(VendorError, match="answered 401.*check api_key") as raised:
         read(ADS, api_key="not-a-key-of-anyone")
-    assert "not-a-key" not in str(told.value)
+    assert "not-a-key" not in str(raised.value)
 
 
 def test_a_total_that_is_missing_proves_nothing(read: Read, vendor: Vendor) -> None:
@@ -245,6 +245,6 @@ def test_a_paginator_that_finds_nothing_is_told_without_the_answer(
 ) -> None:
     vendor.contacts = [contact(1, email="ada@example.com")]
     paged = PAGED.replace("base_page = 1", 'base_page = 1, has_more_path = "more"')
-    with pytest.raises(VendorDataError, match="has_more_path = more") as told:
+    with pytest.raises(VendorDataError, match="has_more_path = more") as raised:
         read(paged, "contacts")
-    assert "ada" not in str(told.value)
+    assert "ada" not in str(raised.value)

@@ -75,9 +75,9 @@ CASES = [
 def test_a_mistake_is_told_with_its_place(
     described: Callable[[str, str], ModuleType], right: str, wrong: str, words: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=words) as told:
+    with pytest.raises(ConfigurationError, match=words) as raised:
         described("crm", CRM.replace(right, wrong))
-    assert "crm.toml" in str(told.value)
+    assert "crm.toml" in str(raised.value)
 
 
 def describe(project: Project, **files: str) -> None:
