@@ -29,9 +29,7 @@ def project_dir() -> Path:
 
 @functools.cache
 def _resolved(folder: str) -> Path:
-    """Raises ConfigurationError for a folder that is not there: it would look like a project
-    without clients.
-    """
+    """Raises ConfigurationError for a missing folder: it would look like one without clients."""
     path = Path(folder).resolve()
     if not path.is_dir():
         raise ConfigurationError(
@@ -59,9 +57,7 @@ def work_dir() -> Path:
 
 
 def reports_dir() -> Path:
-    """Where reports are written as files: `SIGNALROOM_REPORTS_DIR`, else `.signalroom/reports` in
-    the project.
-    """
+    """Where reports are written: `SIGNALROOM_REPORTS_DIR`, else `.signalroom/reports`."""
     return Path(
         os.environ.get("SIGNALROOM_REPORTS_DIR") or project_dir() / ".signalroom" / "reports"
     )
@@ -82,33 +78,25 @@ def ui_url() -> str:
 
 
 def webserver_url() -> str:
-    """`SIGNALROOM_WEBSERVER_URL`: where processes reach Dagster's webserver, when that is not where
-    people do.
-    """
+    """`SIGNALROOM_WEBSERVER_URL`: where processes reach Dagster's webserver, if not as people."""
     check_sandbox()
     return (os.environ.get("SIGNALROOM_WEBSERVER_URL") or ui_url()).rstrip("/")
 
 
 def plain_http_hosts() -> frozenset[str]:
-    """`SIGNALROOM_PLAIN_HTTP_HOSTS`: hosts beside this machine that may be asked without https, as
-    `a,b`.
-    """
+    """`SIGNALROOM_PLAIN_HTTP_HOSTS`: other hosts that may be asked without https, as `a,b`."""
     return frozenset(
         (os.environ.get("SIGNALROOM_PLAIN_HTTP_HOSTS") or "").lower().replace(" ", "").split(",")
     )
 
 
 def secrets_dir() -> Path:
-    """The folder of `secrets.toml`: `SIGNALROOM_SECRETS_DIR` (a mounted secret, or the sandbox's
-    own), else `.dlt/`.
-    """
+    """The folder of `secrets.toml`: `SIGNALROOM_SECRETS_DIR` (a mounted secret), else `.dlt/`."""
     return Path(os.environ.get("SIGNALROOM_SECRETS_DIR") or project_dir() / ".dlt")
 
 
 def environment() -> Literal["dev", "production"]:
-    """`SIGNALROOM_ENV`: whether schedules and sensors start out running (`production`) or stopped
-    (`dev`).
-    """
+    """`SIGNALROOM_ENV`: schedules and sensors start out running (`production`) or not (`dev`)."""
     name = os.environ.get("SIGNALROOM_ENV") or "dev"
     if name not in ("dev", "production"):
         raise ConfigurationError(f"SIGNALROOM_ENV is {name!r}; set it to dev or production")

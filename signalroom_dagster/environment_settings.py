@@ -24,9 +24,7 @@ def is_table(kind: Any) -> bool:
 
 
 def parsed(kind: Any, text: str) -> Any:
-    """A list or table that stands in the environment as JSON, a list also as `a,b`; other text as
-    it is.
-    """
+    """A list or table as JSON in the environment, a list also as `a,b`; other text as it is."""
     is_list = any(get_origin(part) is list for part in alternatives(kind))
     if not (is_list or is_table(kind)):
         return text
@@ -92,9 +90,7 @@ def lay_over(table: dict[str, Any], more: Mapping[str, Any]) -> None:
 
 
 def variable_of(model: type[BaseModel], place: Sequence[int | str], section: Sequence[str]) -> str:
-    """The variable that is read for a place in the settings: the nearest one, where its own key can
-    be none.
-    """
+    """The variable that is read for a place in the settings, or for the nearest place above."""
     kind: Any = model
     names = list(section)
     for part in place:
@@ -109,9 +105,7 @@ def variable_of(model: type[BaseModel], place: Sequence[int | str], section: Seq
 
 
 def alternatives(kind: Any) -> Sequence[Any]:
-    """The kinds that a value may have, each without its conditions; that it may be left out is none
-    of them.
-    """
+    """The kinds that a value may have, each without its conditions; None is not among them."""
     while get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
     if get_origin(kind) not in (Union, UnionType):

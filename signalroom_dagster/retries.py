@@ -53,9 +53,7 @@ PASSING_STATUS = frozenset({408, 425, 429})
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do after a failed attempt: seconds to wait before the next, or None to give up, and
-    why.
-    """
+    """What to do after a failed attempt: seconds until the next, or None to give up; and why."""
 
     wait: float | None
     why: str
@@ -90,9 +88,7 @@ def decide(error: BaseException, attempt: int) -> Decision:
 
 
 def backoff(attempt: int, first: float, longest: float) -> float:
-    """Seconds to wait after a failed attempt (1 is the first): doubling from `first` to at most
-    `longest`.
-    """
+    """Seconds to wait after a failed attempt (1 is the first): doubling, at most `longest`."""
     return min(first * 2.0 ** min(attempt - 1, MOST_DOUBLINGS), longest)
 
 
@@ -105,9 +101,7 @@ def is_never_retried(error: BaseException) -> bool:
 
 @functools.cache
 def _refusals_of_libraries() -> tuple[type[BaseException], ...]:
-    """Missing rights and credentials, and SQL that DuckDB will never take. Imported only once an
-    attempt has failed.
-    """
+    """Missing rights and credentials, and SQL that DuckDB never takes; imported after a failure."""
     import duckdb
     from botocore.exceptions import NoCredentialsError, PartialCredentialsError
     from dlt.common.configuration.exceptions import ConfigFieldMissingException
@@ -169,9 +163,7 @@ def _never_passes(sql_state: str) -> bool:
 
 
 def http_status(error: BaseException) -> int | None:
-    """The HTTP status an error carries (requests, httpx, botocore, slack_sdk), if it carries
-    one.
-    """
+    """The HTTP status that an error of requests, httpx, botocore or slack_sdk carries."""
     response: Any = getattr(error, "response", None)
     if isinstance(response, dict):
         return response.get("ResponseMetadata", {}).get("HTTPStatusCode")

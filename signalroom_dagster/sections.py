@@ -57,9 +57,7 @@ def unreadable_settings() -> Mapping[str, str]:
 
 
 def check_files() -> None:
-    """Raises ConfigurationError for a file that cannot be read: a default must not replace what it
-    says.
-    """
+    """Raises ConfigurationError for an unreadable file: no default may replace what it says."""
     if problems := unreadable_settings():
         raise ConfigurationError("; ".join(problems.values()))
 
@@ -107,9 +105,7 @@ def section_settings(model: type[Model], *section: str) -> Model:
 
 
 class IngestSettings(BaseModel):
-    """`[ingest]`: how long one load may take before it is ended; it then goes on where it
-    stopped.
-    """
+    """`[ingest]`: how long a load may take before it is ended; the next goes on from there."""
 
     max_minutes: float = Field(default=30, gt=0)
 
@@ -125,9 +121,7 @@ def raw_setting(kind: Any, *path: str) -> Any:
 
 
 def section(*path: str) -> dict[str, Any]:
-    """Everything that stands in a section, in whichever file, with what the environment says over
-    it. A variable's text stands as it is.
-    """
+    """A whole section, from all files, the environment over it; variables as plain text."""
     *above, key = path
     found: dict[str, Any] = {}
     for provider in reversed(_providers()[1:]):
@@ -139,16 +133,12 @@ def section(*path: str) -> dict[str, Any]:
 
 
 def unchecked_settings(model: type[Model], source: str, client_id: str) -> Model:
-    """Whatever is configured but secrets, unvalidated and possibly incomplete: for what is known
-    without them.
-    """
+    """What is configured but secrets, unvalidated: for what must be known without them."""
     return model.model_construct(**_found(model, source, client_id, secrets=False))
 
 
 def wrong_settings(model: type[BaseModel], source: str, client_id: str) -> str:
-    """What does not fit in what is configured of a source for a client; a key that is missing is
-    not told.
-    """
+    """What is wrong in a client's settings of a source, missing keys aside."""
     sections = _sections(source, client_id)
     try:
         check_tables(sections[0], _providers())
@@ -194,9 +184,7 @@ def _found(
 
 
 def _sections(source: str, client_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Where a client's settings of a source may stand: its own section, and the one of all
-    clients.
-    """
+    """Where a client's settings of a source may stand: its own section, the one of all clients."""
     return ("sources", source, "clients", client_id), ("sources", source)
 
 
@@ -205,18 +193,14 @@ def _is_clients_own(model: type[BaseModel], key: str) -> bool:
 
 
 def _merge(default: Any, own: Any) -> Any:
-    """A client's own value, or the default; tables are merged key by key, so a client adds to a
-    default table.
-    """
+    """A client's own value, or the default; a client's table adds to a default table."""
     if isinstance(default, Mapping) and isinstance(own, Mapping):
         return {**cast("Mapping[str, Any]", default), **cast("Mapping[str, Any]", own)}
     return default if own is None else own
 
 
 def _value(kind: Any, *path: str) -> Any:
-    """The first provider's value at `path`, or None; over a table whatever of it stands alone in
-    the environment.
-    """
+    """The first provider's value at `path`, or None; a table with its keys in the environment."""
     *sections, key = path
     provided = (provider.get_value(key, str, "", *sections)[0] for provider in _providers())
     value = next((value for value in provided if value is not None), None)

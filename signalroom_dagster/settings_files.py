@@ -34,9 +34,7 @@ def read_toml(file: Path) -> dict[str, Any]:
 
 @functools.cache
 def providers(settings: Path, secrets: Path) -> tuple["ConfigProvider", ...]:
-    """The environment, `secrets.toml` of one folder and `config.toml` of the other, as far as they
-    can be read.
-    """
+    """The environment, `secrets.toml` and `config.toml`, as far as they can be read."""
     from dlt.common.configuration.providers import CustomLoaderDocProvider, EnvironProvider
 
     broken = unreadable(settings, secrets)
@@ -50,9 +48,7 @@ def providers(settings: Path, secrets: Path) -> tuple["ConfigProvider", ...]:
 
 
 def check_tables(section: Sequence[str], provided: Sequence["ConfigProvider"]) -> None:
-    """Raises ConfigurationError where something else stands in a file than a table that leads to a
-    section.
-    """
+    """Raises ConfigurationError where a file has something else than a table on the way."""
     for provider in provided[1:]:
         for length in range(1, len(section) + 1):
             *above, key = section[:length]
@@ -107,9 +103,7 @@ def named_variable(refusal: Refusal, model: type[BaseModel], section: Sequence[s
 def _standing(
     place: Place, sections: Sequence[tuple[str, ...]], provided: Sequence["ConfigProvider"]
 ) -> tuple[tuple[str, ...], str]:
-    """The section that a value is read from, and its file; the first section for what stands in
-    none.
-    """
+    """The section that a value is read from, and its file; the first section if none has it."""
     keys = list(itertools.takewhile(lambda part: isinstance(part, str), place))
     for length in range(len(keys), 0, -1):
         *above, key = map(str, keys[:length])

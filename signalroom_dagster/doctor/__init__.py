@@ -1,5 +1,4 @@
-"""What `signalroom doctor` looks at: settings that nothing reads, accounts, the warehouse and its
-tables.
+"""What `signalroom doctor` looks at: unread settings, accounts, the warehouse and its tables.
 
 It changes nothing. Never here: printing. The commands and definitions import it.
 """

@@ -1,6 +1,4 @@
-"""What `signalroom doctor` looks at: settings, the warehouse and its tables, and each client's
-accounts.
-"""
+"""What `signalroom doctor` looks at: settings, the warehouse, its tables, clients' accounts."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -52,9 +52,7 @@ class Diagnosis:
 
     @property
     def state(self) -> Literal["ok", "fail", "warn", "later"]:
-        """What it means: `later` for what a planned client still lacks, `warn` for what keeps
-        nothing from loading.
-        """
+        """`later` for what a planned client still lacks, `warn` for what stops no load."""
         if not self.problem:
             return "ok"
         if self.blocks:
@@ -63,9 +61,7 @@ class Diagnosis:
 
 
 def inspect(query: Query, only: str | None = None) -> Iterator[Diagnosis]:
-    """What is to be known of the tables that are there before SignalRoom loads into them, and of
-    files left out.
-    """
+    """What is wrong with existing tables before SignalRoom loads into them; files left out."""
     for source in catalog.file_sources():
         yield from _files_left_out(query, source, only)
     for source in catalog.dlt_sources():
@@ -98,9 +94,7 @@ def _models(query: Query) -> Iterator[Diagnosis]:
 
 
 def _files_left_out(query: Query, source: str, only: str | None) -> Iterator[Diagnosis]:
-    """Of each client the files that no load could read, and what lies among its exports without
-    being one.
-    """
+    """Each client's files that no load could read, and other objects among its exports."""
     if not table_exists(query, source, LEDGER):
         return
     left_out = (
@@ -178,9 +172,7 @@ def _server(query: Query) -> str:
 
 
 def _source_tables(query: Query, source: str) -> Iterator[Diagnosis]:
-    """Tables of an earlier system in a source's schema: aside with the whole schema while nothing
-    in it is ours.
-    """
+    """An earlier system's tables in a source's schema; the whole schema, if none is ours."""
     loaded = {table for table, facts in catalog.table_facts(source).items() if facts.load}
     there = {table: columns for table, columns in query(_COLUMNS, source) if table in loaded}
     others = sorted(table for table, columns in there.items() if not set(columns) >= OURS)

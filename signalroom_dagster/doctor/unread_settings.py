@@ -1,6 +1,4 @@
-"""Settings of sources, in `.dlt/` and the environment, that nothing reads: misspelled, or in the
-wrong section.
-"""
+"""Settings of sources that nothing reads: misspelled, or in the wrong section."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -16,9 +14,7 @@ from signalroom_dagster.settings_files import read_toml
 
 
 def unread_settings() -> Iterator[tuple[str, str]]:
-    """Where such a setting stands, as file and section, and what is wrong with it; never its
-    value.
-    """
+    """Where such a setting stands, as file and section, and what is wrong; never its value."""
     files = (project_dir() / ".dlt" / "config.toml", secrets_dir() / "secrets.toml")
     written = {path.name: _table(_read(path).get("sources")) for path in files}
     for name, sections in {**written, "environment": _named_in_the_environment()}.items():
@@ -63,9 +59,7 @@ def _of_source(source: str, section: Mapping[str, Any], where: str) -> Iterator[
 
 
 def _named_in_the_environment() -> Mapping[str, Any]:
-    """The sections that variables such as SOURCES__EVERFLOW__CLIENTS__713__API_KEY stand for,
-    without their values.
-    """
+    """The sections of variables such as SOURCES__EVERFLOW__CLIENTS__713__API_KEY, no values."""
     sections: dict[str, Any] = {}
     for variable in os.environ:
         first, *names = variable.lower().split("__")
@@ -81,9 +75,7 @@ def _named_in_the_environment() -> Mapping[str, Any]:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    """A file of settings; nothing of one that is not there or cannot be read, which `declarations`
-    tells of.
-    """
+    """A file of settings; nothing for an unreadable one, which `declarations` reports."""
     try:
         return read_toml(path)
     except (OSError, ValueError, RecursionError):

@@ -1,6 +1,4 @@
-"""Environment variables that look like settings of ours and that nothing reads: misspelled, or in
-small letters.
-"""
+"""Environment variables like ours that nothing reads: misspelled, or in small letters."""
 
 import difflib
 import os

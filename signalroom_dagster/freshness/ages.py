@@ -52,9 +52,7 @@ class Expected(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Age:
-    """How old a table's data is: up to when there is data (UTC-aware), how old it may be, and where
-    it ends.
-    """
+    """How old a table's data are: up to when (UTC) there are any, how old they may be, the end."""
 
     client: Client
     source: str

@@ -1,6 +1,4 @@
-"""How far a client's data reach: the one reader of what loads note with their data for that, the
-windows and the ledger of files.
-"""
+"""How far a client's data reach: the one reader of windows and ledger for that."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,6 +1,4 @@
-"""What the CLI tells about clients and their sources: how fresh each is, and whether it could
-load.
-"""
+"""What each client has of each source, and how fresh it is."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -31,9 +29,7 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a client's source stands: what was loaded, and how old the data of its oldest table is,
-    where that counts.
-    """
+    """How a client's source stands: what was loaded; its oldest table's age, if that counts."""
 
     loaded: Loaded
     age: Age | None = None

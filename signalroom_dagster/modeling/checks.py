@@ -24,9 +24,7 @@ _HEAD = re.compile(r"^-- (fail|warn) ([a-z][a-z0-9_]*): *(.+)$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class ModelCheck:
-    """One check: its name, whether an offending row fails or warns, what must hold, and the
-    SELECT.
-    """
+    """One check: its name, whether a row fails or warns, what must hold, and the SELECT."""
 
     name: str
     severity: Literal["fail", "warn"]

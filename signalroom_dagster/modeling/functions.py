@@ -1,6 +1,4 @@
-"""What models and reports may call beside Postgres' own functions, written out for each engine: see
-`FUNCTIONS`.
-"""
+"""What models and reports may call beside Postgres' own functions: see `FUNCTIONS`."""
 
 from collections.abc import Mapping
 from string import ascii_lowercase, ascii_uppercase
@@ -15,18 +13,14 @@ _MONTH = f"MAKE_DATE(CAST(SUBSTRING({_DAY}, 1, 4) AS INT), CAST(SUBSTRING({_DAY}
 _DATE = f"({_MONTH} + (CAST(SUBSTRING({_DAY}, 7, 2) AS INT) - 1))"
 
 _SPACES = "".join(filter(str.isspace, map(chr, range(0x3001))))
-"""What Python's `strip` takes away, as the mapping's load does: the engines' own TRIM differ from
-it and each other.
-"""
+"""What Python's `strip` takes away, as the mapping's load does; each engine's TRIM differs."""
 
 MOST_MONEY = "99999999999999.9999"
 """The largest amount that NUMERIC(18, 4) holds."""
 
 
 def _read_number(pattern: str, kind: str) -> str:
-    """Text of a pattern as a number. Spaces are looked for only where they matter: taking them off
-    costs the most.
-    """
+    """A pattern's text as a number. Spaces are looked for only where they matter: it is costly."""
     return (
         f"CAST(CASE WHEN _1 ~ '^{pattern}$' THEN CAST(_1 AS {kind}) "
         f"WHEN trimmed(_1) ~ '^{pattern}$' THEN CAST(trimmed(_1) AS {kind}) END AS {kind})"

@@ -32,9 +32,7 @@ _OWN = {
     "updated_at": "timestamptz",
 }
 _REFUSALS = ("42", "22")
-"""Classes of Postgres' error codes that a planner gives: names and types, and constants that are
-none.
-"""
+"""Classes of Postgres' error codes from planning: names, types, and impossible constants."""
 
 
 def check_plan(

@@ -1,6 +1,4 @@
-"""Running a SQL model for one client: its rows are replaced in one transaction, under the client's
-lock.
-"""
+"""Runs a SQL model for one client: replaces its rows in one transaction, under its lock."""
 
 import hashlib
 import logging
@@ -38,9 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ModelRun:
-    """What running a model for a client gave: rows, how long it took in seconds, and the columns'
-    types by name.
-    """
+    """A model run for a client: rows, seconds, and the columns' types by name."""
 
     rows: int
     seconds: float
@@ -146,9 +142,7 @@ def makeable() -> Iterator[TableName]:
 
 
 def left_out_models() -> Mapping[TableName, str]:
-    """The models that are made for nobody, and which of the tables that they read no source
-    brings.
-    """
+    """The models that no client has, and which of the tables they read no source brings."""
     there = {table for source in catalog.source_names() for table in catalog.tables_to_read(source)}
     problems: dict[TableName, str] = {}
     for model in models().values():
@@ -163,9 +157,7 @@ def left_out_models() -> Mapping[TableName, str]:
 
 
 def create_read_tables(model: Model) -> None:
-    """The tables that a model reads, empty and typed, where nothing has created or completed them
-    yet.
-    """
+    """Empty, typed tables for a model to read, where nothing has created or completed them yet."""
     with connected() as query:
         missing = [read for read in model.reads if "_client_id" not in _columns(query, *read)]
     if not missing:
@@ -190,9 +182,7 @@ def sources_of(tables: Iterable[TableName]) -> Sequence[str]:
 
 
 def read_columns(model: Model) -> Mapping[TableName, Sequence[str]]:
-    """The columns of the tables that a model reads, as the warehouse has them; of one that it has
-    not, none.
-    """
+    """The columns of the tables that a model reads, as they are; none where there is no table."""
     with connected() as query:
         return {read: list(_columns(query, *read)) for read in model.reads}
 

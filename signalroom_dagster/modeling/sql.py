@@ -36,9 +36,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model: its table, its text as it stands in the file, what it reads and which columns it
-    gives.
-    """
+    """One model: its table, its text in the file, what it reads and which columns it gives."""
 
     name: TableName
     sql: str
@@ -47,9 +45,7 @@ class Model:
     columns: Mapping[str, str]
 
     def select(self, dialect: str) -> str:
-        """The SELECT for an engine, limited to the client of the placeholder `%s`, once for each
-        table it reads.
-        """
+        """The SELECT for an engine, limited to the client `%s`, once for each table it reads."""
         return limited_text(self.sql, dialect)
 
     @property
@@ -60,9 +56,7 @@ class Model:
     def lineage(
         self, schema: Mapping[TableName, Sequence[str]]
     ) -> Mapping[str, Sequence[tuple[TableName, str]]]:
-        """The columns that each column comes from, given the columns of the tables that are
-        read.
-        """
+        """The columns that each column comes from, given the columns of the tables read."""
         known: dict[str, dict[str, dict[str, str]]] = {}
         for (db, table), columns in schema.items():
             known.setdefault(db, {})[table] = dict.fromkeys(columns, "text")
@@ -76,9 +70,7 @@ def models() -> Mapping[TableName, Model]:
 
 
 def refused_models() -> Mapping[TableName, str]:
-    """The models that are left out, and what is wrong with each: its own SQL, or that of one that
-    it reads.
-    """
+    """The models left out, and what is wrong with each: its own SQL, or one that it reads."""
     return _models()[1]
 
 
@@ -196,9 +188,7 @@ def select_of(text: str, where: str, first_line: int = 1) -> exp.Select:
 
 
 def _problem(error: ParseError, first_line: int) -> str:
-    """Where sqlglot stopped reading, and what it expected; without its own underlining and token
-    dumps.
-    """
+    """Where sqlglot stopped reading and what it expected, without its underlining and dumps."""
     first = error.errors[0]
     text, end = str(first.get("highlight") or ""), int(first.get("col") or 0)
     expected = str(first.get("description")).partition(" but got ")[0]
@@ -218,9 +208,7 @@ def tables_read(tree: exp.Select) -> Sequence[TableName]:
 
 @functools.lru_cache(maxsize=256)
 def limited_text(text: str, dialect: str) -> str:
-    """A SELECT's text for an engine, limited to the client of the placeholder `%s`; made once, for
-    every client.
-    """
+    """A SELECT's text for an engine, limited to the client `%s`; made once for all clients."""
     return (
         limited_to_client(parsed(text), dialect)
         .sql(dialect=dialect, comments=False)
@@ -229,9 +217,7 @@ def limited_text(text: str, dialect: str) -> str:
 
 
 def limited_to_client(tree: exp.Select, dialect: str) -> exp.Select:
-    """The SELECT for an engine, with each table that it reads limited to the client that CLIENT
-    stands for.
-    """
+    """The SELECT for an engine, each table that it reads limited to the client CLIENT."""
     limited = _expanded(tree, dialect)
     for table in _tables(limited):
         table.replace(_of_client(table))

@@ -1,5 +1,4 @@
-"""Reference data: small tables whose source is a CSV file in git, brought into schema `public` as
-it says.
+"""Reference data: small tables of schema `public` whose source is a CSV file in git.
 
 Never here: a vendor's API. Loads and checks import it.
 """

@@ -39,9 +39,7 @@ _HOLDS: Mapping[str, Sequence[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class StoredColumn:
-    """A column as it is: its type in the engine's words, whether an insert must name it, whether
-    none may.
-    """
+    """A stored column: its type for the engine, whether an insert must name it or must not."""
 
     type: str
     required: bool

@@ -1,4 +1,4 @@
 """Who there is: clients with their sources, and every source with its settings and tables.
 
-Never here: SQL, Dagster, what a load does. Everything above `warehouse` may import it.
+Never here: SQL, Dagster, what a load does. Everything above may import it, sources may not.
 """

@@ -42,9 +42,7 @@ def listing_digests(name: str, client: Client) -> Mapping[str, str]:
 
 
 def probe(name: str, client: Client) -> str:
-    """Ask a client's account whether it answers. Raises ConfigurationError and what the account's
-    refusal raises.
-    """
+    """Ask whether a client's account answers. Raises ConfigurationError and its refusal."""
     module, settings = source_module(name), settings_for(name, client)
     if not is_windowed(module):
         return module.probe(settings, client.id)
@@ -53,9 +51,7 @@ def probe(name: str, client: Client) -> str:
 
 
 def requests_per_minute(name: str, client: Client) -> int | None:
-    """How many requests a minute a client's account takes: the tightest of the limits in its
-    settings.
-    """
+    """The requests a minute that a client's account takes: the tightest limit in its settings."""
     limits = [value for key, value in settings_for(name, client) if key.endswith("_per_minute")]
     return min(limits, default=None)
 
@@ -93,9 +89,7 @@ def check_shared(name: str, client: Client) -> None:
 
 
 def zone_of_days(name: str, client: Client) -> ZoneInfo:
-    """The time zone whose days a source counts for a client: the client's own, unless its settings
-    say `timezone`.
-    """
+    """The zone of a source's days for a client: its settings' `timezone`, else the client's."""
     zone = getattr(
         unchecked_settings(source_module(name).Settings, name, client.id), "timezone", None
     )

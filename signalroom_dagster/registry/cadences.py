@@ -18,9 +18,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 
 class Cadence(BaseModel):
-    """When a source is read: a cron line in the clients' time zone; and how many days again, today
-    included.
-    """
+    """When a source is read, as a cron line in the clients' zone; and how many days again."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -78,16 +78,12 @@ def outline(name: str) -> "DltSource":
 
 
 def known_outline(name: str) -> "DltSource":
-    """`outline`, and every table that no client has and whose layout is known: models read those,
-    too.
-    """
+    """`outline`, and every known table that no client has: models read those, too."""
     return _outline_of_clients(name, _clients(name), with_known=True)[0]
 
 
 def left_out(name: str) -> Mapping[str, str]:
-    """What is wrong with each client whose settings, or files, a source's tables are made
-    without.
-    """
+    """What is wrong with each client whom a source's tables are made without."""
     if is_reference(name):
         return _that_go_together(_clients(name), partial(_reference_tables, name))[1]
     return _outline_of_clients(name, _clients(name))[1]
@@ -111,9 +107,7 @@ def _reference_tables(name: str, clients: Sequence[str]) -> Mapping[str, Any]:
 def _that_go_together(
     clients: Sequence[str], build: Callable[[Sequence[str]], Built]
 ) -> tuple[Built, Mapping[str, str]]:
-    """What is made of all clients but those with which it cannot be made; and what is wrong with
-    each of these.
-    """
+    """What is made of the clients that go together; and what is wrong with each other one."""
     try:
         return build(clients), {}
     except (
@@ -201,9 +195,7 @@ _configured_of = once_per_settings(unchecked_settings)
 
 
 def _clients(name: str) -> Sequence[str]:
-    """The clients that use a source, planned ones last: where two do not go together, the active
-    one counts.
-    """
+    """A source's clients, planned ones last: of two that do not fit, the active one counts."""
     return tuple(client.id for client in sorted(clients_of(name), key=lambda client: client.status))
 
 
@@ -245,9 +237,7 @@ def schemas() -> list[str]:
 
 
 def describe(name: str, resource: "DltResource") -> str:
-    """What the asset page says of a resource: what it holds and the key of its rows, then its
-    source's docstring.
-    """
+    """The description of a resource's asset: what it holds, its key, its source's docstring."""
     facts = table_facts(name).get(resource.name)
     own = [facts.about] if facts else []
     if facts and facts.key:

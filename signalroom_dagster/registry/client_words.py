@@ -1,6 +1,4 @@
-"""What a source says of an account, said of a client: a source knows neither the client nor where
-its keys stand.
-"""
+"""Puts the client into what a source says of an account: a source knows no client."""
 
 import re
 from collections.abc import Generator, Sequence
@@ -41,16 +39,12 @@ def said_of_client(source: str, client_id: str, arguments: Sequence[str]) -> Gen
 
 
 def _any_of(words: Sequence[str]) -> str:
-    """A pattern for a vendor's words, which an alert leaves out: it must find them as they were
-    said.
-    """
+    """A pattern for a vendor's words, which an alert leaves out: exactly as they stand."""
     return f"({'|'.join(map(re.escape, filter(None, words))) or '(?!)'})"
 
 
 def _of_client(advice: str, source: str, client_id: str, arguments: Sequence[str]) -> str:
-    """The client's section in the place of the source's, where it is named; else the arguments as
-    variables.
-    """
+    """Name the client's section instead of the source's; else the arguments as variables."""
     section = f"[sources.{source}]"
     if section in advice:
         return advice.replace(section, f"[sources.{source}.clients.{client_id}]")

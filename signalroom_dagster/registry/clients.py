@@ -67,9 +67,7 @@ def load_clients(root: Path | None = None) -> dict[str, Client]:
 
 
 def unreadable_clients(root: Path | None = None) -> dict[str, str]:
-    """What is wrong with each client that `load_clients` leaves out, by folder; names the file and
-    the key.
-    """
+    """What is wrong with each client that `load_clients` leaves out, by folder: file and key."""
     return {
         name: str(client)
         for name, client in _read_all(root).items()
@@ -117,9 +115,7 @@ def _version(file: str) -> tuple[int, int, int] | None:
 
 
 def get_client(client_id: str) -> Client:
-    """The client of that id. Raises ConfigurationError: what is wrong with its file, or which
-    clients there are.
-    """
+    """The client of that id. Raises ConfigurationError: its file is wrong, or is not there."""
     client = _read_all().get(client_id)
     if isinstance(client, Client):
         return client

@@ -53,9 +53,7 @@ class Hints(BaseModel):
 
 
 class Days(BaseModel):
-    """`[sources.<name>] days`: the arguments that say from which day on, and up to which, the
-    source is read; where it takes days.
-    """
+    """`[sources.<name>] days`: the arguments for the first and last day, where it takes them."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -73,9 +73,7 @@ class SourceModule(Protocol):
         ...
 
     def probe(self, settings: BaseModel, client_id: str) -> str:
-        """Ask the account the cheapest thing that shows it answers; what it said, in a few
-        words.
-        """
+        """Ask the account the cheapest thing that shows it answers; its answer in a few words."""
         ...
 
 
@@ -160,9 +158,7 @@ def is_windowed(module: Any) -> bool:
 
 
 def described_tables(module: Any, configured: Iterable[BaseModel]) -> Mapping[str, "Table"]:
-    """The tables of a plain dlt source for clients with these settings, which need not be
-    complete.
-    """
+    """The tables of a plain dlt source for clients with these, perhaps incomplete, settings."""
     return module.tables(configured) if hasattr(module, "tables") else module.TABLES
 
 

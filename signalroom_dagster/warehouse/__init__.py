@@ -1,5 +1,5 @@
-"""The warehouse, Postgres or DuckDB, as SQL and transactions: access, locks, own tables, what a
-load remembers in them.
+"""The warehouse as SQL and transactions: one way to use it, two engines, our own tables in it.
 
-Never here: a vendor, a client's settings, dlt. Everything above may import it.
+Never here: a vendor, a client's settings, dlt. Everything above may import it; whether it is
+Postgres or DuckDB only `engine` asks.
 """

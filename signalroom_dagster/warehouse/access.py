@@ -125,17 +125,13 @@ def alter(schema: str, change: Callable[[Query], None]) -> None:
 
 
 def lock_for_ddl(query: Query, schema: str) -> None:
-    """Hold off who else alters tables of a schema. What follows does not wait for a table: others
-    would behind it.
-    """
+    """Keep others from altering a schema's tables; what follows gives up a table that is in use."""
     lock(query, f"ddl|{schema}")
     engine().limit_ddl(query)
 
 
 def retried_while_in_use(schema: str, once: Callable[[], Result]) -> Result:
-    """Do a transaction after `lock_for_ddl` again and again while somebody else uses its tables,
-    and say who.
-    """
+    """Repeat a transaction after `lock_for_ddl` while somebody else uses its tables; log who."""
 
     def ask(sql: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
         with connected() as query:

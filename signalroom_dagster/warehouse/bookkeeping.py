@@ -16,9 +16,7 @@ WINDOWS = "windows"
 RESTATEMENTS = "restatements"
 
 OURS = frozenset({"_client_id", "_loaded_at"})
-"""What every table of a source has from its creation on: one without them was made by another
-system.
-"""
+"""What every table of a source has from the start: one without them is another system's."""
 
 LEDGER_COLUMNS = {
     "_client_id": "varchar NOT NULL",
@@ -49,9 +47,7 @@ REJECTED_COLUMNS = {
     "line": "bigint",
     "raw": "varchar",
 }
-"""Records that could not be read; `line` is the physical line in the file, `raw` only where policy
-allows it.
-"""
+"""Records that could not be read; `line` is the physical one, `raw` only where policy allows it."""
 
 
 WINDOWS_COLUMNS = {
@@ -81,9 +77,7 @@ RESTATEMENTS_COLUMNS = {
     "seen_at": "timestamp with time zone NOT NULL",
     "run_id": "varchar NOT NULL",
 }
-"""What a vendor changed on a day that was over: the figures before (NULL: there was no such row)
-and after (NULL: it is gone).
-"""
+"""What a vendor changed on a past day: figures before (NULL: no row) and after (NULL: gone)."""
 
 
 def move_aside(schema: str, table: str) -> str:
@@ -92,9 +86,7 @@ def move_aside(schema: str, table: str) -> str:
 
 
 def kept_beside(loads: Iterable[str], schema: str) -> list[OwnTable]:
-    """The tables that some kinds of load ("files", "slices") keep in a schema; of any other load
-    none.
-    """
+    """The tables that loads of "files" and "slices" keep in a schema; other loads keep none."""
     kept = [table for load in sorted({*loads} & {*KEPT}) for table in KEPT[load]]
     return [replace(table, name=f"{schema}.{table.name}") for table in kept]
 
@@ -102,9 +94,7 @@ def kept_beside(loads: Iterable[str], schema: str) -> list[OwnTable]:
 def upsert(
     table: str, columns: Mapping[str, str], key: Sequence[str], kept: Sequence[str] = ()
 ) -> str:
-    """INSERT … ON CONFLICT for one row, with %s for every column in order; NULL does not overwrite
-    what is `kept`.
-    """
+    """INSERT … ON CONFLICT, a %s for each column; NULL does not overwrite what is `kept`."""
     names = list(columns)
     updates = ", ".join(
         (

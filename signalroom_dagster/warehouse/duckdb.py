@@ -46,9 +46,7 @@ def exclusive(wait_seconds: float) -> AbstractContextManager[None]:
 
 
 def kept_open() -> AbstractContextManager[object]:
-    """One more connection, so that the file is not closed, and with it checkpointed, after every
-    load job.
-    """
+    """One more connection: else each load job's end would close the file, and checkpoint it."""
     return connected()
 
 
@@ -124,9 +122,7 @@ def json_rows(types: Mapping[str, str]) -> str:
 
 
 def explain(error: Exception, what: str) -> Exception:
-    """DuckDB quotes the offending line in its errors: keep only their class, and whether its disk
-    is full.
-    """
+    """DuckDB's errors quote the offending line: keep the class, and whether the disk is full."""
     cause = next((cause for cause in causes(error) if isinstance(cause, engine.Error)), None)
     if cause is None:
         return error
@@ -140,9 +136,7 @@ def explain(error: Exception, what: str) -> Exception:
 
 
 def unopened(path: Path, error: Exception) -> Exception:
-    """Why a DuckDB file could not be opened: it is none, or not one for us, or another program has
-    it open.
-    """
+    """Why a DuckDB file did not open: not a database, not for this user, or open elsewhere."""
     where, words = shown(path), str(error)
     another = "name another file with DESTINATION__DUCKDB__CREDENTIALS"
     if path.is_dir():

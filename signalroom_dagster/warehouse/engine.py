@@ -86,9 +86,7 @@ class Engine(Protocol):
         ...
 
     def json_rows(self, types: Mapping[str, str]) -> str:
-        """What reads a JSON list of rows (%s) as a table: one parameter is five times as fast as
-        one for each value.
-        """
+        """Reads a JSON list of rows (%s) as a table: five times as fast as a value at a time."""
         ...
 
     def explain(self, error: Exception, what: str) -> Exception:

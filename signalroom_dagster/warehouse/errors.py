@@ -1,6 +1,4 @@
-"""What can go wrong between a load and its warehouse. Messages never hold row content, which may be
-personal.
-"""
+"""What can go wrong with the warehouse. Messages hold no row content, which may be personal."""
 
 import errno
 
@@ -31,24 +29,18 @@ class DestinationUnreachableError(SignalRoomError, ConnectionError):
 
 
 class DestinationLostError(SignalRoomError, ConnectionError):
-    """The warehouse stayed unreachable for as long as a load waits; the next schedule or sensor
-    tick asks again.
-    """
+    """The warehouse stayed unreachable for as long as a load waits; the next tick asks again."""
 
     retried = False
     concerns = "warehouse"
 
 
 class OvertakenError(SignalRoomError):
-    """Another load put another version of a file into the warehouse meanwhile: the next attempt
-    compares anew.
-    """
+    """Another load has loaded another version of a file: the next attempt compares anew."""
 
 
 class LoadError(SignalRoomError):
-    """The warehouse refused a load; says which client and file, and the database's own code
-    (SQLSTATE).
-    """
+    """The warehouse refused a load; names the client, the file and the SQLSTATE."""
 
     def __init__(self, said: str, sql_state: str = "") -> None:
         super().__init__(said)
@@ -56,15 +48,11 @@ class LoadError(SignalRoomError):
 
 
 class TableInUseError(LoadError):
-    """A table was to be altered, and somebody else used it all the time: the next attempt tries
-    again.
-    """
+    """A table to be altered was in use all the time: the next attempt tries again."""
 
 
 class WarehouseBusyError(SignalRoomError, TimeoutError):
-    """Another writer kept what it holds, such as the DuckDB file, for longer than a load may
-    wait.
-    """
+    """Another writer held what it holds, such as the DuckDB file, for longer than a load waits."""
 
     retried = False
     concerns = "warehouse"

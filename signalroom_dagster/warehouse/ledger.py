@@ -1,6 +1,4 @@
-"""What the ledger of files says about a client's loads: for asset metadata, asset checks and the
-CLI.
-"""
+"""What the ledger of files says about a client's loads: for metadata, checks and the CLI."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +11,7 @@ from signalroom_dagster.warehouse.bookkeeping import LEDGER
 
 @dataclass(frozen=True, slots=True)
 class LoadedFile:
-    """One ledger row; `loaded_at` is UTC-aware (None: no version was ever loaded), `size` in
-    bytes.
-    """
+    """One ledger row; `loaded_at` is UTC (None: no version was ever loaded), `size` in bytes."""
 
     file_name: str
     size: int
@@ -29,9 +25,7 @@ class LoadedFile:
 
 
 def read_ledger(query: Query, dataset: str, client_id: str) -> Mapping[str, LedgerEntry]:
-    """What the ledger of a schema holds of one client, by file name; empty before the first
-    load.
-    """
+    """A client's part of a schema's ledger, by file name; empty before the first load."""
     if not table_exists(query, dataset, LEDGER):
         return {}
     columns = "_file_name, etag, size, status, reason"
@@ -44,16 +38,12 @@ def read_ledger(query: Query, dataset: str, client_id: str) -> Mapping[str, Ledg
 def files_of_run(
     query: Query, dataset: str, client_id: str, table: str, run_id: str
 ) -> list[LoadedFile]:
-    """The files that one run loaded into one table, by name; earlier attempts of the same run
-    included.
-    """
+    """The files that one run loaded into a table, by name, its earlier attempts included."""
     return _files(query, dataset, client_id, table, "run_id", run_id)
 
 
 def unreadable_files(query: Query, dataset: str, client_id: str, table: str) -> list[LoadedFile]:
-    """The files of one table that could not be read when a load last tried, by name, whichever run
-    that was.
-    """
+    """The files of a table that the latest load to try them could not read, by name."""
     return _files(query, dataset, client_id, table, "status", "unreadable")
 
 
@@ -75,9 +65,7 @@ def _files(
 
 @dataclass(frozen=True, slots=True)
 class LeftOutFiles:
-    """How many of a client's files are not, or not whole, in the warehouse, by status; and rows
-    rejected.
-    """
+    """A client's files that are not whole in the warehouse, by status; and rejected rows."""
 
     client: str
     source: str

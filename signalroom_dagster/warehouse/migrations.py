@@ -93,9 +93,7 @@ class Step:
 
 
 def tables_in(script: str) -> list[OwnTable]:
-    """The tables that a script of CREATE TABLE and CREATE INDEX statements declares, one column on
-    each line.
-    """
+    """The tables that CREATE TABLE and CREATE INDEX statements declare, one column a line."""
     tables: dict[str, OwnTable] = {}
     for statement in (part.strip() for part in re.sub(r"--.*", "", dedent(script)).split(";")):
         if table := _TABLE.match(statement):

@@ -12,9 +12,7 @@ from signalroom_dagster.sections import check_files, raw_setting
 
 
 def duckdb_path() -> Path:
-    """The DuckDB file: `DESTINATION__DUCKDB__CREDENTIALS`, else `signalroom.duckdb` in the project
-    folder.
-    """
+    """The DuckDB file: `DESTINATION__DUCKDB__CREDENTIALS`, else the project's own."""
     check_sandbox()
     check_files()
     stored = raw_setting(str, "destination", "duckdb", "credentials")
@@ -28,9 +26,7 @@ def server_url() -> str | None:
 
 
 def postgres_url() -> str:
-    """The Postgres URL: `DESTINATION__POSTGRES__CREDENTIALS`, else composed from
-    `SUPABASE_DB_*`.
-    """
+    """The Postgres URL: `DESTINATION__POSTGRES__CREDENTIALS`, else made of `SUPABASE_DB_*`."""
     check_sandbox()
     check_files()
     if stored := raw_setting(str, "destination", "postgres", "credentials"):

@@ -141,9 +141,7 @@ def lock(query: Query, name: str) -> None:
 
 @contextmanager
 def held(name: str) -> Generator[Callable[[], object]]:
-    """The lock lasts as long as a transaction of its own, in which there is a word from time to
-    time.
-    """
+    """A transaction of its own holds the lock; a statement now and then keeps it alive."""
     over = threading.Event()
     with connected() as query:
         query(begin(name, one_state=False))
@@ -206,9 +204,7 @@ def json_rows(types: Mapping[str, str]) -> str:
 
 
 def explain(error: Exception, what: str) -> Exception:
-    """A driver's error as one of ours: reachable or not, without the row content that Postgres
-    quotes.
-    """
+    """A driver's error as one of ours, without the row content that Postgres quotes."""
     found = next((cause for cause in causes(error) if isinstance(cause, psycopg2.Error)), None)
     if found is None:
         return error
@@ -242,9 +238,7 @@ def explain(error: Exception, what: str) -> Exception:
 
 
 class IdleConnections:
-    """Connections that a load job is done with, kept for the next one: a new session costs a
-    twentieth of a load.
-    """
+    """Connections kept for the next load job: a new session costs a twentieth of a load."""
 
     def __init__(self) -> None:
         self._idle: deque[psycopg2.extensions.connection] = deque()

@@ -28,23 +28,15 @@ Query: TypeAlias = Callable[..., Sequence[Sequence[Any]] | None]
 Result = TypeVar("Result")
 
 IDLE_SECONDS = 120
-"""After so long without a word in the middle of a transaction a process counts as stopped, and its
-work is undone.
-"""
+"""A process silent for so long in a transaction counts as stopped, and its work is undone."""
 SILENT_SECONDS = 60
 """After so long without an answer to what the server sent, a machine counts as lost."""
 STATEMENT_SECONDS = 3_600
-"""How long a statement may take. The server's own limit (two minutes on Supabase) is for people's
-queries.
-"""
+"""The longest a statement may take; the server's own limit is for people's queries."""
 COPY_BYTES_PER_SECOND = 100_000
-"""Slower than that a copy counts as stopped: while it lasts, the server does not see its process as
-idle.
-"""
+"""A slower copy counts as stopped: the server does not see a copying process as idle."""
 DDL_WAIT_SECONDS = 1
-"""How long a statement that alters a table waits for it: as long, everybody else waits behind that
-statement.
-"""
+"""How long a statement that alters a table waits for it: everybody else waits behind it."""
 DDL_PATIENCE_SECONDS = 15 * 60.0
 LONGEST_PAUSE_SECONDS = 30.0
 LONGEST_WAIT_SECONDS = 3_600.0
@@ -97,18 +89,14 @@ def statement_limit() -> str:
 
 
 def ddl_limit() -> str:
-    """The statement before others that alter tables: rather than make everybody wait behind them,
-    they fail.
-    """
+    """Statements after this one fail on a table in use, rather than make everybody wait."""
     return f"SET LOCAL lock_timeout = '{DDL_WAIT_SECONDS}s'"
 
 
 def asking(
     connection: "psycopg2.extensions.connection",
 ) -> Callable[..., Sequence[tuple[Any, ...]]]:
-    """What runs a statement on a connection; after an error, unlike dlt, it leaves the transaction
-    to its caller.
-    """
+    """Runs a statement on a connection; after an error its caller ends the transaction."""
 
     def query(sql: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
         with connection.cursor() as cursor:

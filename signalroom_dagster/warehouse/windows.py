@@ -1,6 +1,4 @@
-"""What the windows and restatements of a schema say: for planning a load, for asset metadata,
-checks and the CLI.
-"""
+"""What a schema's windows and restatements say: for planning, metadata, checks and the CLI."""
 
 import json
 import logging
@@ -42,9 +40,7 @@ class ReadDay:
 
 @dataclass(frozen=True, slots=True)
 class Restated:
-    """One row of a day that was over, with the figures that the vendor changed; None: there was or
-    is no such row.
-    """
+    """One row of a past day with the figures that the vendor changed; None: no such row."""
 
     day: date
     key: str
@@ -87,9 +83,7 @@ def read_windows(query: Query, dataset: str, client_id: str) -> Mapping[str, Map
 def days_of_run(
     query: Query, dataset: str, client_id: str, resource: str, run_id: str
 ) -> list[ReadDay]:
-    """The days that one run read of a resource, in order; earlier attempts of the same run
-    included.
-    """
+    """The days that one run read of a resource, in order, its earlier attempts included."""
     if not table_exists(query, dataset, WINDOWS):
         return []
     rows = query(
