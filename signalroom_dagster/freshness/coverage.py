@@ -112,7 +112,7 @@ def _unread(
 ) -> Iterator[date]:
     if facts.load == "slices" and facts.day and facts.needed:
         for read in set_aside_days(
-            query, source, client.id, table, last - timedelta(days=UNREAD_DAYS - 1), last
+            query, source, table, client.id, last - timedelta(days=UNREAD_DAYS - 1), last
         ):
             if any(entry["column"] in ("", *facts.needed) for entry in read.set_aside):
                 yield read.day

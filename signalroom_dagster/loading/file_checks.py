@@ -18,7 +18,7 @@ def row_balance(query: Query, dataset: str, table: str, client_id: str, run_id: 
     """Rows in each file, counted independently, are the rows in the table, the rejected ones and
     other clients'.
     """
-    files = files_of_run(query, dataset, client_id, table, run_id)
+    files = files_of_run(query, dataset, table, client_id, run_id)
     if not files:
         return Finding(True, "no file was loaded in this run")
     stored = _count_by_file(query, dataset, table, table, client_id, run_id)
@@ -46,8 +46,8 @@ def all_rows_read(query: Query, dataset: str, table: str, client_id: str, run_id
     """No file was unreadable or quarantined, no row rejected, and each column has a place; what has
     none stands in rejected_rows and in the ledger.
     """
-    files = files_of_run(query, dataset, client_id, table, run_id)
-    unreadable = unreadable_files(query, dataset, client_id, table)
+    files = files_of_run(query, dataset, table, client_id, run_id)
+    unreadable = unreadable_files(query, dataset, table, client_id)
     odd = [
         file
         for file in files

@@ -30,7 +30,7 @@ def reconciled(query: Query, dataset: str, table: str, client_id: str, run_id: s
     facts = table_facts(dataset)[table]
     read = [
         day
-        for day in days_of_run(query, dataset, client_id, table, run_id)
+        for day in days_of_run(query, dataset, table, client_id, run_id)
         if day.vendor_total is not None
     ]
     if not read:
@@ -64,7 +64,7 @@ def all_cells_read(query: Query, dataset: str, table: str, client_id: str, run_i
     """Every cell and row of the vendor's could be read; a cell that could not is NULL or cleaned, a
     row left out.
     """
-    read = days_of_run(query, dataset, client_id, table, run_id)
+    read = days_of_run(query, dataset, table, client_id, run_id)
     remarks = [remark for day in read for remark in day.remarks]
     cells = sum(entry["count"] for day in read for entry in day.set_aside if entry["column"])
     more = f"; and {len(remarks) - SHOWN} more" if len(remarks) > SHOWN else ""
@@ -77,7 +77,7 @@ def all_cells_read(query: Query, dataset: str, table: str, client_id: str, run_i
 def key_unique(query: Query, dataset: str, table: str, client_id: str, run_id: str) -> Finding:
     """The table's key names one row."""
     facts = table_facts(dataset)[table]
-    read = days_of_run(query, dataset, client_id, table, run_id)
+    read = days_of_run(query, dataset, table, client_id, run_id)
     if not read:
         return Finding(True, "nothing was read in this run")
     where, parameters = _scope(facts, client_id, read)
@@ -93,7 +93,7 @@ def not_capped(query: Query, dataset: str, table: str, client_id: str, run_id: s
     """No day has a suspiciously round number of rows, which is what an answer that was cut without
     a word has.
     """
-    read = days_of_run(query, dataset, client_id, table, run_id)
+    read = days_of_run(query, dataset, table, client_id, run_id)
     odd = [day for day in read if day.rows and day.rows % ROUND == 0]
     said = "; ".join(f"{day.day}: exactly {day.rows:,} rows" for day in odd[:SHOWN])
     return Finding(

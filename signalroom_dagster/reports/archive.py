@@ -11,8 +11,9 @@ from typing import Any
 
 from signalroom_dagster.reports.rendering import Rendered
 from signalroom_dagster.reports.subscriptions import ReportDay
-from signalroom_dagster.reports.tables import DELIVERIES, REPORTS, SCHEMA, write_row
+from signalroom_dagster.reports.tables import DELIVERIES, REPORTS, SCHEMA
 from signalroom_dagster.warehouse.access import Query, lock, table_exists
+from signalroom_dagster.warehouse.bookkeeping import write_row
 
 _NEWEST = f"""
 SELECT version, hash FROM {REPORTS.name}

@@ -7,8 +7,9 @@ from datetime import UTC, date, datetime
 from typing import Literal, TypeAlias
 
 from signalroom_dagster.notifications.message import Channel
-from signalroom_dagster.reports.tables import DELIVERIES, write_row
+from signalroom_dagster.reports.tables import DELIVERIES
 from signalroom_dagster.warehouse.access import Query, exclusive, lock, transaction
+from signalroom_dagster.warehouse.bookkeeping import write_row
 
 Status: TypeAlias = Literal["intended", "sent", "unknown", "failed", "refused", "skipped"]
 

@@ -4,11 +4,7 @@ They change only in short transactions of their own, each committed before or af
 sent.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
-from signalroom_dagster.warehouse.access import Query, create_own_tables
-from signalroom_dagster.warehouse.bookkeeping import upsert
+from signalroom_dagster.warehouse.access import create_own_tables
 from signalroom_dagster.warehouse.migrations import OwnTable
 
 SCHEMA = "reports"
@@ -68,9 +64,3 @@ def create_report_tables() -> None:
     `warehouse.exclusive()`.
     """
     create_own_tables(SCHEMA, (REPORTS, DELIVERIES))
-
-
-def write_row(query: Query, table: OwnTable, row: Mapping[str, Any]) -> None:
-    """Insert a row by its columns' names, or overwrite the one that has its key."""
-    values = [row[name] for name in table.columns]
-    query(upsert(table.name, table.columns, table.key), *values)

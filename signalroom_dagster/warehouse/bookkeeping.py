@@ -7,7 +7,9 @@ added by `migrations`. Their rows change only inside the transaction that loads 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+from signalroom_dagster.warehouse.engine import Query
 from signalroom_dagster.warehouse.migrations import OwnTable
 
 LEDGER = "files"
@@ -109,6 +111,12 @@ def upsert(
         f"INSERT INTO {table} AS old ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})"
         f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates}"
     )
+
+
+def write_row(query: Query, table: OwnTable, row: Mapping[str, Any]) -> None:
+    """Insert a row by its columns' names, or overwrite the one that has its key."""
+    values = [row[name] for name in table.columns]
+    query(upsert(table.name, table.columns, table.key), *values)
 
 
 LEDGER_KEY = ("_client_id", "_file_name")

@@ -36,19 +36,19 @@ def read_ledger(query: Query, dataset: str, client_id: str) -> Mapping[str, Ledg
 
 
 def files_of_run(
-    query: Query, dataset: str, client_id: str, table: str, run_id: str
+    query: Query, dataset: str, table: str, client_id: str, run_id: str
 ) -> list[LoadedFile]:
     """The files that one run loaded into a table, by name, its earlier attempts included."""
-    return _files(query, dataset, client_id, table, "run_id", run_id)
+    return _files(query, dataset, table, client_id, "run_id", run_id)
 
 
-def unreadable_files(query: Query, dataset: str, client_id: str, table: str) -> list[LoadedFile]:
+def unreadable_files(query: Query, dataset: str, table: str, client_id: str) -> list[LoadedFile]:
     """The files of a table that the latest load to try them could not read, by name."""
-    return _files(query, dataset, client_id, table, "status", "unreadable")
+    return _files(query, dataset, table, client_id, "status", "unreadable")
 
 
 def _files(
-    query: Query, dataset: str, client_id: str, table: str, column: str, value: str
+    query: Query, dataset: str, table: str, client_id: str, column: str, value: str
 ) -> list[LoadedFile]:
     if not table_exists(query, dataset, LEDGER):
         return []
@@ -113,7 +113,7 @@ def left_out_files(query: Query, source: str, client_id: str | None = None) -> l
     ]
 
 
-def rows_of_client(query: Query, dataset: str, client_id: str, table: str) -> int:
+def rows_of_client(query: Query, dataset: str, table: str, client_id: str) -> int:
     """How many rows the ledger vouches for in one table; no scan of the table itself."""
     found = query(
         f"SELECT coalesce(sum(rows_loaded), 0) FROM {dataset}.{LEDGER} WHERE _client_id = %s AND"

@@ -81,36 +81,27 @@ def read_windows(query: Query, dataset: str, client_id: str) -> Mapping[str, Map
 
 
 def days_of_run(
-    query: Query, dataset: str, client_id: str, resource: str, run_id: str
+    query: Query, dataset: str, resource: str, client_id: str, run_id: str
 ) -> list[ReadDay]:
     """The days that one run read of a resource, in order, its earlier attempts included."""
     if not table_exists(query, dataset, WINDOWS):
         return []
-    rows = query(
-        f"SELECT day, rows, vendor_total, loaded_at, set_aside FROM {dataset}.{WINDOWS} "
-        "WHERE _client_id = %s AND resource = %s AND run_id = %s ORDER BY day",
-        client_id,
-        resource,
-        run_id,
-    )
-    return [
-        ReadDay(day, count, total, read_at, _json(aside) or ())
-        for day, count, total, read_at, aside in rows
-    ]
+    return _days(query, dataset, "run_id = %s", resource, client_id, run_id)
 
 
 def set_aside_days(
-    query: Query, dataset: str, client_id: str, resource: str, first: date, last: date
+    query: Query, dataset: str, resource: str, client_id: str, first: date, last: date
 ) -> list[ReadDay]:
     """Those days of a stretch of which something could not be read, in order."""
+    which = "set_aside IS NOT NULL AND day BETWEEN %s AND %s"
+    return _days(query, dataset, which, resource, client_id, first, last)
+
+
+def _days(query: Query, dataset: str, which: str, *parameters: Any) -> list[ReadDay]:
     rows = query(
-        f"SELECT day, rows, vendor_total, loaded_at, set_aside FROM {dataset}.{WINDOWS} WHERE"
-        " _client_id = %s AND resource = %s AND day BETWEEN %s AND %s AND set_aside IS NOT NULL"
-        " ORDER BY day",
-        client_id,
-        resource,
-        first,
-        last,
+        f"SELECT day, rows, vendor_total, loaded_at, set_aside FROM {dataset}.{WINDOWS} "
+        f"WHERE resource = %s AND _client_id = %s AND {which} ORDER BY day",
+        *parameters,
     )
     return [
         ReadDay(day, count, total, read_at, _json(aside) or ())
@@ -122,8 +113,8 @@ def figures_by_day(
     query: Query,
     dataset: str,
     table: str,
-    day: str,
     client_id: str,
+    day: str,
     figures: Sequence[str],
     days: Sequence[date],
 ) -> Mapping[date, Mapping[str, Any]]:
@@ -142,7 +133,7 @@ def figures_by_day(
 
 
 def restated_in_run(
-    query: Query, dataset: str, client_id: str, resource: str, run_id: str
+    query: Query, dataset: str, resource: str, client_id: str, run_id: str
 ) -> list[Restated]:
     """What one run saw restated of a resource, by day and key."""
     rows = query(

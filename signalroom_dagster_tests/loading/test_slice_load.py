@@ -282,7 +282,7 @@ def test_a_cell_that_cannot_be_read_costs_itself_alone_and_is_told(
     found = ask(f"SELECT {', '.join(beside)} FROM shop.events WHERE id IN ('a', 'b')")
     assert found[0] == found[1]
     with access.exclusive(), access.connected() as query:
-        (day,) = days_of_run(query, "shop", "713", "events", run)
+        (day,) = days_of_run(query, "shop", "events", "713", run)
     told = {entry["column"]: entry["keys"] for entry in day.set_aside}
     assert told and {*told} <= {*odd}
     assert all(keys == ["day=2026-03-02, id=b"] for keys in told.values())

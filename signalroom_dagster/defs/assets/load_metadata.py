@@ -90,17 +90,17 @@ def _column(name: str, kind: str, is_key: bool, about: str | None = None) -> dg.
 def _of_files(
     query: Query, load: Load, dataset: str, table: str, client_id: str, run_id: str
 ) -> Mapping[str, Any]:
-    files = files_of_run(query, dataset, client_id, table, run_id)
+    files = files_of_run(query, dataset, table, client_id, run_id)
     seconds = _seconds(load)
     rows = sum(file.rows_loaded for file in files)
     notes = [f"{file.file_name}: {file.reason}" for file in files if file.reason]
     figures: dict[str, Any] = {
         "rows_loaded": rows,
         "rows_rejected": sum(file.rows_rejected for file in files),
-        "dagster/partition_row_count": rows_of_client(query, dataset, client_id, table),
+        "dagster/partition_row_count": rows_of_client(query, dataset, table, client_id),
         "files_loaded": sum(file.status in ("loaded", "empty") for file in files),
         "files_quarantined": sum(file.status == "quarantined" for file in files),
-        "files_unreadable": len(unreadable_files(query, dataset, client_id, table)),
+        "files_unreadable": len(unreadable_files(query, dataset, table, client_id)),
         "bytes": sum(file.size for file in files),
         "seconds": round(seconds, 2),
         "rows_per_second": round(rows / seconds) if seconds else 0,
@@ -117,7 +117,7 @@ def _of_files(
 def _of_slices(
     query: Query, load: Load, dataset: str, table: str, client_id: str, run_id: str
 ) -> Mapping[str, Any]:
-    days = windows.days_of_run(query, dataset, client_id, table, run_id)
+    days = windows.days_of_run(query, dataset, table, client_id, run_id)
     figures: dict[str, Any] = {
         "rows_loaded": sum(day.rows for day in days),
         **_rows_there(query, dataset, table, client_id),
@@ -145,7 +145,7 @@ def _of_slices(
 def _of_native(
     query: Query, load: Load, dataset: str, table: str, client_id: str, run_id: str
 ) -> Mapping[str, Any]:
-    read = windows.days_of_run(query, dataset, client_id, table, run_id)
+    read = windows.days_of_run(query, dataset, table, client_id, run_id)
     return {
         "rows_loaded": sum(day.rows for day in read),
         "seconds": round(_seconds(load), 2),
@@ -163,14 +163,14 @@ def _rows_there(query: Query, dataset: str, table: str, client_id: str) -> Mappi
 
 def _restated(query: Query, dataset: str, table: str, client_id: str, run_id: str) -> Sequence[str]:
     """What the vendor has changed on days that were over, a line a day."""
-    rows = windows.restated_in_run(query, dataset, client_id, table, run_id)
+    rows = windows.restated_in_run(query, dataset, table, client_id, run_id)
     day = table_facts(dataset)[table].day
     if not rows or not day:
         return []
     names = sorted({name for row in rows for name in {**(row.before or {}), **(row.after or {})}})
     days = [row.day for row in rows]
     return windows.told(
-        rows, windows.figures_by_day(query, dataset, table, day, client_id, names, days)
+        rows, windows.figures_by_day(query, dataset, table, client_id, day, names, days)
     )
 
 

@@ -230,7 +230,7 @@ def test_a_row_without_an_advertiser_or_a_time_is_left_out_told_and_stays_in_the
     run = load("everflow", "713", "conversions")
     assert ask("SELECT conversion_id FROM everflow.conversions ORDER BY 1") == [("c1",), ("c2",)]
     with access.exclusive(), access.connected() as query:
-        (day,) = days_of_run(query, "everflow", "713", "conversions", run)
+        (day,) = days_of_run(query, "everflow", "conversions", "713", run)
         checks = [
             check(query, "everflow", "conversions", "713", run)
             for check in (slice_checks.reconciled, slice_checks.all_cells_read)
