@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
+from signalroom_dagster.alerts.incident_file import NotBookedError
 from signalroom_dagster.alerts.incidents import (
     FIRST_SUMMARY_SECONDS,
     Failure,
     Incident,
     Incidents,
     Kind,
-    NotBookedError,
 )
 from signalroom_dagster.alerts.wording import (
     body,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from signalroom_dagster.alerts import incidents
+from signalroom_dagster.alerts import incident_file
 from signalroom_dagster.alerts.incidents import Failure, Incidents
 from signalroom_dagster.analysis import results
 from signalroom_dagster.config import ConfigurationError, destination_name
@@ -198,7 +198,7 @@ def test_the_file_of_incidents_gets_back_what_an_earlier_one_lacks(tmp_path: Pat
     failure = Failure(
         kind="source", subject="everflow", client="713", error="VendorError", run="1", said="down"
     )
-    table, query = incidents.TABLES[0], in_file(path)
+    table, query = incident_file.TABLES[0], in_file(path)
     Incidents(path).note(failure)
     indexed = {"id", "kind", "subject", "client", "error", "closed_at"}
     for number, column in enumerate(sorted(set(table.columns) - indexed)):
