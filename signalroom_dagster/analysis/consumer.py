@@ -16,7 +16,7 @@ from signalroom_dagster.analysis.drain import BATCH, Counts, Pace, add, drain_on
 from signalroom_dagster.analysis.health import named
 from signalroom_dagster.analysis.publishing import create_table_of_results, is_direct, publish_all
 from signalroom_dagster.analysis.store import opened_store
-from signalroom_dagster.events.stores.contract import Incomplete, Store, StoreError
+from signalroom_dagster.events.stores.store import Incomplete, Store, StoreError
 from signalroom_dagster.retries import FIRST_WAIT_SECONDS, backoff
 from signalroom_dagster.warehouse.errors import (
     DestinationUnreachableError,
@@ -114,9 +114,7 @@ class Consumer:
                         return "another consumer has taken over"
                     found = self._round()
                 except StoreError as error:
-                    self._careful = (
-                        0  # it is the store's fault, not the job's, and this process lives
-                    )
+                    self._careful = 0  # the store's fault, not the job's: this process lives
                     self.stop.wait(outage.pause(error))
                     continue
                 outage.over()
@@ -153,7 +151,7 @@ class Consumer:
         self._careful = max(self._careful - 1, 0) if counts else 0
         add(self._counts, counts)
         for rhythm, chore in self._chores:
-            if rhythm.is_due():
+            if rhythm.is_due() and not self.stop.is_set():
                 chore()
         if self._reports.is_due():
             self._tell()

@@ -23,7 +23,7 @@ import psycopg2
 from signalroom_dagster.analysis.publishing import is_direct, may_write
 from signalroom_dagster.analysis.results import Result, as_kept, result_of, write
 from signalroom_dagster.analysis.steps import InvalidResultError
-from signalroom_dagster.events.stores.contract import JobKey, Ready, Store
+from signalroom_dagster.events.stores.store import JobKey, Ready, Store
 from signalroom_dagster.retries import ATTEMPTS
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-from signalroom_dagster.events.stores.contract import Incomplete, Store, TenantStats
+from signalroom_dagster.events.stores.store import Incomplete, Store, TenantStats
 from signalroom_dagster.warehouse.finding import Finding
 
 LAG_SECONDS = 60.0

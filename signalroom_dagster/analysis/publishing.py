@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from signalroom_dagster.analysis.export import export_files, is_exporting
 from signalroom_dagster.analysis.results import RESULTS, create_results, from_kept, write
-from signalroom_dagster.events.stores.contract import Kept, Store
+from signalroom_dagster.events.stores.store import Kept, Store
 from signalroom_dagster.warehouse import access
 from signalroom_dagster.warehouse.errors import LoadError
 from signalroom_dagster.warehouse.places import server_url

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 
 from signalroom_dagster.errors import WrongRequestError
-from signalroom_dagster.events.stores.contract import Store
+from signalroom_dagster.events.stores.store import Store
 
 
 def replay(

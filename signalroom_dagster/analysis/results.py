@@ -12,7 +12,7 @@ import msgspec
 
 from signalroom_dagster.analysis.steps import analyse
 from signalroom_dagster.analysis.summary import Summary
-from signalroom_dagster.events.stores.contract import JobKey, Kept, Ready
+from signalroom_dagster.events.stores.store import JobKey, Kept, Ready
 from signalroom_dagster.warehouse.access import create_own_tables
 from signalroom_dagster.warehouse.engine import Engine, engine
 from signalroom_dagster.warehouse.migrations import OwnTable

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from signalroom_dagster.config import state_dir
 from signalroom_dagster.events.settings import event_settings
-from signalroom_dagster.events.stores.contract import Retention, Store
 from signalroom_dagster.events.stores.opening import open_store
+from signalroom_dagster.events.stores.store import Retention, Store
 
 
 def opened_store() -> Store:

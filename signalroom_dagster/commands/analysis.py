@@ -4,6 +4,7 @@ What they do stands in `analysis` and `events`; they read arguments and print. W
 set, Dagster is told of what was analysed, as by a run.
 """
 
+import importlib
 import os
 import signal
 import socket
@@ -37,6 +38,8 @@ def consume(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+    if os.environ.get("DAGSTER_HOME"):  # imported now: when it is told to stop, it takes too long
+        importlib.import_module("dagster")
     say("consuming; stop with Ctrl-C")
     say(f"ended: {consumer.run(resident=False)}")
 

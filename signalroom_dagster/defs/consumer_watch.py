@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from signalroom_dagster.events.stores.contract import Lease
+from signalroom_dagster.events.stores.store import Lease
 from signalroom_dagster.retries import backoff
 
 RUN_SECONDS = 20 * 60.0

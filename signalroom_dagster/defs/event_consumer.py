@@ -26,7 +26,7 @@ from signalroom_dagster.platform.in_flight import UNFINISHED
 from signalroom_dagster.registry.clients import load_clients
 
 if TYPE_CHECKING:
-    from signalroom_dagster.events.stores.contract import Store
+    from signalroom_dagster.events.stores.store import Store
     from signalroom_dagster.warehouse.finding import Finding
 
 LOOK_SECONDS = 60.0

@@ -16,7 +16,7 @@ from dagster_dlt import DagsterDltResource
 from signalroom_dagster.warehouse import access
 
 if TYPE_CHECKING:
-    from signalroom_dagster.events.stores.contract import Store
+    from signalroom_dagster.events.stores.store import Store
     from signalroom_dagster.reports.outbox import Sender
 
 

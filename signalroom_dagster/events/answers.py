@@ -7,7 +7,7 @@ from signalroom_dagster.events.access import UnauthorizedError
 from signalroom_dagster.events.google_keys import KeysUnavailableError
 from signalroom_dagster.events.group_commit import QueueFullError
 from signalroom_dagster.events.intake import ForbiddenError, TooLargeError
-from signalroom_dagster.events.stores.contract import StoreError
+from signalroom_dagster.events.stores.store import StoreError
 
 BODIES_BYTES = 64 * 1024 * 1024
 """Of bodies that are still coming in, all together: memory does not grow with how many send slowly.

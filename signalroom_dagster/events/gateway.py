@@ -31,7 +31,7 @@ from signalroom_dagster.events.group_commit import GroupCommit
 from signalroom_dagster.events.intake import Contracts, Intake, Sender, TooLargeError
 from signalroom_dagster.events.metrics import Metrics, More
 from signalroom_dagster.events.settings import EventSettings
-from signalroom_dagster.events.stores.contract import Store, StoreError
+from signalroom_dagster.events.stores.store import Store, StoreError
 from signalroom_dagster.events.webhooks import Webhooks
 from signalroom_dagster.retries import backoff
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from signalroom_dagster.errors import SignalRoomError
 from signalroom_dagster.events.intake import Intake
 from signalroom_dagster.events.metrics import Metrics
-from signalroom_dagster.events.stores.contract import Outcome, Store, StoreError
+from signalroom_dagster.events.stores.store import Outcome, Store, StoreError
 
 QUEUE_BYTES = 64 * 1024 * 1024
 """Of contents that wait: while the store is slow, memory does not grow with what is sent."""

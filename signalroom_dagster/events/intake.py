@@ -16,8 +16,8 @@ import msgspec
 from signalroom_dagster.errors import SignalRoomError
 from signalroom_dagster.events.access import Tenants
 from signalroom_dagster.events.contracts import Contract, Event
-from signalroom_dagster.events.stores.contract import DeadLetter, Received
 from signalroom_dagster.events.stores.jobs import letter
+from signalroom_dagster.events.stores.store import DeadLetter, Received
 
 Contracts = Mapping[str, Contract]
 

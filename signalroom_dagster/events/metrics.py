@@ -13,13 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from signalroom_dagster.events.stores.contract import (
-    DeadLetter,
-    Outcome,
-    Received,
-    Store,
-    StoreError,
-)
+from signalroom_dagster.events.stores.store import DeadLetter, Outcome, Received, Store, StoreError
 
 log = logging.getLogger(__name__)
 

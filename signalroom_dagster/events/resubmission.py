@@ -4,7 +4,7 @@ was put right.
 
 from signalroom_dagster.events import intake
 from signalroom_dagster.events.intake import Contracts, ForbiddenError, Sender, TooLargeError
-from signalroom_dagster.events.stores.contract import DeadLetter, Outcome, Received, Store
+from signalroom_dagster.events.stores.store import DeadLetter, Outcome, Received, Store
 
 AT_ONCE = 500
 _FINAL = (Outcome.CONFLICT, Outcome.TOO_LATE)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from signalroom_dagster.errors import ConfigurationError
-from signalroom_dagster.events.stores.contract import Retention
+from signalroom_dagster.events.stores.store import Retention
 from signalroom_dagster.registry.clients import load_clients
 from signalroom_dagster.sections import section_settings
 

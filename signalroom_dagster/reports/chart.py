@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import thumbnail
 
 from signalroom_dagster.reports.figures import Row
+from signalroom_dagster.reports.formats import count, day, money
 from signalroom_dagster.reports.templates import ChartSpec, Panel
-from signalroom_dagster.reports.words import count, day, money
 
 INK, FAINT, GAP = "#1f2937", "#6b7280", "#f3f4f6"
 HATCH = "#d1d5db"

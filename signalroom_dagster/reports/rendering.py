@@ -23,7 +23,7 @@ import jinja2
 from signalroom_dagster.config import ConfigurationError, shown
 from signalroom_dagster.notifications.gsm import fitted
 from signalroom_dagster.notifications.mrkdwn import shortened
-from signalroom_dagster.reports import templates, words
+from signalroom_dagster.reports import formats, templates
 from signalroom_dagster.reports.comparison import against, last_days, total
 from signalroom_dagster.reports.figures import Figures
 from signalroom_dagster.reports.subscriptions import ReportDay
@@ -68,10 +68,10 @@ class Rendered:
         cannot say how wide.
         """
         if not self.chart:
-            return words.markdown(self.slack)
+            return formats.markdown(self.slack)
         from signalroom_dagster.reports.chart import halved
 
-        return f"{words.markdown(self.slack)}\n\n![{self.alt}]({_data(halved(self.chart))})"
+        return f"{formats.markdown(self.slack)}\n\n![{self.alt}]({_data(halved(self.chart))})"
 
     @property
     def chart_data(self) -> str:
@@ -91,9 +91,9 @@ def render(due: ReportDay, figures: Figures) -> Rendered:
     values = _values(due, figures)
     slack = shortened(_slack(template, values))
     rendered = Rendered(
-        subject=f"{client.name}: {due.name}, {words.long_day(due.day)}",
+        subject=f"{client.name}: {due.name}, {formats.long_day(due.day)}",
         slack=slack,
-        text=_write(template, templates.TEXT, values) or words.plain(slack),
+        text=_write(template, templates.TEXT, values) or formats.plain(slack),
     )
     if sms := _write(template, templates.SMS, values):
         rendered = replace(rendered, sms=fitted(" ".join(sms.split())))
@@ -128,14 +128,16 @@ def _values(due: ReportDay, figures: Figures) -> Mapping[str, Any]:
         "last_days": partial(last_days, day),
         "has_chart": bool(chart and figures.rows[chart.query] and figures.whole),
         "chart": CHART_REFERENCE,
-        "chart_alt": f"{chart.title}, {chart.days} days to {words.day(day)}" if chart else "",
-        "_filters": words.filters(client.currency, client.zone, day),
+        "chart_alt": f"{chart.title}, {chart.days} days to {formats.day(day)}" if chart else "",
+        "_filters": formats.filters(client.currency, client.zone, day),
     }
 
 
 def _slack(template: Template, values: Mapping[str, Any]) -> str:
     """Escaped as Slack asks for: like HTML, but for the quotes."""
-    text = _write(template, templates.SLACK, values, words.without_backticks, autoescape=True) or ""
+    text = (
+        _write(template, templates.SLACK, values, formats.without_backticks, autoescape=True) or ""
+    )
     return text.replace("&#39;", "'").replace("&#34;", '"')
 
 
@@ -159,7 +161,7 @@ def check_texts(template: Template) -> None:
     """Raises ConfigurationError for a file of a template that is not Jinja, or uses a filter that
     there is not.
     """
-    filters = words.filters("USD", ZoneInfo("UTC"), date(2026, 3, 1))
+    filters = formats.filters("USD", ZoneInfo("UTC"), date(2026, 3, 1))
     with _explained(template):
         for file in template.files & {
             templates.SLACK,

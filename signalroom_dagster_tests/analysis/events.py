@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from signalroom_dagster.events.contracts import Contract
-from signalroom_dagster.events.stores.contract import Received
+from signalroom_dagster.events.stores.store import Received
 
 KINDS = ("attribution", "audience", "creative")
 CONTRACT = Contract("713", frozenset(KINDS), timedelta(hours=1))

@@ -23,7 +23,7 @@ from signalroom_dagster.analysis.consumer import LEASE, Consumer, drain_all, rea
 from signalroom_dagster.analysis.publishing import create_table_of_results, is_direct
 from signalroom_dagster.analysis.results import Result, result_of
 from signalroom_dagster.analysis.store import opened_store
-from signalroom_dagster.events.stores.contract import Ready, Received, Store, StoreError
+from signalroom_dagster.events.stores.store import Ready, Received, Store, StoreError
 from signalroom_dagster_tests.analysis.events import BAD, event, whole
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.postgres import PASSWORD, PostgresServer
@@ -408,6 +408,21 @@ def append_again(store: Store, events: Sequence[Received]) -> None:
         except StoreError:
             time.sleep(0.3)
     raise AssertionError("the store does not come back")
+
+
+def test_a_consumer_that_is_told_to_stop_leaves_the_chores_to_the_next(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told_to_stop, pruned = Consumer(store, "one", lambda counts: None), list[datetime]()
+
+    def last_round(*_: object, **__: object) -> dict[str, Any]:
+        told_to_stop.stop.set()
+        return {}
+
+    monkeypatch.setattr(store, "prune", pruned.append)
+    monkeypatch.setattr("signalroom_dagster.analysis.consumer.drain_once", last_round)
+    assert told_to_stop.run(30, resident=False) == "it was told to stop"
+    assert pruned == []
 
 
 def test_once_analyses_what_is_ready_tells_dagster_and_ends(

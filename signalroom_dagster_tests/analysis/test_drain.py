@@ -15,8 +15,8 @@ from signalroom_dagster.analysis import drain
 from signalroom_dagster.analysis.drain import drain_once
 from signalroom_dagster.analysis.health import examine
 from signalroom_dagster.analysis.results import Result, from_kept
-from signalroom_dagster.events.stores.contract import Ready, Received, RetentionError, Store
 from signalroom_dagster.events.stores.sqlite import SqliteStore
+from signalroom_dagster.events.stores.store import Ready, Received, RetentionError, Store
 from signalroom_dagster_tests.analysis.events import event, whole
 from signalroom_dagster_tests.events.memory import MemoryStore
 

@@ -20,7 +20,7 @@ from signalroom_dagster.analysis.publishing import (
     publish_once,
 )
 from signalroom_dagster.analysis.results import as_kept, from_kept
-from signalroom_dagster.events.stores.contract import Kept
+from signalroom_dagster.events.stores.store import Kept
 from signalroom_dagster.warehouse import access
 from signalroom_dagster.warehouse.errors import LoadError, WarehouseBusyError
 from signalroom_dagster_tests.analysis.events import event, whole

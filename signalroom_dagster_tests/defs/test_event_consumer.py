@@ -29,7 +29,7 @@ from signalroom_dagster.defs.consumer_watch import ResidentRun, Watch, next_step
 from signalroom_dagster.defs.resident_run import build_consumer_jobs
 from signalroom_dagster.defs.resources import RESOURCES
 from signalroom_dagster.events.contracts import Contract
-from signalroom_dagster.events.stores.contract import DeadLetter, Lease, Store
+from signalroom_dagster.events.stores.store import DeadLetter, Lease, Store
 from signalroom_dagster_tests.analysis.events import KINDS, event, whole
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from signalroom_dagster.events.stores.contract import Store
 from signalroom_dagster.events.stores.postgres import PostgresStore
 from signalroom_dagster.events.stores.sqlite import SqliteStore
+from signalroom_dagster.events.stores.store import Store
 from signalroom_dagster_tests.events.memory import MemoryStore
 from signalroom_dagster_tests.postgres import PostgresServer
 

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Sequence
 
-from signalroom_dagster.events.stores.contract import Outcome, Received, StoreError
+from signalroom_dagster.events.stores.store import Outcome, Received, StoreError
 from signalroom_dagster_tests.events.memory import MemoryStore
 
 

@@ -8,7 +8,8 @@ from operator import attrgetter
 
 from signalroom_dagster.events.stores import jobs, replays
 from signalroom_dagster.events.stores.batches import Batch
-from signalroom_dagster.events.stores.contract import (
+from signalroom_dagster.events.stores.jobs import EventKey, Job, Standing
+from signalroom_dagster.events.stores.store import (
     DONE_WITHIN,
     DeadLetter,
     Incomplete,
@@ -21,7 +22,6 @@ from signalroom_dagster.events.stores.contract import (
     Retention,
     TenantStats,
 )
-from signalroom_dagster.events.stores.jobs import EventKey, Job, Standing
 
 
 class MemoryStore:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from signalroom_dagster.events.contracts import Contract
-from signalroom_dagster.events.stores.contract import JobKey, Received
+from signalroom_dagster.events.stores.store import JobKey, Received
 
 NOW = datetime.now(UTC).replace(microsecond=123456)
 TYPES = ("attribution", "audience", "creative")

@@ -17,9 +17,9 @@ from starlette.testclient import TestClient
 from signalroom_dagster.events.access import Access
 from signalroom_dagster.events.gateway import gateway_app
 from signalroom_dagster.events.settings import EventSettings
-from signalroom_dagster.events.stores.contract import Store, StoreError
 from signalroom_dagster.events.stores.postgres import PostgresStore
 from signalroom_dagster.events.stores.sqlite import SqliteStore
+from signalroom_dagster.events.stores.store import Store, StoreError
 from signalroom_dagster_tests.events.conftest import emptied
 from signalroom_dagster_tests.events.received import CONTRACT, received, whole
 

@@ -11,8 +11,8 @@ import pytest
 from signalroom_dagster.events.group_commit import GroupCommit, QueueFullError
 from signalroom_dagster.events.intake import Intake
 from signalroom_dagster.events.metrics import Metrics
-from signalroom_dagster.events.stores.contract import Outcome, StoreError
 from signalroom_dagster.events.stores.jobs import letter
+from signalroom_dagster.events.stores.store import Outcome, StoreError
 from signalroom_dagster_tests.events.gated import GatedStore
 from signalroom_dagster_tests.events.received import NOW, received
 

@@ -20,9 +20,9 @@ from signalroom_dagster.events.gateway import gateway_app
 from signalroom_dagster.events.server import serve
 from signalroom_dagster.events.settings import EventSettings
 from signalroom_dagster.events.stores import sqlite
-from signalroom_dagster.events.stores.contract import StoreError
 from signalroom_dagster.events.stores.postgres import PostgresStore
 from signalroom_dagster.events.stores.sqlite import SqliteStore
+from signalroom_dagster.events.stores.store import StoreError
 from signalroom_dagster.sandbox import simulator
 from signalroom_dagster_tests.events.processes import (
     CONTRACTS,

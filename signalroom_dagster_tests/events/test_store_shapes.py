@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.events.stores.contract import StoreError
 from signalroom_dagster.events.stores.postgres import PostgresStore
 from signalroom_dagster.events.stores.sql import SqlStore, declared
 from signalroom_dagster.events.stores.sqlite import SqliteStore
+from signalroom_dagster.events.stores.store import StoreError
 from signalroom_dagster.warehouse.migrations import Engine, OwnTable
 from signalroom_dagster_tests.events.conftest import emptied
 from signalroom_dagster_tests.events.received import whole

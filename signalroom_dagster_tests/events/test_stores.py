@@ -8,7 +8,10 @@ import msgspec
 import pytest
 
 from signalroom_dagster.events.contracts import Contract
-from signalroom_dagster.events.stores.contract import (
+from signalroom_dagster.events.stores.jobs import letter
+from signalroom_dagster.events.stores.sql import SqlStore
+from signalroom_dagster.events.stores.sqlite import SqliteStore
+from signalroom_dagster.events.stores.store import (
     JobKey,
     Kept,
     Outcome,
@@ -17,9 +20,6 @@ from signalroom_dagster.events.stores.contract import (
     StoreError,
     TenantStats,
 )
-from signalroom_dagster.events.stores.jobs import letter
-from signalroom_dagster.events.stores.sql import SqlStore
-from signalroom_dagster.events.stores.sqlite import SqliteStore
 from signalroom_dagster_tests.events.conftest import emptied
 from signalroom_dagster_tests.events.received import CONTRACT, NOW, TYPES, keys, received, whole
 

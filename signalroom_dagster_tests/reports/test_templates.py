@@ -13,7 +13,7 @@ import pytest
 from signalroom_dagster.freshness.coverage import Coverage
 from signalroom_dagster.notifications import gsm, mrkdwn
 from signalroom_dagster.registry.clients import Client, get_client
-from signalroom_dagster.reports import words
+from signalroom_dagster.reports import formats
 from signalroom_dagster.reports.figures import Figures, RestatedDay
 from signalroom_dagster.reports.queries import read_queries
 from signalroom_dagster.reports.rendering import Rendered, render
@@ -227,7 +227,7 @@ def test_many_and_long_labels_keep_slack_and_sms_within_their_limits() -> None:
     ],
 )
 def test_money_is_rounded_half_up(value: str, places: int, expected: str) -> None:
-    assert words.money(Decimal(value), "USD", places) == expected
+    assert formats.money(Decimal(value), "USD", places) == expected
 
 
 def test_a_chart_rounds_as_the_texts_do() -> None:
@@ -236,15 +236,15 @@ def test_a_chart_rounds_as_the_texts_do() -> None:
     panel = Panel(column="cpa", label="CPA", kind="line", unit="money")
     assert (
         written(float(Decimal("61.7450")), panel, "USD")
-        == words.money(Decimal("61.7450"), "USD")
+        == formats.money(Decimal("61.7450"), "USD")
         == "$61.75"
     )
 
 
 def test_what_is_not_known_is_not_zero() -> None:
-    assert words.money(None, "USD") == words.count(None) == words.ratio(None) == "n/a"
-    assert words.percent(Decimal(5), Decimal(0)) == words.percent(None, 1) == "n/a"
-    assert words.money(Decimal(5), "CHF") == "CHF 5.00"
+    assert formats.money(None, "USD") == formats.count(None) == formats.ratio(None) == "n/a"
+    assert formats.percent(Decimal(5), Decimal(0)) == formats.percent(None, 1) == "n/a"
+    assert formats.money(Decimal(5), "CHF") == "CHF 5.00"
 
 
 def test_a_folder_in_the_project_is_a_report(any_warehouse: Project) -> None:

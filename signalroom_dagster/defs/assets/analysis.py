@@ -20,7 +20,7 @@ from signalroom_dagster.warehouse.finding import Finding
 
 if TYPE_CHECKING:
     from signalroom_dagster.analysis.drain import Counts
-    from signalroom_dagster.events.stores.contract import Store
+    from signalroom_dagster.events.stores.store import Store
 
 RESULTS_KEY = dg.AssetKey(["analysis", "results"])
 STEP = "analysis_results"

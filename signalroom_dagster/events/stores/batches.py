@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from signalroom_dagster.events.stores.contract import JobKey, Kept, Ready
+    from signalroom_dagster.events.stores.store import JobKey, Kept, Ready
 
 
 class Batch:

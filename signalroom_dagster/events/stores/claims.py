@@ -7,10 +7,10 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 from signalroom_dagster.events.stores.batches import Batch
-from signalroom_dagster.events.stores.contract import JobKey, Ready
 from signalroom_dagster.events.stores.jobs import job_letter, wait
 from signalroom_dagster.events.stores.letters import bury
 from signalroom_dagster.events.stores.sessions import Session, pieces, values_of
+from signalroom_dagster.events.stores.store import JobKey, Ready
 from signalroom_dagster.retries import ATTEMPTS
 
 _DUE = """

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from signalroom_dagster.events.stores.contract import (
+from signalroom_dagster.events.stores.store import (
     DeadLetter,
     Incomplete,
     JobKey,

@@ -4,8 +4,8 @@ matter.
 
 from datetime import timedelta
 
-from signalroom_dagster.events.stores.contract import Lease
 from signalroom_dagster.events.stores.sessions import Session
+from signalroom_dagster.events.stores.store import Lease
 
 _TAKE = """
 INSERT INTO events.lease (name, holder, renewed_at, expires_at) VALUES (?, ?, ?, ?)

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
-from signalroom_dagster.events.stores.contract import DeadLetter
 from signalroom_dagster.events.stores.sessions import Session
+from signalroom_dagster.events.stores.store import DeadLetter
 
 _COLUMNS = "id, stage, reason, tenant_id, job_id, analysis_type, message_id, body, received_at"
 _BURY = f"""

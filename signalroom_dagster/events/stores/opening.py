@@ -4,7 +4,7 @@ from pathlib import Path
 
 from signalroom_dagster.config import ConfigurationError, project_dir, state_dir
 from signalroom_dagster.events.settings import EventSettings
-from signalroom_dagster.events.stores.contract import Store
+from signalroom_dagster.events.stores.store import Store
 
 _SQLITE = "sqlite:///"
 

@@ -23,10 +23,10 @@ from typing_extensions import override
 from signalroom_dagster.events.stores import jobs, letters
 from signalroom_dagster.events.stores.batches import Batch
 from signalroom_dagster.events.stores.claims import Asked, due_jobs, settle
-from signalroom_dagster.events.stores.contract import Outcome, Received, Retention, StoreError
 from signalroom_dagster.events.stores.jobs import EventKey, Standing
 from signalroom_dagster.events.stores.sessions import Session, pieces, values_of
 from signalroom_dagster.events.stores.sql import SqlStore, declared
+from signalroom_dagster.events.stores.store import Outcome, Received, Retention, StoreError
 from signalroom_dagster.warehouse.migrations import is_current, migrate
 from signalroom_dagster.warehouse.row_security import secure
 

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from signalroom_dagster.events.stores.contract import Retention, RetentionError
 from signalroom_dagster.events.stores.sessions import Session, pieces, values_of
+from signalroom_dagster.events.stores.store import Retention, RetentionError
 
 _FOUND = """
 SELECT job_id, pruned_at IS NOT NULL FROM events.job

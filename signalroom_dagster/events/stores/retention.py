@@ -3,8 +3,8 @@
 import threading
 from datetime import datetime
 
-from signalroom_dagster.events.stores.contract import Retention
 from signalroom_dagster.events.stores.sessions import Session, Transactions, values_of
+from signalroom_dagster.events.stores.store import Retention
 
 AT_ONCE = 500
 STEPS = 20

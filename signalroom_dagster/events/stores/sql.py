@@ -14,7 +14,10 @@ from signalroom_dagster.events.contracts import Contract
 from signalroom_dagster.events.stores import leases, replays, retention
 from signalroom_dagster.events.stores.batches import Batch
 from signalroom_dagster.events.stores.claims import Asked, count_attempt
-from signalroom_dagster.events.stores.contract import (
+from signalroom_dagster.events.stores.jobs import letter
+from signalroom_dagster.events.stores.letters import bury, open_letters, replayed
+from signalroom_dagster.events.stores.sessions import Session
+from signalroom_dagster.events.stores.store import (
     DONE_WITHIN,
     DeadLetter,
     Incomplete,
@@ -25,9 +28,6 @@ from signalroom_dagster.events.stores.contract import (
     Retention,
     TenantStats,
 )
-from signalroom_dagster.events.stores.jobs import letter
-from signalroom_dagster.events.stores.letters import bury, open_letters, replayed
-from signalroom_dagster.events.stores.sessions import Session
 from signalroom_dagster.warehouse.migrations import Engine, OwnTable, tables_in
 
 EXPIRED_AT_ONCE = 500

@@ -21,10 +21,10 @@ from typing_extensions import override
 from signalroom_dagster.events.stores import jobs, letters
 from signalroom_dagster.events.stores.batches import Batch
 from signalroom_dagster.events.stores.claims import Asked, due_jobs, settle, unchanged
-from signalroom_dagster.events.stores.contract import Outcome, Received, Retention, StoreError
 from signalroom_dagster.events.stores.jobs import EventKey, Job, Standing
 from signalroom_dagster.events.stores.sessions import Session
 from signalroom_dagster.events.stores.sql import SqlStore, declared
+from signalroom_dagster.events.stores.store import Outcome, Received, Retention, StoreError
 from signalroom_dagster.warehouse.migrations import is_current, migrate
 
 LOCK_SECONDS = 1.0
