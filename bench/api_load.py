@@ -28,11 +28,13 @@ from bench.places import FOLDER, REPORT, WORK
 from bench.results import Results
 from signalroom_dagster.limits import Limit
 from signalroom_dagster.loading import pipelines
-from signalroom_dagster.sources.context import SourceContext
+from signalroom_dagster.loading.context import LoadContext
+from signalroom_dagster.loading.plan import Slice
+from signalroom_dagster.loading.windowed import slice_resource
+from signalroom_dagster.registry.outlines import outline
 from signalroom_dagster.sources.http import Api
 from signalroom_dagster.sources.parallel import read_ahead
 from signalroom_dagster.sources.resources import Answer, list_resource
-from signalroom_dagster.sources.slicing import Slice, table_resources
 from signalroom_dagster.sources.tables import Row, Table, columns_of
 from signalroom_dagster.warehouse import access
 from signalroom_dagster.warehouse.bookkeeping import kept_beside
@@ -73,8 +75,9 @@ def ours(url: str, pages: int, replaces: str, database: str) -> None:
         for page in range(pages):
             yield from api.get("/rows", page=page)["rows"]
 
-    context = SourceContext(
+    context = LoadContext(
         client_id="bench",
+        source="bench",
         zone=ZoneInfo("UTC"),
         currency="USD",
         start_date=DAY,
@@ -87,18 +90,14 @@ def ours(url: str, pages: int, replaces: str, database: str) -> None:
     access.create_own_tables("bench", kept_beside(["slices"], "bench"))
     resource = list_resource(TABLE, lambda: Answer(rows()))
     piece = Slice(days=(DAY,), rows=lambda reading: resource(reading=reading), replaces=replaces)  # type: ignore[arg-type]
-
-    @dlt.source(name="bench", max_table_nesting=0)
-    def source() -> Any:
-        yield from table_resources({"rows": TABLE}, {"rows": lambda: [piece]}, context)
-
+    source = outline("bench", "slices", [slice_resource(TABLE, lambda: [piece], context)])
     pipeline = dlt.pipeline(
         "bench",
         pipelines_dir=str(folder / "dlt"),
-        destination=pipelines.destination(),
+        destination=pipelines.destination(courier=context.courier),
         dataset_name="bench",
     )
-    pipeline.run(source())
+    pipeline.run(source)
     for error in context.failures.values():
         raise error
 

@@ -5,8 +5,8 @@ from datetime import date
 from typing import Any
 
 from signalroom_dagster.loading.pipelines import run_load
+from signalroom_dagster.loading.spans import Span
 from signalroom_dagster.registry.clients import get_client
-from signalroom_dagster.sources.context import Span
 from signalroom_dagster.warehouse import access
 
 _runs = itertools.count(1)

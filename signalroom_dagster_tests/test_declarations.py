@@ -120,18 +120,16 @@ def test_what_a_client_has_not_configured_yet_is_no_mistake(agency: Project) -> 
 def test_settings_that_a_source_cannot_make_tables_of_cost_their_client_alone(
     agency: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module, outline = (
-        catalog.source_module("s3_exports"),
-        catalog.source_module("s3_exports").outline,
-    )
+    module = catalog.source_module("s3_exports")
+    file_tables = module.file_tables
 
-    def brittle(configured: Iterable[Any]) -> Any:
+    def brittle(configured: Iterable[Any], **how: bool) -> Any:
         known = list(configured)
         if any("buckets/cti" in settings.bucket_url for settings in known):
             raise TypeError("a value that may be a secret")
-        return outline(known)
+        return file_tables(known, **how)
 
-    monkeypatch.setattr(module, "outline", brittle)
+    monkeypatch.setattr(module, "file_tables", brittle)
     assert [item.problem for item in set_aside()] == ["its settings cannot be read (TypeError)"]
     assert "orders_create" in catalog.table_facts("s3_exports")
 
@@ -214,11 +212,11 @@ def test_a_contract_that_cannot_be_read_leaves_the_others(agency: Project) -> No
     [
         ("import nothing_of_this_name", "cannot be imported: ModuleNotFoundError"),
         ("def outline(:", "cannot be imported: SyntaxError"),
-        ("Settings = 1", "does not offer outline, open_source, preview, probe"),
+        ("Settings = 1", "does not offer probe, "),
         (
             (
-                "Settings = open_source = preview = probe = 1\ndef outline(configured): raise"
-                " KeyError('x')"
+                "Settings = open_files = listing_digests = probe = 1\ndef file_tables(configured):"
+                " raise KeyError('x')"
             ),
             "cannot be imported: KeyError",
         ),

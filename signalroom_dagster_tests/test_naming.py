@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signalroom_dagster.files import REJECT_COLUMNS, TAGS
 from signalroom_dagster.naming import (
     CLIENT_ID,
     column_name,
@@ -19,6 +18,7 @@ from signalroom_dagster.naming import (
     pipeline_name,
     snake_case,
 )
+from signalroom_dagster.sources.files import REJECT_COLUMNS, TAGS
 
 POSTGRES_LONGEST = 63
 

@@ -28,14 +28,13 @@ from signalroom_dagster.commands.terminal import (
     say,
 )
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.registry import accounts
 from signalroom_dagster.registry.clients import Client, clients_of
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from signalroom_dagster.loading.backfill import Quote
-    from signalroom_dagster.sources.context import Planned
+    from signalroom_dagster.loading.context import Planned
 
 
 def run(
@@ -56,8 +55,8 @@ def run(
     """Load a source of one client now, in this process, and make the models anew that read it."""
     from signalroom_dagster.alerts import telling
     from signalroom_dagster.loading import pipelines
+    from signalroom_dagster.loading.spans import Span, as_day
     from signalroom_dagster.registry import catalog
-    from signalroom_dagster.sources.context import Span, as_day
 
     if every and resource:
         raise ConfigurationError("--resource goes with one source, not with --all")
@@ -118,11 +117,10 @@ def backfill(
     from rich.progress import Progress
 
     from signalroom_dagster.loading import backfill, pipelines
-    from signalroom_dagster.loading.progress import heard_by
-    from signalroom_dagster.sources.context import Span, as_day
+    from signalroom_dagster.loading.spans import Span, as_day, check_span
 
     span = Span(as_day(since), as_day(until))
-    accounts.check_span(source, span)
+    check_span(source, span)
     if every == bool(client):
         raise ConfigurationError("name one client with --client, or give --all (not both)")
     active = [who for who in clients_of(source) if who.status == "active"]
@@ -144,11 +142,9 @@ def backfill(
             _print_quote(source, who, estimate)
         if quote:
             return
-        with (
-            Progress(console=err, transient=True) as progress,
-            heard_by(_advance(progress, estimate.pieces)),
-        ):
-            pipelines.run_with_retries(source, who, name, (), span)
+        with Progress(console=err, transient=True) as progress:
+            advance = _advance(progress, estimate.pieces)
+            pipelines.run_with_retries(source, who, name, (), span, advance)
         out.print(f"{source} of client {who.id} is read from {since} to {until}")
         _make_models([source], who)
 

@@ -40,11 +40,11 @@ def report(
     ] = False,
 ) -> None:
     """Write a report as files, show its text, and with --send bring it to its recipients."""
+    from signalroom_dagster.loading.spans import as_day
     from signalroom_dagster.reports.dispatch import as_channel
     from signalroom_dagster.reports.report import make_report, write_files
     from signalroom_dagster.reports.subscriptions import report_day, yesterday
     from signalroom_dagster.retries import repeated
-    from signalroom_dagster.sources.context import as_day
     from signalroom_dagster.warehouse.access import wait_until_reachable
 
     if resend and not send:

@@ -44,7 +44,7 @@ def look(
     the TOML that the file lacks.
     """
     from signalroom_dagster.described.trying import draft_of, looks_at
-    from signalroom_dagster.sources.context import as_day
+    from signalroom_dagster.loading.spans import as_day
 
     api = draft_of(_file(name))
     given, who = _given(api, client), client_named(client)
@@ -60,7 +60,7 @@ def keep(name: NameArgument, client: ClientOption = None, day: DayOption = None)
     """
     from signalroom_dagster.described.modules import module_of
     from signalroom_dagster.described.recording import record
-    from signalroom_dagster.sources.context import as_day
+    from signalroom_dagster.loading.spans import as_day
 
     file = _file(name)
     api: Api = module_of(file).API  # pyright: ignore[reportAttributeAccessIssue]

@@ -17,9 +17,8 @@ from signalroom_dagster.described.files import HEADER, Complete, Resource, Sum
 from signalroom_dagster.described.paging import Pages
 from signalroom_dagster.described.selecting import selected
 from signalroom_dagster.kinds import UNREADABLE, Convert, as_date, as_decimal
-from signalroom_dagster.slices import Figure
 from signalroom_dagster.sources.http import VendorDataError
-from signalroom_dagster.sources.tables import Row, Table
+from signalroom_dagster.sources.tables import Figure, Row, Table
 from signalroom_dagster.sources.totals import is_another_sum
 
 

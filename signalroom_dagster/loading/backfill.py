@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from signalroom_dagster.loading import pipelines
+from signalroom_dagster.loading.spans import Span
 from signalroom_dagster.registry import accounts
 from signalroom_dagster.registry.clients import Client
-from signalroom_dagster.sources.context import Span
 
 
 @dataclass(frozen=True, slots=True)

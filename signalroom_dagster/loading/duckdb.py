@@ -1,6 +1,7 @@
-"""DuckDB as destination: dlt's own, with file-atomic loads. One writer at a time; see `locks`."""
+"""DuckDB as destination: dlt's own, with what our lanes need. One writer at a time; see `locks`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from dlt.common.destination import DestinationCapabilitiesContext
@@ -8,11 +9,9 @@ from dlt.destinations.impl.duckdb.duck import DuckDbClient
 from dlt.destinations.impl.duckdb.factory import duckdb
 from typing_extensions import override
 
-from signalroom_dagster.loading.load_jobs import LOAD_JOBS
 from signalroom_dagster.loading.resolved_once import ResolvedOnce
 from signalroom_dagster.loading.staged import StagedLoad, Staging
 from signalroom_dagster.warehouse import duckdb as engine
-from signalroom_dagster.warehouse.duckdb import explain
 from signalroom_dagster.warehouse.table_columns import marks
 
 LONGEST_ROW_BYTES = (
@@ -31,54 +30,43 @@ _TYPES = {
 
 
 class SignalRoomDuckDbClient(Staging, DuckDbClient):
-    """The file-atomic load for tables that ask for it."""
+    """dlt's client, with what the lanes need."""
 
     @property
+    @override
     def clock(self) -> str:
-        """The time as SQL."""
         return engine.CLOCK
 
     @override
-    def create_load_job(
-        self, table: Any, file_path: str, load_id: str, restore: bool = False
-    ) -> Any:
-        if file_path.endswith(".csv") and (job := LOAD_JOBS.get(table.get("x-load"))):
-            return job(file_path)
-        return super().create_load_job(table, file_path, load_id, restore)
-
     def renew_connection(self) -> None:
         """Nothing to do: the file does not go away."""
 
+    @override
     def secure_tables(self) -> None:
         """Nothing to do: DuckDB has no roles; who can read the file can read all of it."""
 
+    @override
     def lock(self, name: str) -> None:
         """Nothing to do: the writer's file lock already keeps every other load out."""
 
+    @override
     def copy_csv(
-        self,
-        table: str,
-        columns: Sequence[str],
-        types: Sequence[str],
-        path: str,
-        *,
-        staged: bool = False,
+        self, table: str, kinds: Mapping[str, str], path: Path, *, staged: bool = False
     ) -> int:
-        """Append a CSV file without header to a table; how many rows were written."""
         escape = self.sql_client.escape_column_name
         target = escape(table) if staged else self.sql_client.make_qualified_table_name(table)
-        struct = ", ".join(
-            f"{_literal(name)}: '{_TYPES[kind]}'" for name, kind in zip(columns, types, strict=True)
-        )
+        struct = ", ".join(f"{_literal(name)}: '{_TYPES[kind]}'" for name, kind in kinds.items())
         done = self.sql_client.execute_sql(
-            f"INSERT INTO {target} ({', '.join(map(escape, columns))}) SELECT * FROM"
-            f" read_csv({_literal(path)}, auto_detect=false, header=false, delim=',', quote='\"',"
-            f" escape='\"', new_line='\\n', nullstr='', max_line_size={LONGEST_ROW_BYTES},"
-            f" buffer_size={BUFFER_BYTES}, columns={{{struct}}})"
+            f"INSERT INTO {target} ({', '.join(map(escape, kinds))}) SELECT * FROM"
+            f" read_csv({_literal(str(path))}, auto_detect=false, header=false, delim=',',"
+            f" quote='\"', escape='\"', new_line='\\n', nullstr='',"
+            f" max_line_size={LONGEST_ROW_BYTES}, buffer_size={BUFFER_BYTES}, columns={{{struct}}})"
         )
         return int(done[0][0]) if done else 0
 
-    explain = staticmethod(explain)
+    @override
+    def explain(self, error: Exception, what: str) -> Exception:
+        return engine.explain(error, what)
 
     @override
     def _get_table_update_sql(

@@ -4,7 +4,7 @@ run.
 
 from collections.abc import Mapping
 
-from signalroom_dagster.files import TO_LOOK_AT
+from signalroom_dagster.sources.files import TO_LOOK_AT
 from signalroom_dagster.warehouse.access import Query, table_exists
 from signalroom_dagster.warehouse.bookkeeping import LEDGER, REJECTED
 from signalroom_dagster.warehouse.finding import Finding

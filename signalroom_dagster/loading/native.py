@@ -21,13 +21,14 @@ from dlt.common.typing import SecretValue
 from dlt.extract import DltResource, DltSource
 
 from signalroom_dagster.errors import ConfigurationError, WrongRequestError
+from signalroom_dagster.loading.context import LoadContext, Planned
 from signalroom_dagster.loading.own_settings import own_settings_alone
+from signalroom_dagster.loading.spans import Span
 from signalroom_dagster.loading.staged import StagedLoad
 from signalroom_dagster.registry.clients import Client
 from signalroom_dagster.registry.configured_sources import ConfiguredSource, Hints
 from signalroom_dagster.retries import causes
 from signalroom_dagster.sections import section
-from signalroom_dagster.sources.context import Planned, SourceContext, Span
 from signalroom_dagster.warehouse.bookkeeping import WINDOWS
 
 log = logging.getLogger(__name__)
@@ -64,9 +65,7 @@ def opened(
         raise
 
 
-def staged_load(
-    context: SourceContext, source: DltSource, check: Callable[[], object]
-) -> StagedLoad:
+def staged_load(context: LoadContext, source: DltSource, check: Callable[[], object]) -> StagedLoad:
     """Whose rows a load of a source brings."""
     return StagedLoad(
         client_id=context.client_id,
@@ -75,6 +74,7 @@ def staged_load(
         read_at=context.started_at,
         resources=[name for name in source.selected_resources if name != WINDOWS],
         check=check,
+        on_commit=context.on_commit,
     )
 
 

@@ -3,19 +3,21 @@ it.
 """
 
 import logging
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from signalroom_dagster import config, logs, sections
 from signalroom_dagster.errors import WrongRequestError
-from signalroom_dagster.loading import native
+from signalroom_dagster.loading import files, native, windowed
+from signalroom_dagster.loading.context import LoadContext, Planned
+from signalroom_dagster.loading.courier import Courier
 from signalroom_dagster.loading.scratch import scratch_folder
+from signalroom_dagster.loading.spans import Span, check_span
 from signalroom_dagster.loading.table_shapes import fit_tables
-from signalroom_dagster.loading.windowed import open_source, preview
 from signalroom_dagster.naming import pipeline_name
 from signalroom_dagster.reference.load import create_reference_tables, load_reference
 from signalroom_dagster.registry import accounts, catalog
@@ -23,7 +25,6 @@ from signalroom_dagster.registry.clients import Client
 from signalroom_dagster.registry.configured_sources import is_configured
 from signalroom_dagster.registry.source_folders import is_windowed
 from signalroom_dagster.retries import decide, repeated, root_error
-from signalroom_dagster.sources.context import Planned, SourceContext, Span
 from signalroom_dagster.warehouse import places
 from signalroom_dagster.warehouse.access import (
     Query,
@@ -76,7 +77,12 @@ class Load:
 
 @contextmanager
 def open_load(
-    source: str, client: Client, run_id: str, span: Span = WHOLE, resources: Sequence[str] = ()
+    source: str,
+    client: Client,
+    run_id: str,
+    span: Span = WHOLE,
+    resources: Sequence[str] = (),
+    on_commit: Callable[[str], None] = lambda table: None,
 ) -> Generator[Load]:
     """Open a source and a pipeline that nobody else shares; both end with the block.
 
@@ -86,8 +92,9 @@ def open_load(
     """
     import dlt
 
+    module: Any = catalog.source_module(source)
     settings = accounts.settings_for(source, client)
-    accounts.check_span(source, span, client)
+    check_span(source, span, client)
     sections.anchor_dlt()
     scratch = scratch_folder(pipeline_name(source, client.id))
     with (
@@ -101,7 +108,8 @@ def open_load(
         unfit = fit_tables(source)
         with connected() as query:
             context = _context(source, client, run_id, folder, query, span)
-        context.failures.update(unfit)
+        context = replace(context, failures=dict(unfit), on_commit=on_commit)
+        warehouse.courier = context.courier
         pipeline = dlt.pipeline(
             pipeline_name(source, client.id) + ("__days" if span.is_asked else ""),
             pipelines_dir=str(folder / "dlt"),
@@ -111,9 +119,9 @@ def open_load(
         try:
             with (
                 logs.about(client=client.id, source=source, run_id=run_id),
-                _opened(source, client, settings, context, resources) as opened,
+                _opened(client, module, settings, context, resources) as opened,
             ):
-                if is_configured(catalog.source_module(source)):
+                if is_configured(module):
                     warehouse.load = native.staged_load(context, opened, check)
                     # days that are read again leave it as it is where the next load goes on
                     pipeline.config.restore_from_destination = not span.is_asked
@@ -137,7 +145,12 @@ def _in_our_words(client: Client, source: str) -> Generator[None]:
 
 
 def run_load(
-    source: str, client: Client, run_id: str, resources: Sequence[str] = (), span: Span = WHOLE
+    source: str,
+    client: Client,
+    run_id: str,
+    resources: Sequence[str] = (),
+    span: Span = WHOLE,
+    on_commit: Callable[[str], None] = lambda table: None,
 ) -> None:
     """One attempt without Dagster: waits for the warehouse, then loads.
 
@@ -148,7 +161,7 @@ def run_load(
         with exclusive():
             load_reference(source, client)
         return
-    with exclusive(), open_load(source, client, run_id, span, resources) as load:
+    with exclusive(), open_load(source, client, run_id, span, resources, on_commit) as load:
         known = list(load.source.resources)
         if unknown := [name for name in resources if name not in known]:
             raise WrongRequestError(
@@ -160,10 +173,15 @@ def run_load(
 
 
 def run_with_retries(
-    source: str, client: Client, run_id: str, resources: Sequence[str] = (), span: Span = WHOLE
+    source: str,
+    client: Client,
+    run_id: str,
+    resources: Sequence[str] = (),
+    span: Span = WHOLE,
+    on_commit: Callable[[str], None] = lambda table: None,
 ) -> None:
     """Load, and try again as `retries` says. Raises the last attempt's error."""
-    load = partial(run_load, source, client, run_id, resources, span)
+    load = partial(run_load, source, client, run_id, resources, span, on_commit)
     repeated(load, f"client {client.id}, source {source}")
 
 
@@ -179,7 +197,7 @@ def preview_load(
 
     What `run_id` has committed already is left out.
     """
-    accounts.check_span(source, span, client)
+    check_span(source, span, client)
     if catalog.is_reference(source):
         with exclusive():
             differences = load_reference(source, client, dry_run=True)
@@ -191,9 +209,9 @@ def preview_load(
     ):
         if any(table_exists(query, source, table.own_name) for table in own_tables(source)):
             complete_own_tables(source)
-        planned = list(
-            _previewed(source, client, _context(source, client, run_id, folder, query, span))
-        )
+        module, settings = catalog.source_module(source), accounts.settings_for(source, client)
+        context = _context(source, client, run_id, folder, query, span)
+        planned = _previewed(client, module, settings, context)
         return [item for item in planned if not resources or item.resource in resources]
 
 
@@ -209,29 +227,25 @@ def _held(source: str, client: Client) -> Generator[Callable[[], object]]:
 
 @contextmanager
 def _opened(
-    source: str, client: Client, settings: Any, context: SourceContext, resources: Sequence[str]
+    client: Client, module: Any, settings: Any, context: LoadContext, resources: Sequence[str]
 ) -> Generator["DltSource"]:
-    module: Any = catalog.source_module(source)
     if is_configured(module):
         with native.opened(module, client, resources, context.span, context.today) as opened:
             yield opened
-    elif is_windowed(module):
-        yield open_source(module, settings, context)
     else:
-        yield module.open_source(settings, context)
+        yield _lane(module).open_source(module, settings, context)
 
 
-def _previewed(source: str, client: Client, context: SourceContext) -> Iterable[Planned]:
-    module: Any = catalog.source_module(source)
-    settings = accounts.settings_for(source, client)
-    if is_configured(module):
-        with native.opened(module, client, (), context.span, context.today) as opened:
-            return [*native.preview(opened)]
-    return (
-        preview(module, settings, context)
-        if is_windowed(module)
-        else module.preview(settings, context)
-    )
+def _previewed(client: Client, module: Any, settings: Any, context: LoadContext) -> list[Planned]:
+    if not is_configured(module):
+        return [*_lane(module).preview(module, settings, context)]
+    with native.opened(module, client, (), context.span, context.today) as opened:
+        return [*native.preview(opened)]
+
+
+def _lane(module: Any) -> Any:
+    """The module that opens and previews a source's loads."""
+    return windowed if is_windowed(module) else files
 
 
 def create_tables(source: str) -> None:
@@ -263,24 +277,28 @@ def own_tables(source: str) -> Sequence[OwnTable]:
     return kept_beside((facts.load or "" for facts in catalog.table_facts(source).values()), source)
 
 
-def destination(staging: str = "%s_staging") -> Any:
-    """The configured warehouse as a dlt destination; `staging` names dlt's staging dataset."""
+def destination(staging: str = "%s_staging", courier: Courier | None = None) -> Any:
+    """The configured warehouse as a dlt destination, which does the work that `courier` carries;
+    `staging` names dlt's staging dataset.
+    """
     named: dict[str, Any] = {"staging_dataset_name_layout": staging}
     if config.destination_name() == "duckdb":
-        from signalroom_dagster.loading.duckdb import SignalRoomDuckDb
+        from signalroom_dagster.loading.duckdb import SignalRoomDuckDb as Warehouse
 
-        path = str(places.duckdb_path())
-        return SignalRoomDuckDb(credentials=path, destination_name="duckdb", **named)
-    from signalroom_dagster.loading.postgres import SignalRoomPostgres
+        named |= {"credentials": str(places.duckdb_path()), "destination_name": "duckdb"}
+    else:
+        from signalroom_dagster.loading.postgres import SignalRoomPostgres as Warehouse
 
-    url = places.postgres_url()
-    return SignalRoomPostgres(credentials=url, destination_name="postgres", **named)
+        named |= {"credentials": places.postgres_url(), "destination_name": "postgres"}
+    warehouse: Any = Warehouse(**named)
+    warehouse.courier = courier
+    return warehouse
 
 
 def _context(
     source: str, client: Client, run_id: str, folder: Path, query: Query, span: Span
-) -> SourceContext:
-    return SourceContext(
+) -> LoadContext:
+    return LoadContext(
         client_id=client.id,
         source=source,
         zone=client.zone,

@@ -1,4 +1,4 @@
-"""Postgres as destination: dlt's own, with file-atomic loads, and fit for a transaction pooler.
+"""Postgres as destination: dlt's own, with the work of our lanes, and fit for a transaction pooler.
 
 Supabase's pooler on port 6543 gives each transaction another server session: so no startup options,
 no search path, no session locks; every name is qualified and every lock ends with its transaction.
@@ -6,7 +6,7 @@ no search path, no session locks; every name is qualified and every lock ends wi
 https://supabase.com/docs/guides/database/connecting-to-postgres
 """
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,14 +20,14 @@ from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from psycopg2 import sql as pg
 from typing_extensions import override
 
-from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.loading.load_jobs import LOAD_JOBS
+from signalroom_dagster.errors import ConfigurationError
+from signalroom_dagster.loading.courier import is_ours
 from signalroom_dagster.loading.resolved_once import ResolvedOnce
 from signalroom_dagster.loading.staged import StagedLoad, Staging
 from signalroom_dagster.logs import bound
 from signalroom_dagster.warehouse import postgres as engine
 from signalroom_dagster.warehouse.bookkeeping import OURS, move_aside
-from signalroom_dagster.warehouse.postgres import IdleConnections, connect, explain
+from signalroom_dagster.warehouse.postgres import IdleConnections, connect
 from signalroom_dagster.warehouse.row_security import secure
 from signalroom_dagster.warehouse.table_columns import marks
 from signalroom_dagster.warehouse.transactions import (
@@ -72,11 +72,11 @@ class PoolerSqlClient(Psycopg2SqlClient):
 
 
 class SignalRoomPostgresClient(Staging, PostgresClient):
-    """Locks around dlt's DDL, and the file-atomic load for tables that ask for it."""
+    """dlt's client, with locks around its DDL and what the lanes need."""
 
     @property
+    @override
     def clock(self) -> str:
-        """The time as SQL."""
         return engine.CLOCK
 
     def __init__(self, schema: Any, config: Any, capabilities: Any) -> None:
@@ -117,20 +117,13 @@ class SignalRoomPostgresClient(Staging, PostgresClient):
 
     @override
     def should_load_data_to_staging_dataset(self, table_name: str) -> bool:
-        if self.schema.tables.get(table_name, {}).get("x-load") in LOAD_JOBS:
+        if is_ours(self.schema.tables.get(table_name, {})):
             # each load is a transaction of its own; dlt copies the table's whole schema to find
             # that out
             return False
         return super().should_load_data_to_staging_dataset(table_name)
 
     @override
-    def create_load_job(
-        self, table: Any, file_path: str, load_id: str, restore: bool = False
-    ) -> Any:
-        if file_path.endswith(".csv") and (job := LOAD_JOBS.get(table.get("x-load"))):
-            return job(file_path)
-        return super().create_load_job(table, file_path, load_id, restore)
-
     def renew_connection(self) -> None:
         """Open another connection when the one that stood idle while a vendor was asked is gone."""
         try:
@@ -144,38 +137,30 @@ class SignalRoomPostgresClient(Staging, PostgresClient):
                 self.sql_client.connections.close()  # those that wait have been idle for as long
             self.sql_client.open_connection()
 
+    @override
     def lock(self, name: str) -> None:
-        """Hold other loads of the same thing off until the transaction ends."""
         take_lock(
             asking(self.sql_client.native_connection), f"{self.sql_client.dataset_name}|{name}"
         )
 
+    @override
     def copy_csv(
-        self,
-        table: str,
-        columns: Sequence[str],
-        types: Sequence[str],
-        path: str,
-        *,
-        staged: bool = False,
+        self, table: str, kinds: Mapping[str, str], path: Path, *, staged: bool = False
     ) -> int:
-        """Append a CSV file without header to a table, or to a temporary one; how many rows were
-        written.
-        """
-        target = (
-            pg.Identifier(table) if staged else pg.Identifier(self.sql_client.dataset_name, table)
-        )
+        schema = () if staged else (self.sql_client.dataset_name,)
         statement = pg.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT csv, ENCODING 'UTF8')").format(
-            target, pg.SQL(", ").join(map(pg.Identifier, columns))
+            pg.Identifier(*schema, table), pg.SQL(", ").join(map(pg.Identifier, kinds))
         )
-        with self.sql_client.native_connection.cursor() as cursor, Path(path).open("rb") as rows:
-            cursor.execute(copy_limit(Path(path).stat().st_size))
+        with self.sql_client.native_connection.cursor() as cursor, path.open("rb") as rows:
+            cursor.execute(copy_limit(path.stat().st_size))
             cursor.copy_expert(statement, rows, COPY_BYTES)
             copied = cursor.rowcount
             cursor.execute(statement_limit())
             return copied
 
-    explain = staticmethod(explain)
+    @override
+    def explain(self, error: Exception, what: str) -> Exception:
+        return engine.explain(error, what)
 
     @override
     def _get_table_update_sql(
@@ -183,20 +168,19 @@ class SignalRoomPostgresClient(Staging, PostgresClient):
     ) -> list[str]:
         statements = super()._get_table_update_sql(table_name, new_columns, generate_alter)
         table = self.prepare_load_table(table_name)
-        load, qualified = str(table.get("x-load")), self.sql_client.make_qualified_table_name
+        qualified = self.sql_client.make_qualified_table_name
         statements += marks(qualified(table_name), new_columns, self.sql_client.escape_column_name)
         if generate_alter:
-            if load in LOAD_JOBS and not OURS.isdisjoint(
-                str(column.get("name")) for column in new_columns
-            ):
+            added = {str(column.get("name")) for column in new_columns}
+            if is_ours(table) and OURS & added:
                 raise _of_another_system(self.sql_client.dataset_name, table_name)
             return statements
-        if load in LOAD_JOBS:
-            statements += _indexes(load, table_name, table, qualified)
+        if is_ours(table):
+            statements += _indexes(table_name, table, qualified)
         return [*statements, secure(qualified(table_name))]
 
+    @override
     def secure_tables(self) -> None:
-        """Secure every table of the schema, also those that are there from before."""
 
         def once() -> None:
             with self.maybe_ddl_transaction():
@@ -216,33 +200,18 @@ def _of_another_system(schema: str, table: str) -> ConfigurationError:
     )
 
 
-def _indexes(load: str, name: str, table: Any, qualified: Callable[[str], str]) -> list[str]:
+def _indexes(name: str, table: Any, qualified: Callable[[str], str]) -> Iterator[str]:
     """What a load deletes by: of files the file, of slices the key (and no key twice) and the
     day.
     """
-    create = "CREATE {unique}INDEX IF NOT EXISTS {name} ON {on} ({columns})"
-    if load == "files":
-        return [
-            create.format(
-                unique="",
-                name=f"{name}_file_idx",
-                on=qualified(name),
-                columns="_client_id, _file_name",
-            )
-        ]
+    on = qualified(name)
+    if table["x-load"] == "files":
+        yield f"CREATE INDEX IF NOT EXISTS {name}_file_idx ON {on} (_client_id, _file_name)"
+        return
     key = [column for column, hint in table["columns"].items() if hint.get("primary_key")]
-    statements = [
-        create.format(
-            unique="UNIQUE ", name=f"{name}_key", on=qualified(name), columns=", ".join(key)
-        )
-    ]
+    yield f"CREATE UNIQUE INDEX IF NOT EXISTS {name}_key ON {on} ({', '.join(key)})"
     if (day := table.get("x-day")) and key[1:2] != [day]:
-        statements.append(
-            create.format(
-                unique="", name=f"{name}_day_idx", on=qualified(name), columns=f"_client_id, {day}"
-            )
-        )
-    return statements
+        yield f"CREATE INDEX IF NOT EXISTS {name}_day_idx ON {on} (_client_id, {day})"
 
 
 class SignalRoomPostgres(ResolvedOnce, postgres):

@@ -1,4 +1,5 @@
-"""A dlt destination whose configuration is looked up once, not for every load job.
+"""A dlt destination whose configuration is looked up once, not for every load job, and that hands
+its load's courier to every client.
 
 dlt resolves it anew for each client and each look at the capabilities: half a second of a small
 load, and a tenth of a second for every file. Within one run the answer cannot change.
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from dlt.common.destination import Destination, DestinationCapabilitiesContext
 from typing_extensions import override
 
+from signalroom_dagster.loading.courier import Courier
+
 if TYPE_CHECKING:
     Resolving = Destination[Any, Any]
 else:
@@ -17,7 +20,16 @@ else:
 
 
 class ResolvedOnce(Resolving):
-    """To be named before dlt's destination among the bases."""
+    """Stands before dlt's destination among the bases."""
+
+    courier: Courier | None = None
+
+    @override
+    def client(self, schema: Any, initial_config: Any = None) -> Any:
+        """A client that does the work of this load's tickets."""
+        client = super().client(schema, initial_config)
+        client.courier = self.courier
+        return client
 
     @override
     def capabilities(

@@ -1,5 +1,4 @@
-"""The load job that puts one slice of a vendor's data in the place of what was there: whole, or not
-at all.
+"""How one slice of a vendor's data takes the place of what was there: whole, or not at all.
 
 One transaction: lock (client, table), see that no newer reading stands there, delete what the slice
 replaces, copy its rows, note what changed on days that were over, write the days' rows in
@@ -7,33 +6,18 @@ replaces, copy its rows, note what changed on days that were over, write the day
 others. Nothing here knows a vendor.
 """
 
-import json
 import logging
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
-from dlt.common.destination.client import RunnableLoadJob
-from typing_extensions import override
-
-from signalroom_dagster.loading.load_warehouse import LoadWarehouse, expect_rows
-from signalroom_dagster.loading.progress import committed
+from signalroom_dagster.loading.courier import LoadClient
+from signalroom_dagster.loading.restatements import loaded_figures, note_restatements
+from signalroom_dagster.loading.slice_read import ReadSlice
 from signalroom_dagster.logs import about
-from signalroom_dagster.slices import LoadSlice
-from signalroom_dagster.tickets import redeem
-from signalroom_dagster.warehouse.bookkeeping import (
-    RESTATEMENTS,
-    RESTATEMENTS_COLUMNS,
-    WINDOWS,
-    WINDOWS_COLUMNS,
-    WINDOWS_KEY,
-    upsert,
-)
+from signalroom_dagster.warehouse.bookkeeping import WINDOWS, WINDOWS_KEY, upsert
 from signalroom_dagster.warehouse.errors import LoadError
 
 log = logging.getLogger(__name__)
-
-Figures: TypeAlias = Mapping[tuple[Any, ...], Mapping[str, Any]]
 
 ORDINAL = "_ordinal"
 
@@ -54,285 +38,182 @@ class VanishedFiguresError(LoadError):
     """
 
 
-class SliceLoadJob(RunnableLoadJob):
-    """Loads one slice; see the module's text for the guarantee."""
+def load_slice(client: LoadClient, read: ReadSlice) -> None:
+    """Load one slice; see the module's text for the guarantee.
 
-    @override
-    def run(self) -> None:
-        piece: LoadSlice | None = redeem(Path(self._file_path))
-        if piece is None:
-            return
-        warehouse: Any = self._job_client
-        warehouse.renew_connection()
-        try:
-            with (
-                about(client=piece.client_id, table=piece.table),
-                warehouse.sql_client.begin_transaction(),
-            ):
-                _load(warehouse, piece)
-            committed(piece.table)
-        except Exception as error:
-            told = warehouse.explain(error, _subject(piece))
-            if not isinstance(told, LoadError):  # says nothing of the other tables
-                raise told from None
-            log.warning("%s; the other tables are loaded all the same", told)
-            piece.failures.setdefault(piece.table, told)
-        finally:
-            Path(piece.body).unlink(missing_ok=True)
+    What is wrong with its table alone is noted in the context's `failures`, so that the other
+    tables are loaded all the same. Raises what the database raises of anything else.
+    """
+    context, table = read.context, read.table.name
+    client.renew_connection()
+    try:
+        with about(client=context.client_id, table=table), client.sql_client.begin_transaction():
+            _replace(client, read)
+        context.on_commit(table)
+    except Exception as error:
+        explained = client.explain(error, _subject(read))
+        if not isinstance(explained, LoadError):  # says nothing of the other tables
+            raise explained from None
+        log.warning("%s; the other tables are loaded all the same", explained)
+        context.failures.setdefault(table, explained)
+    finally:
+        read.body.unlink(missing_ok=True)
 
 
-def _load(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
-    warehouse.lock(f"{piece.table}|{piece.client_id}")
-    if not _is_newest(warehouse, piece):
-        log.info("%s: a later reading has just been loaded, left as it is", _subject(piece))
+def _replace(client: LoadClient, read: ReadSlice) -> None:
+    table, replaces = read.table, read.piece.replaces
+    client.lock(f"{table.name}|{read.context.client_id}")
+    if not _is_newest(client, read):
+        log.info("%s: a later reading has just been loaded, left as it is", _subject(read))
         return
-    before, counts = _figures(warehouse, piece), _counts(warehouse, piece)
-    if piece.replaces != "keys":
-        _delete(warehouse, piece)
-    if piece.replaces == "client" or piece.day in piece.key:
-        copied = warehouse.copy_csv(piece.table, piece.columns, piece.kinds, piece.body)
-        expect_rows(piece.rows, copied, _subject(piece))
+    before, counts = loaded_figures(client, read), _counts(client, read)
+    if replaces != "keys":
+        where, parameters = _place(read, table.day)
+        client.sql_client.execute_sql(
+            f"DELETE FROM {_qualified(client, read)} {where}", *parameters
+        )
+    if replaces == "client" or table.day in table.key:
+        client.copy_whole(table.name, read.kinds, read.body, read.rows, _subject(read))
     else:
-        _merge(warehouse, piece)
-    if piece.replaces != "keys":
-        _expect_each_key_once(warehouse, piece)
-    _expect_needed_figures(piece, counts, _counts(warehouse, piece))
-    _note_restatements(warehouse, piece, before, _figures(warehouse, piece))
-    _note_windows(warehouse, piece)
+        _merge(client, read)
+    if replaces != "keys":
+        _expect_each_key_once(client, read)
+    _expect_needed_figures(read, counts, _counts(client, read))
+    note_restatements(client, read, before, loaded_figures(client, read))
+    _note_windows(client, read)
 
 
-def _is_newest(warehouse: LoadWarehouse, piece: LoadSlice) -> bool:
+def _qualified(client: LoadClient, read: ReadSlice) -> str:
+    return client.sql_client.make_qualified_table_name(read.table.name)
+
+
+def _place(read: ReadSlice, day: str | None) -> tuple[str, tuple[Any, ...]]:
+    """What a slice takes the place of, as a condition on the column `day`, and its parameters."""
+    client_id, days = read.context.client_id, read.piece.days
+    if read.piece.replaces == "client":
+        return "WHERE _client_id = %s", (client_id,)
+    return f"WHERE _client_id = %s AND {day} BETWEEN %s AND %s", (client_id, days[0], days[-1])
+
+
+def _is_newest(client: LoadClient, read: ReadSlice) -> bool:
     """Whether nobody has loaded these days from a later reading; raises NewerReadError when
     somebody has some.
 
     A table that is replaced whole is the same on every day: a later reading may stand under
-    tomorrow, after midnight. A reading from the future, by a machine whose clock was ahead, counts
-    as none.
+    tomorrow, after midnight; for rows that are merged by key, a later one of the whole table
+    counts, too. A reading from the future, by a machine whose clock was ahead, counts as none.
     """
-    sql, later = warehouse.sql_client, f"> %s AND {{moment}} <= {warehouse.clock}"
-    loaded_later, swept_later = (
-        f"{name} {later.format(moment=name)}" for name in ("loaded_at", "swept_at")
-    )
+    sql, piece, began = client.sql_client, read.piece, read.reading.began
+    where, days = _place(read, "day")
+    is_later = f"loaded_at > %s AND loaded_at <= {client.clock}"
     if piece.replaces == "keys":
-        newer = sql.execute_sql(
-            f"SELECT count(*) FROM {sql.make_qualified_table_name(WINDOWS)} WHERE _client_id = %s"
-            f" AND resource = %s AND (({swept_later}) OR (day BETWEEN %s AND %s AND"
-            f" {loaded_later}))",
-            piece.client_id,
-            piece.table,
-            piece.read_at,
-            piece.days[0],
-            piece.days[-1],
-            piece.read_at,
-        )[0][0]
-        if newer:
-            raise NewerReadError(
-                f"{_subject(piece)}: another run has loaded later rows since: to be read again"
-            )
-        return True
-    where, parameters = _place(piece)
+        is_swept = f"swept_at > %s AND swept_at <= {client.clock}"
+        where = f"{where} AND {is_later} OR _client_id = %s AND {is_swept}"
+        values = (*days, began, read.context.client_id, began)
+    else:
+        where, values = f"{where} AND {is_later}", (*days, began)
     newer = sql.execute_sql(
-        f"SELECT count(*) FROM {sql.make_qualified_table_name(WINDOWS)} {where.format(day='day')} "
-        f"AND resource = %s AND {loaded_later}",
-        *parameters,
-        piece.table,
-        piece.read_at,
+        f"SELECT count(*) FROM (SELECT resource FROM {sql.make_qualified_table_name(WINDOWS)}"
+        f" {where}) AS later WHERE resource = %s",
+        *values,
+        read.table.name,
     )[0][0]
-    if piece.replaces == "days" and 0 < newer < len(piece.days):
+    is_part = piece.replaces == "days" and newer < len(piece.days)
+    if newer and (is_part or piece.replaces == "keys"):
         raise NewerReadError(
-            f"{_subject(piece)}: another run has loaded {newer} of these days since"
+            f"{_subject(read)}: another run has loaded later rows since: it has to be read again"
         )
     return not newer
 
 
-def _place(piece: LoadSlice) -> tuple[str, tuple[Any, ...]]:
-    """What a slice takes the place of, as a condition on `{day}`, and its parameters."""
-    if piece.replaces == "client":
-        return "WHERE _client_id = %s", (piece.client_id,)
-    return "WHERE _client_id = %s AND {day} BETWEEN %s AND %s", (
-        piece.client_id,
-        piece.days[0],
-        piece.days[-1],
-    )
-
-
-def _delete(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
-    sql = warehouse.sql_client
-    where, parameters = _place(piece)
-    sql.execute_sql(
-        f"DELETE FROM {sql.make_qualified_table_name(piece.table)} {where.format(day=piece.day)}",
-        *parameters,
-    )
-
-
-def _merge(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
+def _merge(client: LoadClient, read: ReadSlice) -> None:
     """Delete and insert by key through a stage: rows that stand there already, also those under
     another day.
 
     Of merged rows with one key the last one read stands.
     """
-    sql = warehouse.sql_client
-    table, stage = sql.make_qualified_table_name(piece.table), f"{piece.table}_stage"
-    names, key = ", ".join(piece.columns), ", ".join(piece.key)
-    same = " AND ".join(f"t.{name} = s.{name}" for name in ("_client_id", *piece.key))
-    merged = piece.replaces == "keys"
-    columns, kinds = (
-        ((*piece.columns, ORDINAL), (*piece.kinds, "bigint"))
-        if merged
-        else (piece.columns, piece.kinds)
-    )
-    chosen = f"SELECT DISTINCT ON ({key}) {names} FROM {stage} ORDER BY {key}, {ORDINAL} DESC"
+    sql, table = client.sql_client, _qualified(client, read)
+    stage, is_numbered = f"{read.table.name}_stage", read.piece.replaces == "keys"
+    names, key = ", ".join(read.kinds), ", ".join(read.table.key)
+    same = " AND ".join(f"t.{name} = s.{name}" for name in ("_client_id", *read.table.key))
+    last = f"SELECT DISTINCT ON ({key}) {names} FROM {stage} ORDER BY {key}, {ORDINAL} DESC"
+    rows = last if is_numbered else f"SELECT {names} FROM {stage}"
+    kinds = {**read.kinds, **({ORDINAL: "bigint"} if is_numbered else {})}
     sql.execute_sql(
         f"CREATE TEMP TABLE {stage} AS SELECT {names}, CAST(0 AS bigint) AS {ORDINAL} FROM {table}"
         " LIMIT 0"
     )
-    copied = warehouse.copy_csv(stage, columns, kinds, piece.body, staged=True)
-    expect_rows(piece.rows, copied, _subject(piece))
+    client.copy_whole(stage, kinds, read.body, read.rows, _subject(read), staged=True)
     sql.execute_sql(f"DELETE FROM {table} AS t USING {stage} AS s WHERE {same}")
-    sql.execute_sql(
-        f"INSERT INTO {table} ({names}) {chosen if merged else f'SELECT {names} FROM {stage}'}"
-    )
+    sql.execute_sql(f"INSERT INTO {table} ({names}) {rows}")
     sql.execute_sql(f"DROP TABLE {stage}")
 
 
-def _expect_each_key_once(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
+def _expect_each_key_once(client: LoadClient, read: ReadSlice) -> None:
     """Raises RepeatedKeyError: DuckDB has no unique index that could refuse the second row."""
-    sql = warehouse.sql_client
-    where, parameters = _place(piece)
-    repeated = sql.execute_sql(
-        f"SELECT count(*) FROM (SELECT 1 FROM {sql.make_qualified_table_name(piece.table)}"
-        f" {where.format(day=piece.day)} GROUP BY {', '.join(piece.key)} HAVING count(*) > 1) AS"
-        " repeated",
+    where, parameters = _place(read, read.table.day)
+    repeated = client.sql_client.execute_sql(
+        f"SELECT count(*) FROM (SELECT 1 FROM {_qualified(client, read)} {where} GROUP BY"
+        f" {', '.join(read.table.key)} HAVING count(*) > 1) AS repeated",
         *parameters,
     )[0][0]
     if repeated:
-        raise RepeatedKeyError(f"{_subject(piece)}: {repeated} keys came more than once")
+        raise RepeatedKeyError(f"{_subject(read)}: {repeated} keys came more than once")
 
 
-def _counts(warehouse: LoadWarehouse, piece: LoadSlice) -> Mapping[str, int]:
+def _counts(client: LoadClient, read: ReadSlice) -> Mapping[str, int]:
     """How many rows the place of a slice has ("*"), and how many of them have a value of each
     needed figure.
     """
-    if not piece.needed or piece.replaces == "keys":
+    if not read.table.needed or read.piece.replaces == "keys":
         return {}
-    where, parameters = _place(piece)
-    counted = ", ".join(f"count({name})" for name in ("*", *piece.needed))
-    found = warehouse.sql_client.execute_sql(
-        f"SELECT {counted} FROM {warehouse.sql_client.make_qualified_table_name(piece.table)} "
-        f"{where.format(day=piece.day)}",
+    where, parameters = _place(read, read.table.day)
+    names = ("*", *read.table.needed)
+    counts = client.sql_client.execute_sql(
+        f"SELECT {', '.join(f'count({name})' for name in names)} FROM {_qualified(client, read)}"
+        f" {where}",
         *parameters,
     )
-    return dict(zip(("*", *piece.needed), found[0], strict=True))
+    return dict(zip(names, counts[0], strict=True))
 
 
 def _expect_needed_figures(
-    piece: LoadSlice, before: Mapping[str, int], after: Mapping[str, int]
+    read: ReadSlice, before: Mapping[str, int], after: Mapping[str, int]
 ) -> None:
     """Raises VanishedFiguresError: absence is no value, and would be summed like zeros."""
     gone = [
         name
-        for name in piece.needed
+        for name in read.table.needed
         if after.get("*") and not after[name] and before[name] == before["*"] > 0
     ]
     if gone:
         raise VanishedFiguresError(
-            f"{_subject(piece)}: no row of the vendor's has {', '.join(gone)} any more that can be"
+            f"{_subject(read)}: no row of the vendor's has {', '.join(gone)} any more that can be"
             " read, and each loaded one has: what is loaded stays. Did the vendor rename it, or"
             " write numbers in another way?"
         )
 
 
-def _figures(warehouse: LoadWarehouse, piece: LoadSlice) -> Figures:
-    """The loaded figures of the slice's days that were over when last read, by day and key."""
-    if not (piece.finished_days and piece.figures and piece.day):
-        return {}
-    sql = warehouse.sql_client
-    names = (piece.day, *(name for name in piece.key if name != piece.day))
-    rows = sql.execute_sql(
-        f"SELECT {', '.join((*names, *piece.figures))} FROM"
-        f" {sql.make_qualified_table_name(piece.table)} WHERE _client_id = %s AND {piece.day}"
-        " BETWEEN %s AND %s",
-        piece.client_id,
-        min(piece.finished_days),
-        max(piece.finished_days),
-    )
-    split = len(names)
-    return {
-        tuple(row[:split]): dict(zip(piece.figures, row[split:], strict=True))
-        for row in rows
-        if row[0] in piece.finished_days
-    }
-
-
-def _note_restatements(
-    warehouse: LoadWarehouse, piece: LoadSlice, before: Figures, after: Figures
-) -> None:
-    sql = warehouse.sql_client
-    into = sql.make_qualified_table_name(RESTATEMENTS)
-    names = [name for name in piece.key if name != piece.day]
-    insert = (
-        f"INSERT INTO {into} ({', '.join(RESTATEMENTS_COLUMNS)}) "
-        f"VALUES ({', '.join(['%s'] * len(RESTATEMENTS_COLUMNS))})"
-    )
-    for place in sorted({*before, *after}, key=str):
-        old, new = before.get(place), after.get(place)
-        if old != new:
-            key = ", ".join(f"{name}={value}" for name, value in zip(names, place[1:], strict=True))
-            sql.execute_sql(
-                insert,
-                piece.client_id,
-                piece.table,
-                place[0],
-                key,
-                _changed(old, new),
-                _changed(new, old),
-                piece.read_at,
-                piece.run_id,
-            )
-
-
-def _changed(figures: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> str | None:
-    """Those figures that are not the same on the other side, as JSON; NULL when there is no row on
-    this side.
-    """
-    if figures is None:
-        return None
-    return json.dumps(
-        {
-            name: _plain(value)
-            for name, value in figures.items()
-            if not other or other[name] != value
-        }
-    )
-
-
-def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
-
-
-def _note_windows(warehouse: LoadWarehouse, piece: LoadSlice) -> None:
-    sql = warehouse.sql_client
+def _note_windows(client: LoadClient, read: ReadSlice) -> None:
+    sql, reading, piece = client.sql_client, read.reading, read.piece
     into = sql.make_qualified_table_name(WINDOWS)
-    statement = upsert(into, WINDOWS_COLUMNS, WINDOWS_KEY, kept=("read_cursor", "swept_at"))
-    swept = piece.read_at if piece.replaces == "client" else None
     for day in piece.days:
-        rows = (
-            piece.client_id,
-            piece.table,
-            day,
-            piece.rows_by_day.get(day, 0),
-            piece.totals.get(day),
-            piece.cursor,
-            swept,
-            piece.read_at,
-            piece.run_id,
-            piece.set_aside.get(day),
-        )
-        sql.execute_sql(statement, *rows)
+        row = {
+            "_client_id": read.context.client_id,
+            "resource": read.table.name,
+            "day": day,
+            "rows": read.rows_by_day[day],
+            "vendor_total": read.totals.get(day),
+            "read_cursor": reading.cursor,
+            "swept_at": reading.began if piece.replaces == "client" else None,
+            "loaded_at": reading.began,
+            "run_id": read.context.run_id,
+            "set_aside": read.set_aside.get(day),
+        }
+        statement = upsert(into, row, WINDOWS_KEY, kept=("read_cursor", "swept_at"))
+        sql.execute_sql(statement, *row.values())
 
 
-def _subject(piece: LoadSlice) -> str:
-    days: Sequence[Any] = piece.days
-    return f"client {piece.client_id}: {piece.table} of {days[0]}" + (
-        f" to {days[-1]}" if len(days) > 1 else ""
-    )
+def _subject(read: ReadSlice) -> str:
+    """The client, the table and the days."""
+    return f"client {read.context.client_id}: {read.table.name} of {read.piece.what}"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dlt.common.destination.utils import resolve_merge_strategy
 from dlt.common.schema.utils import get_nested_tables, get_root_table, is_nested_table
@@ -22,7 +22,7 @@ from dlt.destinations.sql_jobs import SqlMergeFollowupJob
 from typing_extensions import override
 
 from signalroom_dagster.errors import ConfigurationError
-from signalroom_dagster.loading.progress import committed
+from signalroom_dagster.loading.courier import LoadClient
 from signalroom_dagster.loading.shared_shapes import Table, fit, tag
 from signalroom_dagster.registry.configured_sources import RESERVED
 from signalroom_dagster.sources.tables import TAGS
@@ -35,13 +35,6 @@ from signalroom_dagster.warehouse.bookkeeping import (
 )
 from signalroom_dagster.warehouse.transactions import until_free
 
-if TYPE_CHECKING:
-    from dlt.destinations.job_client_impl import SqlJobClientWithStagingDataset
-
-    Client = SqlJobClientWithStagingDataset
-else:
-    Client = object
-
 DIGESTS = frozenset({"upsert", "insert-only", "cdc", "scd2"})
 """The merge strategies whose row ids are digests of a row: two clients' may be the same."""
 IDS = ("_dlt_id", "_dlt_parent_id", "_dlt_root_id")
@@ -51,7 +44,8 @@ SCOPE = "x-merge-destination-scope"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedLoad:
     """Whose rows a load brings, and of which resources; `staged` fills with the tables that dlt has
-    rows of, or an empty answer. `check` raises when the load no longer holds its lock.
+    rows of, or an empty answer. `check` raises when the load no longer holds its lock; `on_commit`
+    is told each resource whose rows are in the shared tables.
     """
 
     client_id: str
@@ -60,10 +54,11 @@ class StagedLoad:
     read_at: datetime
     resources: Sequence[str]
     check: Callable[[], object]
+    on_commit: Callable[[str], None]
     staged: set[str] = field(default_factory=set[str])
 
 
-class Staging(Client):
+class Staging(LoadClient):
     """To be named before dlt's client among the bases: with `load` set, all of it is staged."""
 
     load: StagedLoad | None = None
@@ -131,7 +126,7 @@ class Staging(Client):
             self.schema = of_load
         self.drop_staging()
         for resource in self.load.resources:
-            committed(resource)
+            self.load.on_commit(resource)
 
     def drop_staging(self) -> None:
         """Remove the client's staging schema, if there is one."""

@@ -1,12 +1,13 @@
-"""Windows of a real dlt source: what is due of each of its tables, read from its own resources,
-replaced whole.
+"""The windowed lane: what is due of each table of a dlt source, read from its own resources, each
+slice loaded in one transaction.
 
 The source stays as it is: it is opened with the client's settings as its plain arguments, and its
-resources are called with the days of one slice. Around them stand the plan, the vendor's totals,
-and one transaction per slice.
+resources are called with the days of one slice. Around them stand the plan (`plan`), the vendor's
+totals (`totals`), and the transaction (`slice_load`).
 """
 
 import inspect
+import logging
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,42 +16,82 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import dlt
 from dlt.extract import DltResource, DltSource
 from dlt.extract.exceptions import ResourceExtractionError
 from pydantic import BaseModel, SecretStr
 
-from signalroom_dagster.loading.plan import slices_due
+from signalroom_dagster.loading.context import LoadContext, Planned
+from signalroom_dagster.loading.courier import LoadClient
+from signalroom_dagster.loading.plan import Plan, Slice, planned, slices_due
+from signalroom_dagster.loading.slice_load import load_slice
+from signalroom_dagster.loading.slice_read import read_slice
 from signalroom_dagster.registry.client_words import said_of_client
+from signalroom_dagster.registry.outlines import outline, slices_resource
 from signalroom_dagster.registry.source_folders import described_tables
-from signalroom_dagster.sources.context import Planned, SourceContext
+from signalroom_dagster.sources.http import VendorDataError, VendorError, VendorUnreachableError
 from signalroom_dagster.sources.resources import Reading
-from signalroom_dagster.sources.slicing import Plan, planned, table_resources
-from signalroom_dagster.sources.tables import Row
+from signalroom_dagster.sources.tables import Row, Table
+
+log = logging.getLogger(__name__)
+
+OF_THE_ACCOUNT = (401, 429)
+"""Refusals that meet every table of an account alike: asking on would only be refused again."""
 
 
-def open_source(module: Any, settings: BaseModel, context: SourceContext) -> DltSource:
+def open_source(module: Any, settings: BaseModel, context: LoadContext) -> DltSource:
     """The client's slices of a source, to be run in a pipeline; asks nothing until they are
     loaded.
     """
     context = _in_zone(settings, context)
     due = plans(module, settings, context)
     tables = described_tables(module, [settings])
-
-    @dlt.source(name=context.source, max_table_nesting=0)
-    def slices() -> Iterator[DltResource]:
-        yield from table_resources(tables, due, context)
-
-    return slices()
+    resources = [slice_resource(table, due[name], context) for name, table in tables.items()]
+    return outline(context.source, "slices", resources)
 
 
-def preview(module: Any, settings: BaseModel, context: SourceContext) -> Iterator[Planned]:
+def preview(module: Any, settings: BaseModel, context: LoadContext) -> Iterator[Planned]:
     """The days that a load would read, and the lists."""
     context = _in_zone(settings, context)
     return planned(plans(module, settings, context), context)
 
 
-def _in_zone(settings: BaseModel, context: SourceContext) -> SourceContext:
+def slice_resource(table: Table, plan: Plan, context: LoadContext) -> DltResource:
+    """One table's slices as tickets."""
+
+    def tickets() -> Iterator[Any]:
+        work = [partial(_read_and_load, table, piece, context) for piece in plan()]
+        for each in work or [_nothing]:  # something, so that the table comes to be
+            yield context.offered(each)
+
+    return slices_resource(table, tickets)
+
+
+def _nothing(client: LoadClient) -> None:
+    """No slice to load."""
+
+
+def _read_and_load(table: Table, piece: Slice, context: LoadContext, client: LoadClient) -> None:
+    """Load a slice, or leave it for the next attempt when another one of its table has failed in
+    this.
+
+    What is wrong with one table does not keep the others from being loaded; what is wrong with the
+    account does.
+    """
+    if table.name in context.failures:
+        return
+    try:
+        read = read_slice(table, piece, context)
+    except (VendorDataError, VendorError, VendorUnreachableError) as error:
+        if getattr(error, "status", None) in OF_THE_ACCOUNT:
+            raise
+        # the first of those that are read at once
+        if context.failures.setdefault(table.name, error) is error:
+            log.warning("%s; its other slices wait for the next attempt", error)
+        return
+    load_slice(client, read)
+
+
+def _in_zone(settings: BaseModel, context: LoadContext) -> LoadContext:
     """The context with the days of the zone that the account's reports are read in, where that is
     not the client's.
     """
@@ -58,7 +99,7 @@ def _in_zone(settings: BaseModel, context: SourceContext) -> SourceContext:
     return replace(context, zone=ZoneInfo(zone)) if zone else context
 
 
-def plans(module: Any, settings: BaseModel, context: SourceContext) -> Mapping[str, Plan]:
+def plans(module: Any, settings: BaseModel, context: LoadContext) -> Mapping[str, Plan]:
     """What is due of each table, once it is asked; days are those of the context's zone."""
     source = getattr(module, context.source)
     arguments = _arguments(inspect.signature(source).parameters, settings, context)
@@ -72,7 +113,7 @@ def plans(module: Any, settings: BaseModel, context: SourceContext) -> Mapping[s
 
 
 def _arguments(
-    names: Mapping[str, inspect.Parameter], settings: BaseModel, context: SourceContext
+    names: Mapping[str, inspect.Parameter], settings: BaseModel, context: LoadContext
 ) -> dict[str, Any]:
     """What a source function is given: the client's settings by name, and what a client's own
     reports are counted in, and the time by the warehouse's clock.
@@ -105,7 +146,7 @@ def _plain(value: Any) -> Any:
 
 def _rows(
     resource: DltResource,
-    context: SourceContext,
+    context: LoadContext,
     arguments: list[str],
     reading: Reading,
     **window: Any,

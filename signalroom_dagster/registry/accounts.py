@@ -1,36 +1,16 @@
 """A source for one client: its settings, its account, its days."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel
 
 from signalroom_dagster.errors import WrongRequestError
-from signalroom_dagster.registry.catalog import is_read_by_day
 from signalroom_dagster.registry.client_words import said_of_client
 from signalroom_dagster.registry.clients import Client, clients_of
 from signalroom_dagster.registry.source_folders import is_windowed, source_module
 from signalroom_dagster.sections import source_settings, unchecked_settings
-
-if TYPE_CHECKING:
-    from signalroom_dagster.sources.context import Span
-
-
-def check_span(name: str, span: "Span", client: Client | None = None) -> None:
-    """Raises WrongRequestError when days are asked for of a source that is not read by day, or for
-    days that for the client are all still to come: nothing would be read, and all look well.
-    """
-    if span.is_asked and not is_read_by_day(name):
-        raise WrongRequestError(
-            f"{name} is not read by day: it always loads whatever is new, leave out the dates"
-        )
-    today = datetime.now(client.zone).date() if client else None
-    if client and span.since and today and span.since > today:
-        raise WrongRequestError(
-            f"the days since {span.since} are still to come: client {client.id} is at {today}"
-        )
 
 
 def listing_digests(name: str, client: Client) -> Mapping[str, str]:

@@ -33,7 +33,6 @@ from signalroom_dagster.sections import once_per_settings, unchecked_settings
 if TYPE_CHECKING:
     from dlt.extract import DltResource, DltSource
 
-
 Built = TypeVar("Built")
 """What a source's tables are made out as: an outline, or the schemas of reference data."""
 
@@ -148,23 +147,25 @@ def _outline_of_clients(
 
 
 def _outline_of(name: str, with_known: bool, clients: Sequence[str]) -> "DltSource":
+    from signalroom_dagster.registry.outlines import outline_of_files, outline_of_slices
+
     module: Any = source_module(name)
     if isinstance(module, ModuleType) and hasattr(module, "TABLES"):
         return _outline_of_package(name, module)
+    configured = _configured(name, clients)
     if is_windowed(module):
-        from signalroom_dagster.sources.slicing import outline_of_tables
-
-        return outline_of_tables(name, described_tables(module, _configured(name, clients)))
-    build = getattr(module, "known_outline", module.outline) if with_known else module.outline
-    return build(_configured(name, clients))
+        return outline_of_slices(name, described_tables(module, configured))
+    if hasattr(module, "outline"):
+        return module.outline(configured)
+    return outline_of_files(name, module.file_tables(configured, with_known=with_known))
 
 
 @functools.lru_cache(maxsize=64)
 def _outline_of_package(name: str, package: Any) -> "DltSource":
     """Of a package whose tables no settings change."""
-    from signalroom_dagster.sources.slicing import outline_of_tables
+    from signalroom_dagster.registry.outlines import outline_of_slices
 
-    return outline_of_tables(name, package.TABLES)
+    return outline_of_slices(name, package.TABLES)
 
 
 @once_per_settings
@@ -260,14 +261,12 @@ def title(name: str) -> str:
 def _facts(resource: "DltResource") -> TableFacts:
     schema: Any = resource.compute_table_schema()
     key = tuple(name for name, hint in schema["columns"].items() if hint.get("primary_key"))
-    documented = inspect.getdoc(resource._pipe.gen)  # pyright: ignore[reportPrivateUsage]
-    about = schema.get("description") or documented or ""
     return TableFacts(
         load=schema.get("x-load"),
         key=key,
         day=schema.get("x-day"),
         total=schema.get("x-total") or "rows",
-        about=about,
+        about=schema.get("description") or "",
         columns={name: hint.get("data_type", "") for name, hint in schema["columns"].items()},
         renamed=schema.get("x-renamed") or {},
         needed=tuple(schema.get("x-needed") or ()),

@@ -5,10 +5,10 @@ settings that names a dlt source (`configured_sources`), every API that is descr
 A source package of an API offers a dlt source with the folder's name and plain arguments, `TABLES`
 (what its resources hold, see `sources.tables`), or `tables(configured)` where clients' settings say
 which there are, `Settings` (a pydantic model with a field for each argument that is a client's to
-say) and `probe(settings)` (whether the account answers). One with a way of its own offers
-`Settings`, `outline(configured)` (every resource, nothing loaded), `open_source(settings, context)`
-(the real thing for one client), `preview(settings, context)` (what a load would do) and
-`probe(settings, client_id)`; one that loads files also `listing_digests(settings, client_id)`.
+say) and `probe(settings)` (whether the account answers). One of files offers `Settings`,
+`file_tables(configured, with_known)` (the columns that its tables are known to have),
+`open_files(settings, client_id, zone, tables)` (the client's files by table, see `sources.files`),
+`listing_digests(settings, client_id)` (what its sensor compares) and `probe(settings, client_id)`.
 Optional is `check_shared(client_id, configured)` (what may not stand in two clients' settings at
 once). A source of reference data offers `Settings`, `probe` and what `reference.ReferenceModule`
 says instead. There is no list to keep. A folder that cannot be imported, or lacks any of that, is
@@ -21,6 +21,7 @@ import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
@@ -40,14 +41,12 @@ from signalroom_dagster.registry.described_sources import (
 from signalroom_dagster.sections import anchor_dlt, once_per_settings
 
 if TYPE_CHECKING:
-    from dlt.extract import DltSource
-
-    from signalroom_dagster.sources.context import Planned, SourceContext
+    from signalroom_dagster.sources.files import Files, TableColumns
     from signalroom_dagster.sources.tables import Table
 
-_OF_DLT = ("Settings", "outline", "open_source", "preview", "probe")
 _OF_API = ("Settings", "probe")
 _OF_CONFIGURED = ("Settings", "outline")
+_OF_FILES = ("Settings", "file_tables", "open_files", "listing_digests", "probe")
 _OF_REFERENCE = ("Settings", "tables_of", "read", "ignored_files", "probe")
 
 
@@ -56,20 +55,24 @@ class SourceModule(Protocol):
 
     Settings: type[BaseModel]
 
-    def outline(self, configured: Iterable[BaseModel]) -> "DltSource":
-        """Every resource that any client has, opening nothing."""
+    def file_tables(
+        self, configured: Iterable[BaseModel], *, with_known: bool = False
+    ) -> Mapping[str, Mapping[str, str]]:
+        """The columns that are known of each table that any client has, with their dlt types."""
         ...
 
-    def open_source(self, settings: BaseModel, context: "SourceContext") -> "DltSource":
-        """The source of one client, ready to be extracted."""
+    def open_files(
+        self,
+        settings: BaseModel,
+        client_id: str,
+        zone: ZoneInfo,
+        tables: Mapping[str, "TableColumns"],
+    ) -> Mapping[str, "Files"]:
+        """One client's files, by table."""
         ...
 
     def listing_digests(self, settings: BaseModel, client_id: str) -> Mapping[str, str]:
         """What a client's files look like now, by resource."""
-        ...
-
-    def preview(self, settings: BaseModel, context: "SourceContext") -> Iterable["Planned"]:
-        """What a load would do now."""
         ...
 
     def probe(self, settings: BaseModel, client_id: str) -> str:
@@ -131,8 +134,10 @@ def _opened(name: str) -> tuple[Any, str]:
         module = known[name](name)
         expected = _expected_of(module, name)
         missing = [part for part in expected if not hasattr(module, part)]
-        if not missing and expected in (_OF_DLT, _OF_CONFIGURED):
-            cast("SourceModule", module).outline(())
+        if not missing and expected is _OF_CONFIGURED:
+            module.outline(())
+        elif not missing and expected is _OF_FILES:
+            module.file_tables(())
         elif not missing and is_windowed(module):
             described_tables(module, ())
     except ConfigurationError as error:
@@ -147,14 +152,14 @@ def _expected_of(module: Any, name: str) -> Sequence[str]:
         return _OF_CONFIGURED
     if hasattr(module, "tables_of"):
         return _OF_REFERENCE
-    return (*_OF_API, name) if is_windowed(module) else _OF_DLT
+    if hasattr(module, "open_files"):
+        return _OF_FILES
+    return (*_OF_API, name) if is_windowed(module) else (*_OF_API, name, "TABLES")
 
 
 def is_windowed(module: Any) -> bool:
-    """Whether a source is a plain dlt source, whose windows `loading.windowed` loads."""
-    return (hasattr(module, "TABLES") or hasattr(module, "tables")) and not hasattr(
-        module, "open_source"
-    )
+    """Whether a source is one of an API, whose windows `loading.windowed` loads."""
+    return hasattr(module, "TABLES") or hasattr(module, "tables")
 
 
 def described_tables(module: Any, configured: Iterable[BaseModel]) -> Mapping[str, "Table"]:

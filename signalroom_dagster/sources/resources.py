@@ -21,11 +21,11 @@ import dlt
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.extract import DltResource
 
-from signalroom_dagster.slices import Figure
+from signalroom_dagster.sources.days import ONE_DAY, each_day
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster.sources.row_length import fit
 from signalroom_dagster.sources.set_aside import LeftOut, SetAside, key_of
-from signalroom_dagster.sources.tables import Counts, Oddity, Row, Table, cells_of
+from signalroom_dagster.sources.tables import Counts, Figure, Oddity, Row, Table, cells_of
 
 log = logging.getLogger(__name__)
 
@@ -90,11 +90,10 @@ def days_resource(
         first = since
         while first <= until:
             last = min(until, first + timedelta(days=table.longest - 1))
-            days = [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
-            yield from _pages(
-                table, read(days), reading, frozenset(days) if table.replaces == "days" else None
-            )
-            first = last + timedelta(days=1)
+            days = [*each_day(first, last)]
+            allowed = frozenset(days) if table.replaces == "days" else None
+            yield from _pages(table, read(days), reading, allowed)
+            first = last + ONE_DAY
 
     return _resource(table, rows)
 

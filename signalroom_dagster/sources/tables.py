@@ -12,14 +12,20 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date
+from decimal import Decimal
 from importlib.resources import files
-from typing import Any, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
 from signalroom_dagster.json_text import UNSTORABLE, Cleaned
 from signalroom_dagster.kinds import CONVERTERS, DATA_TYPES, UNREADABLE, Convert
-from signalroom_dagster.slices import Figure, Replaces
 
 Row: TypeAlias = Mapping[str, Any]
+Figure: TypeAlias = int | Decimal
+Replaces: TypeAlias = Literal["days", "client", "keys"]
+"""Which of the client's rows a reading takes the place of: those of its days, all of them, or those
+with its keys.
+"""
+
 Oddity: TypeAlias = tuple[str, str]
 """A column, and why its cell in some row is NULL or not quite as the vendor sent it."""
 

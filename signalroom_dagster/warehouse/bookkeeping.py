@@ -5,7 +5,7 @@ Written once in SQL that Postgres and DuckDB both read; what a table of an earli
 added by `migrations`. Their rows change only inside the transaction that loads a file or a slice.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -93,24 +93,26 @@ def kept_beside(loads: Iterable[str], schema: str) -> list[OwnTable]:
     return [replace(table, name=f"{schema}.{table.name}") for table in kept]
 
 
+def insert(table: str, columns: Collection[str]) -> str:
+    """INSERT for one row, with %s for every column in order."""
+    names, values = ", ".join(columns), ", ".join(["%s"] * len(columns))
+    return f"INSERT INTO {table} AS old ({names}) VALUES ({values})"
+
+
 def upsert(
-    table: str, columns: Mapping[str, str], key: Sequence[str], kept: Sequence[str] = ()
+    table: str, columns: Collection[str], key: Sequence[str], kept: Sequence[str] = ()
 ) -> str:
     """INSERT … ON CONFLICT, a %s for each column; NULL does not overwrite what is `kept`."""
-    names = list(columns)
     updates = ", ".join(
         (
             f"{name} = coalesce(EXCLUDED.{name}, old.{name})"
             if name in kept
             else f"{name} = EXCLUDED.{name}"
         )
-        for name in names
+        for name in columns
         if name not in key
     )
-    return (
-        f"INSERT INTO {table} AS old ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})"
-        f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates}"
-    )
+    return f"{insert(table, columns)} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates}"
 
 
 def write_row(query: Query, table: OwnTable, row: Mapping[str, Any]) -> None:

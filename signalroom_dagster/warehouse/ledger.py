@@ -4,9 +4,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from signalroom_dagster.files import LedgerEntry
+from signalroom_dagster.sources.files import FileStatus
 from signalroom_dagster.warehouse.access import Query, table_exists
 from signalroom_dagster.warehouse.bookkeeping import LEDGER
+
+HANDLED = frozenset({"loaded", "quarantined", "empty"})
+"""What the ledger says of a version that was read to its end: that version is never loaded again.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """What the ledger says of a file: the version that is in the warehouse, and how it got
+    there.
+    """
+
+    etag: str
+    size: int
+    status: FileStatus
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

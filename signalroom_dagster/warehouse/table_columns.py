@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from signalroom_dagster.files import BROUGHT_BY, TableColumns
+from signalroom_dagster.sources.files import TableColumns
 from signalroom_dagster.warehouse.engine import Query, engine
+
+BROUGHT_BY = "x-brought-by"
+"""The hint on a column that says which client's file brings it."""
 
 
 def read_table_columns(

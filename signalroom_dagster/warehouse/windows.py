@@ -8,12 +8,27 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from signalroom_dagster.slices import Window
 from signalroom_dagster.sources.set_aside import told as told_aside
 from signalroom_dagster.warehouse.access import Query, now, table_exists
 from signalroom_dagster.warehouse.bookkeeping import RESTATEMENTS, WINDOWS
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What the warehouse knows of one day of one resource: when it was read (UTC), by which run,
+    and up to where.
+
+    `cursor` is the source's own mark, for resources that are read by change and not by day;
+    `swept_at` (UTC) is when the client's rows were last replaced whole.
+    """
+
+    loaded_at: datetime
+    run_id: str
+    rows: int
+    cursor: str | None = None
+    swept_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,15 +153,15 @@ def test_a_passing_fault_is_retried_and_the_step_succeeds(
     from signalroom_dagster.sources.s3_exports.export_files import ExportFiles
 
     write_export(bucket / DAY_1, orders([1]))
-    prepare, calls = ExportFiles.prepare, []
+    read, calls = ExportFiles.read, []
 
     def fail_once(self: ExportFiles, *args: object) -> object:
         calls.append(1)
         if len(calls) == 1:
             raise TimeoutError("the network was away")
-        return prepare(self, *args)  # type: ignore[arg-type]
+        return read(self, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(ExportFiles, "prepare", fail_once)
+    monkeypatch.setattr(ExportFiles, "read", fail_once)
     result = materialize(instance)
     assert result.success
     assert len([event for event in result.all_events if event.is_step_up_for_retry]) == 1
@@ -196,8 +196,10 @@ def _lose_a_row_after_each_load(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for client in (SignalRoomDuckDbClient, SignalRoomPostgresClient):
 
-        def copy_and_lose(self: object, *args: object, copy: object = client.copy_csv) -> int:
-            copied = copy(self, *args)  # type: ignore[operator]
+        def copy_and_lose(
+            self: object, *args: object, copy: object = client.copy_csv, **how: object
+        ) -> int:
+            copied = copy(self, *args, **how)  # type: ignore[operator]
             self.sql_client.execute_sql("DELETE FROM s3_exports.orders_create WHERE _row_id = 2")  # type: ignore[attr-defined]
             return copied
 

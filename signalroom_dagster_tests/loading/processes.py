@@ -104,7 +104,7 @@ def _during_normalize() -> None:
 def _after_reading() -> None:
     from signalroom_dagster.sources.s3_exports.export_files import ExportFiles
 
-    _die_at_call(ExportFiles, "prepare", 2, before=False)
+    _die_at_call(ExportFiles, "read", 2, before=False)
 
 
 def _during_copy() -> None:
@@ -118,11 +118,9 @@ def _during_copy() -> None:
 
 
 def _after_commit() -> None:
-    from signalroom_dagster.loading.file_load import FileLoadJob
-    from signalroom_dagster.loading.slice_load import SliceLoadJob
+    from signalroom_dagster.loading.courier import CourierJob
 
-    for job in (FileLoadJob, SliceLoadJob):
-        _die_at_call(job, "run", 2, before=False)
+    _die_at_call(CourierJob, "run", 2, before=False)
 
 
 def _before_state() -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import dlt
 
 from signalroom_dagster.loading import pipelines
-from signalroom_dagster.slices import Replaces
+from signalroom_dagster.loading.windowed import slice_resource
+from signalroom_dagster.registry.outlines import outline
 from signalroom_dagster.sources.resources import Answer
-from signalroom_dagster.sources.slicing import table_resources
-from signalroom_dagster.sources.tables import Row, Table, columns_of
+from signalroom_dagster.sources.tables import Replaces, Row, Table, columns_of
 from signalroom_dagster.warehouse import access
 from signalroom_dagster.warehouse.bookkeeping import kept_beside
 from signalroom_dagster.warehouse.windows import read_windows
@@ -73,15 +73,15 @@ def put(
         scratch, client_id=client_id, run_id=run_id, windows=known, started_at=datetime.now(UTC)
     )
     piece = slice_of(table, read, days, replaces)
-    resources = list(table_resources({table.name: table}, {table.name: lambda: [piece]}, now))
+    source = outline("shop", "slices", [slice_resource(table, lambda: [piece], now)])
     pipeline = dlt.pipeline(
         f"shop__{client_id}",
         pipelines_dir=str(scratch / "dlt"),
-        destination=pipelines.destination(),
+        destination=pipelines.destination(courier=now.courier),
         dataset_name="shop",
     )
     try:
-        pipeline.run(dlt.source(lambda: resources, name="shop", max_table_nesting=0)())
+        pipeline.run(source)
     finally:
         pipeline.deactivate()
     for error in now.failures.values():

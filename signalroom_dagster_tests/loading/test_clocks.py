@@ -12,9 +12,9 @@ import pytest
 from signalroom_dagster.freshness.ages import oldest_age
 from signalroom_dagster.freshness.coverage import coverage
 from signalroom_dagster.freshness.reach import reach
+from signalroom_dagster.loading import context as contexts
 from signalroom_dagster.loading.pipelines import complete_own_tables
 from signalroom_dagster.registry.clients import get_client
-from signalroom_dagster.sources import context as contexts
 from signalroom_dagster.warehouse import access
 from signalroom_dagster.warehouse.windows import read_windows
 from signalroom_dagster_tests.loading.slices import LISTS, SPEND, put, row
@@ -95,7 +95,12 @@ def test_the_time_of_reading_is_postgress_and_not_this_machines(
         def now(cls, tz: Any = None) -> datetime:
             return real.now(tz) + AHEAD
 
-    for module in ("loading.pipelines", "warehouse.access", "sources.slicing", "sources.context"):
+    for module in (
+        "loading.pipelines",
+        "warehouse.access",
+        "loading.slice_read",
+        "loading.context",
+    ):
         monkeypatch.setattr(f"signalroom_dagster.{module}.datetime", Ahead, raising=False)
     project.use_postgres(postgres_url)
     write_export(project.add_client("713") / "orders-create/one.csv", orders([1]))

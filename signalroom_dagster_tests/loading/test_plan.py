@@ -7,11 +7,12 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from signalroom_dagster.loading.context import LoadContext
 from signalroom_dagster.loading.plan import slices_due
-from signalroom_dagster.slices import Window
-from signalroom_dagster.sources.context import SourceContext, Span
+from signalroom_dagster.loading.spans import Span
 from signalroom_dagster.sources.days import DaySettings
 from signalroom_dagster.sources.tables import Table, columns_of
+from signalroom_dagster.warehouse.windows import Window
 from signalroom_dagster_tests.sources.contexts import NOON, context, march, read_at
 
 TABLE = Table(
@@ -44,7 +45,7 @@ def known(cursor: str, run_id: str = "before", **values: Any) -> dict[str, Any]:
     }
 
 
-def due(table: Table, settings: DaySettings, at: SourceContext) -> list[tuple[date, ...]]:
+def due(table: Table, settings: DaySettings, at: LoadContext) -> list[tuple[date, ...]]:
     return [piece.days for piece in slices_due(table, lambda **_: (), settings, at)]
 
 

@@ -298,7 +298,8 @@ def test_what_a_vendor_cut_short_replaces_nothing_and_is_tried_again(tmp_path: P
         totals=dict.fromkeys(days, 4),
     )
     with pytest.raises(
-        VendorDataError, match="client 713, spend: the vendor's own total of 2026-03-03 is 4"
+        VendorDataError,
+        match="client 713, source shop, spend: the vendor's own total of 2026-03-03 is 4",
     ) as failed:
         put(
             tmp_path,

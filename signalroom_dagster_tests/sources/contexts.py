@@ -6,21 +6,22 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from signalroom_dagster.slices import Replaces, Window
-from signalroom_dagster.sources.context import SourceContext
+from signalroom_dagster.loading.context import LoadContext
+from signalroom_dagster.loading.plan import Slice
 from signalroom_dagster.sources.resources import Answer, typed_rows
-from signalroom_dagster.sources.slicing import Slice
-from signalroom_dagster.sources.tables import Table
+from signalroom_dagster.sources.tables import Replaces, Table
+from signalroom_dagster.warehouse.windows import Window
 
 NEW_YORK = ZoneInfo("America/New_York")
 NOON = datetime(2026, 3, 10, 16, tzinfo=UTC)
 """Midday of 10 March 2026 in New York: what the context's clock says unless a test sets it."""
 
 
-def context(folder: Path, **values: Any) -> SourceContext:
+def context(folder: Path, **values: Any) -> LoadContext:
     """Client 713, whose first loads begin on 1 March 2026, in its run "now"."""
     given: dict[str, Any] = {
         "client_id": "713",
+        "source": "shop",
         "zone": NEW_YORK,
         "currency": "USD",
         "start_date": date(2026, 3, 1),
@@ -31,7 +32,7 @@ def context(folder: Path, **values: Any) -> SourceContext:
         "started_at": NOON,
         **values,
     }
-    return SourceContext(**given)
+    return LoadContext(**given)
 
 
 def read_at(moment: datetime, *days: date, run_id: str = "before") -> Mapping[date, Window]:

@@ -11,10 +11,10 @@ import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.loading.postgres import connect, explain
+from signalroom_dagster.loading.files import FileLane
 from signalroom_dagster.retries import root_error
-from signalroom_dagster.sources.s3_exports.export_files import ExportFiles
 from signalroom_dagster.warehouse.errors import LoadError
+from signalroom_dagster.warehouse.postgres import connect, explain
 from signalroom_dagster_tests.loads import ask, load
 from signalroom_dagster_tests.projects import Project, orders, write_export
 
@@ -35,7 +35,7 @@ def no_file_above(size: int) -> Generator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def on_a_full_disk(_exports: ExportFiles, _ending: str) -> Path:
+def on_a_full_disk(_lane: FileLane, _number: int, _what: str) -> Path:
     return Path("/dev/full")
 
 
@@ -53,7 +53,7 @@ def test_a_full_scratch_folder_is_named_with_client_and_source_and_loses_no_row(
     any_warehouse: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as full, pytest.raises(LoadError) as raised:
-        full.setattr(ExportFiles, "_scratch", on_a_full_disk)
+        full.setattr(FileLane, "_scratch", on_a_full_disk)
         load("s3_exports")
     work = any_warehouse.root / "work"
     assert (

@@ -15,12 +15,12 @@ import psycopg2
 import pytest
 
 from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.loading.files import FileLane
+from signalroom_dagster.loading.listing import Changes
 from signalroom_dagster.loading.pipelines import run_load, run_with_retries
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.retries import decide, root_error
-from signalroom_dagster.sources.s3_exports.export_files import ExportFiles
 from signalroom_dagster.sources.s3_exports.file_columns import FileColumns
-from signalroom_dagster.sources.s3_exports.listing import Changes
 from signalroom_dagster.warehouse import access
 from signalroom_dagster.warehouse.errors import (
     DestinationLostError,
@@ -116,15 +116,15 @@ def test_a_file_that_comes_back_behind_a_loads_listing_is_not_called_deleted(
     )
     run_load("s3_exports", get_client("713"), "first")
     path.unlink()
-    listed = ExportFiles.changes
+    listed = FileLane.changes
 
-    def then_the_file_comes_back(self: ExportFiles, prefix: str) -> Changes:
-        changes = listed(self, prefix)
+    def then_the_file_comes_back(self: FileLane, table: str) -> Changes:
+        changes = listed(self, table)
         write_export(path, orders([1, 2]))
         assert finish(start_load(project.environment, "713", "other")) == 0
         return changes
 
-    monkeypatch.setattr(ExportFiles, "changes", then_the_file_comes_back)
+    monkeypatch.setattr(FileLane, "changes", then_the_file_comes_back)
     run_load("s3_exports", get_client("713"), "slow")
     with access.connected() as query:
         assert query("SELECT status, rows_loaded FROM s3_exports.files") == [("loaded", 2)]
@@ -137,15 +137,15 @@ def test_a_newer_version_is_loaded_although_another_load_has_just_put_the_older_
     path = write_export(
         project.add_client("713") / "orders-create/report_2026-03-01.csv", orders([1])
     )
-    listed, others = ExportFiles.changes, []
+    listed, others = FileLane.changes, []
 
-    def behind_another_load(self: ExportFiles, prefix: str) -> Changes:
+    def behind_another_load(self: FileLane, table: str) -> Changes:
         if not others:  # this load has read the ledger, but not yet listed the bucket
             others.append(finish(start_load(project.environment, "713", "other")))
             write_export(path, orders([1, 2]))
-        return listed(self, prefix)
+        return listed(self, table)
 
-    monkeypatch.setattr(ExportFiles, "changes", behind_another_load)
+    monkeypatch.setattr(FileLane, "changes", behind_another_load)
     run_with_retries("s3_exports", get_client("713"), "slow")
     with access.connected() as query:
         assert query("SELECT status, rows_loaded, run_id FROM s3_exports.files") == [

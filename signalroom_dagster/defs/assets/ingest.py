@@ -25,11 +25,11 @@ from signalroom_dagster.defs.factories import client_step, spec_of
 from signalroom_dagster.defs.partitions import client_partitions
 from signalroom_dagster.defs.resources import Warehouse
 from signalroom_dagster.loading.pipelines import open_load
+from signalroom_dagster.loading.spans import Span, as_day
 from signalroom_dagster.naming import load_step
 from signalroom_dagster.platform.attempts import first_run_id
 from signalroom_dagster.platform.tags import SOURCE_TAG
 from signalroom_dagster.registry import catalog
-from signalroom_dagster.sources.context import Span, as_day
 from signalroom_dagster.warehouse.bookkeeping import KEPT
 from signalroom_dagster.warehouse.engine import writers_pool
 

@@ -20,6 +20,7 @@ from pydantic import Field
 from signalroom_dagster.defs.factories import spec_of
 from signalroom_dagster.defs.resources import Channels, Warehouse
 from signalroom_dagster.errors import WrongRequestError
+from signalroom_dagster.loading.spans import as_day
 from signalroom_dagster.modeling.runs import sources_of
 from signalroom_dagster.modeling.sql import TableName
 from signalroom_dagster.naming import report_step
@@ -38,7 +39,6 @@ from signalroom_dagster.reports.subscriptions import (
     subscribers,
     yesterday,
 )
-from signalroom_dagster.sources.context import as_day
 
 GROUP = "reports"
 ABOUT = """Made for one day of a client (yesterday, or the `date` of the run's configuration), kept

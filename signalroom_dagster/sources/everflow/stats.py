@@ -11,12 +11,11 @@ from typing import Any, NamedTuple, cast
 from zoneinfo import ZoneInfo
 
 from signalroom_dagster.kinds import UNREADABLE, as_decimal, as_integer
-from signalroom_dagster.slices import Figure
 from signalroom_dagster.sources.everflow.network import WHOSE, Network, filter_on, rows_of
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster.sources.resources import Answer
 from signalroom_dagster.sources.set_aside import LeftOut, key_of
-from signalroom_dagster.sources.tables import Row
+from signalroom_dagster.sources.tables import Figure, Row
 
 CUT = 10_000
 COUNTED = {"clicks": "total_click", "conversions": "cv", "total_conversions": "total_cv"}

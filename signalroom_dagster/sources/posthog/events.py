@@ -17,14 +17,13 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from signalroom_dagster.kinds import UNREADABLE
-from signalroom_dagster.slices import Figure
 from signalroom_dagster.sources.days import ONE_DAY, day_of, midnight
 from signalroom_dagster.sources.http import VendorDataError, VendorError
 from signalroom_dagster.sources.posthog.hogql import COLUMNS, Part, Place, count_of, page_of
 from signalroom_dagster.sources.posthog.project import Found, Project
 from signalroom_dagster.sources.resources import Answer
 from signalroom_dagster.sources.set_aside import LeftOut, key_of
-from signalroom_dagster.sources.tables import Row
+from signalroom_dagster.sources.tables import Figure, Row
 
 
 @dataclass(frozen=True, slots=True)

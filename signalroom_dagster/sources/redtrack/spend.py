@@ -10,12 +10,11 @@ from math import isfinite
 from typing import Any
 
 from signalroom_dagster.kinds import UNREADABLE, as_date, as_decimal
-from signalroom_dagster.slices import Figure
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster.sources.redtrack.account import REPORT, Account
 from signalroom_dagster.sources.resources import Answer
 from signalroom_dagster.sources.set_aside import LeftOut, key_of
-from signalroom_dagster.sources.tables import Row
+from signalroom_dagster.sources.tables import Figure, Row
 
 COUNTED = ("clicks", "conversions", "total_conversions")
 """Columns that the totals are compared in beside the cost."""

@@ -12,32 +12,28 @@ help is at https://support.sticky.io/
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import dlt
-from dlt.extract import DltResource, DltSource
+from dlt.extract import DltResource
 
-from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.files import TAGS
+from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.naming import snake_case
-from signalroom_dagster.sources.context import Planned, SourceContext
+from signalroom_dagster.sources.files import TAGS, UnreadableObjectError, digest, in_short
 from signalroom_dagster.sources.s3_exports.bucket import Bucket
-from signalroom_dagster.sources.s3_exports.export_files import HEADER_BYTES, ExportFiles
+from signalroom_dagster.sources.s3_exports.export_files import HEADER_BYTES, ExportFiles, open_files
 from signalroom_dagster.sources.s3_exports.file_columns import FileColumns
 from signalroom_dagster.sources.s3_exports.layouts import layout_of, layouts
-from signalroom_dagster.sources.s3_exports.listing import NO_CHANGES, ListedFile, digest, in_short
-from signalroom_dagster.sources.s3_exports.refusals import UnreadableObjectError
 from signalroom_dagster.sources.s3_exports.rows import export_resource
 from signalroom_dagster.sources.s3_exports.settings import (
     Settings,
     one_of_each_table,
     without_slashes,
 )
-from signalroom_dagster.tickets import offer
+
+__all__ = ["Settings", "check_shared", "file_tables", "listing_digests", "open_files", "probe"]
 
 log = logging.getLogger(__name__)
 
@@ -56,47 +52,27 @@ def s3_exports(
     name has the day, in `timezone`, on which it was written.
     """
     settings = Settings(bucket_url=bucket_url, prefixes=list(prefixes), **storage_options)
+    bucket, zone = Bucket(settings, ""), ZoneInfo(timezone)
     for prefix in settings.prefixes:
-        yield export_resource(settings, prefix, ZoneInfo(timezone))
+        files = ExportFiles(settings, bucket, prefix, zone)
+        yield export_resource(snake_case(prefix), files, _columns(prefix))
 
 
-@dlt.source(name="s3_exports", max_table_nesting=0)
-def loaded_tables(
-    prefixes: Sequence[str], dropped: Sequence[str] = (), exports: ExportFiles | None = None
-) -> Iterable[DltResource]:
-    """One resource per prefix, the ledger and the rejected rows; without `exports` an outline that
-    loads nothing.
+def file_tables(
+    configured: Iterable[Settings], *, with_known: bool = False
+) -> Mapping[str, Mapping[str, str]]:
+    """The columns that are known of every table that any client has, with their dlt types, from
+    settings that were not validated and hold no secret.
+
+    With the known layouts, also where no client has their files: a client with one kind of export
+    has its orders all the same.
     """
-    for prefix in prefixes:
-        resource = dlt.resource(rows, name=snake_case(prefix), columns=_columns(prefix, dropped))
-        yield resource.apply_hints(additional_table_hints={"x-load": "files"})(prefix, exports)
-    yield files
-    yield rejected_rows
-
-
-def outline(configured: Iterable[Settings]) -> DltSource:
-    """Every resource that any client has, from settings that were not validated and hold no
-    secret.
-    """
-    known = list(configured)
-    prefixes = [prefix for settings in known for prefix in _prefixes(settings)]
-    return loaded_tables(one_of_each_table(prefixes), _dropped_by_all(known))
-
-
-def known_outline(configured: Iterable[Settings]) -> DltSource:
-    """`outline`, and a table for each known layout: a client with one kind of export has its orders
-    all the same.
-    """
-    known = list(configured)
-    prefixes = [prefix for settings in known for prefix in _prefixes(settings)]
-    return loaded_tables(one_of_each_table([*prefixes, *layouts()]), _dropped_by_all(known))
-
-
-def open_source(settings: Settings, context: SourceContext) -> DltSource:
-    """The client's own source: reads its bucket and leaves out what the ledger already holds."""
-    return loaded_tables(
-        settings.prefixes, sorted(_dropped(settings)), ExportFiles(settings, context)
-    )
+    clients = list(configured)
+    dropped = [_dropped(settings) for settings in clients]
+    by_all = set[str].intersection(*dropped) if dropped else set[str]()
+    prefixes = [prefix for settings in clients for prefix in _prefixes(settings)]
+    prefixes += layouts() if with_known else ()
+    return {snake_case(prefix): _columns(prefix, by_all) for prefix in one_of_each_table(prefixes)}
 
 
 def listing_digests(settings: Settings, client_id: str) -> Mapping[str, str]:
@@ -138,7 +114,7 @@ def probe(settings: Settings, client_id: str) -> str:
         for newest in sorted(exports, key=lambda item: item.modified)[-1:]:
             try:
                 with bucket.open(newest, HEADER_BYTES) as stream:
-                    header = FileColumns({}, settings).header(prefix, stream)
+                    header = FileColumns(settings, prefix, {}).header(stream)
             except UnreadableObjectError as error:
                 problems.append(f"{newest.version.file_name} {error}")
                 continue
@@ -153,26 +129,6 @@ def probe(settings: Settings, client_id: str) -> str:
     if problems:
         raise ConfigurationError(f"client {client_id}, s3_exports: {'; '.join(problems)}")
     return ", ".join(answers)
-
-
-def preview(settings: Settings, context: SourceContext) -> Iterator[Planned]:
-    """The files that a load would read, and why; and what it would pass over."""
-    exports = ExportFiles(settings, context)
-    for prefix in settings.prefixes:
-        table, changes = snake_case(prefix), exports.changes(prefix)
-        for item in changes.to_load:
-            version = item.version
-            yield Planned(table, version.file_name, changes.why[version.file_name], version.size)
-        for name in changes.gone:
-            yield Planned(table, name, "gone from the bucket: its rows stay, the ledger says so")
-        for item in changes.passed_over:
-            yield Planned(
-                table,
-                item.version.file_name,
-                item.passed_over or "",
-                item.version.size,
-                is_loaded=False,
-            )
 
 
 def check_shared(client_id: str, configured: Mapping[str, Settings]) -> None:
@@ -190,58 +146,6 @@ def check_shared(client_id: str, configured: Mapping[str, Settings]) -> None:
                 f"clients {client_id} and {other_id} share {', '.join(shared)}: both need "
                 "[sources.s3_exports.clients.<id>.row_filter] with column and values"
             )
-
-
-def rows(prefix: str, exports: ExportFiles | None) -> Iterator[Any]:
-    """One row per CSV record of the files under one prefix, all columns as text."""
-    if exports is None:
-        return
-    try:
-        changes = exports.changes(prefix)
-    except ConfigurationError as error:  # says nothing of another prefix
-        exports.fail(prefix, error)
-        changes = NO_CHANGES
-    # offered also when there is nothing to mark, so that the table comes to be
-    yield _marked(offer(partial(exports.marks, prefix, changes), exports.folder), {})
-    for item in changes.to_load:
-        yield _load(exports, prefix, item)
-
-
-@dlt.resource
-def files() -> Iterator[Any]:
-    """The ledger: one row per file ever seen, with its version, counts, status and the reason for
-    it.
-    """
-    yield from ()  # written by the load, in the transaction that loads the file
-
-
-@dlt.resource
-def rejected_rows() -> Iterator[Any]:
-    """Records that could not be read, with the reason, the line in the file and, where allowed, the
-    raw text.
-    """
-    yield from ()  # written by the load, in the transaction that loads the file
-
-
-@dlt.defer
-def _load(exports: ExportFiles, prefix: str, item: ListedFile) -> Any:
-    """Declare the file's columns now; read its rows in the load job, while the database takes other
-    files.
-    """
-    if (planned := exports.job(prefix, item)) is None:
-        return None
-    job, columns = planned
-    known = _columns(prefix, ())
-    new_columns = {name: exports.described(prefix, name) for name in columns if name not in known}
-    return _marked(offer(job, exports.folder), new_columns)
-
-
-def _marked(ticket: Path, new_columns: Mapping[str, Any]) -> Any:
-    """A ticket for dlt to import; hints only where they tell dlt something new, because it checks
-    each of them.
-    """
-    hints = dlt.mark.make_hints(columns=dict(new_columns)) if new_columns else None
-    return dlt.mark.with_file_import(str(ticket), "csv", 1, hints=hints)
 
 
 def _places(settings: Settings) -> set[str]:
@@ -262,24 +166,12 @@ def _prefixes(settings: Settings) -> Sequence[str]:
 
 def _dropped(settings: Settings) -> set[str]:
     policy: Any = settings.columns  # anything at all, in settings that were not validated
-    return (
-        {name for name, kind in policy.items() if kind == "drop"}
-        if isinstance(policy, dict)
-        else set()
-    )
+    if not isinstance(policy, dict):
+        return set()
+    return {name for name, kind in policy.items() if kind == "drop"}
 
 
-def _dropped_by_all(configured: Sequence[Settings]) -> Sequence[str]:
-    dropped = [_dropped(settings) for settings in configured]
-    return sorted(set.intersection(*dropped)) if dropped else ()
-
-
-def _columns(prefix: str, dropped: Sequence[str]) -> Any:
+def _columns(prefix: str, dropped: Iterable[str] = ()) -> Mapping[str, str]:
     layout = layout_of(prefix)
-    known = [name for name in (layout.columns if layout else ()) if name not in dropped]
-    tags = {name: {"name": name, "data_type": kind} for name, kind in TAGS.items()}
-    return tags | {name: _text(name) for name in known}
-
-
-def _text(name: str) -> Any:
-    return {"name": name, "data_type": "text"}
+    columns = dict.fromkeys(layout.columns if layout else (), "text")
+    return {**TAGS, **{name: kind for name, kind in columns.items() if name not in {*dropped}}}

@@ -13,11 +13,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO, cast
 
-from signalroom_dagster.config import ConfigurationError
-from signalroom_dagster.files import FileVersion
-from signalroom_dagster.sources.s3_exports.listing import ListedFile
+from signalroom_dagster.errors import ConfigurationError
+from signalroom_dagster.sources.files import BucketUnavailableError, FileVersion, ListedFile
 from signalroom_dagster.sources.s3_exports.refusals import (
-    BucketUnavailableError,
     Scope,
     in_short,
     scope_of,

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from signalroom_dagster.files import OTHER_COLUMNS, TAGS
 from signalroom_dagster.naming import column_name
+from signalroom_dagster.sources.files import OTHER_COLUMNS, TAGS
 from signalroom_dagster.sources.s3_exports.layouts import Policy
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Literal
 
-from signalroom_dagster.files import OTHER_COLUMNS
 from signalroom_dagster.naming import column_name, column_names, numbered_names, snake_case
+from signalroom_dagster.sources.files import OTHER_COLUMNS
 from signalroom_dagster.sources.s3_exports.fields import quoted, unquoted
 
 Policy = Literal["keep", "hash", "drop"]

@@ -8,8 +8,8 @@ is tried again. https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.h
 from enum import Enum
 from typing import Any
 
-from signalroom_dagster.errors import SignalRoomError
 from signalroom_dagster.retries import PASSING_STATUS, causes
+from signalroom_dagster.sources.files import AccessRefusedError, UnreadableObjectError
 
 ARCHIVED = "is archived (GLACIER or DEEP_ARCHIVE): restore it in S3, or have it exported again"
 REFUSED = (
@@ -61,24 +61,6 @@ class Scope(Enum):
     OBJECT = "object"
     ACCESS = "access"
     NOW = "now"
-
-
-class UnreadableObjectError(SignalRoomError):
-    """One object cannot be read while its bucket can: its message follows the file's name; tried by
-    each load.
-    """
-
-    told = False
-
-
-class AccessRefusedError(UnreadableObjectError):
-    """The client's key may not read one object."""
-
-
-class BucketUnavailableError(SignalRoomError, OSError):
-    """A bucket, or one object in it, does not answer now, or not as it must: the step tries
-    again.
-    """
 
 
 def scope_of(error: BaseException) -> Scope:

@@ -4,7 +4,7 @@ person should look.
 
 from collections.abc import Iterable, Iterator
 
-from signalroom_dagster.files import OTHER_COLUMNS, TO_LOOK_AT
+from signalroom_dagster.sources.files import OTHER_COLUMNS, TO_LOOK_AT
 from signalroom_dagster.sources.s3_exports.layouts import ColumnPlan, listed
 
 LONGEST_SHOWN = 60

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from signalroom_dagster.errors import SignalRoomError
-from signalroom_dagster.files import FileStatus
+from signalroom_dagster.sources.files import FileStatus, TaggedFile
 from signalroom_dagster.sources.s3_exports.fields import (
     COMMA,
     count_fields,
@@ -55,22 +55,6 @@ class Tags:
         head = _csv_line([self.client_id, self.file_name])
         tail = _csv_line([self.file_date, self.loaded_at])
         return head + b",", b"," + tail
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaggedFile:
-    """What became of one file. Rows in file is an independent count; the others are what was
-    written.
-    """
-
-    status: FileStatus
-    reason: str | None
-    columns: tuple[str, ...]
-    rows_in_file: int
-    rows_loaded: int
-    rows_rejected: int
-    rows_filtered: int
-    bytes_read: int
 
 
 def tag_file(
@@ -133,20 +117,6 @@ def tag_file(
         rows_rejected=writer.rejected,
         rows_filtered=writer.filtered,
         bytes_read=reader.bytes_read,
-    )
-
-
-def quarantined(reason: str) -> TaggedFile:
-    """What becomes of a file that is not read to its end, for a reason of its own."""
-    return TaggedFile(
-        status="quarantined",
-        reason=reason,
-        columns=(),
-        rows_in_file=0,
-        rows_loaded=0,
-        rows_rejected=0,
-        rows_filtered=0,
-        bytes_read=0,
     )
 
 

@@ -4,9 +4,11 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from signalroom_dagster.loading.context import LoadContext
+from signalroom_dagster.loading.plan import Slice
+from signalroom_dagster.loading.slice_read import read_slice
 from signalroom_dagster.loading.windowed import plans
 from signalroom_dagster.sandbox.everflow_data import (
     FIGURES,
@@ -14,11 +16,9 @@ from signalroom_dagster.sandbox.everflow_data import (
     click_row,
     conversion_row,
 )
-from signalroom_dagster.slices import Figure
 from signalroom_dagster.sources import everflow
-from signalroom_dagster.sources.context import SourceContext
 from signalroom_dagster.sources.everflow.settings import Settings
-from signalroom_dagster.sources.slicing import Slice, read_slice
+from signalroom_dagster.sources.tables import Figure
 
 DAY = date(2026, 3, 2)
 NEXT = date(2026, 3, 3)
@@ -78,20 +78,20 @@ def click(
     )
 
 
-def plan(settings: Settings, context: SourceContext, resource: str) -> Iterator[Slice]:
+def plan(settings: Settings, context: LoadContext, resource: str) -> Iterator[Slice]:
     """The slices that a load would read."""
     yield from plans(everflow, settings, replace(context, source="everflow"))[resource]()
 
 
-def read(settings: Settings, context: SourceContext, resource: str) -> Read:
+def read(settings: Settings, context: LoadContext, resource: str) -> Read:
     """Read all slices of a resource."""
     rows: list[Mapping[str, str]] = []
     totals: dict[date, Figure] = {}
     texts: list[str] = []
     for piece in plan(settings, context, resource):
         loaded = read_slice(everflow.TABLES[resource], piece, context)
-        texts.append(Path(loaded.body).read_text("utf-8"))
-        names = (*loaded.columns, "_ordinal")[: len(loaded.columns) + (piece.replaces == "keys")]
+        texts.append(loaded.body.read_text("utf-8"))
+        names = [*loaded.kinds, *(["_ordinal"] if piece.replaces == "keys" else [])]
         rows += csv.DictReader(texts[-1].splitlines(), names)
         totals |= loaded.totals
     return Read(rows, totals, "".join(texts))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from signalroom_dagster.loading.spans import Span
 from signalroom_dagster.sandbox.everflow_data import EverflowNetwork
 from signalroom_dagster.sandbox.vendor_server import VendorServer
-from signalroom_dagster.sources.context import Span
 from signalroom_dagster.sources.days import midnight
 from signalroom_dagster.sources.everflow import clicks
 from signalroom_dagster.sources.everflow.settings import Settings

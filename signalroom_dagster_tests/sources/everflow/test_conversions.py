@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from signalroom_dagster.loading import slice_checks
+from signalroom_dagster.loading.spans import Span
 from signalroom_dagster.retries import decide
 from signalroom_dagster.sandbox.everflow_data import EverflowNetwork
 from signalroom_dagster.sandbox.vendor_server import VendorServer
-from signalroom_dagster.sources.context import Span
 from signalroom_dagster.sources.everflow.settings import Settings
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster.warehouse import access

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from signalroom_dagster.loading.context import LoadContext
+from signalroom_dagster.loading.spans import Span
 from signalroom_dagster.loading.windowed import plans
 from signalroom_dagster.sandbox.mautic_data import MauticInstance, contact_row, email_row, stat_row
 from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.sections import source_settings
-from signalroom_dagster.slices import Window
 from signalroom_dagster.sources import mautic
-from signalroom_dagster.sources.context import SourceContext, Span
 from signalroom_dagster.sources.mautic.account import Account
 from signalroom_dagster.sources.mautic.settings import Settings
 from signalroom_dagster.sources.resources import Reading
+from signalroom_dagster.warehouse.windows import Window
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.projects import Project
 
@@ -105,7 +106,7 @@ def read(
     windows: Mapping[date, Window] = {}
     if after:
         windows = {now.date(): Window(now, "before", 0, after.reading.cursor, swept or now)}
-    context = SourceContext(
+    context = LoadContext(
         client_id="713",
         source="mautic",
         zone=ZoneInfo("America/New_York"),

@@ -6,14 +6,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from signalroom_dagster import sections
+from signalroom_dagster.loading.context import LoadContext
+from signalroom_dagster.loading.slice_read import read_slice
 from signalroom_dagster.loading.windowed import plans
 from signalroom_dagster.sandbox.posthog_data import PosthogProject
 from signalroom_dagster.sandbox.vendor_server import VendorServer
 from signalroom_dagster.sources import posthog
-from signalroom_dagster.sources.context import SourceContext
 from signalroom_dagster.sources.posthog.project import Project as Opened
 from signalroom_dagster.sources.posthog.project import open_project
-from signalroom_dagster.sources.slicing import read_slice
 from signalroom_dagster_tests.projects import Project
 
 DAY = date(2026, 3, 2)
@@ -51,7 +51,7 @@ def read(at: Project, resource: str = "events", started_at: datetime | None = No
     were.
     """
     at.root.joinpath("read").mkdir(exist_ok=True)
-    context = SourceContext(
+    context = LoadContext(
         client_id="713",
         source="posthog",
         zone=ZoneInfo("America/New_York"),

@@ -5,14 +5,13 @@ speaks of.
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from signalroom_dagster.loading.context import LoadContext
+from signalroom_dagster.loading.slice_read import ReadSlice, read_slice
 from signalroom_dagster.loading.windowed import plans
 from signalroom_dagster.registry.accounts import settings_for
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.sandbox.vendor_server import VendorServer
-from signalroom_dagster.slices import LoadSlice
 from signalroom_dagster.sources import redtrack
-from signalroom_dagster.sources.context import SourceContext
-from signalroom_dagster.sources.slicing import read_slice
 from signalroom_dagster_tests.projects import Project
 
 DAY, NEXT = date(2026, 3, 2), date(2026, 3, 3)
@@ -35,12 +34,12 @@ def add(project: Project, vendor: VendorServer, client_id: str = "713", **settin
     project.add_api_client(client_id, "redtrack", **{**defaults, **settings})
 
 
-def read(table: str, folder: Path) -> LoadSlice:
+def read(table: str, folder: Path) -> ReadSlice:
     """The first slice of one of client 713's tables, read and not loaded: for what the warehouse
     has no part in.
     """
     client = get_client("713")
-    context = SourceContext(
+    context = LoadContext(
         client_id=client.id,
         source="redtrack",
         zone=client.zone,

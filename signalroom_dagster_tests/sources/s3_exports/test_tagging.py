@@ -14,16 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signalroom_dagster.files import REJECT_COLUMNS, TAGS
+from signalroom_dagster.sources.files import REJECT_COLUMNS, TAGS, TaggedFile
 from signalroom_dagster.sources.s3_exports.layouts import Layout, Policy, plan_columns
 from signalroom_dagster.sources.s3_exports.records import LONGEST_RECORD_BYTES
-from signalroom_dagster.sources.s3_exports.tagging import (
-    LONGEST_RAW,
-    TaggedFile,
-    Tags,
-    read_columns,
-    tag_file,
-)
+from signalroom_dagster.sources.s3_exports.tagging import LONGEST_RAW, Tags, read_columns, tag_file
 from signalroom_dagster_tests.sources.s3_exports.bytes_of_files import (
     ANY_BYTES,
     BLOCK_SIZES,

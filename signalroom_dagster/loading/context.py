@@ -1,73 +1,40 @@
-"""What every source is given when it is opened for one client and one run. No source-specific
-knowledge here.
+"""What a load of one source for one client knows: whose it is, which days were asked for, and what
+the warehouse already has.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from signalroom_dagster.errors import WrongRequestError
-from signalroom_dagster.files import LedgerEntry, TableColumns
-from signalroom_dagster.slices import Window
+import dlt
 
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Which days a run was asked to read; what is None is the source's own choice. Days are the
-    client's.
-    """
-
-    since: date | None = None
-    until: date | None = None
-    lookback_days: int | None = None
-
-    def __post_init__(self) -> None:
-        """Raises WrongRequestError for a span that ends before it begins, and for a look back of no
-        day.
-        """
-        if self.lookback_days is not None and self.lookback_days < 1:
-            raise WrongRequestError(
-                f"lookback_days is {self.lookback_days}: 1 reads today again, 2 yesterday, too"
-            )
-        if self.since and self.until and self.since > self.until:
-            raise WrongRequestError(
-                f"the days from {self.since} to {self.until} are none: the first is after the last"
-            )
-
-    @property
-    def is_asked(self) -> bool:
-        """Whether anything was asked for."""
-        return bool(self.since or self.until or self.lookback_days is not None)
-
-
-def as_day(text: str | None) -> date | None:
-    """A day as it is written in run configuration and on the command line. Raises WrongRequestError
-    for others.
-    """
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise WrongRequestError(f"{text!r} is not a day: write it as YYYY-MM-DD") from None
+from signalroom_dagster.loading.courier import Courier, Work
+from signalroom_dagster.loading.spans import Span
+from signalroom_dagster.sources.files import TableColumns
+from signalroom_dagster.warehouse.ledger import LedgerEntry
+from signalroom_dagster.warehouse.windows import Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourceContext:
+class LoadContext:
     """One client's run of one source.
 
     `ledger` holds what the warehouse already has of the client's files, by name, `tables` the
     columns of the tables that they are loaded into, `windows` what it has of each resource, by day;
     `work_dir` is the run's own scratch folder; `started_at` is UTC, by the warehouse's clock, and
-    stamps every row as `_loaded_at`. `start_date` is where the client's first loads begin. A source
-    leaves what a person should know about a resource in `notes`, by resource name: they become
-    metadata of its asset. `failures` holds, by resource, what went wrong with one resource alone:
-    the others are loaded all the same, and the load fails at its end.
+    stamps every row as `_loaded_at`. `start_date` is where the client's first loads begin. What a
+    person should know about a resource stands in `notes`, by resource name, and becomes metadata of
+    its asset. `failures` holds, by resource, what went wrong with one resource alone: the others
+    are loaded all the same, and the load fails at its end. `on_commit` is told the table of each
+    slice that is in the warehouse for good, from whichever thread.
     """
 
     client_id: str
-    source: str = ""
+    source: str
     zone: ZoneInfo
     currency: str
     start_date: date
@@ -80,7 +47,17 @@ class SourceContext:
     span: Span = Span()
     notes: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     failures: dict[str, Exception] = field(default_factory=dict[str, Exception])
+    courier: Courier = field(default_factory=Courier)
+    on_commit: Callable[[str], None] = lambda table: None
     opened: float = field(default_factory=time.monotonic)
+
+    def offered(self, work: Work, new_columns: Mapping[str, Any] | None = None) -> Any:
+        """A ticket for work, as a resource yields it; hints only where they tell dlt something new,
+        because it checks each of them.
+        """
+        hints = dlt.mark.make_hints(columns=dict(new_columns)) if new_columns else None
+        ticket = self.courier.offer(work, self.work_dir)
+        return dlt.mark.with_file_import(str(ticket), "csv", 1, hints=hints)
 
     def now(self) -> datetime:
         """The time by the warehouse's clock, in UTC: this machine's own may be wrong."""

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from signalroom_dagster.json_text import UNSTORABLE
-from signalroom_dagster.slices import LoadSlice
+from signalroom_dagster.loading.plan import planned
+from signalroom_dagster.loading.slice_read import ReadSlice, read_slice
 from signalroom_dagster.sources.http import VendorDataError
 from signalroom_dagster.sources.resources import Answer
-from signalroom_dagster.sources.slicing import planned, read_slice
 from signalroom_dagster.sources.tables import Row, Table, columns_of
 from signalroom_dagster_tests.sources.contexts import NOON, context, march, read_at, slice_of
 
@@ -33,14 +33,14 @@ TABLE = Table(
 DAYS = tuple(march([2, 3]))
 
 
-def read(tmp_path: Path, *rows: Row, **how: Any) -> LoadSlice:
+def read(tmp_path: Path, *rows: Row, **how: Any) -> ReadSlice:
     piece = slice_of(TABLE, lambda: Answer(rows), DAYS, **how)
     return read_slice(
         TABLE, piece, context(tmp_path, windows={"spend": read_at(NOON, *march([2]))})
     )
 
 
-def cells(piece: LoadSlice) -> list[list[str]]:
+def cells(piece: ReadSlice) -> list[list[str]]:
     with Path(piece.body).open(encoding="utf-8", newline="") as file:
         return list(csv.reader(file))
 
@@ -57,8 +57,14 @@ def test_rows_are_tagged_counted_by_day_and_written_in_the_tables_order(tmp_path
         ["713", at, "2026-03-02", "b", "", ""],
         ["713", at, "2026-03-03", "a", "2", "x"],
     ]
-    assert piece.columns == ("_client_id", "_loaded_at", "date", "id", "cost", "note")
-    assert piece.kinds == ("text", "timestamp", "date", "text", "decimal", "text")
+    assert list(piece.kinds.items()) == [
+        ("_client_id", "text"),
+        ("_loaded_at", "timestamp"),
+        ("date", "date"),
+        ("id", "text"),
+        ("cost", "decimal"),
+        ("note", "text"),
+    ]
     assert (piece.rows, dict(piece.rows_by_day)) == (3, {DAYS[0]: 2, DAYS[1]: 1})
     assert piece.finished_days == frozenset([DAYS[0]])
 
@@ -68,7 +74,7 @@ def test_rows_that_replace_by_key_are_numbered_and_may_be_of_any_day(tmp_path: P
     assert [line[-1] for line in cells(piece)] == ["0", "1"]
 
 
-def set_aside(piece: LoadSlice) -> dict[str, list[dict[str, Any]]]:
+def set_aside(piece: ReadSlice) -> dict[str, list[dict[str, Any]]]:
     return {str(day): json.loads(entries) for day, entries in piece.set_aside.items()}
 
 
@@ -120,7 +126,7 @@ def test_a_row_that_cannot_be_told_from_others_is_left_out_and_counted(
 def test_when_most_rows_have_no_key_it_is_not_the_rows_that_are_odd(tmp_path: Path) -> None:
     with pytest.raises(
         VendorDataError,
-        match="^client 713, spend: only 1 of 3 rows can be read: 2 rows left out: without",
+        match="^client 713, source shop, spend: only 1 of 3 rows can be read: 2 rows left out",
     ):
         read(tmp_path, row(), row(number=None), row(number=""))
 
@@ -226,7 +232,7 @@ def test_what_could_not_be_read_explains_a_total_that_is_higher(tmp_path: Path) 
 def test_a_row_of_a_day_that_was_not_asked_for_fails_the_slice(tmp_path: Path) -> None:
     with pytest.raises(
         VendorDataError,
-        match="^client 713, spend: a row of 2026-03-04 among those of 2026-03-02 to",
+        match="^client 713, source shop, spend: a row of 2026-03-04 among those of 2026-03-02 to",
     ):
         read(tmp_path, row(), row("2026-03-04"))
 
@@ -241,7 +247,7 @@ def test_totals_and_cursor_may_be_filled_while_rows_are_consumed(tmp_path: Path)
 
     answer.rows = rows()
     piece = read_slice(TABLE, slice_of(TABLE, lambda: answer, DAYS), context(tmp_path))
-    assert (piece.totals, piece.cursor) == ({DAYS[0]: 1}, "c7")
+    assert (piece.totals, piece.reading.cursor) == ({DAYS[0]: 1}, "c7")
 
 
 def test_a_slice_of_days_with_a_gap_is_refused_because_all_between_is_replaced() -> None:

@@ -9,17 +9,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import ValidationError
 
-from signalroom_dagster.sources.context import Span
-from signalroom_dagster.sources.days import (
-    DaySettings,
-    day_of,
-    days_to_read,
-    each_day,
-    finished,
-    is_read,
-    midnight,
-    stretches,
-)
+from signalroom_dagster.loading.plan import days_to_read, finished, is_read, stretches
+from signalroom_dagster.loading.spans import Span
+from signalroom_dagster.sources.days import DaySettings, day_of, each_day, midnight
 from signalroom_dagster_tests.sources.contexts import NEW_YORK, NOON, context, march, read_at
 
 LATER = datetime(2026, 3, 20, tzinfo=UTC)

@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from signalroom_dagster.files import FileStatus, FileVersion, LedgerEntry
-from signalroom_dagster.sources.s3_exports.listing import ListedFile, digest, find_changes
+from signalroom_dagster.loading.listing import find_changes
+from signalroom_dagster.sources.files import FileStatus, FileVersion, ListedFile, digest
+from signalroom_dagster.warehouse.ledger import LedgerEntry
 
 NEW_YORK = ZoneInfo("America/New_York")
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
