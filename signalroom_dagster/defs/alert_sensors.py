@@ -14,11 +14,11 @@ import dagster as dg
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure, Incident, Kind
 from signalroom_dagster.alerts.wording import REPORT
+from signalroom_dagster.defs import initial_status
 from signalroom_dagster.defs.alerts import KINDS, Step, failure_of
 from signalroom_dagster.defs.assets.declared import events_of, everything_set_aside, tell_of
 from signalroom_dagster.defs.assets.status import FRESHNESS, freshness_metadata
 from signalroom_dagster.defs.lost_runs import build_lost_runs_sensor
-from signalroom_dagster.defs.sensors import initial_status
 from signalroom_dagster.freshness.status import Standing, files_left_out, standing
 from signalroom_dagster.platform.tags import (
     REASON_TAG,
@@ -47,7 +47,7 @@ def _run_failures() -> dg.SensorDefinition:
     @dg.run_failure_sensor(
         name="alert_on_run_failure",
         minimum_interval_seconds=30,
-        default_status=initial_status(),
+        default_status=initial_status.of_sensors(),
         description="Alert when a run failed or was lost and is not started again.",
     )
     def alert_on_run_failure(context: dg.RunFailureSensorContext) -> None:
@@ -102,7 +102,7 @@ def _watch() -> dg.SensorDefinition:
     @dg.sensor(
         name="alert_watch",
         minimum_interval_seconds=WATCH_SECONDS,
-        default_status=initial_status(),
+        default_status=initial_status.of_sensors(),
         description=(
             "Alert when a sensor or schedule cannot tick; send the summaries and alerts that are"
             " due."
@@ -150,7 +150,7 @@ def _freshness() -> dg.SensorDefinition:
     @dg.sensor(
         name="alert_on_stale_sources",
         minimum_interval_seconds=FRESHNESS_SECONDS,
-        default_status=initial_status(),
+        default_status=initial_status.of_sensors(),
         description=(
             "Alert when a client's source has no data as new as it should have, or a file that"
             " cannot be loaded; fill in status/freshness."
@@ -217,7 +217,7 @@ def _definitions() -> dg.SensorDefinition:
     @dg.sensor(
         name="alert_on_definitions",
         minimum_interval_seconds=DEFINITIONS_SECONDS,
-        default_status=initial_status(),
+        default_status=initial_status.of_sensors(),
         description=(
             "Alert when a client, report, source, time or model cannot be read; fill in"
             " status/definitions."

@@ -8,7 +8,7 @@ import warnings
 import dagster as dg
 from typing_extensions import override
 
-from signalroom_dagster.config import environment
+from signalroom_dagster.defs import initial_status
 from signalroom_dagster.registry.clients import load_clients
 
 
@@ -36,7 +36,6 @@ def of_active_clients() -> OfActiveClients:
 
 def build_automation_sensor() -> dg.AutomationConditionSensorDefinition:
     """Makes models anew when what they read has changed; runs from the start in production only."""
-    running = environment() == "production"
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", dg.BetaWarning
@@ -47,9 +46,7 @@ def build_automation_sensor() -> dg.AutomationConditionSensorDefinition:
             use_user_code_server=True,
             # of two clients' models it would make a backfill, which comes last in the queue
             emit_backfills=False,
-            default_status=(
-                dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
-            ),
+            default_status=initial_status.of_sensors(),
             description=(
                 "Make each model anew for a client when something that it reads was loaded for that"
                 " client."

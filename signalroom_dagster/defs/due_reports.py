@@ -15,9 +15,9 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 
 from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.defs import initial_status
 from signalroom_dagster.defs.jobs import build_report_job
 from signalroom_dagster.defs.resources import Warehouse
-from signalroom_dagster.defs.sensors import initial_status
 from signalroom_dagster.naming import report_job, report_step
 from signalroom_dagster.platform.attempts import CONCERNS
 from signalroom_dagster.platform.in_flight import UNFINISHED, in_flight
@@ -130,7 +130,7 @@ def build_due_reports_sensor() -> Sequence[dg.SensorDefinition]:
         name="due_reports",
         jobs=jobs,
         minimum_interval_seconds=TICK_SECONDS,
-        default_status=initial_status(),
+        default_status=initial_status.of_sensors(),
         description=(
             "Ask for each report that is due as soon as its inputs are whole, or its wait is over."
         ),

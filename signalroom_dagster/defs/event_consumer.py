@@ -17,11 +17,11 @@ import msgspec
 
 from signalroom_dagster.alerts import telling
 from signalroom_dagster.alerts.incidents import Failure
+from signalroom_dagster.defs import initial_status
 from signalroom_dagster.defs.assets.analysis import evaluation, tenants
 from signalroom_dagster.defs.consumer_watch import TICK_SECONDS, ResidentRun, Step, Watch, next_step
 from signalroom_dagster.defs.resident_run import JOB, TAGS
 from signalroom_dagster.defs.resources import EventStore
-from signalroom_dagster.defs.sensors import initial_status
 from signalroom_dagster.platform.in_flight import UNFINISHED
 from signalroom_dagster.registry.clients import load_clients
 
@@ -47,7 +47,7 @@ def build_supervisors() -> list[dg.SensorDefinition]:
         name="event_consumer",
         job_name=JOB,
         minimum_interval_seconds=TICK_SECONDS,
-        default_status=initial_status(),
+        default_status=initial_status.of_sensors(),
         description=(
             "Keep one consumer of events running; look at lag, dead letters and incomplete jobs."
         ),

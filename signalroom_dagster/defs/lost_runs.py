@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from signalroom_dagster.defs.sensors import initial_status
+from signalroom_dagster.defs import initial_status
 from signalroom_dagster.platform.tags import REPORTED_AGAIN_TAG, RETRIED_BY_TAG, WILL_RETRY_TAG
 
 TICK_SECONDS = 30
@@ -27,7 +27,7 @@ def build_lost_runs_sensor() -> dg.SensorDefinition:
     @dg.sensor(
         name="retry_overlooked_runs",
         minimum_interval_seconds=TICK_SECONDS,
-        default_status=initial_status(),
+        default_status=initial_status.of_sensors(),
         description=(
             "Have lost runs started again that Dagster was to start again and has overlooked."
         ),

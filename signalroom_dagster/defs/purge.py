@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import dagster as dg
 
-from signalroom_dagster.config import environment
+from signalroom_dagster.defs import initial_status
 from signalroom_dagster.loading.retention import purge_warehouse, retention_settings
 
 CRON = "40 3 * * *"
@@ -29,7 +29,7 @@ Newest: TypeAlias = dict[tuple[dg.AssetKey, str | None], str]
     )
 )
 def remove_what_is_old(context: dg.OpExecutionContext) -> None:
-    """See the module's text."""
+    """Rows of the warehouse, then runs: nothing that is still the newest of its kind."""
     context.log.info("%d rows of the warehouse removed", purge_warehouse())
     if days := retention_settings().runs_days:
         context.log.info(
@@ -40,21 +40,18 @@ def remove_what_is_old(context: dg.OpExecutionContext) -> None:
 
 @dg.job(name="purge", description="Remove what is older than `[retention]` keeps it.")
 def purge() -> None:
-    """See the module's text."""
+    """The one op above."""
     remove_what_is_old()
 
 
 def build_purge_schedule() -> dg.ScheduleDefinition:
     """The job once a night; running from the start in production only."""
-    running = environment() == "production"
     return dg.ScheduleDefinition(
         name="purge_nightly",
         job=purge,
         cron_schedule=CRON,
         execution_timezone="UTC",
-        default_status=(
-            dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
-        ),
+        default_status=initial_status.of_schedules(),
     )
 
 

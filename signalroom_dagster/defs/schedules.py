@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import dagster as dg
 
-from signalroom_dagster.config import environment
+from signalroom_dagster.defs import initial_status
 from signalroom_dagster.defs.due_reports import CANNOT_BE_ASKED, Due, report_schedule
 from signalroom_dagster.defs.purge import build_purge_schedule
 from signalroom_dagster.naming import load_step, report_job, snake_case
@@ -102,7 +102,7 @@ def build_source_schedule(
         job_name=source,
         cron_schedule=cadence.cron,
         execution_timezone=zone,
-        default_status=_initial_status(),
+        default_status=initial_status.of_schedules(),
         description=f"Load {source} of every active client in {zone}: {cadence.cron}"
         + (f", reading {cadence.lookback_days} days again." if cadence.lookback_days else "."),
     )
@@ -130,7 +130,7 @@ def build_report_schedule(name: str, client: Client, item: Subscription) -> dg.S
         job_name=report_job(name),
         cron_schedule=item.schedule or "",
         execution_timezone=client.timezone,
-        default_status=_initial_status(),
+        default_status=initial_status.of_schedules(),
         description=(
             f"Make the report {name} of client {client.id} and send it: {item.schedule} in"
             f" {client.timezone}."
@@ -171,8 +171,3 @@ def _requests(
         yield dg.SkipReason(
             f"{source} is being loaded for {left}" if left else "no active client here"
         )
-
-
-def _initial_status() -> dg.DefaultScheduleStatus:
-    running = environment() == "production"
-    return dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import dagster as dg
 
-from signalroom_dagster.config import environment
+from signalroom_dagster.defs import initial_status
 from signalroom_dagster.platform.in_flight import in_flight
 from signalroom_dagster.redaction import redact
 from signalroom_dagster.registry import accounts
@@ -55,7 +55,7 @@ def build_new_files_sensor(source: str) -> dg.SensorDefinition:
         name=f"{source}_new_files",
         job_name=source,
         minimum_interval_seconds=TICK_SECONDS,
-        default_status=initial_status(),
+        default_status=initial_status.of_sensors(),
         description=f"Start {source} for a client as soon as files are new, changed or gone.",
     )
     def new_files(context: dg.SensorEvaluationContext) -> dg.SensorResult:
@@ -195,12 +195,3 @@ def _last_loaded(
 def _one_text(digests: Mapping[str, str]) -> str:
     text = json.dumps(digests, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def initial_status() -> dg.DefaultSensorStatus:
-    """Running from the start in production, stopped until a person starts it elsewhere."""
-    return (
-        dg.DefaultSensorStatus.RUNNING
-        if environment() == "production"
-        else dg.DefaultSensorStatus.STOPPED
-    )

@@ -13,7 +13,10 @@ from dagster._core.remote_origin import (
 )
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
+from signalroom_dagster.defs.assets.building import build_assets
 from signalroom_dagster.defs.daily_sync import build_daily_sync, build_daily_sync_sensor
+from signalroom_dagster.defs.jobs import build_jobs
+from signalroom_dagster.defs.resources import RESOURCES
 from signalroom_dagster_tests.projects import Project
 
 ORIGIN = RemoteRepositoryOrigin(
@@ -114,3 +117,24 @@ def test_where_every_source_is_being_loaded_nothing_is_queued(instance: dg.Dagst
 def test_the_sensor_is_on_from_the_start_because_a_person_asks(project: Project) -> None:
     sensor = build_daily_sync_sensor(build_daily_sync())
     assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
+
+
+def test_dagster_itself_takes_what_the_sensor_asks_for(instance: dg.DagsterInstance) -> None:
+    job = build_daily_sync()
+    sensor = build_daily_sync_sensor(job)
+    repository = dg.Definitions(
+        assets=build_assets(), jobs=[*build_jobs(), job], sensors=[sensor], resources=RESOURCES
+    ).get_repository_def()
+    cursor, asked = None, list[dg.RunRequest]()
+    for client in ("713", "cti"):
+        context = dg.build_sensor_context(
+            instance=instance, cursor=cursor, repository_def=repository
+        )
+        tick = sensor.evaluate_tick(context)
+        cursor, asked = tick.cursor, [*asked, *(tick.run_requests or ())]
+        job.execute_in_process(instance=instance, partition_key=client)
+    assert [(run.job_name, run.tags["dagster/partition"]) for run in asked] == [
+        ("everflow", "713"),
+        ("redtrack", "713"),
+        ("s3_exports", "713"),
+    ]
