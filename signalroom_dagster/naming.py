@@ -15,10 +15,27 @@ CLIENT_ID = re.compile(r"^[a-z0-9](?:[a-z0-9]|_(?!_))*\Z")
 literals.
 """
 
-SOURCE_NAME = re.compile(r"[a-z](?:[a-z0-9]|_(?!_))*\Z")
-"""What is the name of a source or a table that no folder says: small letters, digits and single
-underscores.
-"""
+_PLAIN_NAME = re.compile(r"[a-z](?:[a-z0-9]|_(?!_))*\Z")
+_TAKEN = re.compile(
+    "analysis|analysis_consumer|daily_sync|events|information_schema|main|pg_.*|public|purge"
+    "|reports|.*_report|system|temp"
+)
+"""Schemas and jobs that are not a source's."""
+_SQL_WORDS = re.compile(
+    "all|analyse|analyze|and|anti|any|array|as|asc|asof|asymmetric|at"
+    "|authorization|binary|both|by|case|cast|check|collate|collation|column"
+    "|concurrently|constraint|create|cross|current_catalog|current_date|current_role"
+    "|current_schema|current_time|current_timestamp|current_user|default|deferrable"
+    "|desc|describe|distinct|do|else|end|except|false|fetch|for|foreign|freeze"
+    "|from|full|glob|grant|group|having|ilike|in|initially|inner|intersect|into"
+    "|is|isnull|join|lambda|lateral|leading|left|like|limit|localtime"
+    "|localtimestamp|natural|not|notnull|null|offset|on|only|or|order|outer"
+    "|overlaps|pivot|placing|positional|primary|qualify|references|returning|right"
+    "|select|semi|session_user|show|similar|some|summarize|symmetric|table"
+    "|tablesample|then|to|trailing|true|union|unique|unpack|unpivot|user|using"
+    "|variadic|verbose|when|where|window|with"
+)
+"""Words that stand for themselves in Postgres' or DuckDB's SQL."""
 
 SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 """Columns that every table of Postgres has already: no other one can have such a name."""
@@ -49,6 +66,19 @@ def report_step(report: str) -> str:
 def report_job(report: str) -> str:
     """The job that makes and sends a report."""
     return f"{report}_report"
+
+
+def wrong_name(name: str) -> str:
+    """What is wrong with the name of a table or a column that a person chose; empty for nothing."""
+    if not _PLAIN_NAME.match(name) or len(name) > _LONGEST:
+        return f"it has to be small letters, digits and single underscores, {_LONGEST} at most"
+    return f"{name} is a word of SQL: add another one" if _SQL_WORDS.fullmatch(name) else ""
+
+
+def wrong_source_name(name: str) -> str:
+    """What is wrong with the name of a source that a person chose, which is a schema and a job."""
+    taken = f"{name} is the name of something else here" if _TAKEN.fullmatch(name) else ""
+    return wrong_name(name) or taken
 
 
 def pipeline_name(source: str, client_id: str) -> str:

@@ -20,7 +20,7 @@ from dlt.sources.helpers.rest_client.paginators import (
 from signalroom_dagster.described.asking import Answer
 from signalroom_dagster.described.files import Description, Resource
 from signalroom_dagster.described.selecting import at
-from signalroom_dagster.naming import snake_case
+from signalroom_dagster.naming import snake_case, wrong_name
 from signalroom_dagster.sources.tables import Row
 
 LEVELS = 3
@@ -93,7 +93,8 @@ def columns_in(rows: Sequence[Row]) -> Mapping[str, tuple[str, str]]:
     columns: dict[str, tuple[str, str]] = {}
     for path, seen in values.items():
         name = snake_case("_".join(path))
-        if name and name not in columns and not any("." in step for step in path):
+        name = f"field_{name.lstrip('_')}" if wrong_name(name) else name
+        if name not in columns and not any("." in step for step in path):
             columns[name] = (_kind(name, seen), ".".join(path))
     return columns
 

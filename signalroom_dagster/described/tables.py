@@ -7,22 +7,21 @@ from signalroom_dagster.described.files import Resource
 from signalroom_dagster.described.proofs import proof_of
 from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.kinds import CONVERTERS
-from signalroom_dagster.naming import SOURCE_NAME, SYSTEM_COLUMNS
+from signalroom_dagster.naming import SYSTEM_COLUMNS, wrong_name
 from signalroom_dagster.sources.tables import TAGS, Table, table_of
 
 KEPT = ("windows", "restatements")
 """Tables that a load keeps beside those of its source."""
+OWN_COLUMNS = frozenset({*TAGS, *SYSTEM_COLUMNS})
 
 
 def described_table(name: str, resource: Resource) -> Table:
     """Raises ConfigurationError, with the key, for names that no table has and for columns that do
     not fit together.
     """
-    if not SOURCE_NAME.match(name) or name in KEPT:
-        raise ConfigurationError(
-            f"resources.{name}: a table is named in small letters, digits and single underscores,"
-            f" and not {' or '.join(KEPT)}"
-        )
+    taken = "SignalRoom keeps a table of this name" if name in KEPT else ""
+    if problem := wrong_name(name) or taken:
+        raise ConfigurationError(f"resources.{name}: {problem}")
     window, complete = resource.window, resource.complete
     columns = {column: _column(column, text) for column, text in resource.columns.items()}
     described: dict[str, Any] = {
@@ -59,8 +58,9 @@ def _wrong_columns(columns: Mapping[str, str]) -> Iterator[str]:
         kind = text.partition(" | ")[0].partition(" ")[0]
         if kind not in CONVERTERS:
             yield f"columns.{column}: no kind {kind!r} (there are: {', '.join(CONVERTERS)})"
-        if not SOURCE_NAME.match(column) or column in {*TAGS, *SYSTEM_COLUMNS}:
-            yield f"columns.{column}: a column is named in small letters, digits and underscores"
+        taken = "SignalRoom has a column of this name" if column in OWN_COLUMNS else ""
+        if problem := taken or wrong_name(column):
+            yield f"columns.{column}: {problem}"
 
 
 def _missing_columns(resource: Resource, columns: Mapping[str, str]) -> Iterator[str]:

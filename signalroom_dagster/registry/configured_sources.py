@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from signalroom_dagster.errors import ConfigurationError
-from signalroom_dagster.naming import SOURCE_NAME
+from signalroom_dagster.naming import wrong_source_name
 from signalroom_dagster.refused_values import refusals
 from signalroom_dagster.sections import once_per_settings, section
 from signalroom_dagster.settings_files import worded
@@ -141,10 +141,8 @@ def configured_names() -> Sequence[str]:
 def configured_source(name: str) -> ConfiguredSource:
     """One of them. Raises ConfigurationError for what cannot be meant."""
     place = ("sources", name)
-    if not SOURCE_NAME.match(name):
-        raise ConfigurationError(
-            f"[sources.{name}]: a source is named in small letters, digits and single underscores"
-        )
+    if problem := wrong_source_name(name):
+        raise ConfigurationError(f"[sources.{name}]: {problem}")
     try:
         declared = Declaration.model_validate(section(*place))
     except ValidationError as error:

@@ -6,11 +6,10 @@ from typing import Any
 
 from signalroom_dagster.config import project_dir
 from signalroom_dagster.errors import ConfigurationError
-from signalroom_dagster.naming import SOURCE_NAME
+from signalroom_dagster.naming import wrong_source_name
 from signalroom_dagster.sections import once_per_settings
 
 FOLDER = Path("data", "shared", "sources")
-OURS = ("public", "reports", "analysis", "events")
 
 
 def described_names() -> Sequence[str]:
@@ -33,11 +32,8 @@ def hidden_by(others: Sequence[str]) -> Mapping[str, str]:
 @once_per_settings
 def described_source(name: str) -> Any:
     """What a source folder offers, of one. Raises ConfigurationError for what cannot be meant."""
-    if not SOURCE_NAME.match(name) or name in OURS:
-        raise ConfigurationError(
-            f"{FOLDER / name}.toml: a source is named in small letters, digits and single"
-            f" underscores, and not {', '.join(OURS)}"
-        )
+    if problem := wrong_source_name(name):
+        raise ConfigurationError(f"{FOLDER / name}.toml: {problem}")
     from signalroom_dagster.described.modules import module_of
 
     return module_of(described_file(name))

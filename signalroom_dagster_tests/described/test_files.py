@@ -15,6 +15,7 @@ from signalroom_dagster.declarations import set_aside
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
 from signalroom_dagster.defs.checks import build_load_checks
 from signalroom_dagster.described.asking import check_public
+from signalroom_dagster.described.proposals import columns_in
 from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.loading.slice_checks import reconciled
 from signalroom_dagster.registry import accounts, catalog
@@ -40,7 +41,8 @@ MISTAKES = {
     },
     'id = "bigint"': {
         'id = "number"': r"columns.id: no kind 'number' \(there are: text, bigint",
-        'id = "bigint", _client_id = "text"': "columns._client_id: a column is named",
+        'id = "bigint", _client_id = "text"': "columns._client_id: SignalRoom has",
+        'id = "bigint", group = "text"': "columns.group: group is a word of SQL: add another one",
     },
     'token = "{api_key}"': {
         'token = "{Api-Key}"': "client.auth.token: {Api-Key} is unknown",
@@ -63,7 +65,7 @@ MISTAKES = {
         'data_selector = "items["': "endpoint.data_selector: items\\[ is no JSONPath; a name with"
     },
     '"/v1/contacts"': {'"https://evil.example/x"': "endpoint.path: it has to be a path below"},
-    "[resources.contacts]": {"[resources.windows]": "resources.windows: a table is named"},
+    "[resources.contacts]": {"[resources.windows]": "resources.windows: SignalRoom keeps"},
     "[client]": {"[client": r"crm.toml is not valid TOML: .*line 5"},
 }
 CASES = [
@@ -99,6 +101,16 @@ def test_a_file_that_is_wrong_is_no_source_and_keeps_no_other_from_being_one(
         in (problems["source ads"])
     )
     assert "another source has this name" in problems["source data/shared/sources/everflow.toml"]
+
+
+@pytest.mark.parametrize("name", ["daily_sync", "public", "order", "My-CRM", "new_report"])
+def test_a_file_whose_name_is_taken_is_told_and_takes_nothing_else_down(
+    project: Project, name: str
+) -> None:
+    describe(project, **{name: CRM, "crm": CRM})
+    assert name not in catalog.source_names() and "crm" in catalog.source_names()
+    problems = {each.subject: each.problem for each in set_aside()}
+    assert problems[f"source {name}"].startswith(f"data/shared/sources/{name}.toml: ")
 
 
 def test_dlts_own_list_of_resources_is_read_too(
@@ -200,3 +212,13 @@ def test_what_stands_in_braces_are_the_sources_own_arguments(
     settings = module.Settings.model_fields
     assert "SecretStr" in str(settings["api_key"].annotation)
     assert settings["shop"].annotation is str
+
+
+def test_a_field_that_sql_has_a_word_for_is_proposed_under_another_name() -> None:
+    rows = [{"order": 1, "1st": "a", "Group": {"to": 2}, "a__b": 3}]
+    assert columns_in(rows) == {
+        "field_order": ("bigint", "order"),
+        "field_1st": ("text", "1st"),
+        "group_to": ("bigint", "Group.to"),
+        "a_b": ("bigint", "a__b"),
+    }
