@@ -18,8 +18,7 @@ class ClientOnly:
 
 
 def project_dir() -> Path:
-    """The folder that holds `data/` and `.dlt/`: `SIGNALROOM_PROJECT_DIR`, else the checkout, else
-    here.
+    """The folder of `data/` and `.dlt/`: `SIGNALROOM_PROJECT_DIR`, else the checkout, else here.
 
     Raises ConfigurationError for one that is not there.
     """

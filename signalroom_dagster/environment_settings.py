@@ -1,5 +1,4 @@
-"""How settings stand in the environment: what text there becomes, by the kind of a setting, and
-under which variables.
+"""How settings stand in the environment: under which variables, and what their text becomes.
 
 A variable stands for a setting, or for one key of one that is a table: …__SHEETS is all sheets as
 JSON, …__SHEETS__SPEND__RANGE the range of one of them, whatever else is known of it.

@@ -83,8 +83,7 @@ def source_settings(model: type[Model], source: str, client_id: str) -> Model:
 
 
 def section_settings(model: type[Model], *section: str) -> Model:
-    """The settings of one section that belongs to no client, such as `[notifications.slack]`,
-    validated.
+    """The validated settings of a section of no client, such as `[notifications.slack]`.
 
     Raises ConfigurationError naming each key that is missing or does not fit. Alerts go out
     whatever a file is like.

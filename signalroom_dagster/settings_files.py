@@ -1,5 +1,4 @@
-"""The places that settings come from, in dlt's order; a file that cannot be read is left out, and
-told.
+"""The places that settings come from, in dlt's order; an unreadable file is left out and named.
 
 A file may begin with a byte order mark, as Windows' Notepad writes it.
 

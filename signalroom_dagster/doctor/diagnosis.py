@@ -15,8 +15,7 @@ from signalroom_dagster.warehouse.errors import DestinationUnreachableError
 
 
 def diagnose(only: str | None = None) -> Iterator[Diagnosis]:
-    """Look at settings, the warehouse and the tables in it, then at each client's sources; load
-    nothing.
+    """Look at settings, the warehouse, its tables and each client's sources; load nothing.
 
     A problem of a planned client is named but blocks nothing.
     """
@@ -50,13 +49,8 @@ def _diagnose_source(client: Client, source: str) -> Diagnosis:
             if is_configured(module)
             else accounts.probe(source, client)
         )
-    except (
-        Exception
-    ) as error:  # whatever the client's account raises is what doctor is here to tell
-        said = (
-            f"{error}"
-            if isinstance(error, config.ConfigurationError)
-            else f"{type(error).__name__}: {error}"
-        )
+    except Exception as error:  # whatever the client's account raises is the answer
+        is_ours = isinstance(error, config.ConfigurationError)
+        said = f"{error}" if is_ours else f"{type(error).__name__}: {error}"
         return Diagnosis(subject, "configured and reachable", said, blocks, waits=not blocks)
     return Diagnosis(subject, f"reachable: {said}", None)

@@ -1,5 +1,4 @@
-"""What `doctor` finds in the warehouse: tables that another system left, and tables that show too
-much.
+"""What is wrong in the warehouse: tables of another system, and tables that show too much.
 
 SignalRoom never changes a table that it did not make, but for the affiliate mapping, to which it
 adds columns: a load that meets one refuses, and says how to move it aside. On Postgres only; a
@@ -146,9 +145,7 @@ def _refused(query: Query, attempt: str) -> str | None:
     query("BEGIN")
     try:
         query(f"{ddl_limit()}; {attempt}")
-    except (
-        Exception
-    ) as error:  # the driver's own, whatever it is: this is what doctor is here to tell
+    except Exception as error:  # whatever the driver raises is the answer
         return str(error).splitlines()[0]
     finally:
         query("ROLLBACK")

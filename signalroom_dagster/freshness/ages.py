@@ -1,5 +1,4 @@
-"""How old the data of a client's sources is: not when something ran last, but up to which moment
-there is data.
+"""How old a client's data are: not when something ran, but up to which moment there are any.
 
 Of files, the newest file's own time. Of what is read by day, the latest moment that a read covers:
 when it was read, or the end of the day that was read, in the zone whose days the source counts. Of
@@ -31,8 +30,7 @@ class Expected(BaseModel):
     """How fresh a source has to be, such as 26h, 90m or 3d: `fresh_within` under
     `[sources.<source>]` or a client's.
 
-    `end_date` is the last day there is, of an account that was closed: nothing newer is expected of
-    it.
+    `end_date` is the last day of a closed account: nothing newer is expected.
     """
 
     fresh_within: str = "26h"

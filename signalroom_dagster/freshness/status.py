@@ -35,8 +35,7 @@ class Standing:
     age: Age | None = None
 
     def state(self, now: datetime) -> str:
-        """fresh, stale or closed (no more is to come) where age counts, else loaded or never
-        loaded.
+        """fresh, stale or closed (no more is to come), else loaded or never loaded.
 
         Of a client that is not active, its status.
         """

@@ -1,5 +1,4 @@
-"""The checks of a SQL model: SELECTs beside it in `<table>.checks.sql`, each of which returns the
-rows that offend.
+"""The checks of a SQL model: SELECTs of offending rows beside it in `<table>.checks.sql`.
 
 A check begins with a line `-- fail name: what must hold` or `-- warn name: …`; the SQL is that of
 the models.

@@ -1,5 +1,4 @@
-"""Asking the engine to plan a SELECT without running it: what it would refuse is told with file,
-line and column.
+"""Asks the engine to plan a SELECT without running it: refusals come with file, line and column.
 
 A planner has seen names, types and the SQL's own constants alone, so its words hold no row; asking
 again never helps. `declared_warehouse` is an empty one in memory, with every table that sources
@@ -82,8 +81,7 @@ def declared_warehouse() -> Generator[Query]:
 
 
 def plan_models(query: Query) -> Mapping[TableName, str]:
-    """What is wrong with each model that cannot be planned; the others' tables are there
-    afterwards.
+    """What is wrong with each model that cannot be planned; the other tables then exist.
 
     A model of tables that no client's sources bring, or of one that is wrong itself, is passed
     over.

@@ -71,8 +71,7 @@ def run_model(name: TableName, client: Client) -> ModelRun:
 
 @contextmanager
 def _refusals_placed(model: Model, client: Client) -> Generator[None]:
-    """Tell what the engine cannot plan with its place in the file; asked only once a run has
-    failed.
+    """Raise what the engine cannot plan, with its place in the file; after a failed run only.
 
     Planning costs as much as running a small model does.
     """
@@ -85,8 +84,7 @@ def _refusals_placed(model: Model, client: Client) -> Generator[None]:
 
 
 def run_models_of(sources: Iterable[str], client: Client) -> Sequence[TableName]:
-    """Make every model of a client anew that reads one of the sources, also through other models;
-    which they are.
+    """Make a client's models anew that read the sources, also through other models; which ones.
 
     For loads outside Dagster, whose automation does the same. Raises what running a model raises.
     """
@@ -125,8 +123,7 @@ def check_is_ours(query: Query, name: TableName) -> None:
 
 
 def create_models() -> None:
-    """Every model's table, empty where it is not there yet; but for models of tables that no
-    client's sources bring.
+    """Every model's table, empty where new; none for a model of tables that no client has.
 
     The caller holds `warehouse.exclusive()`.
     """
@@ -188,8 +185,7 @@ def read_columns(model: Model) -> Mapping[TableName, Sequence[str]]:
 
 
 def _create_table(model: Model) -> None:
-    """The model's table with the types that its SELECT gives; it follows when the model is another
-    one by now.
+    """The model's table with the types that its SELECT gives, also when the model has changed.
 
     It is altered then, not made anew: it keeps its rights, its row-level security, the views on it
     and every client's rows. Columns that are new, or of another type, are empty until each client's
@@ -236,8 +232,7 @@ def _follow(query: Query, model: Model) -> None:
 def _bound_amounts(
     query: Query, target: str, there: Mapping[str, str], wanted: Mapping[str, str]
 ) -> Mapping[str, str]:
-    """Give amounts that an earlier release kept without bounds their type in place; those columns
-    as they then count.
+    """Give amounts that an earlier release kept without bounds their type; those columns then.
 
     Postgres alone had such columns. One too large for the type is NULL until its client's next run;
     a column that a view reads cannot be altered, and holds the same amounts without bounds.

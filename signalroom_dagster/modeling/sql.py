@@ -1,5 +1,4 @@
-"""The SQL models: one SELECT per table in `models/<schema>/<table>.sql`, in Postgres' dialect, for
-both engines.
+"""The SQL models: one SELECT per table in `models/<schema>/<table>.sql`, in Postgres' dialect.
 
 What a model reads, and where each of its columns comes from, is read from its SQL. A comment behind
 a column of the outer SELECT is the column's description, the comment on top of the file is the

@@ -1,5 +1,4 @@
-"""Makes a client's rows of a reference table those of its file, in one transaction, and tells what
-changed.
+"""Makes a client's rows of a reference table those of its file, in one transaction.
 
 Only rows that differ are written: `created_at` stays, `updated_at` says when a row's values last
 changed. Rows that are gone from the file are deleted, the client's own only.
@@ -82,8 +81,7 @@ def _create(schema: ReferenceSchema) -> None:
 
 
 def load_reference(source: str, client: Client, dry_run: bool = False) -> list[Difference]:
-    """Load every table of a source for one client, or with `dry_run` only say what that would
-    change.
+    """Load a source's tables for one client, or with `dry_run` only say what would change.
 
     The caller holds `warehouse.exclusive()`. Raises ConfigurationError for files and tables that do
     not fit.

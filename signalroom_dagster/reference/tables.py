@@ -1,5 +1,4 @@
-"""The tables of reference data: made where they are missing, completed where an earlier system left
-them.
+"""The tables of reference data: made where missing, completed where an earlier system left them.
 
 A column that is there is never dropped or retyped; a table that cannot hold the rows is refused
 untouched. No dlt here: its tables and columns would stand in schema `public`, which belongs to the
@@ -68,8 +67,7 @@ def stored_columns(query: Query, table: str) -> Mapping[str, StoredColumn]:
 
 
 def make_ready(query: Query, schema: ReferenceSchema) -> Mapping[str, StoredColumn]:
-    """Create the table, or add the columns it lacks; its columns afterwards. Part of the caller's
-    transaction.
+    """Create the table, or add what it lacks, in the caller's transaction; its columns then.
 
     Raises ConfigurationError, before anything is changed, for a table that is something else.
     """

@@ -39,8 +39,7 @@ def requests_per_minute(name: str, client: Client) -> int | None:
 def settings_for(name: str, client: Client) -> BaseModel:
     """The validated settings of one source for one client.
 
-    Raises ConfigurationError when the client does not use the source, or when a key is missing or
-    wrong.
+    Raises ConfigurationError: the client does not use the source, or a key is wrong.
     """
     module = source_module(name)
     if name not in client.sources:

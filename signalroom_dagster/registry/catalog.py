@@ -1,5 +1,4 @@
-"""Which sources there are, and how one is opened: every folder below `signalroom_dagster.sources`
-is a source.
+"""Which sources there are, and which tables each one has.
 
 What a source package offers stands in `source_folders`. A client whose settings, or files, do not
 go together with the others' is left out of what a source's tables are made of: `left_out` says what
@@ -109,9 +108,7 @@ def _that_go_together(
     """What is made of the clients that go together; and what is wrong with each other one."""
     try:
         return build(clients), {}
-    except (
-        Exception
-    ):  # whatever unchecked settings make of it: the next lines find out whose they are
+    except Exception:  # whatever unchecked settings make of it: whose they are is found next
         kept: list[str] = []
     problems: dict[str, str] = {}
     for client in clients:

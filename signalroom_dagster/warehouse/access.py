@@ -85,8 +85,7 @@ def is_secured(query: Query, table: str) -> bool:
 
 
 def create_own_tables(schema: str, tables: Sequence[OwnTable]) -> None:
-    """Give a schema the tables of ours that it lacks, and those of an earlier release what they
-    lack.
+    """Give a schema our tables that it lacks, and those of an earlier release what they lack.
 
     Looks first: nothing is locked where nothing is missing. On DuckDB the caller holds
     `exclusive()`, and has no transaction open.
@@ -110,8 +109,7 @@ def create_own_tables(schema: str, tables: Sequence[OwnTable]) -> None:
 
 
 def alter(schema: str, change: Callable[[Query], None]) -> None:
-    """Create or alter tables of a schema in a transaction of its own, which is tried again while
-    they are in use.
+    """Change tables of a schema in a transaction of its own, tried again while they are in use.
 
     Raises TableInUseError, and what `transaction` raises.
     """

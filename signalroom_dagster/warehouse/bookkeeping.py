@@ -103,15 +103,9 @@ def upsert(
     table: str, columns: Collection[str], key: Sequence[str], kept: Sequence[str] = ()
 ) -> str:
     """INSERT … ON CONFLICT, a %s for each column; NULL does not overwrite what is `kept`."""
-    updates = ", ".join(
-        (
-            f"{name} = coalesce(EXCLUDED.{name}, old.{name})"
-            if name in kept
-            else f"{name} = EXCLUDED.{name}"
-        )
-        for name in columns
-        if name not in key
-    )
+    new = {name: f"EXCLUDED.{name}" for name in columns if name not in key}
+    new |= {name: f"coalesce(EXCLUDED.{name}, old.{name})" for name in kept}
+    updates = ", ".join(f"{name} = {value}" for name, value in new.items())
     return f"{insert(table, columns)} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates}"
 
 

@@ -1,5 +1,4 @@
-"""DuckDB takes one writing process at a time: everybody else waits at a lock file beside the
-database.
+"""DuckDB takes one writing process at a time: others wait at a lock file beside the database.
 
 The operating system frees the lock when its holder dies, kill -9 included.
 """

@@ -1,5 +1,4 @@
-"""What our own tables lack when they come from an earlier release, and how they get it: forward
-only, data kept.
+"""What our own tables of an earlier release lack, and how they get it: forward only, data kept.
 
 A table is declared with all its columns. One that is there is looked at first; what it lacks is
 added: columns that may be empty, so that an earlier release goes on beside this one, and indexes.
@@ -80,8 +79,7 @@ class OwnTable:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is more than an added column. It is due while `look` returns a row, and runs before
-    columns are added.
+    """More than an added column: due while `look` returns a row, done before columns are added.
 
     `look` has to be cheap and to do on every earlier shape: it is asked at each load. Steps run in
     order of number.
@@ -117,8 +115,7 @@ def is_current(
 def migrate(
     query: Query, engine: Engine, tables: Sequence[OwnTable], steps: Sequence[Step] = ()
 ) -> None:
-    """Give tables, all of one schema, what they lack; within the caller's transaction, under its
-    lock.
+    """Give tables of one schema what they lack; in the caller's transaction, under its lock.
 
     Raises ConfigurationError for a table of that name that is somebody else's, before anything is
     changed.

@@ -1,5 +1,4 @@
-"""Row level security on Postgres: whoever may read a table sees the rows of its own clients, and no
-others.
+"""Row level security on Postgres: a reader of a table sees the rows of its own clients alone.
 
 Every table is secured in the transaction that creates it, so that it is never seen without. A
 client's readers are the members of the role `signalroom_client_<id>`: no session state, so that

@@ -1,5 +1,4 @@
-"""How every transaction on Postgres begins, and how it waits for others: this is the one place that
-says so.
+"""How every transaction on Postgres begins, and how it waits for others.
 
 Whatever is said here ends with its transaction, so that a transaction pooler may stand in between.
 A process that is stopped or lost in the middle of a transaction is noticed by the server, which
@@ -59,8 +58,7 @@ _OF_SCHEMA = "relation IN (SELECT oid FROM pg_class WHERE relnamespace = to_regn
 
 
 def limits(subject: str) -> str:
-    """The statements that a transaction begins with; `subject` is what others are told who wait for
-    it.
+    """The statements that a transaction begins with; those that wait for it read `subject`.
 
     No query is among them, so that the transaction's isolation can still be chosen.
     """
