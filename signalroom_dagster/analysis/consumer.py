@@ -112,14 +112,14 @@ class Consumer:
                 try:
                     if lease.is_due() and not self._holds_lease() and resident:
                         return "another consumer has taken over"
-                    found = self._round()
+                    claimed = self._round()
                 except StoreError as error:
                     self._careful = 0  # the store's fault, not the job's: this process lives
                     self.stop.wait(outage.pause(error))
                     continue
                 outage.over()
-                idle = 0 if found else idle + 1
-                if found < BATCH and not self._careful:
+                idle = 0 if claimed else idle + 1
+                if claimed < BATCH and not self._careful:
                     self.stop.wait(backoff(idle + 1, SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS))
             return "it was told to stop"
         finally:

@@ -18,7 +18,7 @@ Look: TypeAlias = Callable[[Store, str, TenantStats], Finding]
 
 def lag(store: Store, tenant: str, stats: TenantStats) -> Finding:
     """Complete jobs are analysed within a minute."""
-    said = f"{stats.ready} jobs wait for their analysis, the oldest for {stats.lag_seconds:.0f} s"
+    text = f"{stats.ready} jobs wait for their analysis, the oldest for {stats.lag_seconds:.0f} s"
     figures = {
         "ready": stats.ready,
         "lag_seconds": round(stats.lag_seconds),
@@ -26,7 +26,7 @@ def lag(store: Store, tenant: str, stats: TenantStats) -> Finding:
         "done_last_hour": stats.done,
         "unpublished": stats.unpublished,
     }
-    return Finding(stats.lag_seconds <= LAG_SECONDS, said, figures)
+    return Finding(stats.lag_seconds <= LAG_SECONDS, text, figures)
 
 
 def dead_letters(store: Store, tenant: str, stats: TenantStats) -> Finding:
@@ -43,14 +43,14 @@ def incomplete_jobs(store: Store, tenant: str, stats: TenantStats) -> Finding:
     """Every job got all its results before its deadline."""
     if not stats.expired:
         return Finding(True, "no job has expired incomplete", {"expired": 0, "open": stats.open})
-    found = store.incomplete(tenant, MOST_READ)
-    missing = Counter(name for job in found for name in job.missing)
+    expired = store.incomplete(tenant, MOST_READ)
+    missing = Counter(name for job in expired for name in job.missing)
     figures = {
         "expired": stats.expired,
         **{f"without_{name}": count for name, count in sorted(missing.items())},
     }
     return Finding(
-        False, f"{stats.expired} jobs expired incomplete, such as {named(found)}", figures
+        False, f"{stats.expired} jobs expired incomplete, such as {named(expired)}", figures
     )
 
 

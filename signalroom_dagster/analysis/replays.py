@@ -28,7 +28,7 @@ def replay(
 def as_moment(text: str | None) -> datetime | None:
     """A moment as people write it, UTC unless it says otherwise. Raises ConfigurationError."""
     try:
-        found = datetime.fromisoformat(text) if text else None
+        moment = datetime.fromisoformat(text) if text else None
     except ValueError:
         raise WrongRequestError(f"{text!r} is not a moment: write it as 2026-03-01T12:00") from None
-    return found.replace(tzinfo=found.tzinfo or UTC) if found else None
+    return moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None

@@ -36,10 +36,10 @@ def decode(payloads: Mapping[str, bytes]) -> Entries:
 
 def validate(entries: Entries) -> Entries:
     """The same entries, when they can be right. Raises InvalidResultError."""
-    for kind, found in entries.items():
-        if len(found) > MOST_ENTRIES:
+    for kind, listed in entries.items():
+        if len(listed) > MOST_ENTRIES:
             raise InvalidResultError(f"{kind}: more than {MOST_ENTRIES} entries")
-        for number, entry in enumerate(found):
+        for number, entry in enumerate(listed):
             if wrong := _wrong(kind, entry):
                 raise InvalidResultError(f"{kind}: entry {number}: {wrong}")
     if not any(entries.values()):
@@ -49,14 +49,14 @@ def validate(entries: Entries) -> Entries:
 
 def merge(entries: Entries) -> Campaigns:
     """The figures of each campaign, summed over its entries, of all types that name it."""
-    names = sorted({entry.campaign for found in entries.values() for entry in found})
+    names = sorted({entry.campaign for listed in entries.values() for entry in listed})
     merged: dict[str, dict[str, Figures]] = {name: {} for name in names}
     for kind in sorted(entries):
         of_campaign: dict[str, list[Entry]] = {}
         for entry in entries[kind]:
             of_campaign.setdefault(entry.campaign, []).append(entry)
-        for name, found in of_campaign.items():
-            merged[name][kind] = {figure: _sum(found, figure) for figure in KINDS[kind].figures}
+        for name, listed in of_campaign.items():
+            merged[name][kind] = {figure: _sum(listed, figure) for figure in KINDS[kind].figures}
     return merged
 
 
@@ -99,7 +99,7 @@ STEPS: Sequence[Callable[[Any], Any]] = (decode, validate, merge, score, summari
 
 def analyse(payloads: Mapping[str, bytes]) -> Summary:
     """One job's row from its results by type. Raises InvalidResultError."""
-    return functools.reduce(lambda found, step: step(found), STEPS, payloads)
+    return functools.reduce(lambda value, step: step(value), STEPS, payloads)
 
 
 def _decoded(kind: str, payload: bytes) -> Sequence[Entry]:

@@ -101,15 +101,15 @@ def _id(answer: "httpx.Response") -> str:
     if answer.status_code < 300:
         return str(body.get("id", ""))
     name = str(body.get("name", ""))
-    known = name if name.replace("_", "").isalpha() else "no reason"
-    told = f"Resend answered {answer.status_code} {known}"
-    if known in MEANING:
-        told += f": {MEANING[known]}"
+    reason = name if name.replace("_", "").isalpha() else "no reason"
+    problem = f"Resend answered {answer.status_code} {reason}"
+    if reason in MEANING:
+        problem += f": {MEANING[reason]}"
     wait = seconds_to_wait(answer.headers.get("Retry-After"))
-    if known == BEING_SENT or answer.status_code >= 500 or answer.status_code == 408:
-        raise RetryableDeliveryError(told, wait, in_doubt=True)
-    if answer.status_code == 429 and not known.endswith(
+    if reason == BEING_SENT or answer.status_code >= 500 or answer.status_code == 408:
+        raise RetryableDeliveryError(problem, wait, in_doubt=True)
+    if answer.status_code == 429 and not reason.endswith(
         "quota_exceeded"
     ):  # a quota does not pass by itself
-        raise RetryableDeliveryError(told, wait)
-    raise PermanentDeliveryError(told)
+        raise RetryableDeliveryError(problem, wait)
+    raise PermanentDeliveryError(problem)

@@ -60,9 +60,9 @@ class RetryableDeliveryError(SignalRoomError):
     """
 
     def __init__(
-        self, said: str, retry_after: float | None = None, *, in_doubt: bool = False
+        self, message: str, retry_after: float | None = None, *, in_doubt: bool = False
     ) -> None:
-        super().__init__(said)
+        super().__init__(message)
         self.retry_after = retry_after
         self.in_doubt = in_doubt
 

@@ -35,16 +35,16 @@ def blocks(subject: str, text: str) -> list[dict[str, Any]]:
     """The subject as a header and the text as sections; a preformatted part that is cut is closed
     and opened again.
     """
-    found: list[dict[str, Any]] = []
+    header: list[dict[str, Any]] = []
     if title := " ".join(subject.split()):
-        found.append(
+        header.append(
             {
                 "type": "header",
                 "text": {"type": "plain_text", "text": _ended(title, LONGEST_HEADER)},
             }
         )
     pieces = _pieces(text, LONGEST_SECTION)
-    return found + [
+    return header + [
         {"type": "section", "text": {"type": "mrkdwn", "text": piece}} for piece in pieces
     ]
 

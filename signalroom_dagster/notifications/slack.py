@@ -150,15 +150,15 @@ def _refusal(method: str, response: Any) -> Exception:
     data: dict[str, Any] = response.data if isinstance(response.data, dict) else {}
     code = str(data.get("error", ""))
     code = code if re.fullmatch(r"[a-z_]{1,60}", code) else "no_reason"
-    told = f"Slack {method} answered {status} {code}" + (
+    problem = f"Slack {method} answered {status} {code}" + (
         f": {MEANING[code]}" if code in MEANING else ""
     )
     if status == 429 or code in LIMITED:
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return RetryableDeliveryError(told, seconds_to_wait(headers.get("retry-after")))
+        return RetryableDeliveryError(problem, seconds_to_wait(headers.get("retry-after")))
     if status >= 500 or code in UNCERTAIN or (status < 300 and code == "no_reason"):
-        return UnknownOutcomeError(told)
-    return PermanentDeliveryError(told)
+        return UnknownOutcomeError(problem)
+    return PermanentDeliveryError(problem)
 
 
 def _uploaded(client: "WebClient", pictures: Sequence[Picture]) -> list[dict[str, str]]:
@@ -166,7 +166,7 @@ def _uploaded(client: "WebClient", pictures: Sequence[Picture]) -> list[dict[str
 
     Raises RetryableDeliveryError where it may take one later: nothing has been sent so far.
     """
-    found: list[dict[str, str]] = []
+    files: list[dict[str, str]] = []
     for picture in pictures:
         try:
             with _sorted("files.getUploadURLExternal"):
@@ -190,8 +190,8 @@ def _uploaded(client: "WebClient", pictures: Sequence[Picture]) -> list[dict[str
                 answer.status_code,
             )
             continue
-        found.append({"id": str(place["file_id"]), "title": picture.alt or picture.name})
-    return found
+        files.append({"id": str(place["file_id"]), "title": picture.alt or picture.name})
+    return files
 
 
 def _show(client: "WebClient", files: list[dict[str, str]], channel: str, ts: str) -> None:

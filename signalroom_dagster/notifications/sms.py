@@ -66,9 +66,9 @@ def look_up(message: Message, since: datetime, others: Collection[str]) -> str |
     at once.
     """
     settings = configured(Sms)
-    wanted = {"To": message.recipient, "From": settings.from_number, "PageSize": PAGE_SIZE}
+    query = {"To": message.recipient, "From": settings.from_number, "PageSize": PAGE_SIZE}
     try:
-        answer = _ask(settings, "GET", params=wanted)
+        answer = _ask(settings, "GET", params=query)
     except PermanentDeliveryError as error:
         raise UnknownOutcomeError(f"the message cannot be looked up: {error}") from None
     except (RetryableDeliveryError, UnknownOutcomeError) as error:
@@ -108,16 +108,16 @@ def _ask(settings: Sms, method: str, **request: Any) -> "httpx.Response":
 
 def _refusal(answer: "httpx.Response") -> Exception:
     code = said(answer).get("code")
-    told = f"Twilio answered {answer.status_code}" + (
+    problem = f"Twilio answered {answer.status_code}" + (
         f", code {code}" if isinstance(code, int) else ""
     )
     if code in MEANING:
-        told += f": {MEANING[code]}"
+        problem += f": {MEANING[code]}"
     if code in PASSING or answer.status_code == 429:
-        return RetryableDeliveryError(told, seconds_to_wait(answer.headers.get("Retry-After")))
+        return RetryableDeliveryError(problem, seconds_to_wait(answer.headers.get("Retry-After")))
     if answer.status_code >= 500 or answer.status_code == 408:
-        return UnknownOutcomeError(told)
-    return PermanentDeliveryError(told)
+        return UnknownOutcomeError(problem)
+    return PermanentDeliveryError(problem)
 
 
 def _is_it(sent: dict[str, Any], text: str) -> bool:

@@ -108,14 +108,14 @@ def _draw_panel(
         axis.plot(
             places, marks, color=colour, linewidth=1.8, marker="o", markersize=3, clip_on=False
         )
-    known = [value for value in values if value is not None]
-    low, high = min(0.0, *known) if known else 0.0, max(0.0, *known) if known else 0.0
+    figures = [value for value in values if value is not None]
+    low, high = min(0.0, *figures) if figures else 0.0, max(0.0, *figures) if figures else 0.0
     room = 0.1 * ((high - low) or 1.0)
     axis.set_ylim(low - (room if low else 0), high + (room if high or not low else 0))
     axis.set_xlim(-0.6, len(values) - 0.4)
     axis.yaxis.set_major_formatter(partial(_tick, panel=panel, currency=currency))
     axis.tick_params(axis="both", labelsize=TICKS, labelcolor=FAINT, length=0)
-    if known:
+    if figures:
         axis.locator_params(axis="y", nbins=3, integer=panel.unit == "count")
     else:
         axis.set_yticks([])

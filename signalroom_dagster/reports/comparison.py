@@ -34,13 +34,13 @@ def last_days(day: date, number: int, skip: int = 0) -> Sequence[date]:
 
 def total(figures: Figures, day: date, number: int = 1, skip: int = 0) -> Total:
     """What `last_days` add up to in the query `days`; a whole day without a row counts as zeros."""
-    found = figures.rows.get(DAYS, ())
-    columns = [name for row in found[:1] for name in row if name not in ("date", *RATIOS)]
-    ratios = {name: parts for row in found[:1] for name, parts in RATIOS.items() if name in row}
+    days = figures.rows.get(DAYS, ())
+    columns = [name for row in days[:1] for name in row if name not in ("date", *RATIOS)]
+    ratios = {name: parts for row in days[:1] for name, parts in RATIOS.items() if name in row}
     whole = [each for each in last_days(day, number, skip) if each in figures.whole]
     if not whole:
         return Total(0)
-    rows = [row for row in found if row["date"] in whole]
+    rows = [row for row in days if row["date"] in whole]
     sums: dict[str, Any] = {name: sum(row[name] or 0 for row in rows) for name in columns}
     means = {name: _ratio(amount, len(whole)) for name, amount in sums.items()}
     joint = {name: _ratio(sums[top], sums[bottom]) for name, (top, bottom) in ratios.items()}

@@ -52,8 +52,8 @@ class ReportQuery:
         """The text for an engine with `%s` for every value, and the values in their order."""
         text, bound = _with_places(self.sql, dialect), list[Any]()
 
-        def bind(found: re.Match[str]) -> str:
-            bound.append(values.get(found[1]) if found[1] else client_id)
+        def bind(place: re.Match[str]) -> str:
+            bound.append(values.get(place[1]) if place[1] else client_id)
             return "%s"
 
         return _PLACE.sub(bind, text), bound
@@ -79,7 +79,9 @@ def read_queries(text: str, where: str = "query.sql") -> Mapping[str, ReportQuer
     """
     sections = list(_SECTION.finditer(text))
     ends = [section.start() for section in sections[1:]] + [len(text)]
-    places = [(found[1], found.end(), end) for found, end in zip(sections, ends, strict=False)]
+    places = [
+        (section[1], section.end(), end) for section, end in zip(sections, ends, strict=False)
+    ]
     queries: dict[str, ReportQuery] = {}
     for name, start, end in places or [("rows", 0, len(text))]:
         if name in queries:
