@@ -9,7 +9,7 @@ from dlt.destinations.impl.duckdb.duck import DuckDbClient
 from dlt.destinations.impl.duckdb.factory import duckdb
 from typing_extensions import override
 
-from signalroom_dagster.loading.resolved_once import ResolvedOnce
+from signalroom_dagster.loading.destinations import ResolvedOnce
 from signalroom_dagster.loading.staged import StagedLoad, Staging
 from signalroom_dagster.warehouse import duckdb as engine
 from signalroom_dagster.warehouse.table_columns import marks

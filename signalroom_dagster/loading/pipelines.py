@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from signalroom_dagster import config, logs, sections
+from signalroom_dagster import logs, sections
 from signalroom_dagster.errors import WrongRequestError
 from signalroom_dagster.loading import files, native, windowed
 from signalroom_dagster.loading.context import LoadContext, Planned
-from signalroom_dagster.loading.courier import Courier
+from signalroom_dagster.loading.destinations import destination
 from signalroom_dagster.loading.scratch import scratch_folder
 from signalroom_dagster.loading.spans import Span, check_span
 from signalroom_dagster.loading.table_shapes import fit_tables
@@ -25,7 +25,6 @@ from signalroom_dagster.registry.clients import Client
 from signalroom_dagster.registry.configured_sources import is_configured
 from signalroom_dagster.registry.source_folders import is_windowed
 from signalroom_dagster.retries import decide, repeated, root_error
-from signalroom_dagster.warehouse import places
 from signalroom_dagster.warehouse.access import (
     Query,
     connected,
@@ -275,24 +274,6 @@ def complete_own_tables(source: str) -> None:
 def own_tables(source: str) -> Sequence[OwnTable]:
     """The tables that loads keep beside a source's data."""
     return kept_beside((facts.load or "" for facts in catalog.table_facts(source).values()), source)
-
-
-def destination(staging: str = "%s_staging", courier: Courier | None = None) -> Any:
-    """The configured warehouse as a dlt destination, which does the work that `courier` carries;
-    `staging` names dlt's staging dataset.
-    """
-    named: dict[str, Any] = {"staging_dataset_name_layout": staging}
-    if config.destination_name() == "duckdb":
-        from signalroom_dagster.loading.duckdb import SignalRoomDuckDb as Warehouse
-
-        named |= {"credentials": str(places.duckdb_path()), "destination_name": "duckdb"}
-    else:
-        from signalroom_dagster.loading.postgres import SignalRoomPostgres as Warehouse
-
-        named |= {"credentials": places.postgres_url(), "destination_name": "postgres"}
-    warehouse: Any = Warehouse(**named)
-    warehouse.courier = courier
-    return warehouse
 
 
 def _context(

@@ -22,7 +22,7 @@ from typing_extensions import override
 
 from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.loading.courier import is_ours
-from signalroom_dagster.loading.resolved_once import ResolvedOnce
+from signalroom_dagster.loading.destinations import ResolvedOnce
 from signalroom_dagster.loading.staged import StagedLoad, Staging
 from signalroom_dagster.logs import bound
 from signalroom_dagster.warehouse import postgres as engine

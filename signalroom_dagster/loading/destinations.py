@@ -1,5 +1,5 @@
-"""A dlt destination whose configuration is looked up once, not for every load job, and that hands
-its load's courier to every client.
+"""The warehouse as a dlt destination: its configuration is looked up once, not for every load job,
+and every client of a load is handed the load's courier.
 
 dlt resolves it anew for each client and each look at the capabilities: half a second of a small
 load, and a tenth of a second for every file. Within one run the answer cannot change.
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from dlt.common.destination import Destination, DestinationCapabilitiesContext
 from typing_extensions import override
 
+from signalroom_dagster.config import destination_name
 from signalroom_dagster.loading.courier import Courier
+from signalroom_dagster.warehouse import places
 
 if TYPE_CHECKING:
     Resolving = Destination[Any, Any]
@@ -57,3 +59,21 @@ class ResolvedOnce(Resolving):
 
     def close(self) -> None:
         """Let go of what was kept from one load job to the next."""
+
+
+def destination(staging: str = "%s_staging", courier: Courier | None = None) -> Any:
+    """The configured warehouse as a dlt destination, which does the work that `courier` carries;
+    `staging` names dlt's staging dataset.
+    """
+    named: dict[str, Any] = {"staging_dataset_name_layout": staging}
+    if destination_name() == "duckdb":
+        from signalroom_dagster.loading.duckdb import SignalRoomDuckDb as Warehouse
+
+        named |= {"credentials": str(places.duckdb_path()), "destination_name": "duckdb"}
+    else:
+        from signalroom_dagster.loading.postgres import SignalRoomPostgres as Warehouse
+
+        named |= {"credentials": places.postgres_url(), "destination_name": "postgres"}
+    warehouse: Any = Warehouse(**named)
+    warehouse.courier = courier
+    return warehouse
