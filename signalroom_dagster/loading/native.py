@@ -7,6 +7,7 @@ What it finds in dlt's settings stands in `own_settings`, what happens to its ro
 import importlib
 import inspect
 import logging
+import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -20,6 +21,7 @@ from dlt.common.configuration.utils import deserialize_value
 from dlt.common.typing import SecretValue
 from dlt.extract import DltResource, DltSource
 
+from signalroom_dagster.config import project_dir
 from signalroom_dagster.errors import ConfigurationError, WrongRequestError
 from signalroom_dagster.loading.context import LoadContext, Planned
 from signalroom_dagster.loading.own_settings import own_settings_alone
@@ -189,6 +191,8 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
 def _imported(place: str, where: str) -> Any:
     """What `module:function` names. Raises ConfigurationError: what cannot be imported."""
     name, _, function = place.partition(":")
+    if str(project_dir()) not in sys.path:  # where `dlt init` leaves a source's folder
+        sys.path.append(str(project_dir()))
     try:
         module = importlib.import_module(name)
     except Exception as error:  # whatever a stranger's module raises
