@@ -259,15 +259,16 @@ def create_tables(source: str) -> None:
         dataset = warehouse.spec()._bind_dataset_name(source)  # pyright: ignore[reportPrivateUsage]
         with warehouse.client(schema, dataset) as client:
             client.initialize_storage()
-            client.update_stored_schema()
+            if is_configured(catalog.source_module(source)):
+                client.create_declared()
+            else:
+                client.update_stored_schema()
             client.secure_tables()
         complete_own_tables(source)
 
 
 def complete_own_tables(source: str) -> None:
-    """What a source's schema and the tables that loads keep in it lack, of an earlier release
-    too.
-    """
+    """What the tables that loads keep in a source's schema lack, of an earlier release too."""
     create_own_tables(source, own_tables(source))
 
 

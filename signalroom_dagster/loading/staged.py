@@ -83,8 +83,8 @@ class Staging(LoadClient):
             return super().update_stored_schema(only_tables, expected_update, force)
         self._check_names(self.load)
         self.drop_staging()  # what a load that was killed has left there
-        own = partial(self._execute_schema_update_sql, self.schema.dlt_table_names(), False)
-        self._altering(own)
+        names = self.schema.dlt_table_names()
+        self._altering(partial(self._execute_schema_update_sql, names, False))
         return {}
 
     @override
@@ -128,6 +128,10 @@ class Staging(LoadClient):
         for resource in self.load.resources:
             self.load.on_commit(resource)
 
+    def create_declared(self) -> None:
+        """Create the tables that are declared; what loads have learned of them stays."""
+        self._altering(partial(self._execute_schema_update_sql, None, False))
+
     def drop_staging(self) -> None:
         """Remove the client's staging schema, if there is one."""
         with self.sql_client.with_staging_dataset():
@@ -136,13 +140,12 @@ class Staging(LoadClient):
 
     def _check_names(self, load: StagedLoad) -> None:
         """Raises ConfigurationError for a table that has the name of one of ours."""
-        for name in self.schema.data_table_names():
-            if name in RESERVED:
-                raise ConfigurationError(
-                    f"client {load.client_id}, source {self.sql_client.dataset_name}: a table is"
-                    f" called {name}, as one that SignalRoom keeps there itself: leave its resource"
-                    " out of `resources`"
-                )
+        if taken := RESERVED & {*self.schema.data_table_names()}:
+            raise ConfigurationError(
+                f"client {load.client_id}, source {self.sql_client.dataset_name}: a table is called"
+                f" {', '.join(sorted(taken))}, as one that SignalRoom keeps there itself: leave its"
+                " resource out of `resources`"
+            )
 
     def _altering(self, change: Callable[[], object]) -> None:
         """Create or alter tables in a transaction, tried again while somebody uses them."""
@@ -180,8 +183,8 @@ class Staging(LoadClient):
             return dict(self.get_storage_tables(self.schema.data_table_names(seen_data_only=True)))
 
     def _learn_of_others(self) -> None:
-        """Add the tables and columns that other clients' loads have brought since this one began:
-        the schema that was stored last is that of all clients.
+        """Add what other clients' loads have brought since this one began: the schema that was
+        stored last is that of all clients.
         """
         newest = self.get_stored_schema(self.schema.name)
         for name, table in json.loads(newest.schema)["tables"].items() if newest else ():

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from signalroom_dagster.errors import ConfigurationError
 from signalroom_dagster.naming import wrong_source_name
@@ -77,6 +77,13 @@ class Declaration(BaseModel):
     def _not_ours(cls, value: list[str]) -> list[str]:
         if taken := RESERVED & {*value}:
             raise ValueError(f"{', '.join(sorted(taken))}: SignalRoom keeps a table of this name")
+        return value
+
+    @field_validator("hints")
+    @classmethod
+    def _of_resources(cls, value: dict[str, Hints], info: ValidationInfo) -> dict[str, Hints]:
+        if unknown := {*value} - {*info.data.get("resources", value)}:
+            raise ValueError(f"{', '.join(sorted(unknown))} is none of its resources")
         return value
 
 
