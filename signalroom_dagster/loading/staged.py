@@ -130,7 +130,7 @@ class Staging(LoadClient):
 
     def create_declared(self) -> None:
         """Create the tables that are declared; what loads have learned of them stays."""
-        self._altering(partial(self._execute_schema_update_sql, None, False))
+        self._altering(partial(self._execute_schema_update_sql, [*self.schema.tables], False))
 
     def drop_staging(self) -> None:
         """Remove the client's staging schema, if there is one."""
