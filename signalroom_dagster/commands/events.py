@@ -26,7 +26,7 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
 ) -> None:
-    """Run the gateway until it is told to stop."""
+    """Run the gateway that takes events, until Ctrl-C."""
     from signalroom_dagster.alerts.metrics import SourceFigures
     from signalroom_dagster.events.server import serve as serve_events
 

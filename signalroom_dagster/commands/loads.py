@@ -52,7 +52,7 @@ def run(
         bool, typer.Option("--dry-run", help="Say what would be loaded and why; load nothing.")
     ] = False,
 ) -> None:
-    """Load a source of one client now, in this process, and make the models anew that read it."""
+    """Load a source of one client now, here, and make the models anew that read it."""
     from signalroom_dagster.alerts import telling
     from signalroom_dagster.loading import pipelines
     from signalroom_dagster.loading.spans import Span, as_day
@@ -111,9 +111,7 @@ def backfill(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Read a span of days again; one that was interrupted goes on where it stopped when it is
-    started again.
-    """
+    """Read a span of days again; an interrupted one, started again, goes on where it stopped."""
     from rich.progress import Progress
 
     from signalroom_dagster.loading import backfill, pipelines

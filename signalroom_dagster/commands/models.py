@@ -27,9 +27,7 @@ def build(
         bool, typer.Option("--check", help="Plan every model and report query; make nothing.")
     ] = False,
 ) -> None:
-    """Make models anew for a client, each after those that it reads; with --check only plan
-    them.
-    """
+    """Make models anew for a client, each after those that it reads."""
     from signalroom_dagster.modeling.runs import left_out_models, makeable, run_model
     from signalroom_dagster.warehouse.access import exclusive
 

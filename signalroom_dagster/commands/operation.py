@@ -34,9 +34,7 @@ def trigger(
         bool, typer.Option("--wait", help="Wait for the run's end; exits 1 when it failed.")
     ] = False,
 ) -> None:
-    """Start a load through a running Dagster; one that is queued or going on is not started
-    twice.
-    """
+    """Start a load through a running Dagster, unless it is queued or going on already."""
     from signalroom_dagster.config import ui_url
     from signalroom_dagster.registry import catalog
     from signalroom_dagster.triggers import run_status, trigger_run

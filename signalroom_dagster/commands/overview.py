@@ -63,7 +63,7 @@ def roles(
         bool, typer.Option("--sql", help="Print the SQL that makes them, for the administrator.")
     ] = False,
 ) -> None:
-    """The roles of the warehouse on Postgres, for the clients that there are: who may read what."""
+    """List the roles of the warehouse on Postgres: who may read which client's rows."""
     from signalroom_dagster.registry import catalog
     from signalroom_dagster.warehouse.row_security import roles_sql
 

@@ -39,7 +39,7 @@ def report(
         ),
     ] = False,
 ) -> None:
-    """Write a report as files, show its text, and with --send bring it to its recipients."""
+    """Write a report as files, show its text, and with --send deliver it."""
     from signalroom_dagster.loading.spans import as_day
     from signalroom_dagster.reports.dispatch import as_channel
     from signalroom_dagster.reports.report import make_report, write_files
