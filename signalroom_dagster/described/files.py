@@ -61,6 +61,12 @@ def _iana_zone(name: str | None) -> str | None:
     return name
 
 
+def _day_format(form: str) -> str:
+    if "%" not in form and form not in ("epoch", "epoch_ms"):
+        raise ValueError("it has to be a strftime form such as %Y-%m-%d, or epoch, or epoch_ms")
+    return form
+
+
 Zone = Annotated[str | None, AfterValidator(_iana_zone)]
 
 PathBelow = Annotated[str, AfterValidator(_below_base_url)]
@@ -94,7 +100,7 @@ class Window(_Part):
 
     day: str
     moment: str = ""
-    format: str = "%Y-%m-%d"
+    format: Annotated[str, AfterValidator(_day_format)] = "%Y-%m-%d"
     until: Literal["included", "excluded"] = "included"
     longest: PositiveInt = 1
     timezone: Zone = None

@@ -82,6 +82,26 @@ def test_a_mistake_is_told_with_its_place(
     assert "crm.toml" in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('format = "YYYY-MM-DD"', "window.format: it has to be a strftime form such as %Y-%m-%d"),
+        ('timezone = "EST5"', "window.timezone: must be an IANA time zone"),
+        ('moment = "at"\nkept_days = 0', "window.kept_days: it has to be greater than 0"),
+    ],
+)
+def test_a_mistake_about_days_is_told_with_its_place(
+    described: Callable[[str, str], ModuleType], line: str, words: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"ads.toml: resources.costs.{words}"):
+        described("ads", f"{ADS}{line}\n")
+
+
+def test_windows_that_ask_for_nothing_are_told(described: Callable[[str, str], ModuleType]) -> None:
+    with pytest.raises(ConfigurationError, match="write {since} and {until} into the endpoint's"):
+        described("ads", ADS.replace(', to = "{until}"', ""))
+
+
 def describe(project: Project, **files: str) -> None:
     folder = project.root / "data" / "shared" / "sources"
     folder.mkdir(parents=True, exist_ok=True)
