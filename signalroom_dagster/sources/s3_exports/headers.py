@@ -77,17 +77,18 @@ def judge_header(
     """What becomes of a file by its first record; `reader` is the one that it is of."""
     if first is None:
         return Header(plan([]))
-    cells, names_given = _cells(first, reader.delimiter), form.header
+    cells, names_given = _cells(first, reader.text.delimiter), form.header
     if first.raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in first.raw:
         return Header(plan(cells), "not a UTF-8 or cp1252 text file", is_unknown=True)
     columns = plan(cells)
     is_known = bool(layout and layout.key in columns.names and not first.problem)
-    raw = first.raw.translate(exchange(reader.delimiter))
+    raw = first.raw.translate(exchange(reader.text.delimiter))
     if not is_known and (
-        other := other_delimiter(raw, reader.delimiter, is_sure=reader.delimiter_is_known)
+        other := other_delimiter(raw, reader.text.delimiter, is_sure=reader.text.delimiter_is_known)
     ):
         fault = (
-            f"its fields are parted by {DELIMITERS[other]}, not by {DELIMITERS[reader.delimiter]}:"
+            f"its fields are parted by {DELIMITERS[other]}, not by"
+            f" {DELIMITERS[reader.text.delimiter]}:"
             " where a client's exports are meant to be so, say it as delimiter in formats.<table>"
         )
         return Header(columns, fault, is_unknown=True)

@@ -8,34 +8,19 @@ that is never closed costs only the line that opened it.
 """
 
 import csv
-import gzip
-import itertools
-import re
-import zlib
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, NamedTuple
 
 from signalroom_dagster.sources.s3_exports.encoding import UNREADABLE, is_utf8, repaired
-from signalroom_dagster.sources.s3_exports.fields import (
-    CR,
-    QUOTE,
-    UNUSUAL,
-    count_commas,
-    exchange,
-    quoted,
+from signalroom_dagster.sources.s3_exports.fields import CR, QUOTE, UNUSUAL, count_commas, quoted
+from signalroom_dagster.sources.s3_exports.unpacked import (
+    BLOCK_BYTES,
+    LONGEST_LINE_BYTES,
+    UnpackedText,
 )
 
-BLOCK_BYTES = (
-    256 * 1024
-)  # larger ones are unmapped when freed: their pages would have to be made anew
-UNPACKED_BYTES = (
-    64 * 1024
-)  # of gzip at a time, whatever a block is: what comes before a damage is then always the same
-LONGEST_LINE_BYTES = 64 * 1024 * 1024
 LONGEST_RECORD_BYTES = 1024 * 1024
 LONGEST_RECORD_LINES = 1_000
-_LONGEST_HEADER_BYTES = 1024 * 1024
-_SEPARATOR = re.compile(rb'"?sep=([,;|\t])"?[,;|\t]*(?:\r*(?:\n|\Z)|\r)', re.IGNORECASE).match
 _UNCLOSED = "opens a quote that is never closed"
 
 
@@ -71,11 +56,10 @@ class RecordReader:
     """Reads the records of one file from a binary stream, gzip or plain, in bounded memory.
 
     `watch` is shown the lines of every block as they pass, and leaves them as they are;
-    `block_bytes` is how much is read at a time. Where another `delimiter` parts the fields (the
-    first line may say so, as in `sep=;`), it and the comma change places, in all that is read.
-    After the last record: `bytes_read` (of the stored object), `truncated` (why reading stopped
-    early, or None; the line it stopped in has that as its problem), `recoded` (records with a cell
-    that was not UTF-8).
+    `block_bytes` is how much is read at a time. Where another `delimiter` parts the fields, it and
+    the comma change places in all that is read. `text` is the file itself: where reading stopped
+    early, the line it stopped in has the reason as its problem. After the last record, `recoded`
+    is the number of those with a cell that was not UTF-8.
     """
 
     def __init__(
@@ -86,33 +70,22 @@ class RecordReader:
         delimiter: str | None = None,
     ) -> None:
         csv.field_size_limit(LONGEST_LINE_BYTES)
-        self._stream = _Counted(stream)
+        self.text = UnpackedText(stream, block_bytes or BLOCK_BYTES, delimiter)
         self._watch = watch
-        self._block_bytes = block_bytes or BLOCK_BYTES
         self._careful = False  # the lines at hand hold something that only the csv reader may judge
         self._parsing = False
-        self._cut = False
-        self._cut_told = False
+        self._cut_was_noted = False
         self._lines = 0
-        self._first_line = 1
-        self.delimiter = delimiter or ","
-        self.delimiter_is_known = delimiter is not None
         self.recoded = 0
-        self.truncated: str | None = None
-
-    @property
-    def bytes_read(self) -> int:
-        """Bytes of the stored object, as they are stored."""
-        return self._stream.total
 
     @property
     def missing(self) -> Record | None:
         """After the last record: what stands for the rest of a file that breaks off between two of
         them, or None.
         """
-        if not self.truncated or self._cut_told:
+        if not self.text.truncated or self._cut_was_noted:
             return None
-        return Record(self._lines + 1, b"", problem=f"is missing: {self.truncated}")
+        return Record(self._lines + 1, b"", problem=f"is missing: {self.text.truncated}")
 
     def __iter__(self) -> Iterator[Record]:
         for found in self.in_stretches():
@@ -128,7 +101,7 @@ class RecordReader:
         blocks = self._blocks()
         first_line = 0
         for lines in blocks:
-            first_line = first_line or self._first_line
+            first_line = first_line or self.text.first_line
             raws, commas = _told_apart(lines) if not self._careful else ([], [])
             at = 0
             while at < len(lines):
@@ -158,68 +131,15 @@ class RecordReader:
         return self._parse(lines, at, line, more)
 
     def _blocks(self) -> Iterator[list[bytes]]:
-        for block in self._whole_lines():
+        for block in self.text.whole_lines():
             lines = block.split(b"\n")
             self._careful = self._needs_care(block) or (self._parsing and self._careful)
             self._watch(lines)
             yield lines
 
-    def _whole_lines(self) -> Iterator[bytes]:
-        """The decompressed content in blocks of whole lines, without the last line's end and the
-        byte order mark.
-        """
-        chunks = self._chunks()
-        start = b""
-        for chunk in chunks:
-            start += chunk
-            if b"\n" in chunk or len(start) > _LONGEST_HEADER_BYTES:
-                break
-        old_mac = (
-            b"\r" in start and b"\n" not in start
-        )  # the line ends of old Macs: no other kind in sight
-        start = start.removeprefix(b"\xef\xbb\xbf")
-        if told := _SEPARATOR(start):
-            start = start[told.end() :]
-            self._first_line = 2
-            self.delimiter, self.delimiter_is_known = told[1].decode(), True
-        places = exchange(self.delimiter) if self.delimiter != "," else None
-        rest = b""
-        for chunk in itertools.chain([start], chunks):
-            text = chunk.replace(b"\r", b"\n") if old_mac else chunk
-            text = text.translate(places) if places else text
-            if (end := text.rfind(b"\n")) >= 0:
-                yield rest + text[:end]
-                rest = text[end + 1 :]
-            else:
-                rest += text
-            if len(rest) > LONGEST_LINE_BYTES:
-                self.truncated = "a line is longer than 64 MiB: nothing was read from there on"
-                break
-        if rest:
-            self._cut = self.truncated is not None
-            yield rest
-        while self._stream.read(BLOCK_BYTES):
-            pass  # what stands behind the damage: the download is complete all the same
-
-    def _chunks(self) -> Iterator[bytes]:
-        magic = self._stream.read(2)
-        stored = _Rejoined(magic, self._stream)
-        # read1 hands over what was unpacked before the damage; read would throw it away
-        zipped = magic == b"\x1f\x8b"
-        read = gzip.GzipFile(fileobj=cast("BinaryIO", stored)).read1 if zipped else stored.read
-        size = min(self._block_bytes, UNPACKED_BYTES) if zipped else self._block_bytes
-        try:
-            while chunk := read(size):
-                yield chunk
-        except EOFError:
-            self.truncated = "the gzip stream ends early: the rest of the file is missing"
-        except (gzip.BadGzipFile, zlib.error):
-            self.truncated = "the gzip stream is damaged: the rest of the file cannot be read"
-
     def _needs_care(self, block: bytes) -> bool:
-        return (
-            self._cut or len(block) > LONGEST_RECORD_BYTES or b"\0" in block or not is_utf8(block)
-        )
+        is_odd = len(block) > LONGEST_RECORD_BYTES or b"\0" in block or not is_utf8(block)
+        return self.text.ends_within_a_line or is_odd
 
     def _parse(
         self, lines: list[bytes], at: int, line: int, more: Iterator[list[bytes]]
@@ -250,17 +170,16 @@ class RecordReader:
         finally:
             self._parsing = False
         if problem and taken > 1:
-            problem = (
-                _UNCLOSED  # what the reader found is further down, in a line that is read again
-            )
+            # what the reader complains of is further down, in a line that is read again
+            problem = _UNCLOSED
             del pieces[1:]
             taken = 1
         if not (problem or fields):
             return taken, None
         raw = b"\n".join(pieces).removesuffix(b"\r")
-        if self._cut and at + taken == len(lines):
-            self._cut_told = True
-            problem = f"is cut off: {self.truncated}"
+        if self.text.ends_within_a_line and at + taken == len(lines):
+            self._cut_was_noted = True
+            problem = f"is cut off: {self.text.truncated}"
         return taken, self._judged(
             Record(line, raw, [quoted(repaired(field)) for field in fields], problem)
         )
@@ -296,31 +215,6 @@ def _told_apart(lines: list[bytes]) -> tuple[list[bytes], list[int]]:
         for raw in raws
     ]
     return raws, [*commas, UNUSUAL]
-
-
-class _Counted:
-    """Counts what is read from the stored object, so that a download cut short is noticed."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self.total = 0
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
-        self.total += len(data)
-        return data
-
-
-class _Rejoined:
-    """The stream with the two bytes put back that were read to recognize gzip."""
-
-    def __init__(self, head: bytes, stream: _Counted) -> None:
-        self._head = head
-        self._stream = stream
-
-    def read(self, size: int = -1) -> bytes:
-        head, self._head = self._head, b""
-        return head or self._stream.read(size)
 
 
 def _explain(error: str) -> str:

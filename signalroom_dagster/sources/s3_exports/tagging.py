@@ -83,7 +83,7 @@ def tag_file(
         nonlocal unpacked
         unpacked += sum(map(len, lines)) + len(lines)
         if most_unpacked and unpacked > max(
-            most_unpacked, reader.bytes_read
+            most_unpacked, reader.text.bytes_read
         ):  # of a plain file it never is
             raise UnpacksTooFarError(f"its gzip unpacks to more than {most_unpacked:,} bytes")
         count.add(lines)
@@ -92,10 +92,10 @@ def tag_file(
     records = reader.in_stretches()
     first, further = _first(records)
     header = judge_header(first, reader, plan, layout, filter_column, form)
-    fault = header.fault or (reader.truncated if first is None else None)
+    fault = header.fault or (reader.text.truncated if first is None else None)
     count.has_header = not header.is_row
     with body.open("wb") as rows, rejects.open("wb") as rejected:
-        writer = _Writer(tags, header, fault, exchange(reader.delimiter), rows, rejected)
+        writer = _Writer(tags, header, fault, exchange(reader.text.delimiter), rows, rejected)
         writer.write(itertools.chain([first] if first and header.is_row else [], further, records))
         missing = (
             reader.missing if first else None
@@ -104,8 +104,8 @@ def tag_file(
     columns = header.columns
     status: FileStatus = "quarantined" if fault else "loaded" if writer.seen else "empty"
     facts = [fault, layout.difference(columns.names) if layout and first and not fault else None]
-    if reader.truncated and reader.truncated not in (fault or ""):
-        facts.append(reader.truncated)
+    if reader.text.truncated and reader.text.truncated not in (fault or ""):
+        facts.append(reader.text.truncated)
     if reader.recoded:
         facts.append(f"{reader.recoded} records were not UTF-8 and were read as cp1252")
     return TaggedFile(
@@ -116,7 +116,7 @@ def tag_file(
         rows_loaded=writer.loaded,
         rows_rejected=writer.rejected,
         rows_filtered=writer.filtered,
-        bytes_read=reader.bytes_read,
+        bytes_read=reader.text.bytes_read,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signalroom_dagster.sources.s3_exports import records
+from signalroom_dagster.sources.s3_exports import records, unpacked
 from signalroom_dagster.sources.s3_exports.fields import (
     count_fields,
     exchange,
@@ -74,7 +74,11 @@ def test_line_ends_marks_and_compression_do_not_change_the_records(
     with read_in_blocks_of(block_bytes):
         reader, found = reader_of(content)
     assert [fields_of(record) for record in found] == [["a", "b"], ["1", "2"]]
-    assert (reader.truncated, reader.recoded, reader.bytes_read) == (None, 0, len(content))
+    assert (reader.text.truncated, reader.recoded, reader.text.bytes_read) == (
+        None,
+        0,
+        len(content),
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,7 +87,7 @@ def test_line_ends_marks_and_compression_do_not_change_the_records(
 )
 def test_a_file_without_any_text_has_no_records(content: bytes) -> None:
     reader, found = reader_of(content)
-    assert (found, reader.truncated, reader.bytes_read) == ([], None, len(content))
+    assert (found, reader.text.truncated, reader.text.bytes_read) == ([], None, len(content))
 
 
 @pytest.mark.parametrize(
@@ -207,7 +211,7 @@ def test_only_the_cell_that_is_not_utf_8_is_repaired(cell: bytes, expected: str)
 def test_a_first_line_may_say_what_parts_the_fields(first: bytes, block_bytes: int) -> None:
     with read_in_blocks_of(block_bytes):
         reader, found = reader_of(first + b'a;b\n1;"x;y"\n')
-    assert (reader.delimiter, [record.line for record in found]) == (";", [2, 3])
+    assert (reader.text.delimiter, [record.line for record in found]) == (";", [2, 3])
     assert [record.raw.translate(exchange(";")) for record in found] == [b"a;b", b'1;"x;y"']
 
 
@@ -228,13 +232,13 @@ def test_a_record_of_more_than_a_thousand_lines_is_taken_for_an_unclosed_quote(
 def test_a_line_without_end_is_given_up_and_the_download_is_complete_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(records, "LONGEST_LINE_BYTES", 16)
+    monkeypatch.setattr(unpacked, "LONGEST_LINE_BYTES", 16)
     monkeypatch.setattr(records, "BLOCK_BYTES", 8)
     content = b"h,i\n1,2\n" + b"x" * 40 + b"\n3,4\n"
     reader, found = reader_of(content)
     why = "a line is longer than 64 MiB: nothing was read from there on"
     assert [record.problem for record in found] == [None, None, f"is cut off: {why}"]
-    assert (reader.truncated, reader.bytes_read) == (why, len(content))
+    assert (reader.text.truncated, reader.text.bytes_read) == (why, len(content))
 
 
 def test_a_truncated_gzip_yields_every_line_that_is_whole() -> None:
@@ -249,7 +253,10 @@ def test_a_truncated_gzip_yields_every_line_that_is_whole() -> None:
         == content[: sum(len(each.raw) + 1 for each in found) - 1]
     )
     assert [record.problem for record in found[:-1]] == [None] * (len(found) - 1)
-    assert (reader.truncated, reader.bytes_read) == (CUT.removeprefix("is cut off: "), len(packed))
+    assert (reader.text.truncated, reader.text.bytes_read) == (
+        CUT.removeprefix("is cut off: "),
+        len(packed),
+    )
 
 
 @pytest.mark.parametrize(
@@ -283,15 +290,17 @@ def test_a_damaged_gzip_is_read_as_far_as_it_goes_and_downloaded_whole(place: in
     packed = bytearray(gzip.compress(b"h,i\n" + bytes(range(32, 127)) * 30))
     packed[place] ^= 0xFF
     reader, _ = reader_of(bytes(packed))
-    assert reader.truncated == "the gzip stream is damaged: the rest of the file cannot be read"
-    assert reader.bytes_read == len(packed)
+    assert (
+        reader.text.truncated == "the gzip stream is damaged: the rest of the file cannot be read"
+    )
+    assert reader.text.bytes_read == len(packed)
 
 
 def test_what_follows_a_gzip_stream_is_reported_and_not_read() -> None:
     stored = gzip.compress(b"h,i\n1,2\n") + b"3,4\n"
     reader, found = reader_of(stored)
     assert [fields_of(record) for record in found] == [["h", "i"], ["1", "2"]]
-    assert (reader.truncated is not None, reader.bytes_read) == (True, len(stored))
+    assert (reader.text.truncated is not None, reader.text.bytes_read) == (True, len(stored))
 
 
 def test_a_carriage_return_in_quotes_stays_one_when_the_block_has_no_newline() -> None:
@@ -340,8 +349,8 @@ def test_the_block_size_never_changes_what_is_read(content: bytes, block_bytes: 
     whole, expected = reader_of(content)
     with read_in_blocks_of(block_bytes):
         reader, found = reader_of(content)
-    assert (reader.truncated, reader.bytes_read) == (whole.truncated, len(content))
-    if not whole.truncated:  # how much of a damaged block comes out is zlib's affair
+    assert (reader.text.truncated, reader.text.bytes_read) == (whole.text.truncated, len(content))
+    if not whole.text.truncated:  # how much of a damaged block comes out is zlib's affair
         assert [record[:2] for record in found] == [record[:2] for record in expected]
         assert [record.problem for record in found] == [record.problem for record in expected]
         assert reader.recoded == whole.recoded
