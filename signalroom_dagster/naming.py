@@ -86,6 +86,12 @@ def pipeline_name(source: str, client_id: str) -> str:
     return f"{source}__{client_id}"
 
 
+def staging_schema(source: str, client_id: str) -> str:
+    """The schema in which loads of any dlt source are staged: nobody else's, for it is dropped."""
+    digest = blake2b(f"{source}|{client_id}".encode(), digest_size=4).hexdigest()
+    return f"signalroom_staging_{source}_{client_id}"[: _LONGEST - 9].rstrip("_") + f"_{digest}"
+
+
 @functools.lru_cache(maxsize=_REMEMBERED)
 def snake_case(name: str, longest: int = _LONGEST) -> str:
     """`Click ID` -> `click_id`, `orders-create` -> `orders_create`; a leading digit gets an

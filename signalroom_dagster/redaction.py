@@ -10,8 +10,8 @@ import logging
 import os
 import re
 import traceback
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
 from urllib.parse import quote, unquote
 
 SHORTEST = 6
@@ -20,6 +20,8 @@ GONE = "***"
 _PERSONAL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+|\+\d{7,}|\d{11,}")
 _TOKEN = re.compile(r"\b(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{16,}\b|\S{40,}")
 _SECRET_NAME = re.compile(r"(PASSWORD|SECRET|TOKEN|API_KEY|ACCESS_KEY(_ID)?|HASH_KEY)$")
+
+_OWN_SECRET = re.compile(r"(PASSWORD|SECRET|TOKEN|KEY|KEY_ID|CREDENTIALS)$")
 
 _known: set[str] = set()
 
@@ -43,6 +45,17 @@ def keep_password(url: str) -> None:
     """Remember a database URL's password."""
     user, _, _ = url.partition("://")[2].rpartition("@")
     keep_secret(user.partition(":")[2])
+
+
+def keep_settings_secrets(settings: Mapping[str, Any]) -> None:
+    """Remember what the names in somebody's own settings call a secret, and passwords in URLs."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            keep_settings_secrets(cast("Mapping[str, Any]", value))
+        elif isinstance(value, str):
+            keep_password(value)
+            if _OWN_SECRET.search(name.upper()):
+                keep_secret(value)
 
 
 def keep_environments_secrets() -> None:

@@ -17,6 +17,7 @@ from signalroom_dagster.naming import (
     numbered_names,
     pipeline_name,
     snake_case,
+    staging_schema,
 )
 from signalroom_dagster.sources.files import REJECT_COLUMNS, TAGS
 
@@ -187,3 +188,9 @@ def test_nothing_else_is_a_client_id(client_id: str) -> None:
 
 def test_every_source_and_client_has_a_pipeline_of_its_own() -> None:
     assert pipeline_name("s3_exports", "713") == "s3_exports__713"
+
+
+def test_no_two_clients_or_sources_are_staged_in_one_schema() -> None:
+    pairs = [("a", "b_c"), ("a_b", "c"), ("a" * 40, "b" * 40), ("a" * 40, "b" * 41)]
+    names = [staging_schema(source, client) for source, client in pairs]
+    assert len({*names}) == len(pairs) and max(map(len, names)) <= 63

@@ -27,6 +27,7 @@ from signalroom_dagster.loading.context import LoadContext, Planned
 from signalroom_dagster.loading.own_settings import own_settings_alone
 from signalroom_dagster.loading.spans import Span
 from signalroom_dagster.loading.staged import StagedLoad
+from signalroom_dagster.redaction import keep_settings_secrets
 from signalroom_dagster.registry.clients import Client
 from signalroom_dagster.registry.configured_sources import ConfiguredSource, Hints
 from signalroom_dagster.retries import causes
@@ -104,7 +105,9 @@ def _arguments(
     """What a client's source is given: what is said for all clients, over it the client's own, and
     over both the days that a run is asked for.
     """
-    values = {**declared.arguments, **section("sources", declared.name, "clients", client.id)}
+    own = section("sources", declared.name, "clients", client.id)
+    keep_settings_secrets(own)
+    values = {**declared.arguments, **own}
     since, days = span.since, declared.days
     if days and span.lookback_days and today:
         since = today - timedelta(days=span.lookback_days - 1)

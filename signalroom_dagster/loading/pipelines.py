@@ -18,7 +18,7 @@ from signalroom_dagster.loading.destinations import destination
 from signalroom_dagster.loading.scratch import scratch_folder
 from signalroom_dagster.loading.spans import Span, check_span
 from signalroom_dagster.loading.table_shapes import fit_tables
-from signalroom_dagster.naming import pipeline_name
+from signalroom_dagster.naming import pipeline_name, staging_schema
 from signalroom_dagster.reference.load import create_reference_tables, load_reference
 from signalroom_dagster.registry import accounts, catalog
 from signalroom_dagster.registry.clients import Client
@@ -100,7 +100,7 @@ def open_load(
         _in_our_words(client, source),
         scratch as folder,
         kept_open(),
-        closing(destination(f"%s_staging_{client.id}")) as warehouse,
+        closing(destination(staging_schema(source, client.id))) as warehouse,
         _held(source, client) as check,
     ):
         complete_own_tables(source)

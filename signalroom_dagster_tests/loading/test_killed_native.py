@@ -109,7 +109,7 @@ def test_a_killed_load_changes_nothing_and_the_next_one_is_exact(
     holds("acme", AFTER)
     holds("zen", BEFORE)
     schemas = "SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE %s"
-    assert ask(schemas, "shop_staging%") == []
+    assert ask(schemas, "signalroom_staging%") == []
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from signalroom_dagster.errors import ConfigurationError
+from signalroom_dagster.redaction import redact
 from signalroom_dagster.retries import root_error
 from signalroom_dagster_tests.loads import ask, load
 from signalroom_dagster_tests.projects import Project
@@ -91,3 +92,23 @@ def test_a_table_of_another_system_is_left_as_it_is(any_warehouse: Project, tmp_
     ask("CREATE TABLE odd.products (id integer)")
     refused("another system made it.*ALTER TABLE odd.products RENAME TO products_before")
     assert ask("SELECT count(*) FROM odd.products") == [(0,)]
+
+
+def test_a_clients_secrets_are_in_no_words(project: Project) -> None:
+    configured(project, f"{STRANGER}:shop", "products")
+    project.configure(
+        "acme", "odd", folder="/nowhere/else", api_key="key-of-somebody", url="x://me:hush-hush@h"
+    )
+    with pytest.raises(Exception, match="not that of"):
+        load("odd", "acme")
+    assert redact("key-of-somebody hush-hush /nowhere/else") == "*** *** /nowhere/else"
+
+
+def test_what_the_machine_has_is_not_taken(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "of-the-machine")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-machine")
+    configured(project, "dlt.sources.filesystem:readers", "read_jsonl")
+    project.configure("acme", "odd", bucket_url="s3://somebody")
+    refused("no credentials are given")
