@@ -55,6 +55,7 @@ timezone = "America/New_York"
 currency = "USD"
 sources = [
   "s3_exports", "everflow", "redtrack", "posthog", "mautic", "google_sheets", "affiliate_mapping",
+  {native}
 ]
 
 [[reports]]
@@ -63,22 +64,34 @@ template = "daily_performance"
 schedule = "0 7 * * *"
 slack = "#reporting"
 """
+NATIVE = """
+[sources.native_{number}]
+dlt_source = "shop:source"
+resources = ["orders", "customers", "visits"]
+schedules = {{ daily = "0 6 * * *" }}
+hints = {{ orders = {{ primary_key = "id", write_disposition = "merge" }} }}
+"""
 
 
 def main() -> None:
     """Measure, print, and write the report and its numbers."""
     few, many = project_of(2), project_of(500)
+    fifty, native = project_of(50), project_of(50, native=100)
     samples: dict[str, list[float]] = {
         "imports": [],
         "imports, frozen": [],
         "2 clients": [],
         "500 clients": [],
+        "50 clients": [],
+        "50 clients, 100 dlt sources": [],
     }
     for _ in range(REPEATS):
         samples["imports"].append(cpu_of(IMPORTS, few))
         samples["imports, frozen"].append(cpu_of(FROZEN, few))
         samples["2 clients"].append(cpu_of(LOAD, few))
         samples["500 clients"].append(cpu_of(LOAD, many))
+        samples["50 clients"].append(cpu_of(LOAD, fifty))
+        samples["50 clients, 100 dlt sources"].append(cpu_of(LOAD, native))
     tick = tick_of()
     medians = {name: statistics.median(values) for name, values in samples.items()}
     stored = {"samples": samples, "medians": medians, "tick": tick, "objects": OBJECTS}
@@ -93,6 +106,7 @@ def report(medians: dict[str, float], tick: dict[str, float]) -> str:
     """The numbers against their limits, as Markdown."""
     location = medians["2 clients"] / medians["imports"]
     growth = medians["500 clients"] / medians["2 clients"]
+    native, fifty = medians["50 clients, 100 dlt sources"], medians["50 clients"]
     return f"""# What Dagster's processes pay for this project
 
 `python -m bench.code_location`: CPU seconds of fresh processes,
@@ -103,6 +117,7 @@ medians of {REPEATS} interleaved runs.
 | `import dagster, dagster_dlt, dlt` alone | {medians["imports"]:.2f} s | |
 | the definitions, 2 clients | {medians["2 clients"]:.2f} s, {location:.2f} x imports | 1.3 x |
 | loading it with 500 clients | {medians["500 clients"]:.2f} s, {growth:.2f} x that of 2 | 2 x |
+| with 50 clients and 100 dlt sources | {native:.2f} s, {native / fifty:.2f} x without them | 2 x |
 | a tick of the new-files sensor, {OBJECTS:,} objects (invented) | {tick["seconds"]:.2f} s | 1 s |
 | its cursor | {tick["cursor_bytes"]:,.0f} bytes per client | 1,024 |
 
@@ -139,16 +154,22 @@ def tick_of() -> dict[str, float]:
     return json.loads(done.splitlines()[-1])
 
 
-def project_of(clients: int) -> Path:
-    """A project with the committed settings and so many invented clients."""
-    root = WORK / f"clients-{clients}"
+def project_of(clients: int, native: int = 0) -> Path:
+    """A project with the committed settings, so many invented clients, and so many dlt sources
+    that all of them use.
+    """
+    root = WORK / f"clients-{clients}-{native}"
     shutil.rmtree(root, ignore_errors=True)
     (root / ".dlt").mkdir(parents=True)
     shutil.copy(ROOT / ".dlt" / "config.toml", root / ".dlt")
     for number in range(clients):
         folder = root / "data" / "clients" / f"c{number:03}"
         folder.mkdir(parents=True)
-        (folder / "client.toml").write_text(CLIENT.format(number=number))
+        (folder / "client.toml").write_text(
+            CLIENT.format(number=number, native=", ".join(f'"native_{n}"' for n in range(native)))
+        )
+    with (root / ".dlt" / "config.toml").open("a") as config:
+        config.writelines(NATIVE.format(number=number) for number in range(native))
     return root
 
 
