@@ -154,7 +154,7 @@ def test_every_asset_says_what_it_is_whose_it_is_and_where_it_belongs() -> None:
 
 
 def test_sensors_stay_off_in_development_and_run_in_production() -> None:
-    from signalroom_dagster.defs.sensors import build_new_files_sensor
+    from signalroom_dagster.defs.new_files import build_new_files_sensor
 
     assert build_new_files_sensor("s3_exports").default_status == dg.DefaultSensorStatus.STOPPED
     os.environ["SIGNALROOM_ENV"] = "production"

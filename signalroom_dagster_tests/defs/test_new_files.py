@@ -10,11 +10,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from signalroom_dagster.defs import sensors
+from signalroom_dagster.defs import new_files
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
 from signalroom_dagster.defs.jobs import build_source_job
 from signalroom_dagster.defs.resources import RESOURCES
-from signalroom_dagster.registry import catalog
+from signalroom_dagster.registry import accounts
 from signalroom_dagster.registry.clients import Client
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.object_stores import KEYS, ObjectStore
@@ -40,7 +40,7 @@ class Ticks:
         self.instance = instance
         self.cursor: str | None = None
         self.skip_reason = ""
-        self._sensor = sensors.build_new_files_sensor("s3_exports")
+        self._sensor = new_files.build_new_files_sensor("s3_exports")
 
     def tick(self) -> list[str]:
         """The clients that are asked for."""
@@ -70,7 +70,7 @@ def definitions() -> dg.Definitions:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(sensors, "time", made)
+    monkeypatch.setattr(new_files, "time", made)
     return made
 
 
@@ -110,10 +110,10 @@ def test_a_load_that_does_not_come_is_asked_for_again_with_growing_pauses(
 
 
 def test_pauses_end_at_an_hour_and_a_new_listing_is_asked_for_at_once() -> None:
-    asked = sensors.Asked("old", 9, 10.0)
-    assert sensors._due(asked, "old", 9.0) is None
-    assert sensors._due(asked, "old", 11.0) == sensors.Asked("old", 10, 11.0 + 3600)
-    assert sensors._due(asked, "new", 9.0) == sensors.Asked("new", 1, 9.0 + 120)
+    asked = new_files.Asked("old", 9, 10.0)
+    assert new_files._due(asked, "old", 9.0) is None
+    assert new_files._due(asked, "old", 11.0) == new_files.Asked("old", 10, 11.0 + 3600)
+    assert new_files._due(asked, "new", 9.0) == new_files.Asked("new", 1, 9.0 + 120)
 
 
 def test_buckets_are_listed_side_by_side(
@@ -189,14 +189,14 @@ def test_storage_that_does_not_answer_is_not_waited_for_and_not_asked_twice(
 
     for client in ("713", "cti"):
         project.add_client(client)
-    monkeypatch.setattr(sensors, "LISTING_SECONDS", 0.2)
-    monkeypatch.setattr(catalog, "listing_digests", listing)
+    monkeypatch.setattr(new_files, "LISTING_SECONDS", 0.2)
+    monkeypatch.setattr(accounts, "listing_digests", listing)
     assert ticks.tick() == ["cti"]
     assert ticks.tick() == []
     assert "client 713, source s3_exports: its storage does not answer in time" in ticks.skip_reason
     assert asked == ["713", "cti", "cti"]
     answers.set()
-    monkeypatch.setattr(sensors, "LISTING_SECONDS", 20)
+    monkeypatch.setattr(new_files, "LISTING_SECONDS", 20)
     assert ticks.tick() == ["713"]
     assert asked.count("713") == 1, "its late answer counts"
 
