@@ -123,7 +123,7 @@ def test_buckets_are_listed_side_by_side(
     for client in ("713", "cti"):
         project.add_client(client)
     monkeypatch.setattr(
-        catalog, "listing_digests", lambda *_: {"orders_create": f"{both.wait() < 2}"}
+        accounts, "listing_digests", lambda *_: {"orders_create": f"{both.wait() < 2}"}
     )
     assert ticks.tick() == ["713", "cti"]
 
