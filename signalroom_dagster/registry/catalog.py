@@ -194,6 +194,8 @@ _configured_of = once_per_settings(unchecked_settings)
 
 def _clients(name: str) -> Sequence[str]:
     """A source's clients, planned ones last: of two that do not fit, the active one counts."""
+    if is_configured(source_module(name)):
+        return ()  # its tables are the same, whoever uses it
     return tuple(client.id for client in sorted(clients_of(name), key=lambda client: client.status))
 
 
