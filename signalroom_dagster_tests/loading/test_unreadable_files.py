@@ -17,6 +17,7 @@ from signalroom_dagster.loading.pipelines import preview_load
 from signalroom_dagster.registry import accounts
 from signalroom_dagster.registry.clients import get_client
 from signalroom_dagster.retries import decide, root_error
+from signalroom_dagster.sources.files import BucketUnavailableError
 from signalroom_dagster.sources.s3_exports import refusals
 from signalroom_dagster.warehouse import access
 from signalroom_dagster.warehouse.finding import Finding
@@ -143,8 +144,7 @@ def test_one_object_that_does_not_answer_now_keeps_no_other_from_loading(
         store.put(name, export_bytes(orders([number])))
     store.refuse_reading(A, Refusal("InternalError", 500))
     with pytest.raises(
-        refusals.BucketUnavailableError,
-        match=rf"^client 713, s3_exports: s3://exports at .*: {A}: it",
+        BucketUnavailableError, match=rf"^client 713, s3_exports: s3://exports at .*: {A}: it"
     ):
         load("s3_exports")
     assert loaded_orders() == ["2", "3"]
@@ -156,7 +156,7 @@ def test_one_object_that_does_not_answer_now_keeps_no_other_from_loading(
 
 def test_a_connection_that_breaks_off_is_no_file_that_ends_there(store: ObjectStore) -> None:
     store.refuse_reading(A, Refusal("", 200))
-    with pytest.raises(refusals.BucketUnavailableError, match=A):
+    with pytest.raises(BucketUnavailableError, match=A):
         load("s3_exports")
     assert loaded_orders() == []
 

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -230,8 +231,8 @@ def test_a_load_waits_for_a_postgres_that_comes_back(
 
     copy, stopped = SignalRoomPostgresClient.copy_csv, threading.Event()
 
-    def stop_in_the_middle(self: SignalRoomPostgresClient, *args: object) -> int:
-        copied = copy(self, *args)  # type: ignore[arg-type]
+    def stop_in_the_middle(self: SignalRoomPostgresClient, *args: Any, **how: Any) -> int:
+        copied = copy(self, *args, **how)
         if not stopped.is_set():
             stopped.set()
             own_server.stop(signal.SIGQUIT)
@@ -344,7 +345,7 @@ def test_a_table_without_room_for_a_new_column_is_a_sentence_and_is_not_tried_ag
             + ", ".join(f"ADD COLUMN other_{number} text" for number in range(1_590))
         )
     monkeypatch.setattr(
-        FileColumns, "admitted", lambda self, prefix, kept: tuple(kept)
+        FileColumns, "admitted", lambda self, kept: tuple(kept)
     )  # as if others had filled it
     names = ["a", *(f"new_{number}" for number in range(20))]
     write_export(bucket / "leads" / "2.csv", [dict.fromkeys(names, "1")], header=names)

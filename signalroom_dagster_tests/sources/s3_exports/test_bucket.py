@@ -13,9 +13,9 @@ import fsspec
 import pytest
 
 from signalroom_dagster.config import ConfigurationError
+from signalroom_dagster.sources.files import BucketUnavailableError
 from signalroom_dagster.sources.s3_exports import refusals
 from signalroom_dagster.sources.s3_exports.bucket import Bucket
-from signalroom_dagster.sources.s3_exports.refusals import BucketUnavailableError
 from signalroom_dagster.sources.s3_exports.settings import Settings
 from signalroom_dagster_tests.object_stores import ObjectStore, Refusal
 

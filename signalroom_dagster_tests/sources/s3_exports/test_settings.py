@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from signalroom_dagster.config import ConfigurationError
 from signalroom_dagster.naming import column_name
-from signalroom_dagster.sources.s3_exports import check_shared, outline
+from signalroom_dagster.sources.s3_exports import check_shared, file_tables
 from signalroom_dagster.sources.s3_exports.settings import RowFilter, Settings
 
 LOCAL: dict[str, Any] = {"bucket_url": "file:///exports", "prefixes": ["orders-create"]}
@@ -230,7 +230,7 @@ def test_no_clients_prefixes_keep_the_assets_of_the_others_from_being_made(
         Settings.model_construct(prefixes=each, columns={} if each == ["orders"] else 5)
         for each in configured
     ]
-    assert list(outline(unchecked).resources) == [*expected, "files", "rejected_rows"]
+    assert list(file_tables(unchecked)) == expected
 
 
 def test_a_blank_bucket_url_is_not_the_current_folder() -> None:
