@@ -46,7 +46,7 @@ test: $(VENV)/.ready ## Run the tests (real Postgres, real DuckDB, S3 over HTTP)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(WITHOUT_LEAK_LIST)
 
 test-slow: $(VENV)/.ready ## Run the crash and fault matrices
-	@$(BIN)/python -m pytest -m slow --timeout 600 $(WITHOUT_LEAK_LIST)
+	@$(BIN)/python -m pytest -m slow -n 2 --dist worksteal --timeout 600 $(WITHOUT_LEAK_LIST)
 
 test-clocks: $(VENV)/.ready ## Run the tests that take a clock at hours when days, zones and years change (10 minutes)
 	@for at in $(MOMENTS); do echo "as if it were $$at"; \

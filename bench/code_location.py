@@ -27,7 +27,7 @@ from datetime import UTC, datetime
 import dagster as dg
 from fsspec.implementations.local import LocalFileSystem
 from signalroom_dagster.definitions import defs
-from signalroom_dagster.defs.sensors import build_new_files_sensor
+from signalroom_dagster.defs.new_files import build_new_files_sensor
 root = sys.argv[1]
 moment = datetime(2026, 3, 1, tzinfo=UTC)
 listing = {{}}

@@ -40,7 +40,7 @@ from signalroom_dagster.defs.alerts import with_alerts
 from signalroom_dagster.defs.assets.ingest import build_ingest_assets
 from signalroom_dagster.defs.resources import RESOURCES
 from signalroom_dagster.warehouse import access
-from signalroom_dagster_tests.defs.test_sensors import Clock, Ticks, clock
+from signalroom_dagster_tests.defs.test_new_files import Clock, Ticks, clock
 from signalroom_dagster_tests.loads import ask
 from signalroom_dagster_tests.postgres import PASSWORD, PostgresServer
 from signalroom_dagster_tests.projects import Project, orders, write_export
