@@ -118,6 +118,16 @@ def _arguments(
     return values
 
 
+def _name_the_driver_of_postgres() -> None:
+    """Let `postgresql://` mean the driver that is installed: since 2.1 SQLAlchemy takes it for
+    psycopg 3. https://docs.sqlalchemy.org/en/21/core/connections.html#registering-new-dialects
+    """
+    if "sqlalchemy" in sys.modules:
+        from sqlalchemy.dialects import registry
+
+        registry.register("postgresql", "sqlalchemy.dialects.postgresql.psycopg2", "dialect")
+
+
 def _called(declared: ConfiguredSource, client: Client, values: Mapping[str, Any]) -> DltSource:
     """What the function gives, as a source with the configured name.
 
@@ -125,6 +135,7 @@ def _called(declared: ConfiguredSource, client: Client, values: Mapping[str, Any
     dlt does not know, and an argument without a default, is given them.
     """
     function = _imported(declared.dlt_source, f"[sources.{declared.name}] dlt_source")
+    _name_the_driver_of_postgres()
     parameters = inspect.signature(function).parameters
     _check_secrets(declared, client, parameters)
     hints, spec = _hints(function), cast("Any", get_fun_spec(function))

@@ -5,10 +5,16 @@ import re
 import sqlite3
 import sys
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
+import psycopg2
 import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
+from signalroom_dagster.sandbox.vendor_server import serve
 from signalroom_dagster_tests.loads import ask, load
 from signalroom_dagster_tests.projects import ROOT, Project
 from signalroom_dagster_tests.test_guides import files_of
@@ -43,6 +49,62 @@ def test_a_sql_database_of_each_client(any_warehouse: Project, tmp_path: Path) -
     orders = ask("SELECT _client_id, id, n FROM shop.orders ORDER BY 1, 2")
     assert orders == [("acme", 1, 7), ("acme", 2, 2), ("zen", 1, 1), ("zen", 2, 2)]
     assert ask("SELECT _client_id, id FROM shop.customers ORDER BY 2") == [("zen", 1), ("zen", 2)]
+
+
+def test_a_postgres_database_that_clients_share_by_schema(
+    project: Project, postgres_url: str
+) -> None:
+    project.add_settings(example("A SQL database"))
+    with psycopg2.connect(postgres_url) as database, database.cursor() as cursor:
+        for number, client in enumerate(CLIENTS, 1):
+            cursor.execute(f"CREATE SCHEMA {client}; SET search_path TO {client}")
+            cursor.execute("CREATE TABLE customers (id int PRIMARY KEY)")
+            cursor.execute("CREATE TABLE orders (id int PRIMARY KEY, updated_at int, n numeric)")
+            cursor.execute("INSERT INTO orders VALUES (1, 1, %s)", (number + Decimal("0.25"),))
+    for client in CLIENTS:
+        project.add_api_client(client, "shop", credentials=postgres_url, schema=client)
+        load("shop", client)
+        load("shop", client)
+    orders = ask("SELECT _client_id, id, n FROM shop.orders ORDER BY 1")
+    assert orders == [("acme", 1, Decimal("1.25")), ("zen", 1, Decimal("2.25"))]
+
+
+REST_API = """
+[sources.crm]
+dlt_source = "dlt.sources.rest_api:rest_api_source"
+resources = ["contacts"]
+[sources.crm.hints.contacts]
+write_disposition = "replace"
+"""
+OF_CLIENT = """
+[sources.crm.clients.{client}.config]
+resources = [{{ name = "contacts", endpoint = {{ path = "contacts", data_selector = "items" }} }}]
+[sources.crm.clients.{client}.config.client]
+base_url = "{url}"
+paginator = "single_page"
+auth = {{ type = "bearer", token = "key-{client}" }}
+"""
+
+
+def test_an_api_of_dlt_s_own_rest_api_form(any_warehouse: Project) -> None:
+    people = {"acme": [{"id": 1, "tags": ["a", "b"]}, {"id": 2, "tags": []}], "zen": [{"id": 1}]}
+
+    async def contacts(request: Request) -> Response:
+        key = request.headers["Authorization"].removeprefix("Bearer key-")
+        return JSONResponse({"items": people[key]})
+
+    with serve([Route("/contacts", contacts)]) as vendor:
+        settings = [OF_CLIENT.format(client=client, url=vendor.url) for client in CLIENTS]
+        any_warehouse.add_settings("".join([REST_API, *settings]))
+        for client in CLIENTS:
+            any_warehouse.add_api_client(client, "crm")
+            load("crm", client)
+        people["zen"] = []
+        for client in CLIENTS:
+            load("crm", client)
+    assert ask("SELECT _client_id, id FROM crm.contacts ORDER BY 2") == [("acme", 1), ("acme", 2)]
+    tags = "SELECT _client_id, value FROM crm.contacts__tags ORDER BY 2"
+    assert ask(tags) == [("acme", "a"), ("acme", "b")]
 
 
 def test_files_of_each_client(any_warehouse: Project, tmp_path: Path) -> None:
