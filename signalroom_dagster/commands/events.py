@@ -12,6 +12,7 @@ from signalroom_dagster.commands.terminal import ClientOption, client_named, err
 from signalroom_dagster.config import ConfigurationError
 
 if TYPE_CHECKING:
+    from signalroom_dagster.events.contracts import Contract
     from signalroom_dagster.sandbox.simulator import Sent
 
 events = typer.Typer(
@@ -76,23 +77,11 @@ def send(
     """Send invented events to a gateway, and say how it answered."""
     import time
 
-    from signalroom_dagster.events.contracts import load_contracts
     from signalroom_dagster.events.settings import tenant_access
     from signalroom_dagster.sandbox import simulator
 
-    contracts = load_contracts()
-    asked = [client_named(name).id for name in client or contracts]
-    if not asked:
-        raise ConfigurationError(
-            "no client with an [analysis] section: there is nothing to send events for"
-        )
-    if without := ", ".join(name for name in asked if name not in contracts):
-        raise ConfigurationError(
-            f"client {without} has no [analysis] section: there is nothing to send events for"
-        )
-    chosen = {name: contracts[name] for name in asked}
     messages = simulator.planned(
-        chosen,
+        _contracts_of(client),
         jobs,
         duplicates=duplicates,
         shuffle=shuffle,
@@ -122,6 +111,25 @@ def send(
         )
     if set(sent.answers) - {"204"}:
         raise typer.Exit(1)
+
+
+def _contracts_of(chosen: list[str] | None) -> dict[str, "Contract"]:
+    """The contracts of the clients that were chosen, or of all. Raises ConfigurationError for one
+    without.
+    """
+    from signalroom_dagster.events.contracts import load_contracts
+
+    contracts = load_contracts()
+    asked = [client_named(name).id for name in chosen or contracts]
+    if not asked:
+        raise ConfigurationError(
+            "no client with an [analysis] section: there is nothing to send events for"
+        )
+    if without := ", ".join(name for name in asked if name not in contracts):
+        raise ConfigurationError(
+            f"client {without} has no [analysis] section: there is nothing to send events for"
+        )
+    return {name: contracts[name] for name in asked}
 
 
 def _progress(sent: "Sent") -> str:

@@ -88,16 +88,9 @@ def doctor(
 
     Exits 1 where something fails; warnings, and what a planned client still lacks (later), do not.
     """
-    from signalroom_dagster.analysis.publishing import create_table_of_results
-    from signalroom_dagster.analysis.store import opened_store
     from signalroom_dagster.doctor.diagnosis import diagnose
     from signalroom_dagster.doctor.inspection import Diagnosis
     from signalroom_dagster.doctor.unread_variables import unread_variables
-    from signalroom_dagster.loading.pipelines import create_tables
-    from signalroom_dagster.modeling.runs import create_models
-    from signalroom_dagster.registry import catalog
-    from signalroom_dagster.reports.tables import create_report_tables
-    from signalroom_dagster.warehouse import access
 
     if client:
         get_client(client)
@@ -129,16 +122,29 @@ def doctor(
     else:
         say(", ".join(f"{counts[state]} {state}" for state in COLOURS if counts[state]))
     if create and not any(item.subject == "warehouse" and item.problem for item in diagnoses):
-        for source in catalog.source_names():
-            create_tables(source)
-        with access.exclusive():
-            create_models()
-            create_report_tables()
-        opened_store()
-        create_table_of_results()
+        _create_declared()
         err.print("every declared table exists")
     if counts["fail"]:
         raise typer.Exit(1)
+
+
+def _create_declared() -> None:
+    """Create every declared table that is missing."""
+    from signalroom_dagster.analysis.publishing import create_table_of_results
+    from signalroom_dagster.analysis.store import opened_store
+    from signalroom_dagster.loading.pipelines import create_tables
+    from signalroom_dagster.modeling.runs import create_models
+    from signalroom_dagster.registry import catalog
+    from signalroom_dagster.reports.tables import create_report_tables
+    from signalroom_dagster.warehouse import access
+
+    for source in catalog.source_names():
+        create_tables(source)
+    with access.exclusive():
+        create_models()
+        create_report_tables()
+    opened_store()
+    create_table_of_results()
 
 
 def _set_aside(only: str | None) -> Iterator["Diagnosis"]:

@@ -84,9 +84,7 @@ def sandbox_network(client_id: str) -> EverflowNetwork:
         offers={market.offer_id: market.offer_name},
         offer_advertisers={market.offer_id: market.advertiser_id},
     )
-    stats: dict[tuple[date, int, int], dict[str, Any]] = defaultdict(
-        lambda: dict.fromkeys(FIGURES, 0)
-    )
+    stats = defaultdict[Any, dict[str, Any]](lambda: dict.fromkeys(FIGURES, 0))
     sold = {sale.click.id for sale in sales_of(client_id)}
     for click in clicks_of(client_id):
         figures = stats[local_day(click.at), click.affiliate.id, market.advertiser_id]

@@ -2,6 +2,7 @@
 client.
 """
 
+import ast
 import json
 import os
 import subprocess
@@ -173,6 +174,19 @@ def test_every_file_keeps_its_size_budget() -> None:
     written = sorted(length for length in lengths.values() if length)
     assert written[len(written) // 2] <= 110
     assert lengths[project_dir() / "signalroom_dagster" / "definitions.py"] <= 40
+
+
+def test_every_function_keeps_its_size_budget() -> None:
+    lengths: dict[str, int] = {}
+    for path in (project_dir() / "signalroom_dagster").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
+                place = f"{path.name}:{node.lineno} {node.name}"
+                lengths[place] = node.end_lineno - node.lineno + 1
+    assert {place: length for place, length in lengths.items() if length > 60} == {}
+    sizes = sorted(lengths.values())
+    assert sizes[len(sizes) // 2] <= 8
+    assert sizes[len(sizes) * 9 // 10] <= 24
 
 
 def test_an_asset_s_page_says_what_its_columns_mean_and_where_its_code_stands() -> None:

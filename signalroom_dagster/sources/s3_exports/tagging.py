@@ -82,9 +82,8 @@ def tag_file(
     def watch(lines: list[bytes]) -> None:
         nonlocal unpacked
         unpacked += sum(map(len, lines)) + len(lines)
-        if most_unpacked and unpacked > max(
-            most_unpacked, reader.text.bytes_read
-        ):  # of a plain file it never is
+        # a plain file is never larger than what was read of it
+        if most_unpacked and unpacked > max(most_unpacked, reader.text.bytes_read):
             raise UnpacksTooFarError(f"its gzip unpacks to more than {most_unpacked:,} bytes")
         count.add(lines)
 
@@ -97,9 +96,8 @@ def tag_file(
     with body.open("wb") as rows, rejects.open("wb") as rejected:
         writer = _Writer(tags, header, fault, exchange(reader.text.delimiter), rows, rejected)
         writer.write(itertools.chain([first] if first and header.is_row else [], further, records))
-        missing = (
-            reader.missing if first else None
-        )  # counts as one record: no check passes for a file in part
+        # counts as one record: no check passes for a file in part
+        missing = reader.missing if first else None
         writer.write([missing] if missing else [])
     columns = header.columns
     status: FileStatus = "quarantined" if fault else "loaded" if writer.seen else "empty"
