@@ -1,5 +1,6 @@
 """When something is due, as a setting: a cron line."""
 
+import functools
 import re
 from typing import Annotated, TypeAlias
 
@@ -11,6 +12,7 @@ _CHANCE = re.compile(r"(?<![A-Z])[HR](?![A-Z])|W(?![A-Z])")
 _STEP = re.compile(r"/(\d+)")
 
 
+@functools.lru_cache(maxsize=1024)
 def _as_cron_line(value: str) -> str:
     """Refuses what Dagster refuses, and what it takes to mean something else: a day that no month
     has, a time by chance (R, H), a step that is longer than its field.

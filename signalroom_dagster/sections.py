@@ -92,8 +92,10 @@ def section_settings(model: type[Model], *section: str) -> Model:
     if section[0] != "notifications":
         check_files()
     check_tables(section, _providers())
+    asked = _providers()
     found = {
-        key: _value(field.annotation, *section, key) for key, field in model.model_fields.items()
+        key: _value(asked, field.annotation, *section, key)
+        for key, field in model.model_fields.items()
     }
     try:
         return model.model_validate(
@@ -116,7 +118,7 @@ def ingest_settings() -> IngestSettings:
 
 def raw_setting(kind: Any, *path: str) -> Any:
     """What stands at a place of the settings, unchecked; None for nothing."""
-    return _value(kind, *path)
+    return _value(_providers(), kind, *path)
 
 
 def section(*path: str) -> dict[str, Any]:
@@ -170,13 +172,14 @@ def _found(
     model: type[BaseModel], source: str, client_id: str, *, secrets: bool = True
 ) -> dict[str, Any]:
     section, shared = _sections(source, client_id)
+    asked = _providers()
     found: dict[str, Any] = {}
     for key, field in model.model_fields.items():
         if not secrets and SecretStr in (field.annotation, *get_args(field.annotation)):
             continue
-        value = _value(field.annotation, *section, key)
+        value = _value(asked, field.annotation, *section, key)
         if not _is_clients_own(model, key):
-            value = _merge(_value(field.annotation, *shared, key), value)
+            value = _merge(_value(asked, field.annotation, *shared, key), value)
         if value is not None:
             found[key] = value
     return found
@@ -198,10 +201,10 @@ def _merge(default: Any, own: Any) -> Any:
     return default if own is None else own
 
 
-def _value(kind: Any, *path: str) -> Any:
+def _value(asked: Sequence["ConfigProvider"], kind: Any, *path: str) -> Any:
     """The first provider's value at `path`, or None; a table with its keys in the environment."""
     *sections, key = path
-    provided = (provider.get_value(key, str, "", *sections)[0] for provider in _providers())
+    provided = (provider.get_value(key, str, "", *sections)[0] for provider in asked)
     value = next((value for value in provided if value is not None), None)
     value = closed(kind, parsed(kind, value)) if isinstance(value, str) else value
     return with_single_keys(kind, value, "__".join(path).upper()) if is_table(kind) else value
