@@ -15,6 +15,7 @@ our lanes are dlt's to load.
 """
 
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     Client = SqlJobClientWithStagingDataset
 else:
-    Client = object
+    Client = ABC
 
 LANES = frozenset({"files", "slices"})
 """What a table's hint `x-load` says when its tickets are a lane's."""
@@ -92,25 +93,25 @@ class LoadClient(Client):
         return super().create_load_job(table, file_path, load_id, restore)
 
     @property
+    @abstractmethod
     def clock(self) -> str:
         """The time as SQL: the engine's own, which every machine goes by."""
-        raise NotImplementedError
 
+    @abstractmethod
     def renew_connection(self) -> None:
         """See that there is a connection after a while in which it was not used."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lock(self, name: str) -> None:
         """Hold other loads of the same thing off until the transaction ends."""
-        raise NotImplementedError
 
+    @abstractmethod
     def copy_csv(
         self, table: str, kinds: Mapping[str, str], path: Path, *, staged: bool = False
     ) -> int:
         """Append a CSV file without header, whose columns have these dlt types in this order, to a
         table, or to the temporary one of that name; returns how many rows were written.
         """
-        raise NotImplementedError
 
     def copy_whole(
         self,
@@ -127,15 +128,15 @@ class LoadClient(Client):
         if written != rows:
             raise RowCountError(f"{subject}: {rows} rows handed to the database, {written} written")
 
+    @abstractmethod
     def explain(self, error: Exception, what: str) -> Exception:
         """The same failure without row content, as an exception that says whether the database was
         there.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def secure_tables(self) -> None:
         """Secure every table of the schema, also those that are there from before."""
-        raise NotImplementedError
 
 
 Work: TypeAlias = Callable[[LoadClient], None]
